@@ -1,0 +1,200 @@
+//! Where a database lies, and the record in the data directory that finds it again after a crash.
+//!
+//! A cluster in the data directory wins over the record, so that a moved or copied directory keeps its own database.
+
+use super::account::Account;
+use super::environment::Environment;
+use super::error::at;
+use super::{Config, EmbeddedError, Lifetime};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// `sun_path` holds 108 bytes, the last one a NUL (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+/// The port only names the socket file: no TCP port is opened.
+pub(super) const PORT: u16 = 5432;
+
+/// The directories and files of one database.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// PostgreSQL's data directory, canonical.
+    pub cluster: PathBuf,
+    /// The directory of the socket, 0700.
+    pub socket: PathBuf,
+    /// `postgres.json` in the instance's data directory.
+    pub record: PathBuf,
+    /// What a temporary server deletes at its end.
+    pub disposable: Option<PathBuf>,
+}
+
+/// What the data directory remembers about the server that was started last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// PostgreSQL's data directory.
+    pub cluster: PathBuf,
+    /// The directory of its socket.
+    pub socket: PathBuf,
+    /// Sixteen random bytes, hex, that the running server repeats: proves that it is the one we started.
+    pub nonce: String,
+    /// Whether it was started to outlive its daemon.
+    pub persistent: bool,
+}
+
+impl Place {
+    /// The server's log file.
+    pub fn log(&self) -> PathBuf {
+        self.cluster.join("server.log")
+    }
+
+    /// The major version that made the cluster, if there is one.
+    pub fn major(&self) -> Option<u32> {
+        fs::read_to_string(self.cluster.join("PG_VERSION"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
+    /// Finds the cluster or decides where it will be, and makes the directories around it.
+    pub fn settle(
+        config: &Config,
+        environment: &Environment,
+    ) -> Result<(Place, Account, Option<Record>), EmbeddedError> {
+        let data = config
+            .data_dir
+            .canonicalize()
+            .map_err(at("find", &config.data_dir))?;
+        let record_file = data.join("postgres.json");
+        let record = read_record(&record_file)?;
+        let existing = match config.lifetime {
+            Lifetime::Temporary => None,
+            Lifetime::Daemon | Lifetime::Process => {
+                existing_cluster(&data, record.as_ref(), &record_file)?
+            }
+        };
+        let account = Account::choose(existing.as_deref())?;
+        let base = match &existing {
+            Some(cluster) => cluster.parent().unwrap_or(cluster).to_owned(),
+            None => new_base(config, environment, &account, &data)?,
+        };
+        account.private_directory(&base)?;
+        let base = base.canonicalize().map_err(at("find", &base))?;
+        let cluster = base.join("cluster");
+        let socket = socket_directory(&base, &cluster, environment);
+        account.private_directory(&socket)?;
+        let disposable = (config.lifetime == Lifetime::Temporary).then_some(base);
+        Ok((
+            Place {
+                cluster,
+                socket,
+                record: record_file,
+                disposable,
+            },
+            account,
+            record,
+        ))
+    }
+
+    /// Writes the record so that a crash leaves the old one or the new one.
+    pub fn write_record(&self, record: &Record) -> Result<(), EmbeddedError> {
+        let text = serde_json::to_vec_pretty(record)
+            .map_err(std::io::Error::other)
+            .map_err(at("write", &self.record))?;
+        let new = self.record.with_extension("json.new");
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::File::create(&new)?;
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            std::io::Write::write_all(&mut file, &text)?;
+            file.sync_all()?;
+            fs::rename(&new, &self.record)
+        };
+        write().map_err(at("write", &self.record))
+    }
+}
+
+/// Makes a directory and its parents with a mode of our own, whatever the umask; one that exists is left as it is.
+pub(super) fn make_directory(path: &Path, mode: u32) -> Result<(), EmbeddedError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let created = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path);
+    created
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+        .map_err(at("create", path))
+}
+
+fn read_record(file: &Path) -> Result<Option<Record>, EmbeddedError> {
+    match fs::read(file) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(std::io::Error::other)
+            .map_err(at("read", file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at("read", file)(error)),
+    }
+}
+
+fn existing_cluster(
+    data: &Path,
+    record: Option<&Record>,
+    file: &Path,
+) -> Result<Option<PathBuf>, EmbeddedError> {
+    let inside = data.join("postgres/cluster");
+    if inside.join("PG_VERSION").exists() {
+        return Ok(Some(inside));
+    }
+    match record {
+        Some(record) if record.cluster.join("PG_VERSION").exists() => {
+            Ok(Some(record.cluster.clone()))
+        }
+        Some(record) => Err(EmbeddedError::Missing {
+            cluster: record.cluster.clone(),
+            record: file.to_owned(),
+        }),
+        None => Ok(None),
+    }
+}
+
+/// The parent of a cluster that is yet to be made. A root daemon's is outside its data directory, which the server's account cannot enter.
+fn new_base(
+    config: &Config,
+    environment: &Environment,
+    account: &Account,
+    data: &Path,
+) -> Result<PathBuf, EmbeddedError> {
+    if config.lifetime == Lifetime::Temporary {
+        return Ok(environment
+            .temporary
+            .join(format!("mosaic-fed-{}", config.instance)));
+    }
+    if !account.is_lent() {
+        return Ok(data.join("postgres"));
+    }
+    make_directory(&environment.databases, 0o755)?;
+    Ok(environment.databases.join(config.instance.to_string()))
+}
+
+/// Beside the cluster when the path fits into `sun_path` and is UTF-8 (sqlx wants that), else a short name made from the cluster's path.
+fn socket_directory(base: &Path, cluster: &Path, environment: &Environment) -> PathBuf {
+    let digest = hex::encode(Sha256::digest(cluster.as_os_str().as_bytes()));
+    let short = format!("mosaic-fed-{}", digest.get(..16).unwrap_or(&digest));
+    let candidates = [base.join("socket"), environment.sockets.join(&short)];
+    candidates
+        .into_iter()
+        .find(|directory| fits(directory))
+        .unwrap_or_else(|| Path::new("/tmp").join(short))
+}
+
+fn fits(directory: &Path) -> bool {
+    let socket = directory.join(format!(".s.PGSQL.{PORT}"));
+    socket
+        .to_str()
+        .is_some_and(|path| path.len() <= SOCKET_PATH_MAX)
+}
