@@ -1,1 +1,33 @@
+//! What the protocol means: ids, scopes, grants, operations, the decision, refusals, the audit record and its chain.
+//!
+//! Map, in the order a request meets it: [`wire`] turns messages into values, [`operation`] is the closed list of what can
+//! be asked, [`caller`] judges the standing of who asks, [`decide`] turns both into a [`Permitted`] or a [`Refusal`],
+//! [`audit`] is the record of it. [`scope`] and [`grant`] are what an owner wrote; [`item`] and [`kind`] are what rows are;
+//! [`answer`] is what an asking side tells its person; [`world`] is where time and randomness come from.
+//!
+//! Must not: do I/O, be async, or know of tokio, tonic, sqlx or rustls. Every decision here is a pure function over values.
+#![deny(missing_docs)]
 
+pub mod answer;
+pub mod audit;
+pub mod caller;
+pub mod decide;
+pub mod grant;
+pub mod id;
+pub mod invite;
+pub mod item;
+pub mod kind;
+pub mod operation;
+pub mod page;
+pub mod refusal;
+pub mod rights;
+pub mod scope;
+pub mod secret;
+pub mod time;
+pub mod wire;
+pub mod world;
+
+pub use caller::Caller;
+pub use decide::{Permitted, decide};
+pub use refusal::{Reason, Refusal};
+pub use time::Time;

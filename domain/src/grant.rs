@@ -1,0 +1,154 @@
+//! What the sharing side permits one other instance, and the moves a grant may make in its life.
+
+use crate::{
+    Time,
+    id::{GrantId, InstanceId, Name, Serial, Spki, UserId, WorkspaceId},
+    scope::Scope,
+};
+use std::fmt;
+
+/// Where a grant stands. Expiry is not a stored state: it follows from the scope's end and the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Made, not yet used by anybody.
+    Pending,
+    /// An instance holds its certificate.
+    Active,
+    /// Ended for ever.
+    Revoked,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Active, Self::Revoked];
+
+    /// The word people and the database use.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The state with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    /// Whether a grant may go from here to there. Revoked never comes back.
+    pub const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Pending, Self::Active | Self::Revoked) | (Self::Active, Self::Active | Self::Revoked)
+        )
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The one certificate that speaks for a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its key.
+    pub spki: Spki,
+    /// Its end.
+    pub not_after: Time,
+}
+
+/// What one other instance may ask, on whose behalf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Which grant; the link at the other end has the same id.
+    pub id: GrantId,
+    /// What people call it; unique among this instance's grants that have not ended.
+    pub name: Name,
+    /// The workspace whose rows are shared, by id; the scope has its name.
+    pub workspace: WorkspaceId,
+    /// The user on whose behalf rows are read.
+    pub subject: UserId,
+    /// The instance that holds the certificate, once one does.
+    pub peer: Option<InstanceId>,
+    /// What is permitted.
+    pub scope: Scope,
+    /// Where it stands.
+    pub state: State,
+    /// Counts every change; an answer decided under another generation is not given.
+    pub generation: u64,
+    /// The certificate in force.
+    pub leaf: Option<Leaf>,
+}
+
+/// The grant cannot make that move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a grant that is {from} cannot become {to}")]
+pub struct IllegalMove {
+    /// Where it stands.
+    pub from: State,
+    /// Where it was to go.
+    pub to: State,
+}
+
+impl Grant {
+    /// Whether the grant has ended by itself.
+    pub fn has_expired(&self, now: Time) -> bool {
+        now >= self.scope.not_after()
+    }
+
+    /// What people are told: the stored state, or `expired`.
+    pub fn standing(&self, now: Time) -> &'static str {
+        match self.state {
+            State::Revoked => "revoked",
+            _ if self.has_expired(now) => "expired",
+            state => state.word(),
+        }
+    }
+
+    /// Gives the grant to `peer` with `leaf`, replacing a former certificate of the same peer.
+    pub fn activate(&self, peer: InstanceId, leaf: Leaf) -> Result<Self, IllegalMove> {
+        let next = self.moved(State::Active)?;
+        if self.peer.is_some_and(|holder| holder != peer) {
+            return Err(IllegalMove { from: self.state, to: State::Active });
+        }
+        Ok(Self { peer: Some(peer), leaf: Some(leaf), ..next })
+    }
+
+    /// Ends the grant for ever.
+    pub fn revoke(&self) -> Result<Self, IllegalMove> {
+        self.moved(State::Revoked)
+    }
+
+    /// Puts another scope in force.
+    pub fn edit(&self, scope: Scope) -> Result<Self, IllegalMove> {
+        if self.state == State::Revoked {
+            return Err(IllegalMove { from: self.state, to: self.state });
+        }
+        Ok(Self { scope, generation: self.generation + 1, ..self.clone() })
+    }
+
+    fn moved(&self, to: State) -> Result<Self, IllegalMove> {
+        if !self.state.may_become(to) {
+            return Err(IllegalMove { from: self.state, to });
+        }
+        Ok(Self { state: to, generation: self.generation + 1, ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revoked_never_comes_back_and_nothing_becomes_pending() {
+        for from in State::ALL {
+            assert!(!State::Revoked.may_become(from));
+            assert!(!from.may_become(State::Pending));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Invites: the single-use token that makes a grant a link, and the string that carries it.
+
+use crate::{
+    Time,
+    grant::{Grant, State},
+    id::{GrantId, InstanceId, InviteId, Name},
+    secret::Secret,
+    world::World,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use prost::Message;
+use proto::v1;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// How long an open invite lives.
+pub const OPEN_LIFE: Duration = Duration::from_secs(900);
+
+/// A 256-bit token, written as 64 lower-case hex digits. Shown once, stored only as its hash.
+pub struct Token(Secret<[u8; 32]>);
+
+impl Token {
+    /// A new token.
+    pub fn generate(world: &World) -> Self {
+        Self(Secret::new(world.bytes()))
+    }
+
+    /// Reads 64 lower-case hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let lower = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        hex::decode_to_slice(text, &mut bytes).ok().filter(|()| lower)?;
+        Some(Self(Secret::new(bytes)))
+    }
+
+    /// The text for the invite, and for nothing else.
+    pub fn expose(&self) -> String {
+        hex::encode(self.0.expose())
+    }
+
+    /// What is stored and looked up: SHA-256 of a fixed prefix and the token, which is random and needs no salt.
+    pub fn digest(&self) -> [u8; 32] {
+        let hash = Sha256::new_with_prefix(b"mosaic-fed invite token 1\0").chain_update(self.0.expose());
+        hash.finalize().into()
+    }
+}
+
+/// This side's own record of an invite, with the grant it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// Which invite; logs name this, never the token.
+    pub id: InviteId,
+    /// The grant whose certificate it gives.
+    pub grant: Grant,
+    /// When it stops working.
+    pub expires_at: Time,
+    /// Whether somebody claimed it.
+    pub used: bool,
+}
+
+/// Where an invite stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It can be used once.
+    Open,
+    /// It was used.
+    Used,
+    /// Its time is over.
+    Expired,
+    /// Its grant is revoked or expired.
+    GrantEnded,
+}
+
+impl Invited {
+    /// Where this invite stands at `now`.
+    pub fn standing(&self, now: Time) -> Standing {
+        if self.grant.state == State::Revoked || self.grant.has_expired(now) {
+            Standing::GrantEnded
+        } else if self.used {
+            Standing::Used
+        } else if now >= self.expires_at {
+            Standing::Expired
+        } else {
+            Standing::Open
+        }
+    }
+}
+
+/// What an invite string says, read and checked.
+#[derive(Clone)]
+pub struct Invite {
+    /// The token, 64 hex digits.
+    pub token: Secret<String>,
+    /// Where the federation listener is, `host:port`, in the order to try.
+    pub addresses: Vec<String>,
+    /// Where the enrolment listener is.
+    pub enrol_addresses: Vec<String>,
+    /// The name to verify in the sharing side's certificate.
+    pub tls_name: String,
+    /// The only trust anchor of the link, X.509 DER.
+    pub root: Vec<u8>,
+    /// The sharing instance.
+    pub instance: InstanceId,
+    /// What it calls itself.
+    pub instance_name: Name,
+    /// The grant.
+    pub grant: GrantId,
+    /// What is offered.
+    pub offer: Offer,
+    /// When the token stops working.
+    pub expires_at: Time,
+}
+
+/// The public part of a grant.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Offer {
+    /// What the sharing side calls the grant.
+    pub grant_name: Name,
+    /// The workspace whose rows are shared.
+    pub workspace: Name,
+    /// What is shared.
+    pub resources: Vec<String>,
+    /// On whose behalf rows are read.
+    pub subject: Name,
+    /// When the grant ends.
+    pub not_after: Time,
+}
+
+/// The text is no invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadInvite {
+    /// It does not begin with `mfi1.`.
+    #[error(
+        "this is no invite: it does not begin with `{PREFIX}`; paste the whole line that `mosaic-fed invite` printed"
+    )]
+    NoInvite,
+    /// Characters are missing or changed.
+    #[error("this invite is damaged: characters are missing or changed; copy the whole line again")]
+    Damaged,
+    /// It is whole, but says something impossible.
+    #[error("this invite is whole but its `{0}` is not usable; ask for a new one from an instance of this version")]
+    Field(&'static str),
+}
+
+const PREFIX: &str = "mfi1.";
+const CHECK: usize = 4;
+/// Far above any real invite (about 1 kB); what is longer is not read.
+const MAX_TEXT: usize = 64 * 1024;
+
+impl Invite {
+    /// The string to hand over: `mfi1.`, then base64url of the message and 4 bytes of its SHA-256.
+    pub fn encode(&self) -> String {
+        let mut bytes = self.to_wire().encode_to_vec();
+        let check: [u8; 32] = Sha256::digest(&bytes).into();
+        bytes.extend(&check[..CHECK]);
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Reads an invite string; blanks around and line breaks within it are forgiven.
+    pub fn decode(text: &str) -> Result<Self, BadInvite> {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).take(MAX_TEXT).collect();
+        let body = text.strip_prefix(PREFIX).ok_or(BadInvite::NoInvite)?;
+        let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| BadInvite::Damaged)?;
+        let (message, check) = bytes.split_last_chunk::<CHECK>().ok_or(BadInvite::Damaged)?;
+        let sum: [u8; 32] = Sha256::digest(message).into();
+        if !sum.starts_with(check) {
+            return Err(BadInvite::Damaged);
+        }
+        Self::from_wire(v1::Invite::decode(message).map_err(|_| BadInvite::Damaged)?)
+    }
+
+    fn to_wire(&self) -> v1::Invite {
+        v1::Invite {
+            token: self.token.expose().clone(),
+            addresses: self.addresses.clone(),
+            enrol_addresses: self.enrol_addresses.clone(),
+            tls_name: self.tls_name.clone(),
+            root: self.root.clone(),
+            instance_id: self.instance.to_string(),
+            instance_name: self.instance_name.to_string(),
+            grant_id: self.grant.to_string(),
+            offer: Some(v1::Offer {
+                grant_name: self.offer.grant_name.to_string(),
+                workspace: self.offer.workspace.to_string(),
+                resources: self.offer.resources.clone(),
+                subject: self.offer.subject.to_string(),
+                not_after: Some(crate::wire::timestamp(self.offer.not_after)),
+            }),
+            expires_at: Some(crate::wire::timestamp(self.expires_at)),
+        }
+    }
+
+    fn from_wire(wire: v1::Invite) -> Result<Self, BadInvite> {
+        let field = BadInvite::Field;
+        let some = |list: Vec<String>, name| if list.is_empty() { Err(field(name)) } else { Ok(list) };
+        Token::parse(&wire.token).ok_or(field("token"))?;
+        Ok(Self {
+            token: Secret::new(wire.token),
+            addresses: some(wire.addresses, "addresses")?,
+            enrol_addresses: some(wire.enrol_addresses, "enrol_addresses")?,
+            tls_name: wire.tls_name,
+            root: if wire.root.is_empty() { Err(field("root"))? } else { wire.root },
+            instance: wire.instance_id.parse().map_err(|_| field("instance_id"))?,
+            instance_name: wire.instance_name.parse().map_err(|_| field("instance_name"))?,
+            grant: wire.grant_id.parse().map_err(|_| field("grant_id"))?,
+            offer: offer(wire.offer.ok_or(field("offer"))?)?,
+            expires_at: wire.expires_at.map(crate::wire::time).ok_or(field("expires_at"))?,
+        })
+    }
+}
+
+fn offer(wire: v1::Offer) -> Result<Offer, BadInvite> {
+    let bad = |_| BadInvite::Field("offer");
+    Ok(Offer {
+        grant_name: wire.grant_name.parse().map_err(bad)?,
+        workspace: wire.workspace.parse().map_err(bad)?,
+        resources: wire.resources,
+        subject: wire.subject.parse().map_err(bad)?,
+        not_after: wire.not_after.map(crate::wire::time).ok_or(BadInvite::Field("offer"))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn invite() -> Invite {
+        Invite {
+            token: Secret::new("ab".repeat(32)),
+            addresses: vec!["[::1]:7443".into()],
+            enrol_addresses: vec!["[::1]:7444".into()],
+            tls_name: "x.mosaic-fed.internal".into(),
+            root: vec![48; 400],
+            instance: InstanceId(Uuid::from_u128(1)),
+            instance_name: "office".parse().unwrap(),
+            grant: GrantId(Uuid::from_u128(2)),
+            offer: Offer {
+                grant_name: "home".parse().unwrap(),
+                workspace: "main".parse().unwrap(),
+                resources: vec!["tasks".into()],
+                subject: "alice".parse().unwrap(),
+                not_after: Time::from_seconds(1_800_000_000),
+            },
+            expires_at: Time::from_seconds(1_790_000_900),
+        }
+    }
+
+    #[test]
+    fn an_invite_survives_being_wrapped_over_lines() {
+        let text = invite().encode();
+        let wrapped = format!("  {}\n{}  ", &text[..40], &text[40..]);
+        let read = Invite::decode(&wrapped).unwrap();
+        assert_eq!(read.offer, invite().offer);
+        assert_eq!(read.token.expose(), invite().token.expose());
+    }
+
+    #[test]
+    fn every_damage_is_noticed() {
+        let text = invite().encode();
+        for at in PREFIX.len()..text.len() {
+            assert!(Invite::decode(&text[..at]).is_err(), "cut at {at}");
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert!(Invite::decode(std::str::from_utf8(&changed).unwrap()).is_err(), "changed at {at}");
+        }
+        assert_eq!(Invite::decode("https://example.org").err(), Some(BadInvite::NoInvite));
+    }
+
+    #[test]
+    fn a_token_has_one_spelling() {
+        let text = "ab".repeat(32);
+        assert!(Token::parse(&text).is_some());
+        assert!(Token::parse(&text.to_uppercase()).is_none());
+        assert!(Token::parse(&text[1..]).is_none());
+        assert!(Token::parse(&format!("{text}0")).is_none());
+    }
+}

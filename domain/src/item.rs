@@ -1,0 +1,129 @@
+//! Rows: as the sharing side stores them, and as they travel.
+
+use crate::{
+    Time,
+    id::{Field, ItemId, Name, Project, Resource, Tag, TeamId, UserId, WorkspaceId},
+    page::Position,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// The largest item, in bytes of title, body and attributes together.
+pub const MAX_ITEM_BYTES: usize = 1 << 20;
+
+/// A row as it travels and is shown. Fields that a scope withholds are absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// Which row.
+    pub id: ItemId,
+    /// Which kind of row.
+    pub resource: Resource,
+    /// When it was made; with `id` the order of lists.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+    /// One line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Markdown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The owning team; absent on a personal row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// The project it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Project>,
+    /// The name of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Name>,
+    /// Free labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<Tag>,
+    /// Typed attributes of its kind.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+}
+
+impl Item {
+    /// Where a list goes on after this row.
+    pub fn position(&self) -> Position {
+        Position { created_at: self.created_at, id: self.id }
+    }
+
+    /// About how many bytes this row takes on the wire.
+    pub fn size(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value_size(value)).sum();
+        let tags: usize = self.tags.iter().map(|tag| tag.as_str().len() + 2).sum();
+        96 + text(&self.title) + text(&self.body) + attributes + tags
+    }
+
+    /// Removes every field that is not in `fields`.
+    #[must_use]
+    pub fn keep_only(mut self, fields: &BTreeSet<Field>) -> Self {
+        let kept = |name: &str| fields.iter().any(|field| field.as_str() == name);
+        self.title = self.title.filter(|_| kept("title"));
+        self.body = self.body.filter(|_| kept("body"));
+        self.team = self.team.filter(|_| kept("team"));
+        self.project = self.project.filter(|_| kept("project"));
+        self.owner = self.owner.filter(|_| kept("owner"));
+        if !kept("tags") {
+            self.tags.clear();
+        }
+        self.attributes.retain(|name, _| kept(name));
+        self
+    }
+}
+
+fn value_size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 4,
+        Value::Array(items) => items.iter().map(value_size).sum::<usize>() + 4,
+        Value::Object(map) => map.iter().map(|(name, value)| name.len() + value_size(value)).sum::<usize>() + 4,
+        _ => 12,
+    }
+}
+
+/// A row with the columns that decide who may see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredItem {
+    /// Which workspace it lives in.
+    pub workspace: WorkspaceId,
+    /// Whose it is.
+    pub owner: UserId,
+    /// The rest; nothing withheld.
+    pub item: Item,
+}
+
+/// A row to be written by a local person or importer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewItem {
+    /// Which kind of row.
+    pub resource: Resource,
+    /// One line, not empty.
+    pub title: String,
+    /// Markdown.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// The owning team; absent for a personal row.
+    #[serde(default)]
+    pub team: Option<TeamId>,
+    /// The project it belongs to.
+    #[serde(default)]
+    pub project: Option<Project>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: BTreeSet<Tag>,
+    /// Typed attributes of its kind.
+    #[serde(default)]
+    pub attributes: Map<String, Value>,
+    /// Where an importer found it: the same key again updates the same row.
+    #[serde(default)]
+    pub source_key: Option<String>,
+    /// When it was made, where the source knows; else the time of writing.
+    #[serde(default)]
+    pub created_at: Option<Time>,
+}
