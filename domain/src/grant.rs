@@ -38,10 +38,7 @@ impl State {
 
     /// Whether a grant may go from here to there. Revoked never comes back.
     pub const fn may_become(self, next: Self) -> bool {
-        matches!(
-            (self, next),
-            (Self::Pending, Self::Active | Self::Revoked) | (Self::Active, Self::Active | Self::Revoked)
-        )
+        matches!((self, next), (Self::Pending | Self::Active, Self::Active | Self::Revoked))
     }
 }
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// How long an open invite lives.
-pub const OPEN_LIFE: Duration = Duration::from_secs(900);
+pub const OPEN_LIFE: Duration = Duration::from_mins(15);
 
 /// A 256-bit token, written as 64 lower-case hex digits. Shown once, stored only as its hash.
 pub struct Token(Secret<[u8; 32]>);

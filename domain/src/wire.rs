@@ -26,14 +26,13 @@ pub fn timestamp(time: Time) -> Timestamp {
 }
 
 /// An instant as the wire wrote it; anything outside the years 1 to 9999 becomes the nearest one within.
-#[expect(clippy::needless_pass_by_value, reason = "prost hands fields over by value")]
 pub fn time(wire: Timestamp) -> Time {
     let micros = wire.seconds.saturating_mul(1_000_000);
     Time::from_micros(micros.saturating_add(i64::from(wire.nanos.clamp(0, 999_999_999) / 1_000)))
 }
 
 /// Reads a list request.
-pub fn list(wire: v1::ListRequest) -> Result<List, Refusal> {
+pub fn list(wire: &v1::ListRequest) -> Result<List, Refusal> {
     if wire.limit > MAX_ROWS {
         return Err(Refusal::malformed("limit", format!("at most {MAX_ROWS}; 0 means the grant's cap")));
     }
@@ -236,7 +235,7 @@ mod tests {
     fn limits_are_checked_at_the_edge() {
         for (limit, ok) in [(0, true), (10_000, true), (10_001, false), (u32::MAX, false)] {
             let wire = v1::ListRequest { resource: "tasks".into(), limit, ..Default::default() };
-            assert_eq!(list(wire).is_ok(), ok, "{limit}");
+            assert_eq!(list(&wire).is_ok(), ok, "{limit}");
         }
     }
 }

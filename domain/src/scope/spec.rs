@@ -130,7 +130,7 @@ pub enum ScopeError {
 }
 
 /// The life of a grant whose scope names none.
-pub const DEFAULT_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+pub const DEFAULT_LIFE: Duration = Duration::from_hours(90 * 24);
 const DEFAULT_ROWS: u32 = 1_000;
 /// The most rows one answer may ever hold.
 pub const MAX_ROWS: u32 = 10_000;
@@ -166,8 +166,8 @@ impl Spec {
     /// As [`Spec::close`], for a scope that was once accepted: one that has ended meanwhile is still a scope.
     pub fn read(&self, context: Context<'_>) -> Result<Scope, ScopeError> {
         let shared = self.shared(context)?;
-        self.only_shared("filters", self.filters.keys(), &shared)?;
-        self.only_shared("fields", self.fields.keys(), &shared)?;
+        only_shared("filters", self.filters.keys(), &shared)?;
+        only_shared("fields", self.fields.keys(), &shared)?;
         let withheld = self.withhold.clone().unwrap_or_else(|| vec![Class::Secret]).into_iter().collect();
         let mut resources = BTreeMap::new();
         for name in &shared {
@@ -203,16 +203,6 @@ impl Spec {
             Some(name) if !context.sensitive => Err(ScopeError::Sensitive { name: name.clone() }),
             _ => Ok(shared),
         }
-    }
-
-    fn only_shared<'a>(
-        &self,
-        key: &'static str,
-        mut names: impl Iterator<Item = &'a String>,
-        shared: &BTreeSet<Resource>,
-    ) -> Result<(), ScopeError> {
-        let foreign = names.find(|name| !shared.iter().any(|resource| resource.as_str() == *name));
-        foreign.map_or(Ok(()), |name| Err(ScopeError::NotShared { key, name: name.clone() }))
     }
 
     fn fields_of(
@@ -291,6 +281,15 @@ impl Filter {
             since: self.since,
         }
     }
+}
+
+fn only_shared<'a>(
+    key: &'static str,
+    mut names: impl Iterator<Item = &'a String>,
+    shared: &BTreeSet<Resource>,
+) -> Result<(), ScopeError> {
+    let foreign = names.find(|name| !shared.iter().any(|resource| resource.as_str() == *name));
+    foreign.map_or(Ok(()), |name| Err(ScopeError::NotShared { key, name: name.clone() }))
 }
 
 fn known(name: &str, context: Context<'_>) -> Result<Resource, ScopeError> {

@@ -1,0 +1,369 @@
+//! What the rest of the daemon may ask of the database, as narrow traits by use. [`crate::postgres`] answers them for real;
+//! the model answers them in memory for tests, and one suite holds both to the same behaviour.
+//!
+//! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
+
+use crate::{Access, StoreError};
+use async_trait::async_trait;
+use domain::{
+    Reason, Time,
+    audit::{Entry, Head, Record},
+    grant::{Grant, Leaf},
+    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, TeamId, UserId, WorkspaceId},
+    invite::{Invited, Offer},
+    item::{Item, NewItem},
+    operation::{Get, List},
+    rights::Role,
+    scope::Scope,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Everything the daemon asks of its database.
+pub trait Store: Items + People + Grants + Links + AuditLog + Instance {}
+impl<T: Items + People + Grants + Links + AuditLog + Instance> Store for T {}
+
+/// A store, shared.
+pub type Shared = Arc<dyn Store>;
+
+/// Rows of one chunk, newest first, each already judged twice and stripped of what the scope withholds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chunk {
+    /// At most `chunk_rows` of the permit (or 200), at most 256 KiB unless the first alone is larger.
+    pub items: Vec<Item>,
+    /// Whether more rows follow the last one.
+    pub more: bool,
+    /// When they were read, by the database's transaction.
+    pub as_of: Time,
+}
+
+/// What became of a row that was to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// A new row.
+    Added(ItemId),
+    /// A row of the same source key whose content differed.
+    Updated(ItemId),
+    /// A row of the same source key and content.
+    Unchanged(ItemId),
+    /// Not written; cause and next step.
+    Refused(String),
+}
+
+/// Rows.
+#[async_trait]
+pub trait Items: Send + Sync {
+    /// One chunk of a list, from newest to oldest by (`created_at`, `id`).
+    async fn list(&self, access: Access<'_, List>) -> Result<Chunk, StoreError>;
+    /// One row with its body and when it was read; none where it is missing or hidden.
+    async fn get(&self, access: Access<'_, Get>) -> Result<Option<(Item, Time)>, StoreError>;
+    /// How many rows of each resource the grant shows now. For the grant's owner, never for its holder.
+    async fn count(&self, grant: &Grant) -> Result<BTreeMap<Resource, u64>, StoreError>;
+    /// Writes rows on behalf of a user, under their native rights; one verdict for each, in order.
+    async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError>;
+}
+
+/// A user of this instance.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct User {
+    /// Which user.
+    pub id: UserId,
+    /// What people call them; unique on this instance.
+    pub name: Name,
+    /// The operating system user that acts as them at the socket, if any; unique.
+    pub uid: Option<u32>,
+    /// Their place in each workspace they are in.
+    pub roles: BTreeMap<Name, Role>,
+    /// Their teams, by workspace.
+    pub teams: BTreeMap<Name, Vec<TeamId>>,
+}
+
+/// A workspace of this instance.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Workspace {
+    /// Which workspace.
+    pub id: WorkspaceId,
+    /// What people call it; unique on this instance.
+    pub name: Name,
+    /// How many users are in it.
+    pub members: u64,
+}
+
+/// A team of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Team {
+    /// Its workspace.
+    pub workspace: Name,
+    /// Its id, unique in the workspace.
+    pub id: TeamId,
+    /// Its members with their place in it: owner, admin or member.
+    pub members: BTreeMap<Name, Role>,
+}
+
+/// Users, workspaces and teams.
+#[async_trait]
+pub trait People: Send + Sync {
+    /// Every user, by name.
+    async fn users(&self) -> Result<Vec<User>, StoreError>;
+    /// The user with this name.
+    async fn user(&self, name: &Name) -> Result<Option<User>, StoreError>;
+    /// The user that an operating system user acts as.
+    async fn user_of_uid(&self, uid: u32) -> Result<Option<User>, StoreError>;
+    /// Adds a user to a workspace. Conflict where the name or uid is taken.
+    async fn add_user(
+        &self,
+        id: UserId,
+        name: &Name,
+        uid: Option<u32>,
+        workspace: &Name,
+        role: Role,
+        record: Record,
+    ) -> Result<User, StoreError>;
+    /// Gives a user a role in a workspace, or takes them out of it (and its teams).
+    async fn set_role(
+        &self,
+        user: &Name,
+        workspace: &Name,
+        role: Option<Role>,
+        record: Record,
+    ) -> Result<User, StoreError>;
+    /// Removes a user: their grants are revoked (returned), their links and personal rows go with them.
+    async fn remove_user(&self, name: &Name, record: Record) -> Result<Vec<Grant>, StoreError>;
+    /// Every workspace, by name.
+    async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError>;
+    /// Adds a workspace with its owner. Conflict where the name is taken.
+    async fn add_workspace(
+        &self,
+        id: WorkspaceId,
+        name: &Name,
+        owner: UserId,
+        record: Record,
+    ) -> Result<Workspace, StoreError>;
+    /// Every team of a workspace.
+    async fn teams(&self, workspace: &Name) -> Result<Vec<Team>, StoreError>;
+    /// Adds a team. Conflict where the id is taken.
+    async fn add_team(&self, workspace: &Name, team: &TeamId, record: Record) -> Result<Team, StoreError>;
+    /// Puts a user into a team with a role (owner, admin, member), or takes them out of it.
+    async fn set_member(
+        &self,
+        workspace: &Name,
+        team: &TeamId,
+        user: &Name,
+        role: Option<Role>,
+        record: Record,
+    ) -> Result<Team, StoreError>;
+}
+
+/// A grant with what only people ask about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantView {
+    /// The grant.
+    pub grant: Grant,
+    /// The subject's name.
+    pub subject_name: Name,
+    /// What the peer calls itself, once there is one.
+    pub peer_name: Option<Name>,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// An invite to be stored.
+#[derive(Clone, Debug)]
+pub struct NewInvite {
+    /// Which invite.
+    pub id: InviteId,
+    /// The grant it belongs to.
+    pub grant: GrantId,
+    /// [`domain::invite::Token::digest`]; the token itself is never stored.
+    pub digest: [u8; 32],
+    /// When it stops working.
+    pub expires_at: Time,
+}
+
+/// Grants, peers and invites: the authority over who may ask. Every change bumps the grant's generation and the version.
+#[async_trait]
+pub trait Grants: Send + Sync {
+    /// A number that changes with every change to any grant; cheap to read.
+    async fn grants_version(&self) -> Result<u64, StoreError>;
+    /// Every grant that is not revoked, and the serials and keys that must be refused at the door, read together with
+    /// the version they are of.
+    async fn standing(&self) -> Result<Standing, StoreError>;
+    /// Resolves when grants may have changed, in this process or another one (LISTEN/NOTIFY), or when notifications may
+    /// have been lost. Callers also look at [`Grants::grants_version`] every 500 ms.
+    async fn grants_changed(&self);
+    /// Every grant, ended ones too, newest first.
+    async fn grants(&self) -> Result<Vec<GrantView>, StoreError>;
+    /// Stores a pending grant. Conflict where an unended grant has its name.
+    async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError>;
+    /// Puts another scope in force.
+    async fn edit_grant(&self, grant: GrantId, scope: &Scope, record: Record) -> Result<Grant, StoreError>;
+    /// Ends a grant for ever. Takes the audit head's lock, so that no batch can commit an answer of it afterwards.
+    async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError>;
+    /// Stores an invite; earlier open invites of the same grant stop working.
+    async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError>;
+    /// The invite with this token digest.
+    async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError>;
+    /// Marks an open invite used. True for exactly one of any number of callers.
+    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError>;
+    /// Gives the grant to a peer with its certificate, in one transaction with the peer's record. An earlier certificate
+    /// of the same grant is refused from then on.
+    async fn activate_grant(
+        &self,
+        grant: GrantId,
+        peer: InstanceId,
+        peer_name: &Name,
+        leaf: &Leaf,
+        record: Record,
+    ) -> Result<Grant, StoreError>;
+    /// When the last open invite ends, also if that is past; none when there never was one that was not used.
+    async fn last_invite_end(&self) -> Result<Option<Time>, StoreError>;
+}
+
+/// What the standing of callers is judged by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// [`Grants::grants_version`] at the time of reading.
+    pub version: u64,
+    /// Grants that are not revoked.
+    pub grants: Vec<Grant>,
+    /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
+    pub refused: Vec<Leaf>,
+}
+
+/// A link as the asking side keeps it. It belongs to the local user who added it.
+#[derive(Clone)]
+pub struct LinkRecord {
+    /// The grant's id, which is the link's.
+    pub id: GrantId,
+    /// What its owner calls it; unique for that owner.
+    pub name: Name,
+    /// Whose it is.
+    pub owner: UserId,
+    /// The sharing instance.
+    pub peer: InstanceId,
+    /// What it calls itself.
+    pub peer_name: Name,
+    /// `host:port`, in the order to try.
+    pub addresses: Vec<String>,
+    /// The name to verify in its certificate.
+    pub tls_name: String,
+    /// The only trust anchor, X.509 DER.
+    pub root: Vec<u8>,
+    /// The grant's certificate, X.509 DER.
+    pub certificate: Vec<u8>,
+    /// Its end.
+    pub certificate_not_after: Time,
+    /// Its private key, sealed under the KEK.
+    pub sealed_key: Vec<u8>,
+    /// What was offered.
+    pub offer: Offer,
+    /// When it was added.
+    pub added_at: Time,
+}
+
+/// That a link exists, for administrators: nothing it could be used with.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LinkEntry {
+    /// Which link.
+    pub id: GrantId,
+    /// What its owner calls it.
+    pub name: Name,
+    /// Whose it is.
+    pub owner: Name,
+    /// The sharing instance's name.
+    pub peer_name: Name,
+    /// When it was added.
+    pub added_at: Time,
+}
+
+/// The asking side's links. Row-level security hides every user's links from every other.
+#[async_trait]
+pub trait Links: Send + Sync {
+    /// The user's links, by name.
+    async fn links(&self, owner: UserId) -> Result<Vec<LinkRecord>, StoreError>;
+    /// Adds a link. Conflict where the owner has one of this name or this id.
+    async fn add_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError>;
+    /// Puts a new certificate, key, root and addresses into the owner's link of the same id.
+    async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError>;
+    /// Removes the owner's link and its key. False where there is none.
+    async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError>;
+    /// Which links exist, for administrators.
+    async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError>;
+}
+
+/// What became of a record in its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Durable as it was given.
+    Written {
+        /// Its place.
+        sequence: u64,
+    },
+    /// The grant moved since the decision: durable as a refusal with this reason, and the answer must not leave.
+    Withdrawn {
+        /// Its place.
+        sequence: u64,
+        /// [`Reason::NotPermitted`] when the grant has ended, [`Reason::SnapshotStale`] when it only changed.
+        reason: Reason,
+    },
+}
+
+/// Which entries of the log to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Entries after this sequence.
+    pub after: u64,
+    /// At most this many; 0 means 1,000.
+    pub limit: u32,
+    /// Only the last `limit` entries that fit, in order.
+    pub last: bool,
+    /// Only of this grant or link.
+    pub grant: Option<GrantId>,
+    /// Only with this ending.
+    pub ending: Option<domain::audit::Ending>,
+    /// Only at or after this time.
+    pub since: Option<Time>,
+}
+
+/// The log's place in the database. Only [`crate::audit::Auditor`] commits to it.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Writes a batch in one transaction under the head's lock, after re-reading the generation of every grant in it.
+    /// One verdict for each record, in order.
+    async fn commit(&self, batch: &[Record]) -> Result<Vec<Committed>, StoreError>;
+    /// Entries in order.
+    async fn entries(&self, query: &AuditQuery) -> Result<Vec<Entry>, StoreError>;
+    /// Where the log ends.
+    async fn head(&self) -> Result<Head, StoreError>;
+}
+
+/// This instance's own identity; private keys sealed under the KEK.
+#[derive(Clone)]
+pub struct InstanceRecord {
+    /// Which instance.
+    pub id: InstanceId,
+    /// What it calls itself.
+    pub name: Name,
+    /// The root certificate of its CA, X.509 DER.
+    pub root: Vec<u8>,
+    /// The CA's private key, sealed.
+    pub sealed_ca_key: Vec<u8>,
+    /// The audit log's signing key, sealed.
+    pub sealed_audit_key: Vec<u8>,
+}
+
+/// Identity of the instance and health of its database.
+#[async_trait]
+pub trait Instance: Send + Sync {
+    /// The instance; none before it was made.
+    async fn instance(&self) -> Result<Option<InstanceRecord>, StoreError>;
+    /// Makes the instance, its first workspace and its owner, in one transaction. Conflict where there is one.
+    async fn create_instance(
+        &self,
+        instance: &InstanceRecord,
+        workspace: (WorkspaceId, Name),
+        owner: (UserId, Name, Option<u32>),
+        record: Record,
+    ) -> Result<(), StoreError>;
+    /// Answers when the database does: for status and health, on a reserved connection.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
