@@ -37,19 +37,9 @@ REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC";
 
 /// Sets everything up and returns `server_version`.
 pub(super) async fn prepare(place: &Place) -> Result<String, EmbeddedError> {
-    let failed = |step| {
-        move |source| EmbeddedError::Bootstrap {
-            step,
-            log: place.log(),
-            source,
-        }
-    };
-    bounded(roles_and_database(&place.socket))
-        .await
-        .map_err(failed("roles and database"))?;
-    bounded(extension(&place.socket))
-        .await
-        .map_err(failed("pgvector"))
+    let failed = |step| move |source| EmbeddedError::Bootstrap { step, log: place.log(), source };
+    bounded(roles_and_database(&place.socket)).await.map_err(failed("roles and database"))?;
+    bounded(extension(&place.socket)).await.map_err(failed("pgvector"))
 }
 
 async fn bounded<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
@@ -59,46 +49,37 @@ async fn bounded<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
             format!("no answer within {} s", STEP_TIMEOUT.as_secs()),
         ))
     };
-    tokio::time::timeout(STEP_TIMEOUT, step)
-        .await
-        .map_err(late)?
+    tokio::time::timeout(STEP_TIMEOUT, step).await.map_err(late)?
 }
 
 async fn roles_and_database(socket: &Path) -> Result<(), sqlx::Error> {
     let mut connection = PgConnection::connect_with(&options(socket, SUPERUSER)).await?;
     sqlx::raw_sql(ROLES).execute(&mut connection).await?;
-    let exists: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'mosaic')")
-            .fetch_one(&mut connection)
-            .await?;
-    if !exists {
-        sqlx::raw_sql("CREATE DATABASE mosaic OWNER mosaic_owner")
-            .execute(&mut connection)
-            .await?;
-    }
-    sqlx::raw_sql(DATABASE_RIGHTS)
-        .execute(&mut connection)
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'mosaic')")
+        .fetch_one(&mut connection)
         .await?;
+    if !exists {
+        sqlx::raw_sql("CREATE DATABASE mosaic OWNER mosaic_owner").execute(&mut connection).await?;
+    }
+    sqlx::raw_sql(DATABASE_RIGHTS).execute(&mut connection).await?;
     connection.close().await
 }
 
 /// pgvector is not a trusted extension, so the owner's migrations cannot create it.
 async fn extension(socket: &Path) -> Result<String, sqlx::Error> {
-    let mut connection =
-        PgConnection::connect_with(&options(socket, SUPERUSER).database(DATABASE)).await?;
-    let available: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector')",
-    )
-    .fetch_one(&mut connection)
-    .await?;
-    if available {
-        sqlx::raw_sql("SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS vector; ALTER EXTENSION vector UPDATE")
-            .execute(&mut connection)
+    let mut connection = PgConnection::connect_with(&options(socket, SUPERUSER).database(DATABASE)).await?;
+    let available: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector')")
+            .fetch_one(&mut connection)
             .await?;
-    }
-    let version = sqlx::query_scalar("SELECT current_setting('server_version')")
-        .fetch_one(&mut connection)
+    if available {
+        sqlx::raw_sql(
+            "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS vector; ALTER EXTENSION vector UPDATE",
+        )
+        .execute(&mut connection)
         .await?;
+    }
+    let version = sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(version)
 }

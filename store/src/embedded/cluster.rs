@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::error::at;
-use super::place::{PORT, Place};
+use super::place::{PORT, Place, replace_file};
 use super::programs::{Programs, run};
 use super::{APP, EmbeddedError, OWNER, SUPERUSER};
 use std::fs;
@@ -13,6 +13,9 @@ use std::time::Duration;
 const INITDB_TIMEOUT: Duration = Duration::from_mins(2);
 /// Beyond this size the log of the earlier starts is set aside, one generation.
 const LOG_MAX: u64 = 1 << 20;
+const CONFIG: &str = "postgresql.conf";
+const ACCESS: &str = "pg_hba.conf";
+const PEERS: &str = "pg_ident.conf";
 
 /// Settings for a small machine. Nothing that a statement carries may reach the log: rows of a peer are never written by the asking side.
 const SETTINGS: &str = "\
@@ -34,7 +37,8 @@ log_timezone = 'UTC'
 logging_collector = off
 log_destination = 'stderr'
 log_line_prefix = '%m [%p] '
-log_min_messages = warning
+# Above ERROR: even the first line of an error can quote a value (invalid input syntax). The client gets it; the log must not.
+log_min_messages = log
 log_statement = none
 log_min_duration_statement = -1
 log_min_error_statement = panic
@@ -46,51 +50,37 @@ log_disconnections = off
 ";
 
 /// Runs `initdb` into a neighbour and renames it: an interrupted one is never taken for a cluster.
-pub(super) async fn initialise(
-    place: &Place,
-    programs: &Programs,
-    account: &Account,
-) -> Result<(), EmbeddedError> {
-    let new = place.cluster.with_extension("new");
+pub(super) async fn initialise(place: &Place, programs: &Programs, account: &Account) -> Result<(), EmbeddedError> {
+    let new = place.base.join("cluster.new");
     if new.exists() {
         fs::remove_dir_all(&new).map_err(at("remove", &new))?;
     }
+    account.private_directory(&new)?;
     let mut initdb = account.command(&programs.directory.join("initdb"));
-    initdb
-        .arg("--pgdata")
-        .arg(&new)
-        .args(["--username", SUPERUSER, "--encoding=UTF8"]);
+    initdb.arg("--pgdata").arg(&new).args(["--username", SUPERUSER, "--encoding=UTF8"]);
     // The built-in provider folds non-ASCII letters without ICU and does not change with the C library.
-    initdb.args([
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-        "--locale=C",
-    ]);
-    initdb.args([
-        "--auth-local=peer",
-        "--auth-host=reject",
-        "--data-checksums",
-        "--no-instructions",
-    ]);
+    initdb.args(["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]);
+    initdb.args(["--auth-local=peer", "--auth-host=reject", "--data-checksums", "--no-instructions"]);
     let out = run(&mut initdb, INITDB_TIMEOUT).await;
-    out.map_err(|output| EmbeddedError::Program {
-        program: "initdb".into(),
-        output,
-    })?;
+    out.map_err(|output| EmbeddedError::Program { program: "initdb".into(), output })?;
     fs::rename(&new, &place.cluster).map_err(at("create", &place.cluster))
 }
 
-/// Writes settings, host-based access and the peer map.
+/// Writes settings, host-based access and the peer map, where the server's account can read but not change them.
 pub(super) fn configure(place: &Place, account: &Account) -> Result<(), EmbeddedError> {
-    write(place, account, "postgresql.conf", SETTINGS)?;
-    write(place, account, "pg_hba.conf", &access())?;
-    write(place, account, "pg_ident.conf", &peer_map(&account.daemon))
+    replace_file(&place.base.join(CONFIG), SETTINGS.as_bytes(), 0o644)?;
+    replace_file(&place.base.join(ACCESS), access().as_bytes(), 0o644)?;
+    replace_file(&place.base.join(PEERS), peer_map(&account.daemon).as_bytes(), 0o644)
 }
 
 /// What nothing in the cluster may override: the command line wins over every file and over ALTER SYSTEM.
 pub(super) fn fixed_settings(place: &Place, nonce: &str) -> Vec<String> {
     let socket = place.socket.to_string_lossy().replace('"', "\"\"");
+    let file = |name: &str| place.base.join(name).to_string_lossy().into_owned();
     vec![
+        format!("config_file={}", file(CONFIG)),
+        format!("hba_file={}", file(ACCESS)),
+        format!("ident_file={}", file(PEERS)),
         "listen_addresses=".into(),
         format!("unix_socket_directories=\"{socket}\""),
         "unix_socket_permissions=0700".into(),
@@ -103,17 +93,12 @@ pub(super) fn fixed_settings(place: &Place, nonce: &str) -> Vec<String> {
 }
 
 /// Opens the log for appending; a long one is set aside first.
-pub(super) fn open_log(place: &Place, account: &Account) -> Result<fs::File, EmbeddedError> {
+pub(super) fn open_log(place: &Place) -> Result<fs::File, EmbeddedError> {
     let path = place.log();
     if fs::metadata(&path).is_ok_and(|meta| meta.len() > LOG_MAX) {
         fs::rename(&path, path.with_extension("log.1")).map_err(at("rename", &path))?;
     }
-    let file = fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&path)
-        .map_err(at("open", &path))?;
-    account.give(&path)?;
+    let file = fs::OpenOptions::new().append(true).create(true).open(&path).map_err(at("open", &path))?;
     Ok(file)
 }
 
@@ -123,10 +108,7 @@ pub(super) fn log_tail(path: &Path, start: u64) -> String {
     let from = usize::try_from(start).unwrap_or(0).min(bytes.len());
     let text = String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned();
     let lines: Vec<&str> = text.lines().collect();
-    lines
-        .get(lines.len().saturating_sub(20)..)
-        .unwrap_or_default()
-        .join("\n")
+    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
 }
 
 fn access() -> String {
@@ -137,25 +119,8 @@ fn access() -> String {
 
 /// The daemon's own user and root; the account that root lends the server is not among them.
 fn peer_map(daemon: &str) -> String {
-    let users = if daemon == "root" {
-        vec!["root"]
-    } else {
-        vec![daemon, "root"]
-    };
+    let users = if daemon == "root" { vec!["root"] } else { vec![daemon, "root"] };
     let roles = [SUPERUSER, OWNER, APP];
-    let lines = users
-        .iter()
-        .flat_map(|user| roles.map(|role| format!("mosaic \"{user}\" {role}\n")));
-    format!(
-        "# Written by mosaic-fed at each start.\n{}",
-        lines.collect::<String>()
-    )
-}
-
-fn write(place: &Place, account: &Account, name: &str, text: &str) -> Result<(), EmbeddedError> {
-    let path = place.cluster.join(name);
-    let new = place.cluster.join(format!("{name}.new"));
-    fs::write(&new, text).map_err(at("write", &new))?;
-    account.give(&new)?;
-    fs::rename(&new, &path).map_err(at("write", &path))
+    let lines = users.iter().flat_map(|user| roles.map(|role| format!("mosaic \"{user}\" {role}\n")));
+    format!("# Written by mosaic-fed at each start.\n{}", lines.collect::<String>())
 }

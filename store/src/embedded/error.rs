@@ -41,9 +41,7 @@ pub enum EmbeddedError {
         found: String,
     },
     /// The pinned bundle could not be unpacked.
-    #[error(
-        "the PostgreSQL bundle cannot be unpacked: {0}\nfree some disk space, then start again"
-    )]
+    #[error("the PostgreSQL bundle cannot be unpacked: {0}\nfree some disk space, then start again")]
     Unpack(String),
     /// The process may not run PostgreSQL under any account.
     #[error("{0}")]
@@ -58,12 +56,12 @@ pub enum EmbeddedError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Somebody else made a directory that only the server's account may own.
-    #[error("{} cannot be used: {reason}\nremove it, then start again", path.display())]
+    /// Somebody else made or opened a directory that only the server's account may own.
+    #[error("{} cannot be used: {reason}", path.display())]
     Unsafe {
         /// The directory.
         path: PathBuf,
-        /// Owner or kind that was found.
+        /// Owner, kind or mode that was found, and what to do.
         reason: String,
     },
     /// The data directory names a database that is not there.
@@ -127,9 +125,7 @@ pub enum EmbeddedError {
         source: sqlx::Error,
     },
     /// The server outlived every signal.
-    #[error(
-        "PostgreSQL process {pid} did not stop within {seconds} s\nend it with `kill -QUIT {pid}`"
-    )]
+    #[error("PostgreSQL process {pid} did not stop within {seconds} s\nend it with `kill -QUIT {pid}`")]
     Stop {
         /// The postmaster.
         pid: u32,
@@ -139,14 +135,7 @@ pub enum EmbeddedError {
 }
 
 /// Adds verb and path to an I/O error: `fs::write(..).map_err(at("write", path))`.
-pub(super) fn at(
-    action: &'static str,
-    path: impl Into<PathBuf>,
-) -> impl FnOnce(std::io::Error) -> EmbeddedError {
+pub(super) fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> EmbeddedError {
     let path = path.into();
-    move |source| EmbeddedError::File {
-        action,
-        path,
-        source,
-    }
+    move |source| EmbeddedError::File { action, path, source }
 }

@@ -59,13 +59,7 @@ pub(super) fn nonce() -> Result<String, EmbeddedError> {
 
 /// The process id in `postmaster.pid`.
 pub(super) fn postmaster(cluster: &Path) -> Option<u32> {
-    fs::read_to_string(cluster.join("postmaster.pid"))
-        .ok()?
-        .lines()
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+    fs::read_to_string(cluster.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
 }
 
 /// Who holds the cluster: adopts a daemon's server, waits for one that ends, clears a lock file that names a stranger.
@@ -83,14 +77,10 @@ pub(super) async fn resolve(
             Holder::Zombie | Holder::Other => return clear(place).map(|()| None),
             Holder::Ours => match record.filter(|record| record.persistent) {
                 None if record.is_none() => {
-                    return Err(foreign(
-                        place,
-                        pid,
-                        "there is no record of its start".into(),
-                    ));
+                    return Err(foreign(place, pid, "there is no record of its start".into()));
                 }
                 None => {}
-                Some(record) => match identify(place, record).await {
+                Some(record) => match identify(record).await {
                     Identity::Proven => return take_over(place, pid, lifetime).await,
                     Identity::Refused(why) => return Err(foreign(place, pid, why)),
                     Identity::NotYet(why) => reason = why,
@@ -106,13 +96,11 @@ pub(super) async fn resolve(
 }
 
 /// Asks the server at the socket for the nonce it was started with.
-pub(super) async fn identify(place: &Place, record: &Record) -> Identity {
-    match tokio::time::timeout(CONNECT_TIMEOUT, ask_nonce(&place.socket)).await {
+pub(super) async fn identify(record: &Record) -> Identity {
+    match tokio::time::timeout(CONNECT_TIMEOUT, ask_nonce(&record.socket)).await {
         Err(_) => Identity::NotYet(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
         Ok(Ok(Some(nonce))) if nonce == record.nonce => Identity::Proven,
-        Ok(Ok(_)) => {
-            Identity::Refused("it was not started by the daemon of this data directory".into())
-        }
+        Ok(Ok(_)) => Identity::Refused("it was not started by the daemon of this data directory".into()),
         Ok(Err(sqlx::Error::Database(error))) if !is_passing(error.code().as_deref()) => {
             Identity::Refused(error.to_string())
         }
@@ -140,28 +128,20 @@ pub(super) fn holder(pid: u32, cluster: &Path) -> Holder {
 
 /// State `Z` or `X` behind the command's name, which is in parentheses and may hold any byte (proc(5)).
 fn is_dead(stat: &str) -> bool {
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Whether a command line is certainly not a postmaster on `cluster`: another program, or `-D` with another absolute path.
 fn runs_elsewhere(line: &[u8], cluster: &Path) -> bool {
-    let mut arguments = line
-        .split(|byte| *byte == 0)
-        .map(|bytes| Path::new(OsStr::from_bytes(bytes)));
-    let program = arguments
-        .next()
-        .and_then(Path::file_name)
-        .unwrap_or_default();
+    let mut arguments = line.split(|byte| *byte == 0).map(|bytes| Path::new(OsStr::from_bytes(bytes)));
+    let program = arguments.next().and_then(Path::file_name).unwrap_or_default();
     if program.is_empty() {
         return false;
     }
     if program != "postgres" && program != "postmaster" {
         return true;
     }
-    let directory = arguments
-        .skip_while(|argument| *argument != Path::new("-D"))
-        .nth(1);
+    let directory = arguments.skip_while(|argument| *argument != Path::new("-D")).nth(1);
     directory
         .filter(|path| path.is_absolute())
         .is_some_and(|path| path.canonicalize().is_ok_and(|path| path != cluster))
@@ -174,19 +154,13 @@ fn is_passing(code: Option<&str>) -> bool {
 
 async fn ask_nonce(socket: &Path) -> Result<Option<String>, sqlx::Error> {
     let mut connection = PgConnection::connect_with(&options(socket, SUPERUSER)).await?;
-    let nonce = sqlx::query_scalar("SELECT current_setting('mosaic.nonce', true)")
-        .fetch_one(&mut connection)
-        .await?;
+    let nonce = sqlx::query_scalar("SELECT current_setting('mosaic.nonce', true)").fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(nonce)
 }
 
 /// A server that shall end with us cannot be one that another process started to outlive it: that one makes room.
-async fn take_over(
-    place: &Place,
-    pid: u32,
-    lifetime: Lifetime,
-) -> Result<Option<Process>, EmbeddedError> {
+async fn take_over(place: &Place, pid: u32, lifetime: Lifetime) -> Result<Option<Process>, EmbeddedError> {
     let process = Process::adopted(pid);
     if lifetime == Lifetime::Daemon {
         return Ok(Some(process));
@@ -200,11 +174,7 @@ fn clear(place: &Place) -> Result<(), EmbeddedError> {
 }
 
 fn foreign(place: &Place, pid: u32, reason: String) -> EmbeddedError {
-    EmbeddedError::Foreign {
-        pid,
-        cluster: place.cluster.clone(),
-        reason,
-    }
+    EmbeddedError::Foreign { pid, cluster: place.cluster.clone(), reason }
 }
 
 #[cfg(test)]
@@ -215,12 +185,7 @@ mod tests {
     fn a_process_id_that_another_instance_got_after_a_reboot_is_told_apart() {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let line = |directory: &Path| {
-            [
-                b"/opt/bin/postgres\0-D\0".as_slice(),
-                directory.as_os_str().as_bytes(),
-                b"\0-c\0x=y\0",
-            ]
-            .concat()
+            [b"/opt/bin/postgres\0-D\0".as_slice(), directory.as_os_str().as_bytes(), b"\0-c\0x=y\0"].concat()
         };
         let cluster = here.path().canonicalize().unwrap();
         assert!(!runs_elsewhere(&line(&cluster), &cluster));

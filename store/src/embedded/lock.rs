@@ -30,10 +30,7 @@ impl Lock {
                 Ok(()) => return Ok(Lock { _file: file }),
                 Err(TryLockError::Error(error)) => return Err(at("lock", path)(error)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    return Err(EmbeddedError::Busy {
-                        path: path.to_owned(),
-                        seconds: patience.as_secs(),
-                    });
+                    return Err(EmbeddedError::Busy { path: path.to_owned(), seconds: patience.as_secs() });
                 }
                 Err(TryLockError::WouldBlock) => {
                     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -88,33 +88,22 @@ impl Server {
     }
 
     /// As `start`, on a machine that looks like `environment`.
-    pub async fn start_in(
-        config: Config,
-        environment: &Environment,
-    ) -> Result<Server, EmbeddedError> {
+    pub async fn start_in(config: Config, environment: &Environment) -> Result<Server, EmbeddedError> {
         place::make_directory(&config.data_dir, 0o700)?;
         let _lock = Lock::take(&config.data_dir.join("postgres.lock"), LOCK_PATIENCE).await?;
-        let (place, account, record) = Place::settle(&config, environment)?;
-        let programs = programs::find(
-            config.programs.as_deref(),
-            environment,
-            &account,
-            place.major(),
-        )
-        .await?;
+        let (mut place, account, record) = Place::settle(&config, environment)?;
+        let programs = programs::find(config.programs.as_deref(), environment, &account, place.major()).await?;
         let found = leftover::resolve(&place, record.as_ref(), config.lifetime).await?;
         let adopted = found.is_some();
+        if let (true, Some(record)) = (adopted, record) {
+            // Another XDG_RUNTIME_DIR than at its start must not hide a running server.
+            place.socket = record.socket;
+        }
         let process = match found {
             Some(process) => process,
             None => launch(&place, &programs, &account, config.lifetime).await?,
         };
-        let mut server = Server {
-            process,
-            place,
-            programs,
-            version: String::new(),
-            adopted,
-        };
+        let mut server = Server { process, place, programs, version: String::new(), adopted };
         match bootstrap::prepare(&server.place).await {
             Ok(version) => server.version = version,
             Err(error) => return Err(server.abandon(error).await),
@@ -158,9 +147,14 @@ impl Server {
         self.adopted
     }
 
-    /// PostgreSQL's data directory; its `server.log` is the log.
+    /// PostgreSQL's data directory.
     pub fn cluster(&self) -> &Path {
         &self.place.cluster
+    }
+
+    /// The server's log: starts, stops and fatal errors, never a statement.
+    pub fn log(&self) -> PathBuf {
+        self.place.log()
     }
 
     /// The directory of the socket, 0700.
@@ -207,13 +201,6 @@ async fn launch(
 
 /// Options for a role on the socket; PG* variables of our environment have no say in where we connect.
 fn options(socket: &Path, role: &str) -> PgConnectOptions {
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(socket)
-        .host("localhost")
-        .port(PORT);
-    options
-        .username(role)
-        .database("postgres")
-        .ssl_mode(PgSslMode::Disable)
-        .application_name("mosaic-fed")
+    let options = PgConnectOptions::new_without_pgpass().socket(socket).host("localhost").port(PORT);
+    options.username(role).database("postgres").ssl_mode(PgSslMode::Disable).application_name("mosaic-fed")
 }

@@ -1,11 +1,12 @@
 //! Where a database lies, and the record in the data directory that finds it again after a crash.
 //!
-//! A cluster in the data directory wins over the record, so that a moved or copied directory keeps its own database.
+//! Beside the cluster, in its base directory, lie the server's configuration and log. A root daemon keeps that directory for
+//! itself: a server that was taken over can neither widen its own access nor lead root's writes elsewhere by a link.
 
 use super::account::Account;
 use super::environment::Environment;
 use super::error::at;
-use super::{Config, EmbeddedError, Lifetime};
+use super::{Config, EmbeddedError, Lifetime, leftover};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -21,14 +22,16 @@ pub(super) const PORT: u16 = 5432;
 /// The directories and files of one database.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
-    /// PostgreSQL's data directory, canonical.
+    /// Holds everything below, canonical.
+    pub base: PathBuf,
+    /// PostgreSQL's data directory.
     pub cluster: PathBuf,
     /// The directory of the socket, 0700.
     pub socket: PathBuf,
-    /// `postgres.json` in the instance's data directory.
+    /// `postgres.json`: in the instance's data directory, for a temporary database in its base.
     pub record: PathBuf,
-    /// What a temporary server deletes at its end.
-    pub disposable: Option<PathBuf>,
+    /// Whether the base is deleted with the server.
+    pub temporary: bool,
 }
 
 /// What the data directory remembers about the server that was started last.
@@ -47,72 +50,62 @@ pub(super) struct Record {
 impl Place {
     /// The server's log file.
     pub fn log(&self) -> PathBuf {
-        self.cluster.join("server.log")
+        self.base.join("server.log")
     }
 
     /// The major version that made the cluster, if there is one.
     pub fn major(&self) -> Option<u32> {
-        fs::read_to_string(self.cluster.join("PG_VERSION"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+        fs::read_to_string(self.cluster.join("PG_VERSION")).ok()?.trim().parse().ok()
     }
 
-    /// Finds the cluster or decides where it will be, and makes the directories around it.
+    /// Finds the database or decides where it will be, and makes the directories around it.
     pub fn settle(
         config: &Config,
         environment: &Environment,
     ) -> Result<(Place, Account, Option<Record>), EmbeddedError> {
-        let data = config
-            .data_dir
-            .canonicalize()
-            .map_err(at("find", &config.data_dir))?;
-        let record_file = data.join("postgres.json");
-        let record = read_record(&record_file)?;
-        let existing = match config.lifetime {
-            Lifetime::Temporary => None,
-            Lifetime::Daemon | Lifetime::Process => {
-                existing_cluster(&data, record.as_ref(), &record_file)?
-            }
-        };
+        let data = config.data_dir.canonicalize().map_err(at("find", &config.data_dir))?;
+        if config.lifetime == Lifetime::Temporary {
+            let account = Account::choose(None)?;
+            return Ok((Place::temporary(environment, &account)?, account, None));
+        }
+        let record = read_record(&data.join("postgres.json"))?;
+        let existing = existing_cluster(&data, record.as_ref())?;
         let account = Account::choose(existing.as_deref())?;
+        if let Some(cluster) = existing.as_ref().filter(|cluster| account.is_lent() && cluster.starts_with(&data)) {
+            return Err(account.not_for_root(cluster));
+        }
         let base = match &existing {
             Some(cluster) => cluster.parent().unwrap_or(cluster).to_owned(),
             None => new_base(config, environment, &account, &data)?,
         };
-        account.private_directory(&base)?;
-        let base = base.canonicalize().map_err(at("find", &base))?;
-        let cluster = base.join("cluster");
-        let socket = socket_directory(&base, &cluster, environment);
+        let place = Place::below(&base, &data, environment, &account)?;
+        Ok((place, account, record))
+    }
+
+    /// A name that nobody can have made before: it is handed to the server's account as a whole.
+    fn temporary(environment: &Environment, account: &Account) -> Result<Place, EmbeddedError> {
+        let base = environment.temporary.join(format!("mosaic-fed-{}", leftover::nonce()?));
+        fs::DirBuilder::new().mode(account.base_mode()).create(&base).map_err(at("create", &base))?;
+        let place = Place::below(&base, &base, environment, account)?;
+        Ok(Place { temporary: true, ..place })
+    }
+
+    fn below(base: &Path, data: &Path, environment: &Environment, account: &Account) -> Result<Place, EmbeddedError> {
+        let base = base.canonicalize().map_err(at("find", base))?;
+        // Whatever the umask: the server's account must pass through.
+        fs::set_permissions(&base, fs::Permissions::from_mode(account.base_mode()))
+            .map_err(at("set the mode of", &base))?;
+        let socket = socket_directory(&base, environment);
         account.private_directory(&socket)?;
-        let disposable = (config.lifetime == Lifetime::Temporary).then_some(base);
-        Ok((
-            Place {
-                cluster,
-                socket,
-                record: record_file,
-                disposable,
-            },
-            account,
-            record,
-        ))
+        let cluster = base.join("cluster");
+        Ok(Place { base, cluster, socket, record: data.join("postgres.json"), temporary: false })
     }
 
     /// Writes the record so that a crash leaves the old one or the new one.
     pub fn write_record(&self, record: &Record) -> Result<(), EmbeddedError> {
-        let text = serde_json::to_vec_pretty(record)
-            .map_err(std::io::Error::other)
-            .map_err(at("write", &self.record))?;
-        let new = self.record.with_extension("json.new");
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&new)?;
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            std::io::Write::write_all(&mut file, &text)?;
-            file.sync_all()?;
-            fs::rename(&new, &self.record)
-        };
-        write().map_err(at("write", &self.record))
+        let text =
+            serde_json::to_vec_pretty(record).map_err(std::io::Error::other).map_err(at("write", &self.record))?;
+        replace_file(&self.record, &text, 0o600)
     }
 }
 
@@ -121,43 +114,43 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> Result<(), EmbeddedError
     if path.is_dir() {
         return Ok(());
     }
-    let created = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path);
-    created
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .map_err(at("create", path))
+    let created = fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    created.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode))).map_err(at("create", path))
+}
+
+/// Replaces a file durably by one rename.
+pub(super) fn replace_file(path: &Path, content: &[u8], mode: u32) -> Result<(), EmbeddedError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&new)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        std::io::Write::write_all(&mut file, content)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(at("write", path))
 }
 
 fn read_record(file: &Path) -> Result<Option<Record>, EmbeddedError> {
     match fs::read(file) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(std::io::Error::other)
-            .map_err(at("read", file)),
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(std::io::Error::other).map_err(at("read", file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at("read", file)(error)),
     }
 }
 
-fn existing_cluster(
-    data: &Path,
-    record: Option<&Record>,
-    file: &Path,
-) -> Result<Option<PathBuf>, EmbeddedError> {
+/// A cluster in the data directory wins over the record: a moved or copied data directory keeps its own database.
+fn existing_cluster(data: &Path, record: Option<&Record>) -> Result<Option<PathBuf>, EmbeddedError> {
     let inside = data.join("postgres/cluster");
     if inside.join("PG_VERSION").exists() {
         return Ok(Some(inside));
     }
     match record {
-        Some(record) if record.cluster.join("PG_VERSION").exists() => {
-            Ok(Some(record.cluster.clone()))
+        Some(record) if record.cluster.join("PG_VERSION").exists() => Ok(Some(record.cluster.clone())),
+        Some(record) => {
+            Err(EmbeddedError::Missing { cluster: record.cluster.clone(), record: data.join("postgres.json") })
         }
-        Some(record) => Err(EmbeddedError::Missing {
-            cluster: record.cluster.clone(),
-            record: file.to_owned(),
-        }),
         None => Ok(None),
     }
 }
@@ -169,32 +162,25 @@ fn new_base(
     account: &Account,
     data: &Path,
 ) -> Result<PathBuf, EmbeddedError> {
-    if config.lifetime == Lifetime::Temporary {
-        return Ok(environment
-            .temporary
-            .join(format!("mosaic-fed-{}", config.instance)));
-    }
-    if !account.is_lent() {
-        return Ok(data.join("postgres"));
-    }
-    make_directory(&environment.databases, 0o755)?;
-    Ok(environment.databases.join(config.instance.to_string()))
+    let base = if account.is_lent() {
+        make_directory(&environment.databases, 0o755)?;
+        environment.databases.join(config.instance.to_string())
+    } else {
+        data.join("postgres")
+    };
+    make_directory(&base, account.base_mode())?;
+    Ok(base)
 }
 
-/// Beside the cluster when the path fits into `sun_path` and is UTF-8 (sqlx wants that), else a short name made from the cluster's path.
-fn socket_directory(base: &Path, cluster: &Path, environment: &Environment) -> PathBuf {
-    let digest = hex::encode(Sha256::digest(cluster.as_os_str().as_bytes()));
+/// In the base when the path fits into `sun_path` and is UTF-8 (sqlx wants that), else a short name made from the base's path.
+fn socket_directory(base: &Path, environment: &Environment) -> PathBuf {
+    let digest = hex::encode(Sha256::digest(base.as_os_str().as_bytes()));
     let short = format!("mosaic-fed-{}", digest.get(..16).unwrap_or(&digest));
     let candidates = [base.join("socket"), environment.sockets.join(&short)];
-    candidates
-        .into_iter()
-        .find(|directory| fits(directory))
-        .unwrap_or_else(|| Path::new("/tmp").join(short))
+    candidates.into_iter().find(|directory| fits(directory)).unwrap_or_else(|| Path::new("/tmp").join(short))
 }
 
 fn fits(directory: &Path) -> bool {
     let socket = directory.join(format!(".s.PGSQL.{PORT}"));
-    socket
-        .to_str()
-        .is_some_and(|path| path.len() <= SOCKET_PATH_MAX)
+    socket.to_str().is_some_and(|path| path.len() <= SOCKET_PATH_MAX)
 }

@@ -12,6 +12,7 @@ use super::place::{Place, Record};
 use super::programs::Programs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
@@ -57,11 +58,7 @@ pub(super) struct Process {
 impl Process {
     /// A server that ran before us.
     pub fn adopted(pid: u32) -> Process {
-        Process {
-            pid,
-            child: None,
-            guard: None,
-        }
+        Process { pid, child: None, guard: None }
     }
 
     /// Starts the postmaster and waits until it answers with our nonce.
@@ -88,10 +85,7 @@ impl Process {
 
     /// Fast shutdown, then an immediate one, each bounded; returns when the process and its guard are gone.
     pub async fn stop(mut self, place: &Place) -> Result<(), EmbeddedError> {
-        for (signal, patience) in [
-            (Signal::SIGINT, FAST_TIMEOUT),
-            (Signal::SIGQUIT, IMMEDIATE_TIMEOUT),
-        ] {
+        for (signal, patience) in [(Signal::SIGINT, FAST_TIMEOUT), (Signal::SIGQUIT, IMMEDIATE_TIMEOUT)] {
             if leftover::holder(self.pid, &place.cluster) == Holder::Ours {
                 send(self.pid, signal);
             }
@@ -100,10 +94,7 @@ impl Process {
             }
             tracing::warn!(pid = self.pid, ?signal, "PostgreSQL has not stopped yet");
         }
-        Err(EmbeddedError::Stop {
-            pid: self.pid,
-            seconds: (FAST_TIMEOUT + IMMEDIATE_TIMEOUT).as_secs(),
-        })
+        Err(EmbeddedError::Stop { pid: self.pid, seconds: (FAST_TIMEOUT + IMMEDIATE_TIMEOUT).as_secs() })
     }
 
     async fn gone_within(&mut self, place: &Place, patience: Duration) -> bool {
@@ -131,31 +122,21 @@ async fn start_once(
     account: &Account,
     record: &Record,
 ) -> Result<Process, EmbeddedError> {
-    let log = open_log(place, account)?;
+    let log = open_log(place)?;
+    if place.temporary {
+        // The guard deletes it under that account. Root writes nothing into it from here on.
+        account.give(&place.base)?;
+    }
     let log_start = log.metadata().map_or(0, |meta| meta.len());
     let mut command = server_command(place, programs, account, record);
     let also = log.try_clone().map_err(at("open", place.log()))?;
-    command
-        .stdout(Stdio::from(also))
-        .stderr(Stdio::from(log))
-        .process_group(0)
-        .kill_on_drop(false);
-    let failed = |cause: String| EmbeddedError::Start {
-        cause,
-        log: place.log(),
-        tail: log_tail(&place.log(), log_start),
-    };
+    command.stdout(Stdio::from(also)).stderr(Stdio::from(log)).process_group(0).kill_on_drop(false);
+    let failed =
+        |cause: String| EmbeddedError::Start { cause, log: place.log(), tail: log_tail(&place.log(), log_start) };
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    let guard = child
-        .stdin
-        .take()
-        .and_then(|stdin| stdin.into_owned_fd().ok());
+    let guard = child.stdin.take().and_then(|stdin| stdin.into_owned_fd().ok());
     match ready(place, record, &mut child).await {
-        Ok(pid) => Ok(Process {
-            pid,
-            child: Some(child),
-            guard,
-        }),
+        Ok(pid) => Ok(Process { pid, child: Some(child), guard }),
         Err(cause) => {
             let error = failed(cause);
             give_up(place, child, guard).await;
@@ -165,24 +146,17 @@ async fn start_once(
 }
 
 /// The postmaster itself for a daemon's server, the guard around it for one that ends with us.
-fn server_command(
-    place: &Place,
-    programs: &Programs,
-    account: &Account,
-    record: &Record,
-) -> Command {
+fn server_command(place: &Place, programs: &Programs, account: &Account, record: &Record) -> Command {
     let postgres = programs.directory.join("postgres");
     let mut command = if record.persistent {
         let mut command = account.command(&postgres);
         command.stdin(Stdio::null());
         command
     } else {
+        let disposable = if place.temporary { place.base.as_os_str() } else { OsStr::new("") };
         let mut command = account.command(Path::new("/bin/sh"));
         command.args(["-c", GUARD, "mosaic-fed-guard"]);
-        command
-            .arg(place.disposable.clone().unwrap_or_default())
-            .arg(&postgres)
-            .stdin(Stdio::piped());
+        command.arg(disposable).arg(&postgres).stdin(Stdio::piped());
         command
     };
     command.arg("-D").arg(&place.cluster);
@@ -200,20 +174,16 @@ async fn ready(place: &Place, record: &Record, child: &mut Child) -> Result<u32,
         if let Ok(Some(status)) = child.try_wait() {
             return Err(format!("it ended at once ({status})"));
         }
-        match leftover::identify(place, record).await {
+        match leftover::identify(record).await {
             Identity::Proven => {
-                return leftover::postmaster(&place.cluster)
-                    .ok_or_else(|| "it wrote no postmaster.pid".into());
+                return leftover::postmaster(&place.cluster).ok_or_else(|| "it wrote no postmaster.pid".into());
             }
             Identity::Refused(reason) => return Err(reason),
             Identity::NotYet(reason) => last = reason,
         }
         tokio::time::sleep(POLL).await;
     }
-    Err(format!(
-        "not ready within {} s: {last}",
-        READY_TIMEOUT.as_secs()
-    ))
+    Err(format!("not ready within {} s: {last}", READY_TIMEOUT.as_secs()))
 }
 
 /// Ends what did not become ready: SIGQUIT for the postmaster, the pipe for a guard.
@@ -222,10 +192,7 @@ async fn give_up(place: &Place, mut child: Child, guard: Option<OwnedFd>) {
     if let Some(pid) = leftover::postmaster(&place.cluster).filter(|pid| child.id() == Some(*pid)) {
         send(pid, Signal::SIGQUIT);
     }
-    if tokio::time::timeout(IMMEDIATE_TIMEOUT, child.wait())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(IMMEDIATE_TIMEOUT, child.wait()).await.is_err() {
         tracing::warn!("a PostgreSQL that did not become ready does not stop either");
     }
 }

@@ -27,13 +27,8 @@ pub(super) async fn find(
     if let Some(directory) = configured {
         let found = probe(directory, account, major).await;
         return found
-            .map(|_| Programs {
-                directory: directory.to_owned(),
-            })
-            .map_err(|reason| EmbeddedError::Configured {
-                directory: directory.to_owned(),
-                reason,
-            });
+            .map(|_| Programs { directory: directory.to_owned() })
+            .map_err(|reason| EmbeddedError::Configured { directory: directory.to_owned(), reason });
     }
     let mut tried = Vec::new();
     if let Some(directory) = bundle::unpacked(environment) {
@@ -62,17 +57,10 @@ pub(super) async fn run(command: &mut Command, timeout: Duration) -> Result<Stri
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let words = String::from_utf8_lossy(if output.stderr.is_empty() {
-        &output.stdout
-    } else {
-        &output.stderr
-    })
-    .into_owned();
+    let words =
+        String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr }).into_owned();
     let lines: Vec<&str> = words.lines().collect();
-    let tail = lines
-        .get(lines.len().saturating_sub(8)..)
-        .unwrap_or_default()
-        .join("\n");
+    let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or_default().join("\n");
     Err(format!("{} ({})", tail.trim(), output.status))
 }
 
@@ -99,8 +87,7 @@ async fn fetched(
     major: Option<u32>,
     mut tried: Vec<String>,
 ) -> Result<Programs, EmbeddedError> {
-    if major.is_some_and(|major| major != bundle::MAJOR) || bundle::unpacked(environment).is_some()
-    {
+    if major.is_some_and(|major| major != bundle::MAJOR) || bundle::unpacked(environment).is_some() {
         return Err(EmbeddedError::NoPrograms { tried });
     }
     let reason = match bundle::fetch(environment).await? {
@@ -120,37 +107,21 @@ fn installations(environment: &Environment) -> Vec<PathBuf> {
         .which("postgres")
         .and_then(|file| file.canonicalize().ok())
         .and_then(|file| file.parent().map(Path::to_owned));
-    let mut found: Vec<PathBuf> = environment
-        .installations
-        .iter()
-        .filter(|directory| is_program(&directory.join("postgres")))
-        .cloned()
-        .collect();
+    let mut found: Vec<PathBuf> =
+        environment.installations.iter().filter(|directory| is_program(&directory.join("postgres"))).cloned().collect();
     found.extend(on_path.filter(|directory| !found.contains(directory)));
     found
 }
 
 /// The major version of usable programs, or why they are not. Runs as the server's account: what it cannot reach is useless.
 async fn probe(directory: &Path, account: &Account, needed: Option<u32>) -> Result<u32, String> {
-    if let Some(missing) = ["postgres", "initdb"]
-        .iter()
-        .find(|name| !is_program(&directory.join(name)))
-    {
+    if let Some(missing) = ["postgres", "initdb"].iter().find(|name| !is_program(&directory.join(name))) {
         return Err(format!("there is no program `{missing}` in it"));
     }
-    let said = run(
-        account
-            .command(&directory.join("postgres"))
-            .arg("--version"),
-        PROBE_TIMEOUT,
-    )
-    .await?;
-    let (major, minor) = parse_version(&said)
-        .ok_or_else(|| format!("`postgres --version` says {:?}", said.trim()))?;
+    let said = run(account.command(&directory.join("postgres")).arg("--version"), PROBE_TIMEOUT).await?;
+    let (major, minor) = parse_version(&said).ok_or_else(|| format!("`postgres --version` says {:?}", said.trim()))?;
     if !fixed_minor(major, minor) {
-        return Err(format!(
-            "is PostgreSQL {major}.{minor}, older than 17.6 or 18.0"
-        ));
+        return Err(format!("is PostgreSQL {major}.{minor}, older than 17.6 or 18.0"));
     }
     match needed {
         Some(needed) if needed != major => Err(format!(
@@ -172,16 +143,9 @@ fn fixed_minor(major: u32, minor: u32) -> bool {
 /// `postgres (PostgreSQL) 18.4 (Debian ...)` → (18, 4); a beta counts as minor 0.
 fn parse_version(said: &str) -> Option<(u32, u32)> {
     let number = said.split_whitespace().nth(2)?;
-    let digits = |text: &str| {
-        text.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-    };
+    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
     let (major, rest) = number.split_once('.').unwrap_or((number, "0"));
-    Some((
-        digits(major).parse().ok()?,
-        digits(rest).parse().unwrap_or(0),
-    ))
+    Some((digits(major).parse().ok()?, digits(rest).parse().unwrap_or(0)))
 }
 
 /// Whether `vector.control` lies in a share directory as Debian, Fedora, Arch or the PostgreSQL project lay them out.
@@ -189,10 +153,7 @@ fn has_vector(directory: &Path, major: u32) -> bool {
     let prefix = directory.parent().unwrap_or(directory);
     let beside = ["share/postgresql", "share/pgsql", "share"].map(|share| prefix.join(share));
     let debian = PathBuf::from(format!("/usr/share/postgresql/{major}"));
-    beside
-        .into_iter()
-        .chain([debian])
-        .any(|share| share.join("extension/vector.control").is_file())
+    beside.into_iter().chain([debian]).any(|share| share.join("extension/vector.control").is_file())
 }
 
 #[cfg(test)]
@@ -202,21 +163,15 @@ mod tests {
     #[test]
     fn versions_are_read_as_distributions_print_them() {
         assert_eq!(parse_version("postgres (PostgreSQL) 18.4\n"), Some((18, 4)));
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 17.6 (Debian 17.6-1.pgdg12+1)"),
-            Some((17, 6))
-        );
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 19beta1"),
-            Some((19, 0))
-        );
+        assert_eq!(parse_version("postgres (PostgreSQL) 17.6 (Debian 17.6-1.pgdg12+1)"), Some((17, 6)));
+        assert_eq!(parse_version("postgres (PostgreSQL) 19beta1"), Some((19, 0)));
         assert_eq!(parse_version("something else"), None);
     }
 
     #[test]
     fn a_minor_with_a_known_leak_is_refused() {
-        let accepted = [(15, 18), (16, 14), (17, 5), (17, 6), (18, 0), (19, 0)]
-            .map(|(major, minor)| fixed_minor(major, minor));
+        let accepted =
+            [(15, 18), (16, 14), (17, 5), (17, 6), (18, 0), (19, 0)].map(|(major, minor)| fixed_minor(major, minor));
         assert_eq!(accepted, [false, false, false, true, true, true]);
     }
 }
