@@ -98,6 +98,8 @@ words! {
         InviteCreate = "invite_create",
         /// An invite was claimed.
         InviteClaim = "invite_claim",
+        /// A certificate was issued and its grant activated.
+        Certificate = "certificate",
         /// A link was made.
         LinkAdd = "link_add",
         /// A link was given a new certificate.
