@@ -29,8 +29,14 @@ pub struct Presented {
 }
 
 /// A caller of good standing at the moment it was judged. Made only by the functions below.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Caller<G: Ground>(Arc<G>);
+
+impl<G: Ground> Clone for Caller<G> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl Caller<Grant> {
     /// Judges a certificate against this side's own record of the grant it names.

@@ -1,0 +1,292 @@
+//! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
+
+use crate::Spoke;
+use domain::{
+    Time,
+    audit::{Act, Record, scope_note},
+    decide::Ground,
+    grant::{Grant, State},
+    id::{GrantId, InviteId, Name, RequestId, Resource, UserId},
+    invite::{Invite, OPEN_LIFE, Offer, Token},
+    kind::Kinds,
+    operation::Method,
+    scope::{Context, Scope, ScopeError, Spec, Verb},
+    secret::Secret,
+};
+use std::{collections::BTreeMap, time::Duration};
+use store::{GrantView, NewInvite, StoreError, User, Workspace};
+use tokio::time::Instant;
+
+/// A grant to be made.
+#[derive(Clone, Debug)]
+pub struct GrantOrder {
+    /// What people call it; unique among unended grants.
+    pub name: Name,
+    /// The local user on whose behalf rows are read.
+    pub subject: Name,
+    /// What it permits.
+    pub spec: Spec,
+    /// Whether personal rows are shared where `spec` does not say.
+    pub personal_default: bool,
+    /// Whether the owner confirmed sensitive kinds.
+    pub sensitive: bool,
+}
+
+/// What a grant would show.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The scope with nothing left to defaults.
+    pub scope: Scope,
+    /// Rows of each resource it would show now.
+    pub rows: BTreeMap<Resource, u64>,
+}
+
+/// A grant with a fresh invite.
+pub struct Created {
+    /// The grant.
+    pub grant: Grant,
+    /// The invite string: a secret, to be shown once.
+    pub invite: Secret<String>,
+    /// When the invite stops working.
+    pub expires_at: Time,
+    /// The addresses the invite names.
+    pub addresses: Vec<String>,
+    /// Rows of each resource the grant shows now.
+    pub rows: BTreeMap<Resource, u64>,
+}
+
+/// A grant that was ended.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    /// The grant.
+    pub grant: Grant,
+    /// From the order until its calls were gone.
+    pub took: Duration,
+    /// Whether they were gone within [`DRAIN`].
+    pub drained: bool,
+    /// Connections that were cut.
+    pub connections: usize,
+    /// Calls that were in flight.
+    pub calls: usize,
+}
+
+/// Whether a grant may do something, and why.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Whether a call would be answered now.
+    pub allowed: bool,
+    /// Why, in words.
+    pub why: String,
+    /// Rows it shows of the resource now.
+    pub rows: Option<u64>,
+}
+
+/// Why an administrative act did not happen. Every text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Something named does not exist.
+    #[error("{0}")]
+    Missing(String),
+    /// It is not possible from where things stand.
+    #[error("{0}")]
+    Conflict(String),
+    /// What was asked for is not well formed.
+    #[error("{0}")]
+    Invalid(String),
+    /// A listener cannot be opened.
+    #[error("{0}")]
+    Listener(String),
+    /// The database.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(text) => Self::Missing(text),
+            StoreError::Conflict(text) => Self::Conflict(text),
+            StoreError::Denied(text) => Self::Invalid(text),
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<ScopeError> for AdminError {
+    fn from(error: ScopeError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+/// How long a revocation waits for the grant's calls to be gone before it reports that they are not.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+impl Spoke {
+    /// What a grant would permit and show, without making it.
+    pub async fn preview(&self, order: &GrantOrder) -> Result<Preview, AdminError> {
+        let grant = self.draft(order).await?;
+        let rows = self.parts.store.count(&grant).await?;
+        Ok(Preview { scope: grant.scope, rows })
+    }
+
+    /// Makes a grant and its invite.
+    pub async fn create(&self, by: UserId, order: GrantOrder) -> Result<Created, AdminError> {
+        let grant = self.draft(&order).await?;
+        // A listener that cannot be opened is found before anything is written.
+        self.listeners.open_for_invite().await?;
+        let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
+        self.parts.store.create_grant(&grant, record).await?;
+        self.snapshots.refresh().await?;
+        self.invite(by, grant.id).await
+    }
+
+    /// Makes a fresh invite for a grant; earlier open ones stop working.
+    pub async fn invite(&self, by: UserId, id: GrantId) -> Result<Created, AdminError> {
+        let view = self.view(id).await?;
+        let (grant, now) = (view.grant, self.parts.world.now());
+        if grant.state == State::Revoked || grant.has_expired(now) {
+            let standing = grant.standing(now);
+            return Err(AdminError::Conflict(format!(
+                "grant {} is {standing}; make a new one with `invite`",
+                grant.name
+            )));
+        }
+        let addresses = self.listeners.open_for_invite().await?;
+        let token = Token::generate(&self.parts.world);
+        let invite = NewInvite {
+            id: InviteId(self.parts.world.uuid()),
+            grant: id,
+            digest: token.digest(),
+            expires_at: now + OPEN_LIFE,
+        };
+        let record = self.act(Act::InviteCreate, by, id).noting(&format!("invite {}", invite.id));
+        self.parts.store.create_invite(&invite, record).await?;
+        self.listeners.follow_invites();
+        let rows = self.parts.store.count(&grant).await?;
+        let text = Invite {
+            token: Secret::new(token.expose()),
+            addresses: addresses.links.clone(),
+            enrol_addresses: addresses.enrolment,
+            tls_name: pki::spiffe::tls_name(self.parts.instance),
+            root: self.parts.authority.root_der().to_vec(),
+            instance: self.parts.instance,
+            instance_name: self.parts.name.clone(),
+            grant: id,
+            offer: offer(&grant, view.subject_name),
+            expires_at: invite.expires_at,
+        }
+        .encode();
+        let invite_text = Secret::new(text);
+        Ok(Created { grant, invite: invite_text, expires_at: invite.expires_at, addresses: addresses.links, rows })
+    }
+
+    /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
+    pub async fn edit(&self, by: UserId, id: GrantId, spec: Spec, sensitive: bool) -> Result<Grant, AdminError> {
+        let before = self.view(id).await?.grant;
+        let scope = spec.close(self.context(false, sensitive))?;
+        if scope.workspace() != before.scope.workspace() {
+            return Err(AdminError::Invalid(format!(
+                "a grant stays in its workspace ({}); make another grant for {}",
+                before.scope.workspace(),
+                scope.workspace()
+            )));
+        }
+        let record = self.act(Act::GrantEdit, by, id).noting(&scope_note(&scope));
+        let grant = self.parts.store.edit_grant(id, &scope, record).await?;
+        self.snapshots.refresh().await?;
+        Ok(grant)
+    }
+
+    /// Ends a grant: commit, refuse at the door, cut its connections, report when its calls are gone.
+    pub async fn revoke(&self, by: UserId, id: GrantId) -> Result<Revoked, AdminError> {
+        let began = Instant::now();
+        let record = self.act(Act::GrantRevoke, by, id);
+        let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
+        let grant = self.parts.store.revoke_grant(id, record).await?;
+        self.snapshots.refresh().await?;
+        let drained = tokio::time::timeout(DRAIN, self.registry.cut(id)).await.is_ok();
+        Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
+    }
+
+    /// Whether the grant may do `verb` on `resource`, by the rule that decides calls.
+    pub async fn can(&self, id: GrantId, verb: Verb, resource: &Resource) -> Result<Verdict, AdminError> {
+        let grant = self.view(id).await?.grant;
+        let standing = grant.standing(self.parts.world.now());
+        let Some(method) = Method::ALL.into_iter().find(|method| method.verb() == Some(verb)) else {
+            let why = format!("no call of this version does `{verb}` yet");
+            return Ok(Verdict { allowed: false, why, rows: None });
+        };
+        let about = (verb != Verb::Capabilities).then_some(resource);
+        if let Err(refusal) = grant.allows(method, about) {
+            return Ok(Verdict { allowed: false, why: refusal.public_text().to_owned(), rows: None });
+        }
+        let rows = self.parts.store.count(&grant).await?.get(resource).copied();
+        let allowed = standing == State::Active.word();
+        let why = if allowed {
+            format!("grant {} is active and allows {verb} on {resource}", grant.name)
+        } else {
+            format!("the scope of grant {} allows {verb} on {resource}, but the grant is {standing}", grant.name)
+        };
+        Ok(Verdict { allowed, why, rows })
+    }
+
+    async fn draft(&self, order: &GrantOrder) -> Result<Grant, AdminError> {
+        let workspace = self.workspace(&order.spec.workspace).await?;
+        let subject = self.subject(&order.subject, &workspace).await?;
+        Ok(Grant {
+            id: GrantId(self.parts.world.uuid()),
+            name: order.name.clone(),
+            workspace: workspace.id,
+            subject: subject.id,
+            peer: None,
+            scope: order.spec.close(self.context(order.personal_default, order.sensitive))?,
+            state: State::Pending,
+            generation: 1,
+            leaf: None,
+        })
+    }
+
+    async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {
+        let all = self.parts.store.workspaces().await?;
+        let listed = all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = all.into_iter().find(|one| one.name == *name);
+        found.ok_or_else(|| AdminError::Missing(format!("there is no workspace `{name}`; {listed} exist")))
+    }
+
+    async fn subject(&self, name: &Name, workspace: &Workspace) -> Result<User, AdminError> {
+        let missing = || AdminError::Missing(format!("there is no user `{name}`; add one with `user add {name}`"));
+        let user = self.parts.store.user(name).await?.ok_or_else(missing)?;
+        if user.roles.contains_key(&workspace.name) {
+            return Ok(user);
+        }
+        Err(AdminError::Invalid(format!(
+            "user `{name}` is not in workspace {}; add them with `user role {name} member`",
+            workspace.name
+        )))
+    }
+
+    async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
+        let all = self.parts.store.grants().await?;
+        let found = all.into_iter().find(|view| view.grant.id == id);
+        found.ok_or_else(|| AdminError::Missing(format!("there is no grant {id}; see `grant list`")))
+    }
+
+    fn context(&self, personal: bool, sensitive: bool) -> Context<'static> {
+        Context { kinds: Kinds::builtin(), now: self.parts.world.now(), personal, sensitive }
+    }
+
+    fn act(&self, act: Act, by: UserId, grant: GrantId) -> Record {
+        let record = Record::act(self.parts.world.now(), act, by, RequestId(self.parts.world.uuid()));
+        Record { grant: Some(grant), ..record }
+    }
+}
+
+fn offer(grant: &Grant, subject: Name) -> Offer {
+    Offer {
+        grant_name: grant.name.clone(),
+        workspace: grant.scope.workspace().clone(),
+        resources: grant.scope.resources().map(|(name, _)| name.to_string()).collect(),
+        subject,
+        not_after: grant.scope.not_after(),
+    }
+}

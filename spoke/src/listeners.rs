@@ -1,0 +1,420 @@
+//! The two doors to the network. With no grant and no open invite, nothing listens.
+//!
+//! The federation listener is open while a grant is not revoked; the enrolment listener while an unexpired invite exists, and
+//! fifteen minutes after the last one ended, so that a late caller hears that its invite is spent rather than nothing.
+
+use crate::{
+    AdminError, Parts,
+    connect::Links,
+    query::Query,
+    road::{self, Road},
+};
+use domain::{
+    Time,
+    audit::{Act, Ending, Record, Stage, Subject},
+    id::RequestId,
+    invite::OPEN_LIFE,
+    world::World,
+};
+use link::{Door, Identity, Incident, Incidents, Options};
+use pki::{ClientVerifier, DenyList, InstanceIdentity, InstanceOrder};
+use proto::v1::{
+    connect_service_server::ConnectServiceServer, enrol_service_server::EnrolServiceServer,
+    query_service_server::QueryServiceServer,
+};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use store::Auditor;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Notify, mpsc::Receiver},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{service::Routes, transport::Server};
+use tonic_health::pb::health_server::HealthServer;
+
+/// Where the doors are, and what invites say about them.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where links are served.
+    pub links: SocketAddr,
+    /// Where invites are taken.
+    pub enrolment: SocketAddr,
+    /// Hosts under which other machines reach this one, without port; empty means this machine's own addresses.
+    pub advertise: Vec<String>,
+    /// DNS names in the server certificate besides the instance's own.
+    pub public_names: Vec<String>,
+}
+
+/// A door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what its variant means")]
+pub enum ListenError {
+    #[error("{address} cannot be listened on ({cause}); stop what uses it, or set another `{key}` in config.toml")]
+    Bind { address: SocketAddr, key: &'static str, cause: std::io::Error },
+    #[error("this instance's certificate could not be issued: {0}")]
+    Certificate(String),
+    #[error("the invites could not be read: {0}")]
+    Store(#[from] store::StoreError),
+}
+
+impl From<ListenError> for AdminError {
+    fn from(error: ListenError) -> Self {
+        Self::Listener(error.to_string())
+    }
+}
+
+/// The rooms behind the doors.
+#[derive(Clone)]
+pub struct Rooms {
+    /// Enrolment, connect, health.
+    pub links: Links,
+    /// Questions.
+    pub query: Query,
+}
+
+/// `host:port` lists for an invite.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// The federation listener's.
+    pub links: Vec<String>,
+    /// The enrolment listener's.
+    pub enrolment: Vec<String>,
+}
+
+struct Open {
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+/// Opens and closes the doors.
+pub struct Listeners {
+    parts: Parts,
+    road: Arc<Road>,
+    rooms: Rooms,
+    deny: Arc<DenyList>,
+    incidents: Incidents,
+    refused: Arc<AtomicU64>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    links: Mutex<Option<Open>>,
+    enrolment: Mutex<Option<Open>>,
+    identity: std::sync::Mutex<Option<Arc<Identity>>>,
+    bound: std::sync::Mutex<Bound>,
+    invited: Notify,
+}
+
+/// The addresses of the federation and the enrolment listener, while they are open.
+type Bound = (Option<SocketAddr>, Option<SocketAddr>);
+
+/// Incidents that may wait to be recorded; what comes beyond is counted.
+const INCIDENTS: usize = 1_024;
+/// How often the certificate is reissued.
+const REISSUE: Duration = Duration::from_hours(24);
+/// How often closing is considered when nothing is heard.
+const CLOSING: Duration = Duration::from_secs(30);
+
+impl Listeners {
+    /// Doors for these rooms, closed.
+    pub fn new(
+        parts: &Parts,
+        road: &Arc<Road>,
+        rooms: Rooms,
+        deny: Arc<DenyList>,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let (incidents, turned_away) = Incidents::channel(INCIDENTS);
+        let refused = Arc::new(AtomicU64::new(0));
+        let (auditor, world) = (Arc::clone(&parts.auditor), parts.world.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(record_incidents(
+            turned_away,
+            auditor,
+            world,
+            Arc::clone(&refused),
+        )));
+        Arc::new(Self {
+            parts: parts.clone(),
+            road: Arc::clone(road),
+            rooms,
+            deny,
+            incidents,
+            refused,
+            stop,
+            tasks,
+            links: Mutex::default(),
+            enrolment: Mutex::default(),
+            identity: std::sync::Mutex::default(),
+            bound: std::sync::Mutex::default(),
+            invited: Notify::new(),
+        })
+    }
+
+    /// Opens the doors that standing grants and open invites need.
+    pub async fn open_what_is_needed(&self) -> Result<(), ListenError> {
+        if self.grants_stand() {
+            self.open_links().await?;
+        }
+        if self.invites_until().await? > self.parts.world.now() {
+            self.open_enrolment().await?;
+        }
+        Ok(())
+    }
+
+    /// Opens both doors for an invite that is about to be made, and says what it should name.
+    pub async fn open_for_invite(&self) -> Result<Addresses, ListenError> {
+        let (links, enrolment) = (self.open_links().await?, self.open_enrolment().await?);
+        let hosts = |bound| hosts(&self.parts.listen, bound);
+        Ok(Addresses { links: hosts(links), enrolment: hosts(enrolment) })
+    }
+
+    /// Opens and closes as grants and invites come and go.
+    pub async fn follow(&self) {
+        let mut grants = self.road.snapshots.watch();
+        let mut stood = self.grants_stand();
+        loop {
+            tokio::select! {
+                changed = grants.changed() => if changed.is_err() { return },
+                () = self.invited.notified() => {}
+                () = tokio::time::sleep(CLOSING) => {}
+            }
+            let stand = self.grants_stand();
+            if stand != stood {
+                tracing::info!(open = stand, "federation listener");
+                stood = stand;
+            }
+            if let Err(error) = self.adjust(stand).await {
+                tracing::error!(%error, "a listener could not be opened");
+                tokio::time::sleep(CLOSING).await;
+            }
+        }
+    }
+
+    /// Looks again, because an invite was made.
+    pub fn follow_invites(&self) {
+        self.invited.notify_one();
+    }
+
+    async fn adjust(&self, grants_stand: bool) -> Result<(), ListenError> {
+        if grants_stand {
+            self.open_links().await?;
+        } else if self.invites_until().await? <= self.parts.world.now() {
+            close(&self.links).await;
+            self.note_addresses(|both| both.0 = None);
+        }
+        if self.enrolment_address().is_some() && self.invites_until().await? <= self.parts.world.now() {
+            close(&self.enrolment).await;
+            self.note_addresses(|both| both.1 = None);
+        }
+        Ok(())
+    }
+
+    fn grants_stand(&self) -> bool {
+        let now = self.parts.world.now();
+        self.road.snapshots.current().grants().any(|grant| !grant.has_expired(now))
+    }
+
+    /// Until when the enrolment listener stays open.
+    async fn invites_until(&self) -> Result<Time, ListenError> {
+        let last = self.parts.store.last_invite_end().await?;
+        Ok(last.map_or(Time::default(), |end| end + OPEN_LIFE))
+    }
+
+    async fn open_links(&self) -> Result<SocketAddr, ListenError> {
+        let mut open = self.links.lock().await;
+        if let Some(open) = &*open {
+            return Ok(open.address);
+        }
+        let listener = bind(self.parts.listen.links, "listen.links").await?;
+        let door = Door::Federation {
+            identity: self.identity()?,
+            verifier: self.verifier()?,
+            registry: self.road.registry.clone(),
+        };
+        let limit = self.parts.limits.message;
+        let query = QueryServiceServer::new(self.rooms.query.clone()).max_decoding_message_size(limit);
+        let connect = ConnectServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
+        let health = HealthServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
+        let rooms = Routes::new(query).add_service(connect).add_service(health);
+        let opened = self.serve(listener, door, road::federation(&self.road, rooms))?;
+        self.note_addresses(|both| both.0 = Some(opened.address));
+        Ok(open.insert(opened).address)
+    }
+
+    async fn open_enrolment(&self) -> Result<SocketAddr, ListenError> {
+        let mut open = self.enrolment.lock().await;
+        if let Some(open) = &*open {
+            return Ok(open.address);
+        }
+        let listener = bind(self.parts.listen.enrolment, "listen.enrolment").await?;
+        let door = Door::Enrolment { identity: self.identity()? };
+        let limit = self.parts.limits.message;
+        let enrol = EnrolServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
+        let opened = self.serve(listener, door, road::enrolment(&self.road, Routes::new(enrol)))?;
+        self.note_addresses(|both| both.1 = Some(opened.address));
+        Ok(open.insert(opened).address)
+    }
+
+    fn serve(&self, listener: TcpListener, door: Door, road: axum::Router) -> Result<Open, ListenError> {
+        let (address, stop) = (local(&listener)?, self.stop.child_token());
+        let options = Options {
+            limits: self.parts.limits.clone(),
+            clock: self.parts.world.clock(),
+            incidents: self.incidents.clone(),
+            shutdown: stop.clone(),
+        };
+        let incoming = link::listen(listener, door, options);
+        let mut server = self.parts.limits.apply(Server::builder());
+        let until = stop.clone().cancelled_owned();
+        let served = server.add_routes(Routes::from(road)).serve_with_incoming_shutdown(incoming, until);
+        self.tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, %address, "a listener ended");
+            }
+        });
+        Ok(Open { address, stop })
+    }
+
+    /// This instance's certificate, shared by both doors and reissued every day while it is used.
+    fn identity(&self) -> Result<Arc<Identity>, ListenError> {
+        let mut shared = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(identity) = &*shared {
+            return Ok(Arc::clone(identity));
+        }
+        let identity = Identity::new(&self.issue()?).map_err(|error| ListenError::Certificate(error.to_string()))?;
+        Ok(Arc::clone(shared.insert(Arc::new(identity))))
+    }
+
+    fn issue(&self) -> Result<InstanceIdentity, ListenError> {
+        let names = self.parts.listen.public_names.clone();
+        let order = InstanceOrder { names, now: self.parts.world.now(), life: pki::LEAF_LIFE };
+        let issued = self.parts.authority.issue_instance(&order);
+        issued.map_err(|error| ListenError::Certificate(error.to_string()))
+    }
+
+    /// Reissues the certificate every day; leaves live 30 days, so a day that is missed is no harm.
+    pub async fn reissue(&self) {
+        loop {
+            tokio::time::sleep(REISSUE).await;
+            let current = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some(identity) = current else { continue };
+            let swapped = self
+                .issue()
+                .and_then(|issued| identity.swap(&issued).map_err(|error| ListenError::Certificate(error.to_string())));
+            if let Err(error) = swapped {
+                tracing::error!(%error, "the certificate in use stays; it is tried again tomorrow");
+            }
+        }
+    }
+
+    fn verifier(&self) -> Result<ClientVerifier, ListenError> {
+        let (root, instance) = (self.parts.authority.root_der(), self.parts.instance);
+        let verifier = ClientVerifier::new(root, instance, self.parts.world.clock(), Arc::clone(&self.deny));
+        verifier.map_err(|error| ListenError::Certificate(error.to_string()))
+    }
+
+    fn note_addresses(&self, change: impl FnOnce(&mut Bound)) {
+        change(&mut self.bound.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Where links are served, while they are.
+    pub fn links_address(&self) -> Option<SocketAddr> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Where invites are taken, while they are.
+    pub fn enrolment_address(&self) -> Option<SocketAddr> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// Connections that came to nothing before any call.
+    pub fn incidents(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed) + self.incidents.dropped()
+    }
+}
+
+async fn close(door: &Mutex<Option<Open>>) {
+    if let Some(open) = door.lock().await.take() {
+        open.stop.cancel();
+    }
+}
+
+async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|cause| ListenError::Bind { address, key, cause })
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
+    listener.local_addr().map_err(|error| ListenError::Certificate(error.to_string()))
+}
+
+/// `host:port` under which other machines may reach `bound`.
+fn hosts(listen: &Listen, bound: SocketAddr) -> Vec<String> {
+    let port = bound.port();
+    if !listen.advertise.is_empty() {
+        return listen.advertise.iter().map(|host| with_port(host, port)).collect();
+    }
+    if !bound.ip().is_unspecified() {
+        return vec![bound.to_string()];
+    }
+    let own = own_addresses().into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect::<Vec<_>>();
+    if own.is_empty() { vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port).to_string()] } else { own }
+}
+
+/// An IPv6 address is bracketed; a name and an IPv4 address are not.
+fn with_port(host: &str, port: u16) -> String {
+    host.parse::<IpAddr>().map_or_else(|_| format!("{host}:{port}"), |ip| SocketAddr::new(ip, port).to_string())
+}
+
+/// The addresses of this machine's interfaces, without loopback and link-local ones, which nobody else can use.
+fn own_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let found = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    });
+    found.filter(|ip| !ip.is_loopback() && !is_link_local(*ip)).collect()
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// Writes what was turned away at the doors into the log. Garbage is folded and never awaited.
+async fn record_incidents(
+    mut turned_away: Receiver<Incident>,
+    auditor: Arc<Auditor>,
+    world: World,
+    count: Arc<AtomicU64>,
+) {
+    while let Some(incident) = turned_away.recv().await {
+        count.fetch_add(1, Ordering::Relaxed);
+        let about = Subject::Act(Act::Handshake);
+        let id = RequestId(world.uuid());
+        let record = Record::new(incident.at, Stage::Accept, Ending::Refused, about, id);
+        let serial = incident.serial.map(|serial| format!(" serial {serial}")).unwrap_or_default();
+        let record = Record { address: incident.address.to_string(), grant: incident.grant, ..record };
+        auditor.enqueue(record.noting(&format!("{}{serial}", incident.class)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_names_hosts_in_a_form_that_can_be_dialled() {
+        assert_eq!(with_port("work.example.org", 7443), "work.example.org:7443");
+        assert_eq!(with_port("10.1.2.3", 7443), "10.1.2.3:7443");
+        assert_eq!(with_port("2001:db8::1", 7443), "[2001:db8::1]:7443");
+    }
+}

@@ -1,0 +1,135 @@
+//! Second layer: a draft of the call's record, closed exactly once. The gate closes it with the answer it lets go; this
+//! layer closes it with a refusal; dropped unfinished, it enqueues itself as abandoned.
+
+use super::{Road, status};
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use domain::{
+    Reason, Refusal,
+    audit::{Ending, Record, Stage, Subject},
+    id::RequestId,
+    operation::Method,
+};
+use link::Connection;
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use store::Auditor;
+use tokio::time::Instant;
+
+/// The record of a call in the making. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Draft(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    auditor: Arc<Auditor>,
+    began: Instant,
+    record: Mutex<Option<Record>>,
+}
+
+impl Draft {
+    fn open(auditor: &Arc<Auditor>, record: Record) -> Self {
+        let record = Mutex::new(Some(record));
+        Self(Arc::new(Shared { auditor: Arc::clone(auditor), began: Instant::now(), record }))
+    }
+
+    /// Fills in what has become known.
+    pub fn note(&self, fill: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.0.lock().as_mut() {
+            fill(record);
+        }
+    }
+
+    /// Turns the draft into a refusal, which the layer writes before the answer.
+    pub fn refuse(&self, stage: Stage, refusal: &Refusal) {
+        self.note(|record| {
+            record.stage = stage;
+            record.ending = Ending::Refused;
+            record.reason = Some(refusal.reason());
+            record.note = domain::audit::one_line(refusal.detail().unwrap_or_default());
+        });
+    }
+
+    /// Takes the record out, timed; none when it was taken before. Whoever takes it writes it.
+    pub fn take(&self) -> Option<Record> {
+        let mut record = self.0.lock().take()?;
+        record.time = self.0.auditor.clock().now();
+        record.latency = self.0.began.elapsed();
+        Some(record)
+    }
+
+    /// A new draft for the next chunk of the same call.
+    pub fn following(&self) -> Self {
+        let record = self.0.lock().clone();
+        let clean = record.map(|record| Record { stage: Stage::Decide, ending: Ending::Abandoned, ..record });
+        let shared = Shared { auditor: Arc::clone(&self.0.auditor), began: Instant::now(), record: Mutex::new(clean) };
+        Self(Arc::new(shared))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Record>> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(mut record) = self.lock().take() {
+            record.time = self.auditor.clock().now();
+            record.latency = self.began.elapsed();
+            self.auditor.enqueue(record);
+        }
+    }
+}
+
+/// Opens the draft, walks on, and writes the refusal if there was one.
+pub async fn audit(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {
+    let draft = Draft::open(&road.auditor, begin(&road, &request));
+    request.extensions_mut().insert(draft.clone());
+    let response = next.run(request).await;
+    let Some(mut record) = draft.take() else { return response };
+    if record.ending != Ending::Refused {
+        refused_by_codec(&mut record, &response);
+    }
+    if let Err(error) = road.auditor.refuse(record).await {
+        road.faults.unrecorded.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%error, "a refusal could not be recorded");
+        return status::response(&Refusal::new(Reason::AuditUnavailable));
+    }
+    response
+}
+
+/// A call that never reached the gate was refused by routing or by tonic's codec.
+fn refused_by_codec(record: &mut Record, response: &Response) {
+    let unknown = record.about == Subject::UnknownCall;
+    record.ending = Ending::Refused;
+    record.stage = Stage::Convert;
+    record.reason = Some(if unknown { Reason::UnknownMethod } else { Reason::Malformed });
+    let code = response.headers().get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("none");
+    record.note = domain::audit::one_line(&format!("grpc-status {code}"));
+}
+
+fn begin(road: &Road, request: &Request) -> Record {
+    let id = request.extensions().get::<RequestId>().copied();
+    let id = id.unwrap_or_else(|| RequestId(road.world.uuid()));
+    let about = Method::from_path(request.uri().path()).map_or(Subject::UnknownCall, Subject::Call);
+    let record = Record::new(road.world.now(), Stage::Standing, Ending::Abandoned, about, id);
+    match request.extensions().get::<Connection>() {
+        Some(connection) => from_connection(record, connection),
+        None => record,
+    }
+}
+
+fn from_connection(record: Record, connection: &Connection) -> Record {
+    let presented = connection.presented();
+    Record {
+        address: connection.address().to_string(),
+        grant: presented.map(|presented| presented.grant),
+        peer: presented.map(|presented| presented.peer),
+        subject: presented.map(|presented| presented.subject),
+        ..record
+    }
+}

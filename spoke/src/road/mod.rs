@@ -1,0 +1,71 @@
+//! The way of every call, in the order it is walked.
+//!
+//! Before it: `link` accepts and verifies; a connection that comes here has proved a certificate of our CA, no more.
+//! Then the layers of [`federation`], top to bottom; then the [`gate`], which alone decides and alone lets an answer leave.
+
+pub mod audit;
+pub mod gate;
+pub mod limit;
+pub mod standing;
+pub mod status;
+pub mod trace;
+
+use crate::snapshot::Snapshots;
+use axum::{Router, middleware::from_fn_with_state};
+use domain::world::World;
+use link::Registry;
+use std::sync::{Arc, atomic::AtomicU64};
+use store::Auditor;
+use tonic::service::Routes;
+use tower::ServiceBuilder;
+
+/// What the layers and the gate share.
+pub struct Road {
+    /// Clock and randomness.
+    pub world: World,
+    /// Where every call ends up, answered or refused.
+    pub auditor: Arc<Auditor>,
+    /// What standing is judged by.
+    pub snapshots: Arc<Snapshots>,
+    /// Live connections and calls by grant.
+    pub registry: Registry,
+    /// Rates by grant and by peer.
+    pub limits: limit::Limits,
+    /// What went wrong here, for `status`.
+    pub faults: Faults,
+}
+
+/// Counts of what must never happen, for `status`.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Answers held back because a row failed the second check: the database's policies are broken.
+    pub second_check: AtomicU64,
+    /// Calls refused because their record could not be written.
+    pub unrecorded: AtomicU64,
+}
+
+/// Every call under a grant's certificate. The order matters: each layer may rely on all above it.
+pub fn federation(road: &Arc<Road>, rooms: Routes) -> Router {
+    let road = || Arc::clone(road);
+    rooms.into_axum_router().layer(
+        ServiceBuilder::new()
+            // First, so that every later word about this call has its id.
+            .layer(from_fn_with_state(road(), trace::trace))
+            // Around everything that can refuse: no refusal below goes unrecorded.
+            .layer(from_fn_with_state(road(), audit::audit))
+            // Before limits: a caller without standing must not use up the grant's tokens.
+            .layer(from_fn_with_state(road(), standing::standing))
+            // Before anything expensive: conversion, decision and store come after.
+            .layer(from_fn_with_state(road(), limit::limit)),
+    )
+}
+
+/// Enrolment, where nobody has a certificate yet: the token in the request is judged at the gate.
+pub fn enrolment(road: &Arc<Road>, rooms: Routes) -> Router {
+    let road = || Arc::clone(road);
+    rooms.into_axum_router().layer(
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(road(), trace::trace))
+            .layer(from_fn_with_state(road(), audit::audit)),
+    )
+}

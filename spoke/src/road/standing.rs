@@ -1,0 +1,72 @@
+//! Third layer: whether the caller's standing is good at this moment. Judged anew on each call; a good handshake an hour ago is
+//! no answer to a revocation since.
+
+use super::{Road, audit::Draft, status};
+use crate::snapshot::FAREWELL;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use domain::{Reason, Refusal, audit::Stage};
+use link::{CallGuard, Connection};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// Judges the caller and counts its call as in flight until the last byte of the answer.
+pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let judged = match connection.as_ref().and_then(Connection::presented) {
+        Some(presented) => road.snapshots.judge(presented),
+        // No connection reaches this door without a certificate; one that did has no standing.
+        None => Err(Refusal::new(Reason::NotPermitted).because("no certificate")),
+    };
+    match judged {
+        Ok(caller) => {
+            let call = connection.as_ref().map(Connection::call);
+            request.extensions_mut().insert(caller);
+            let response = next.run(request).await;
+            response.map(|body| Body::new(Held { body, _call: call }))
+        }
+        Err(refusal) => {
+            if let Some(draft) = request.extensions().get::<Draft>() {
+                draft.refuse(Stage::Standing, &refusal);
+            }
+            if refusal.reason() == Reason::NotPermitted {
+                // The refusal is flushed first; then the connection is of no use any more.
+                connection.iter().for_each(|connection| connection.close_after(FAREWELL));
+            }
+            status::response(&refusal)
+        }
+    }
+}
+
+/// An answer's body that keeps its call counted until it is sent or dropped.
+struct Held {
+    body: Body,
+    _call: Option<CallGuard>,
+}
+
+impl http_body::Body for Held {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

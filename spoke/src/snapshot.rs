@@ -1,0 +1,183 @@
+//! What the standing of callers is judged by: a copy of the grant table in memory, never older than two seconds.
+//!
+//! The grant table is the authority. A change made here is read at once; one made by another process arrives by notification
+//! or, should that be lost, within the 500 ms heartbeat. When the database is silent the copy ages, and past two seconds
+//! every call is refused: an unheard revocation must not be outlived by a stale permit.
+
+use domain::{
+    Caller, Reason, Refusal,
+    caller::Presented,
+    grant::{Grant, Leaf},
+    id::GrantId,
+    world::Clock,
+};
+use link::Registry;
+use pki::{Deny, DenyList};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use store::{Shared, StoreError};
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
+
+/// Past this age the copy is not trusted.
+pub const MAX_AGE: Duration = Duration::from_secs(2);
+/// How often the version is looked at without being told to.
+pub const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// How long a connection that is to be closed stays, so that its last answer arrives.
+pub const FAREWELL: Duration = Duration::from_millis(200);
+
+/// The grants at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    version: u64,
+    grants: HashMap<GrantId, Arc<Grant>>,
+    read_at: Instant,
+}
+
+impl Snapshot {
+    fn age(&self) -> Duration {
+        self.read_at.elapsed()
+    }
+
+    /// The grants that are not revoked.
+    pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
+        self.grants.values()
+    }
+}
+
+/// Keeps the copy fresh, and lets everything that a change ends be ended.
+pub struct Snapshots {
+    store: Shared,
+    clock: Arc<dyn Clock>,
+    deny: Arc<DenyList>,
+    registry: Registry,
+    current: watch::Sender<Arc<Snapshot>>,
+    // One reader at a time, so that an older reading never replaces a newer one.
+    reading: Mutex<()>,
+    finishing: std::sync::Mutex<HashSet<GrantId>>,
+}
+
+impl Snapshots {
+    /// Reads the first copy.
+    pub async fn start(
+        store: Shared,
+        clock: Arc<dyn Clock>,
+        deny: Arc<DenyList>,
+        registry: Registry,
+    ) -> Result<Arc<Self>, StoreError> {
+        let empty = Snapshot { version: u64::MAX, grants: HashMap::new(), read_at: Instant::now() };
+        let current = watch::Sender::new(Arc::new(empty));
+        let snapshots = Arc::new(Self {
+            store,
+            clock,
+            deny,
+            registry,
+            current,
+            reading: Mutex::new(()),
+            finishing: std::sync::Mutex::default(),
+        });
+        snapshots.refresh().await?;
+        Ok(snapshots)
+    }
+
+    /// Follows the grant table until the daemon stops this task.
+    pub async fn follow(&self) {
+        loop {
+            tokio::select! {
+                () = self.store.grants_changed() => {}
+                () = tokio::time::sleep(HEARTBEAT) => {}
+            }
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(%error, age = ?self.age(), "grants could not be read; past 2 s calls are refused");
+            }
+        }
+    }
+
+    /// Reads the table if it changed, and ends what the change ended.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let _one = self.reading.lock().await;
+        let read_at = Instant::now();
+        let before = self.current();
+        if self.store.grants_version().await? == before.version {
+            let grants = before.grants.clone();
+            self.current.send_replace(Arc::new(Snapshot { version: before.version, grants, read_at }));
+            return Ok(());
+        }
+        let standing = self.store.standing().await?;
+        let grants: HashMap<_, _> = standing.grants.into_iter().map(|grant| (grant.id, Arc::new(grant))).collect();
+        // The door is closed before the copy is swapped: no handshake may pass between the two.
+        self.deny.swap(deny(&standing.refused, &grants));
+        self.current.send_replace(Arc::new(Snapshot { version: standing.version, grants, read_at }));
+        self.cut_what_ended(&before);
+        Ok(())
+    }
+
+    fn cut_what_ended(&self, before: &Snapshot) {
+        let now = self.current();
+        for (id, old) in &before.grants {
+            let same = now.grants.get(id).is_some_and(|new| new.leaf == old.leaf);
+            if !same {
+                self.cut(*id);
+            }
+        }
+    }
+
+    fn cut(&self, id: GrantId) {
+        let finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let registry = self.registry.clone();
+        if finishing {
+            tokio::spawn(async move {
+                tokio::time::sleep(FAREWELL).await;
+                registry.cut(id).await;
+            });
+        } else {
+            drop(registry.cut(id));
+        }
+    }
+
+    /// When this grant ends, its connections stay for a moment: the asking side ended it and waits for the answer. Its
+    /// standing ends at once all the same.
+    pub fn let_finish(&self, id: GrantId) {
+        self.finishing.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// The copy as it is.
+    pub fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Tells of every swap.
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.current.subscribe()
+    }
+
+    /// How old the copy is.
+    pub fn age(&self) -> Duration {
+        self.current.borrow().age()
+    }
+
+    /// Judges who presents a certificate, by the clock and the copy as they are now.
+    pub fn judge(&self, presented: &Presented) -> Result<Caller<Grant>, Refusal> {
+        let current = self.current();
+        if current.age() > MAX_AGE {
+            return Err(Refusal::new(Reason::SnapshotStale).retry_after(HEARTBEAT));
+        }
+        Caller::present(presented, current.grants.get(&presented.grant).cloned(), self.clock.now())
+    }
+}
+
+/// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused.
+fn deny(refused: &[Leaf], grants: &HashMap<GrantId, Arc<Grant>>) -> Deny {
+    let active =
+        |leaf: &Leaf| grants.values().any(|grant| grant.leaf.as_ref().is_some_and(|now| now.spki == leaf.spki));
+    Deny {
+        serials: refused.iter().map(|leaf| leaf.serial.clone()).collect(),
+        keys: refused.iter().filter(|leaf| !active(leaf)).map(|leaf| leaf.spki).collect(),
+    }
+}

@@ -1,0 +1,189 @@
+//! The sharing side as one thing that starts, answers, reports and stops.
+
+use crate::{
+    connect::Links,
+    listeners::{Listen, ListenError, Listeners, Rooms},
+    query::Query,
+    road::{Faults, Road, gate::Gate, limit::Limits},
+    snapshot::Snapshots,
+};
+use domain::{
+    audit::Record,
+    id::{GrantId, InstanceId, Name},
+    world::World,
+};
+use link::Registry;
+use pki::{DenyList, Issuer};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use store::{Auditor, Shared, StoreError};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a sharing side is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Clock and randomness.
+    pub world: World,
+    /// The database.
+    pub store: Shared,
+    /// The writer of the log.
+    pub auditor: Arc<Auditor>,
+    /// Issues certificates.
+    pub authority: Arc<dyn Issuer>,
+    /// This instance.
+    pub instance: InstanceId,
+    /// What it calls itself.
+    pub name: Name,
+    /// Where it listens.
+    pub listen: Listen,
+    /// What its listeners bear.
+    pub limits: link::Limits,
+}
+
+/// Why a sharing side could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The grants could not be read.
+    #[error("the grants could not be read: {0}")]
+    Store(#[from] StoreError),
+    /// A listener that is needed could not be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// The sharing side.
+pub struct Spoke {
+    pub(crate) parts: Parts,
+    pub(crate) registry: Registry,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) listeners: Arc<Listeners>,
+    road: Arc<Road>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// How the sharing side stands, from what happened, not from what is hoped.
+#[derive(Clone, Debug)]
+pub struct SpokeStatus {
+    /// Where links are served; none while there is no grant.
+    pub links_listener: Option<SocketAddr>,
+    /// Where invites are taken; none while there is no open invite.
+    pub enrolment_listener: Option<SocketAddr>,
+    /// Grants that are not revoked.
+    pub grants: usize,
+    /// Live connections with their grants.
+    pub connections: Vec<(GrantId, usize)>,
+    /// Calls in flight.
+    pub calls: usize,
+    /// Age of the view of the grants; past 2 s calls are refused.
+    pub snapshot_age: Duration,
+    /// Answers held back because a row failed the second check: the database's policies are broken.
+    pub second_check_failures: u64,
+    /// Calls refused because their record could not be written.
+    pub unrecorded: u64,
+    /// Records that nobody waited for and that could not be written.
+    pub lost_records: u64,
+    /// Handshakes and connections refused before any call.
+    pub incidents: u64,
+}
+
+impl Spoke {
+    /// Reads standing, opens the listeners that are needed, starts following the grant table.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, StartError> {
+        let registry = Registry::default();
+        let deny = Arc::new(DenyList::default());
+        let clock = parts.world.clock();
+        let (store, denied) = (Arc::clone(&parts.store), Arc::clone(&deny));
+        let snapshots = Snapshots::start(store, clock, denied, registry.clone()).await?;
+        let road = Arc::new(Road {
+            world: parts.world.clone(),
+            auditor: Arc::clone(&parts.auditor),
+            snapshots: Arc::clone(&snapshots),
+            registry: registry.clone(),
+            limits: Limits::default(),
+            faults: Faults::default(),
+        });
+        let rooms =
+            Rooms { links: links(&parts, &road), query: Query::new(Gate::new(&road), Arc::clone(&parts.store)) };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
+        let spoke = Arc::new(Self { parts, registry, snapshots, listeners, road, stop, tasks });
+        spoke.listeners.open_what_is_needed().await?;
+        spoke.follow();
+        Ok(spoke)
+    }
+
+    fn follow(self: &Arc<Self>) {
+        let (snapshots, listeners, road) =
+            (Arc::clone(&self.snapshots), Arc::clone(&self.listeners), Arc::clone(&self.road));
+        let until = self.stop.clone();
+        self.tasks.spawn(async move { until.run_until_cancelled(snapshots.follow()).await });
+        let until = self.stop.clone();
+        self.tasks.spawn(async move { until.run_until_cancelled(listeners.follow()).await });
+        let (until, listeners) = (self.stop.clone(), Arc::clone(&self.listeners));
+        self.tasks.spawn(async move { until.run_until_cancelled(listeners.reissue()).await });
+        let until = self.stop.clone();
+        self.tasks.spawn(async move { until.run_until_cancelled(forget_buckets(&road)).await });
+    }
+
+    /// Stops listening, lets calls end for at most five seconds, ends every task.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(crate::grants::DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("calls were still in flight after five seconds; their connections are closed");
+            self.registry.cut_all().await;
+        }
+    }
+
+    /// How the sharing side stands.
+    pub fn status(&self) -> SpokeStatus {
+        let connections = self.registry.all();
+        let faults = &self.road.faults;
+        SpokeStatus {
+            links_listener: self.listeners.links_address(),
+            enrolment_listener: self.listeners.enrolment_address(),
+            grants: self.snapshots.current().grants().count(),
+            calls: connections.iter().map(|(id, _)| self.registry.calls(*id)).sum(),
+            connections,
+            snapshot_age: self.snapshots.age(),
+            second_check_failures: faults.second_check.load(Ordering::Relaxed),
+            unrecorded: faults.unrecorded.load(Ordering::Relaxed),
+            lost_records: self.parts.auditor.lost(),
+            incidents: self.listeners.incidents(),
+        }
+    }
+
+    /// Records an act of the daemon itself.
+    pub async fn record(&self, record: Record) -> Result<(), store::ReleaseError> {
+        self.parts.auditor.record(record).await
+    }
+}
+
+fn links(parts: &Parts, road: &Arc<Road>) -> Links {
+    Links {
+        gate: Gate::new(road),
+        store: Arc::clone(&parts.store),
+        snapshots: Arc::clone(&road.snapshots),
+        authority: Arc::clone(&parts.authority),
+        world: parts.world.clone(),
+        instance: parts.instance,
+        name: parts.name.clone(),
+    }
+}
+
+/// Buckets of grants that ended would otherwise stay for as long as the daemon runs.
+async fn forget_buckets(road: &Road) {
+    let mut changes = road.snapshots.watch();
+    while changes.changed().await.is_ok() {
+        let snapshot = changes.borrow_and_update().clone();
+        road.limits.keep(
+            |id| snapshot.grants().any(|grant| grant.id == id),
+            |peer| snapshot.grants().any(|grant| grant.peer == Some(peer)),
+        );
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+}
