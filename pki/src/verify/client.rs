@@ -7,6 +7,7 @@
 use super::DenyList;
 use crate::{BadRoot, Flaw, GrantLeaf, anchor::Anchor, clock::TlsClock, profile};
 use domain::{
+    grant::Leaf,
     id::{GrantId, InstanceId, Serial},
     world::Clock,
 };
@@ -68,6 +69,11 @@ impl ClientVerifier {
         (Arc::new(verifier), witness)
     }
 
+    /// Whether the denied set in force has this leaf: for a second look after a connection was registered.
+    pub fn denies(&self, leaf: &Leaf) -> bool {
+        self.deny.load().covers(leaf)
+    }
+
     /// Judges a leaf and whatever came with it.
     pub fn judge(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Result<GrantLeaf, Refused> {
         let refused = |flaw| Refused { flaw, serial: profile::serial_of(leaf), grant: None };
@@ -79,7 +85,7 @@ impl ClientVerifier {
         }
         self.anchor.issued_client(leaf, self.clock.now()).map_err(refused)?;
         let read = profile::grant_leaf(leaf, self.issuer).map_err(refused)?;
-        if self.deny.load().covers(&read.leaf) {
+        if self.denies(&read.leaf) {
             return Err(Refused { grant: Some(read.grant), ..refused(Flaw::Denied) });
         }
         Ok(read)

@@ -1,0 +1,171 @@
+//! The asking side: from an invite's addresses to one channel, or a reason a person can act on.
+//!
+//! A dial is over when the other side has said its first word after the handshake. In TLS 1.3 the asking side's handshake ends
+//! before its certificate was looked at, so only that word, or the alert in its place, tells whether it was let in.
+
+mod cell;
+mod connect;
+mod error;
+
+pub use cell::{ErrorCell, Failure, OurCertificate};
+pub use connect::{Connect, TcpConnect};
+pub use error::DialError;
+
+use crate::{Io, Limits, tls};
+use cell::Kept;
+use domain::{id::InstanceId, secret::Secret, world::Clock};
+use hyper_util::rt::TokioIo;
+use pki::ServerVerifier;
+use rustls::pki_types::ServerName;
+use std::{fmt, future::ready, io, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::transport::{Channel, Endpoint};
+
+/// The asking side's certificate of one link.
+#[derive(Clone)]
+pub struct ClientCredential {
+    /// X.509 DER.
+    pub certificate: Vec<u8>,
+    /// PKCS #8 DER.
+    pub key: Secret<Vec<u8>>,
+}
+
+/// Whom to dial, and what to believe and show there.
+#[derive(Clone)]
+pub struct Target {
+    /// `host:port`, in the order to try.
+    pub addresses: Vec<String>,
+    /// The DNS name to verify in the other side's certificate.
+    pub tls_name: String,
+    /// The instance that must answer.
+    pub instance: InstanceId,
+    /// The only trust anchor, X.509 DER.
+    pub root: Vec<u8>,
+    /// What to show; none for enrolment.
+    pub credential: Option<ClientCredential>,
+}
+
+/// How long a dial may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialLimits {
+    /// From the start to a TCP connection, over all addresses.
+    pub connect: Duration,
+    /// From the start to the other side's first word. Shorter than a source's deadline of 5 s, so that a source that cannot be
+    /// reached is known to be offline before it is given up as late.
+    pub established: Duration,
+}
+
+impl Default for DialLimits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(3), established: Duration::from_millis(4_500) }
+    }
+}
+
+/// Makes connections to other instances.
+#[derive(Clone)]
+pub struct Dialler {
+    clock: Arc<dyn Clock>,
+    connector: Arc<dyn Connect>,
+    limits: Limits,
+    dial: DialLimits,
+}
+
+/// An established connection.
+#[derive(Clone, Debug)]
+pub struct Dialled {
+    /// For the generated clients. It is this one connection: when it ends, every call fails, and somebody has to dial again.
+    pub channel: Channel,
+    /// What went wrong with the connection, once something did.
+    pub failure: ErrorCell,
+}
+
+impl Dialled {
+    /// Whether the connection is still there.
+    pub fn is_open(&self) -> bool {
+        self.failure.is_open()
+    }
+}
+
+impl fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialler").field("dial", &self.dial).finish_non_exhaustive()
+    }
+}
+
+impl Dialler {
+    /// Dials over TCP, with `clock` to judge certificates.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with(clock, Arc::new(TcpConnect), Limits::default(), DialLimits::default())
+    }
+
+    /// Dials over `connector`, within other limits.
+    pub fn with(clock: Arc<dyn Clock>, connector: Arc<dyn Connect>, limits: Limits, dial: DialLimits) -> Self {
+        Self { clock, connector, limits, dial }
+    }
+
+    /// Dials: TCP, TLS, HTTP/2, and the other side's first word.
+    pub async fn dial(&self, target: &Target) -> Result<Dialled, DialError> {
+        let started = Instant::now();
+        let (tls, verifier) = self.tls(target)?;
+        let name = ServerName::try_from(target.tls_name.clone()).map_err(|_| DialError::Target("TLS name"))?;
+        let stream = connect::first(&self.connector, &target.addresses, started + self.dial.connect).await?;
+        let end = started + self.dial.established;
+        let stream = match timeout_at(end, tls.connect(name, stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(error::of_handshake(&error, verifier.flaw())),
+            Err(_) => return Err(DialError::HandshakeTimeout),
+        };
+        if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN) {
+            return Err(DialError::Broken("the other side does not speak HTTP/2".to_owned()));
+        }
+        self.channel(target, stream, end).await
+    }
+
+    fn tls(&self, target: &Target) -> Result<(TlsConnector, Arc<ServerVerifier>), DialError> {
+        let verifier = ServerVerifier::new(&target.root, target.instance, Arc::clone(&self.clock));
+        let verifier = Arc::new(verifier.map_err(|_| DialError::Target("root certificate"))?);
+        let credential = target.credential.as_ref().map(|own| (own.certificate.as_slice(), &own.key));
+        let config = tls::client(Arc::clone(&verifier) as _, credential, Arc::clone(&self.clock))
+            .map_err(|_| DialError::Target("own key"))?;
+        Ok((TlsConnector::from(Arc::new(config)), verifier))
+    }
+
+    async fn channel(
+        &self,
+        target: &Target,
+        stream: TlsStream<Box<dyn Io>>,
+        end: Instant,
+    ) -> Result<Dialled, DialError> {
+        let failure = ErrorCell::default();
+        let mut once = Some(TokioIo::new(Kept::new(stream, failure.clone())));
+        // tonic reconnects by itself and says nothing; a second connection would have no cell and no verdict.
+        let connector = tower::service_fn(move |_| {
+            ready(once.take().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "this connection has ended")))
+        });
+        let endpoint = self.endpoint(target)?;
+        let channel =
+            Channel::connect(connector, endpoint).await.map_err(|error| DialError::Broken(error.to_string()))?;
+        match timeout_at(end, failure.first_word()).await {
+            Ok(Ok(())) => Ok(Dialled { channel, failure }),
+            Ok(Err(failure)) => Err(failure.into()),
+            Err(_) => Err(DialError::HandshakeTimeout),
+        }
+    }
+
+    /// The HTTP/2 half of the limits, from the asking side.
+    fn endpoint(&self, target: &Target) -> Result<Endpoint, DialError> {
+        let Limits { stream_window, connection_window, headers, keepalive_interval, keepalive_timeout, .. } =
+            self.limits;
+        let endpoint =
+            Endpoint::from_shared(format!("https://{}", target.tls_name)).map_err(|_| DialError::Target("TLS name"))?;
+        Ok(endpoint
+            .initial_stream_window_size(stream_window)
+            .initial_connection_window_size(connection_window)
+            .http2_adaptive_window(false)
+            .http2_max_header_list_size(headers)
+            .http2_keep_alive_interval(keepalive_interval)
+            .keep_alive_timeout(keepalive_timeout)
+            .keep_alive_while_idle(true))
+    }
+}

@@ -1,0 +1,201 @@
+//! The live connections and calls of each grant, so that all of them can be ended at once.
+//!
+//! Order of a revocation, for the caller: commit it, put the new snapshot and denied set in force, then [`Registry::cut`]. A
+//! connection whose handshake ended before the new denied set and which registers after the cut is caught twice: the accept loop
+//! asks the denied set again after it registered, and every call is judged against the snapshot.
+
+use domain::id::GrantId;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Live connections by grant. Cheap to clone; all clones are one registry.
+#[derive(Clone, Default)]
+pub struct Registry(Arc<Mutex<Groups>>);
+
+#[derive(Default)]
+struct Groups {
+    live: HashMap<GrantId, Arc<Group>>,
+    /// Cut, but not empty yet: a second cut of the same grant waits for these too, whoever made the first.
+    ending: HashMap<GrantId, Vec<Arc<Group>>>,
+}
+
+/// The connections and calls of one grant between two cuts. A cut waits for the group to empty; who connects later, with
+/// another certificate perhaps, belongs to a new group and is not waited for.
+#[derive(Default)]
+pub(crate) struct Group {
+    cut: CancellationToken,
+    connections: AtomicUsize,
+    calls: AtomicUsize,
+    /// Connections and calls together, so that "none of either" is one look.
+    live: AtomicUsize,
+    gone: Notify,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} connections, {} calls", self.connections(), self.calls.load(Ordering::Relaxed))
+    }
+}
+
+impl Registry {
+    /// A registry with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends all connections of a grant at once, even if the returned future is never polled; the future is done when they, those
+    /// of earlier cuts and their calls are gone. It does not give up by itself: bound it.
+    pub fn cut(&self, grant: GrantId) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let ending = self.lock().end(grant);
+        async move {
+            for group in ending {
+                group.ended().await;
+            }
+        }
+    }
+
+    /// As [`Registry::cut`], for every grant.
+    pub fn cut_all(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut groups = self.lock();
+        let grants: Vec<_> = groups.live.keys().chain(groups.ending.keys()).copied().collect();
+        let ending: Vec<_> = grants.into_iter().flat_map(|grant| groups.end(grant)).collect();
+        async move {
+            for group in ending {
+                group.ended().await;
+            }
+        }
+    }
+
+    /// How many connections a grant has.
+    pub fn connections(&self, grant: GrantId) -> usize {
+        self.lock().live.get(&grant).map_or(0, |group| group.connections())
+    }
+
+    /// How many calls of a grant are in work.
+    pub fn calls(&self, grant: GrantId) -> usize {
+        self.lock().live.get(&grant).map_or(0, |group| group.calls.load(Ordering::Relaxed))
+    }
+
+    /// How many connections each grant has; grants without one are left out.
+    pub fn all(&self) -> Vec<(GrantId, usize)> {
+        self.lock().live.iter().map(|(grant, group)| (*grant, group.connections())).collect()
+    }
+
+    /// Adds a connection, unless the grant has `most` already.
+    pub(crate) fn register(&self, grant: GrantId, most: usize) -> Option<Registered> {
+        let mut groups = self.lock();
+        let group = groups.live.entry(grant).or_default();
+        if group.connections() >= most {
+            return None;
+        }
+        group.connections.fetch_add(1, Ordering::Relaxed);
+        group.live.fetch_add(1, Ordering::Relaxed);
+        Some(Registered { registry: self.clone(), grant, group: Arc::clone(group) })
+    }
+
+    // A panic elsewhere leaves the table whole: each change is complete before the lock is given back.
+    fn lock(&self) -> MutexGuard<'_, Groups> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Groups {
+    fn end(&mut self, grant: GrantId) -> Vec<Arc<Group>> {
+        self.ending.retain(|_, groups| {
+            groups.retain(|group| group.live.load(Ordering::Acquire) > 0);
+            !groups.is_empty()
+        });
+        if let Some(group) = self.live.remove(&grant) {
+            group.cut.cancel();
+            self.ending.entry(grant).or_default().push(group);
+        }
+        self.ending.get(&grant).cloned().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.all()).finish()
+    }
+}
+
+impl Group {
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A token that is cancelled by a cut of the grant, or alone.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.cut.child_token()
+    }
+
+    pub(crate) fn call(self: &Arc<Self>) -> CallGuard {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.live.fetch_add(1, Ordering::Relaxed);
+        CallGuard(Some(Arc::clone(self)))
+    }
+
+    fn leave(&self) {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.gone.notify_waiters();
+        }
+    }
+
+    async fn ended(&self) {
+        loop {
+            let gone = self.gone.notified();
+            // Listening begins with `notified`, so an end between this look and the wait is not missed.
+            if self.live.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+}
+
+/// A connection's place in the registry, given back when dropped.
+pub(crate) struct Registered {
+    registry: Registry,
+    grant: GrantId,
+    pub(crate) group: Arc<Group>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut groups = self.registry.lock();
+        let last = self.group.connections.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last && groups.live.get(&self.grant).is_some_and(|group| Arc::ptr_eq(group, &self.group)) {
+            groups.live.remove(&self.grant);
+        }
+        drop(groups);
+        self.group.leave();
+    }
+}
+
+/// A call in work; held by whatever works on it until its last byte left or it was dropped.
+#[derive(Debug)]
+pub struct CallGuard(Option<Arc<Group>>);
+
+impl CallGuard {
+    /// For a connection that belongs to no grant: counts nothing.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        if let Some(group) = &self.0 {
+            group.calls.fetch_sub(1, Ordering::Relaxed);
+            group.leave();
+        }
+    }
+}
