@@ -1,7 +1,7 @@
 //! The database, and the only crate that knows it: PostgreSQL with row-level security, the embedded server, the audit writer.
 //!
 //! Map: [`traits`] is what others may ask; [`access`] is on whose authority rows are read; [`audit`] is the writer whose
-//! receipt lets an answer leave; `postgres` is the real thing and `model` its stand-in for tests, held to one suite;
+//! receipt lets an answer leave; [`postgres`] is the real thing and `model` its stand-in for tests, held to one suite;
 //! [`embedded`] runs a PostgreSQL of our own.
 //!
 //! Must not: decide. A row leaves here only under a permit that `domain::decide` made, or under a local user's own rights.
@@ -10,6 +10,8 @@ pub mod access;
 pub mod audit;
 pub mod embedded;
 mod error;
+pub mod postgres;
+mod rules;
 mod traits;
 
 pub use access::Access;

@@ -1,0 +1,97 @@
+//! The only statements built at run time: reading rows within a scope's filter. Text comes from this file alone; every
+//! value is bound.
+//!
+//! A filter here narrows what row-level security lets through. Whose rows they are is left to the policies, so that the
+//! second check finds a broken one.
+
+use crate::rules::Window;
+use domain::{
+    decide::CHUNK_BYTES,
+    id::{ItemId, Resource, WorkspaceId},
+    scope::Filter,
+};
+use sqlx::{Postgres, QueryBuilder};
+
+/// As much of a row as its place and its judgement need; the body only where it is asked for.
+const COLUMNS: &str = "i.id, i.workspace, i.kind, i.team, i.project, i.owner, i.title, i.tags, i.attributes, i.created_at, \
+                       i.updated_at, u.name AS owner_name, ";
+const SOURCE: &str = " FROM items i LEFT JOIN users u ON u.id = i.owner WHERE i.workspace = ";
+const BODY: &str = "i.body";
+const NO_BODY: &str = "NULL::text AS body";
+
+/// One chunk of a list: at most one row more than `window` holds, and bodies only until they fill a chunk. `found` counts
+/// the rows before bodies were cut.
+pub(super) fn list(
+    workspace: WorkspaceId,
+    resource: &Resource,
+    filter: Option<&Filter>,
+    window: &Window,
+    include_body: bool,
+) -> QueryBuilder<Postgres> {
+    let size = if include_body {
+        "octet_length(i.title) + coalesce(octet_length(i.body), 0)"
+    } else {
+        "octet_length(i.title)"
+    };
+    let mut query = QueryBuilder::new(
+        "SELECT * FROM (SELECT *, count(*) OVER () AS found, sum(size) OVER newest - size AS before FROM (SELECT ",
+    );
+    query.push(COLUMNS).push(if include_body { BODY } else { NO_BODY });
+    query.push(", ").push(size).push(" + pg_column_size(i.attributes) AS size");
+    narrow(&mut query, workspace, resource, filter);
+    if let Some(after) = window.after {
+        query.push(" AND (i.created_at, i.id) < (").push_bind(after.created_at.to_offset());
+        query.push(", ").push_bind(after.id.0).push(")");
+    }
+    query.push(" ORDER BY i.created_at DESC, i.id DESC LIMIT ").push_bind(i64::from(window.rows) + 1);
+    query.push(") AS page WINDOW newest AS (ORDER BY created_at DESC, id DESC)) AS sized WHERE before < ");
+    query.push_bind(i64::try_from(CHUNK_BYTES).unwrap_or(i64::MAX)).push(" ORDER BY created_at DESC, id DESC");
+    query
+}
+
+/// One row with its body.
+pub(super) fn get(
+    workspace: WorkspaceId,
+    resource: &Resource,
+    filter: Option<&Filter>,
+    id: ItemId,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT ");
+    query.push(COLUMNS).push(BODY);
+    narrow(&mut query, workspace, resource, filter);
+    query.push(" AND i.id = ").push_bind(id.0);
+    query
+}
+
+/// How many rows the filter lets through.
+pub(super) fn count(workspace: WorkspaceId, resource: &Resource, filter: &Filter) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT count(*)");
+    narrow(&mut query, workspace, resource, Some(filter));
+    query
+}
+
+fn narrow(query: &mut QueryBuilder<Postgres>, workspace: WorkspaceId, resource: &Resource, filter: Option<&Filter>) {
+    query.push(SOURCE).push_bind(workspace.0).push(" AND i.kind = ").push_bind(resource.as_str().to_owned());
+    let Some(filter) = filter else { return };
+    match (&filter.teams, filter.personal) {
+        (None, true) => {}
+        (None, false) => drop(query.push(" AND i.team IS NOT NULL")),
+        (Some(teams), personal) => {
+            query.push(" AND (i.team = ANY (").push_bind(texts(teams)).push(")");
+            query.push(if personal { " OR i.team IS NULL)" } else { ")" });
+        }
+    }
+    if let Some(projects) = &filter.projects {
+        query.push(" AND i.project = ANY (").push_bind(texts(projects)).push(")");
+    }
+    for any in &filter.tags {
+        query.push(" AND i.tags && ").push_bind(texts(any));
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND i.updated_at >= ").push_bind(since.to_offset());
+    }
+}
+
+fn texts<T: ToString>(set: &std::collections::BTreeSet<T>) -> Vec<String> {
+    set.iter().map(ToString::to_string).collect()
+}

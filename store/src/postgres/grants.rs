@@ -1,0 +1,244 @@
+//! Grants: every change is a legal move of the domain, made under the audit head's lock together with its record.
+
+use super::{
+    Postgres,
+    change::Change,
+    row::{self, bigint, name, number, time},
+    sql, unit,
+};
+use crate::{GrantView, Grants, NewInvite, Standing, StoreError, rules};
+use async_trait::async_trait;
+use domain::{
+    Time,
+    audit::Record,
+    grant::{Grant, Leaf},
+    id::{GrantId, InstanceId, InviteId, Name, UserId},
+    invite::Invited,
+    scope::Scope,
+};
+use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+
+#[async_trait]
+impl Grants for Postgres {
+    async fn grants_version(&self) -> Result<u64, StoreError> {
+        let mut unit = unit::read(&self.serving).await?;
+        let version = version(&mut unit).await?;
+        unit.end().await?;
+        Ok(version)
+    }
+
+    async fn standing(&self) -> Result<Standing, StoreError> {
+        let mut unit = unit::read(&self.serving).await?;
+        let version = version(&mut unit).await?;
+        let grants = sqlx::query(sql::grants::LIVE).fetch_all(&mut *unit).await?;
+        let now = self.clock.now().to_offset();
+        let refused = sqlx::query(sql::grants::REFUSED).bind(now).fetch_all(&mut *unit).await?;
+        unit.end().await?;
+        Ok(Standing {
+            version,
+            grants: grants.iter().filter_map(readable).collect(),
+            refused: refused.iter().map(refused_leaf).collect::<Result<_, _>>()?,
+        })
+    }
+
+    async fn grants_changed(&self) {
+        self.changes.changed().await;
+    }
+
+    async fn grants(&self) -> Result<Vec<GrantView>, StoreError> {
+        let mut unit = unit::read(&self.serving).await?;
+        let rows = sqlx::query(sql::grants::ALL_GRANTS).fetch_all(&mut *unit).await?;
+        unit.end().await?;
+        let view = |row: &PgRow| {
+            let peer: Option<&str> = row.try_get("peer_name")?;
+            Ok(GrantView {
+                grant: row::grant(row)?,
+                subject_name: name(row, "subject_name")?,
+                peer_name: peer.map(|_| name(row, "peer_name")).transpose()?,
+                created_at: time(row, "created_at")?,
+            })
+        };
+        rows.iter().map(view).collect()
+    }
+
+    async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let now = self.clock.now();
+        change.name_is_free(grant, now).await?;
+        change.insert(grant, now).await?;
+        change.record(&record).await
+    }
+
+    async fn edit_grant(&self, grant: GrantId, scope: &Scope, record: Record) -> Result<Grant, StoreError> {
+        let mut change = self.change().await?;
+        let found = change.grant(grant).await?;
+        let edited = found.edit(scope.clone()).map_err(|cause| rules::illegal_move(&found, cause))?;
+        change.name_is_free(&edited, self.clock.now()).await?;
+        change.update(&edited).await?;
+        change.record(&record).await?;
+        Ok(edited)
+    }
+
+    async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError> {
+        let mut change = self.urgent_change().await?;
+        let found = change.grant(grant).await?;
+        let revoked = change.revoke(&found, self.clock.now()).await?;
+        change.record(&record).await?;
+        Ok(revoked)
+    }
+
+    async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
+        self.new_invite(invite, record).await
+    }
+
+    async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError> {
+        self.invite_of(digest).await
+    }
+
+    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
+        self.claim(invite, now, record).await
+    }
+
+    async fn activate_grant(
+        &self,
+        grant: GrantId,
+        peer: InstanceId,
+        peer_name: &Name,
+        leaf: &Leaf,
+        record: Record,
+    ) -> Result<Grant, StoreError> {
+        let mut change = self.change().await?;
+        let now = self.clock.now();
+        let found = change.grant(grant).await?;
+        let active = rules::activated(&found, peer, leaf)?;
+        if let Some(old) = found.leaf.as_ref().filter(|old| *old != leaf) {
+            change.refuse(old, now).await?;
+        }
+        let peer = sqlx::query(sql::grants::MEET).bind(peer.0).bind(peer_name.as_str()).bind(now.to_offset());
+        peer.execute(&mut *change).await?;
+        change.update(&active).await?;
+        change.record(&record).await?;
+        Ok(active)
+    }
+
+    async fn last_invite_end(&self) -> Result<Option<Time>, StoreError> {
+        self.last_end().await
+    }
+}
+
+impl Postgres {
+    /// Revokes every grant that reads on behalf of a user.
+    pub(super) async fn revoke_all(&self, change: &mut Change, subject: UserId) -> Result<Vec<Grant>, StoreError> {
+        let rows = sqlx::query(sql::grants::GRANTS_OF).bind(subject.0).fetch_all(&mut **change).await?;
+        let mut revoked = Vec::with_capacity(rows.len());
+        for row in &rows {
+            revoked.push(change.revoke(&row::grant(row)?, self.clock.now()).await?);
+        }
+        Ok(revoked)
+    }
+}
+
+impl Change {
+    /// The grant, locked until the end.
+    pub(super) async fn grant(&mut self, id: GrantId) -> Result<Grant, StoreError> {
+        let row = sqlx::query(sql::grants::GRANT).bind(id.0).fetch_optional(&mut **self).await?;
+        row::grant(&row.ok_or_else(|| rules::no_grant(id))?)
+    }
+
+    /// The head's lock keeps two grants from taking a name at once.
+    async fn name_is_free(&mut self, grant: &Grant, now: Time) -> Result<(), StoreError> {
+        if grant.has_expired(now) {
+            return Ok(());
+        }
+        let query = sqlx::query_scalar(sql::grants::NAME_TAKEN).bind(grant.name.as_str()).bind(grant.id.0);
+        let taken: bool = query.bind(now.to_offset()).fetch_one(&mut **self).await?;
+        if taken { Err(rules::grant_name_taken(&grant.name)) } else { Ok(()) }
+    }
+
+    async fn insert(&mut self, grant: &Grant, now: Time) -> Result<(), StoreError> {
+        let leaf = grant.leaf.as_ref();
+        let added = sqlx::query(sql::grants::ADD)
+            .bind(grant.id.0)
+            .bind(grant.name.as_str())
+            .bind(grant.workspace.0)
+            .bind(grant.subject.0)
+            .bind(grant.peer.map(|peer| peer.0))
+            .bind(Json(grant.scope.to_spec()))
+            .bind(grant.scope.not_after().to_offset())
+            .bind(grant.state.word())
+            .bind(bigint(grant.generation))
+            .bind(leaf.map(|leaf| leaf.serial.as_bytes()))
+            .bind(leaf.map(|leaf| &leaf.spki.0[..]))
+            .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
+            .bind(now.to_offset())
+            .execute(&mut **self)
+            .await;
+        match added {
+            Ok(added) if added.rows_affected() == 1 => Ok(()),
+            Ok(_) => Err(self.not_added(grant).await?),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                Err(rules::no_workspace_id(grant.workspace))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nothing was inserted: the id is taken, or there is no such subject.
+    async fn not_added(&mut self, grant: &Grant) -> Result<StoreError, StoreError> {
+        let row = sqlx::query(sql::grants::GRANT).bind(grant.id.0).fetch_optional(&mut **self).await?;
+        Ok(if row.is_some() { rules::grant_id_taken(grant.id) } else { rules::no_subject(grant.subject) })
+    }
+
+    async fn update(&mut self, grant: &Grant) -> Result<(), StoreError> {
+        let leaf = grant.leaf.as_ref();
+        sqlx::query(sql::grants::UPDATE)
+            .bind(grant.id.0)
+            .bind(grant.peer.map(|peer| peer.0))
+            .bind(Json(grant.scope.to_spec()))
+            .bind(grant.scope.not_after().to_offset())
+            .bind(grant.state.word())
+            .bind(bigint(grant.generation))
+            .bind(leaf.map(|leaf| leaf.serial.as_bytes()))
+            .bind(leaf.map(|leaf| &leaf.spki.0[..]))
+            .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
+            .execute(&mut **self)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends a grant: its certificate is refused at the door and its open invites stop working.
+    async fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
+        let revoked = grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?;
+        if let Some(leaf) = &grant.leaf {
+            self.refuse(leaf, now).await?;
+        }
+        self.end_invites(grant.id, now).await?;
+        self.update(&revoked).await?;
+        Ok(revoked)
+    }
+
+    async fn refuse(&mut self, leaf: &Leaf, now: Time) -> Result<(), StoreError> {
+        sqlx::query(sql::grants::FORGET_REFUSED).bind(now.to_offset()).execute(&mut **self).await?;
+        sqlx::query(sql::grants::REFUSE)
+            .bind(leaf.serial.as_bytes())
+            .bind(&leaf.spki.0[..])
+            .bind(leaf.not_after.to_offset())
+            .execute(&mut **self)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn version(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let row = sqlx::query(sql::grants::VERSION).fetch_one(connection).await?;
+    number(&row, "version")
+}
+
+/// One grant that this build cannot read must not hide the others; without a record it permits nothing.
+fn readable(row: &PgRow) -> Option<Grant> {
+    row::grant(row).inspect_err(|error| tracing::error!(%error, "a grant is left out and permits nothing")).ok()
+}
+
+fn refused_leaf(row: &PgRow) -> Result<Leaf, StoreError> {
+    row::leaf(row.try_get("serial")?, row.try_get("spki")?, row.try_get("not_after")?)
+}

@@ -1,0 +1,135 @@
+//! Links: every transaction acts as the user whose links are meant, so that row-level security hides all others.
+
+use super::{
+    Postgres,
+    people::subject,
+    row::{name, parsed, time},
+    sql, unit,
+};
+use crate::{LinkEntry, LinkRecord, Links, StoreError, rules};
+use async_trait::async_trait;
+use domain::{
+    audit::Record,
+    id::{GrantId, InstanceId, UserId},
+    invite::Offer,
+};
+use sqlx::{Row, postgres::PgRow};
+
+#[async_trait]
+impl Links for Postgres {
+    async fn links(&self, owner: UserId) -> Result<Vec<LinkRecord>, StoreError> {
+        let mut unit = unit::read(&self.serving).await?;
+        subject(&mut unit, owner).await?;
+        let rows = sqlx::query(sql::links::LINKS).bind(owner.0).fetch_all(&mut *unit).await?;
+        unit.end().await?;
+        rows.iter().map(link).collect()
+    }
+
+    async fn add_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        subject(&mut change, link.owner).await?;
+        let added = sqlx::query(sql::links::ADD)
+            .bind(link.owner.0)
+            .bind(link.id.0)
+            .bind(link.name.as_str())
+            .bind(link.peer.0)
+            .bind(link.peer_name.as_str())
+            .bind(&link.addresses)
+            .bind(&link.tls_name)
+            .bind(&link.root)
+            .bind(&link.certificate)
+            .bind(link.certificate_not_after.to_offset())
+            .bind(&link.sealed_key)
+            .bind(link.offer.grant_name.as_str())
+            .bind(link.offer.workspace.as_str())
+            .bind(&link.offer.resources)
+            .bind(link.offer.subject.as_str())
+            .bind(link.offer.not_after.to_offset())
+            .bind(link.added_at.to_offset())
+            .execute(&mut *change)
+            .await?;
+        if added.rows_affected() != 1 {
+            return Err(rules::link_taken(&link.name, link.id));
+        }
+        change.record(&record).await
+    }
+
+    async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        subject(&mut change, link.owner).await?;
+        let replaced = sqlx::query(sql::links::REPLACE)
+            .bind(link.owner.0)
+            .bind(link.id.0)
+            .bind(link.peer.0)
+            .bind(link.peer_name.as_str())
+            .bind(&link.addresses)
+            .bind(&link.tls_name)
+            .bind(&link.root)
+            .bind(&link.certificate)
+            .bind(link.certificate_not_after.to_offset())
+            .bind(&link.sealed_key)
+            .bind(link.offer.grant_name.as_str())
+            .bind(link.offer.workspace.as_str())
+            .bind(&link.offer.resources)
+            .bind(link.offer.subject.as_str())
+            .bind(link.offer.not_after.to_offset())
+            .execute(&mut *change)
+            .await?;
+        if replaced.rows_affected() != 1 {
+            return Err(rules::no_link(link.id));
+        }
+        change.record(&record).await
+    }
+
+    async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        subject(&mut change, owner).await?;
+        let removed = sqlx::query(sql::links::REMOVE).bind(owner.0).bind(link.0).execute(&mut *change).await?;
+        if removed.rows_affected() == 1 {
+            change.record(&record).await?;
+            return Ok(true);
+        }
+        change.abandon().await?;
+        Ok(false)
+    }
+
+    async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError> {
+        let mut unit = unit::read(&self.serving).await?;
+        let rows = sqlx::query(sql::links::DIRECTORY).fetch_all(&mut *unit).await?;
+        unit.end().await?;
+        let entry = |row: &PgRow| {
+            Ok(LinkEntry {
+                id: GrantId(row.try_get("id")?),
+                name: name(row, "name")?,
+                owner: name(row, "owner_name")?,
+                peer_name: name(row, "peer_name")?,
+                added_at: time(row, "added_at")?,
+            })
+        };
+        rows.iter().map(entry).collect()
+    }
+}
+
+fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
+    Ok(LinkRecord {
+        id: GrantId(row.try_get("id")?),
+        name: name(row, "name")?,
+        owner: UserId(row.try_get("owner")?),
+        peer: InstanceId(row.try_get("peer")?),
+        peer_name: name(row, "peer_name")?,
+        addresses: row.try_get("addresses")?,
+        tls_name: row.try_get("tls_name")?,
+        root: row.try_get("root")?,
+        certificate: row.try_get("certificate")?,
+        certificate_not_after: time(row, "certificate_not_after")?,
+        sealed_key: row.try_get("sealed_key")?,
+        offer: Offer {
+            grant_name: name(row, "offer_grant_name")?,
+            workspace: name(row, "offer_workspace")?,
+            resources: row.try_get("offer_resources")?,
+            subject: parsed("name", row.try_get("offer_subject")?)?,
+            not_after: time(row, "offer_not_after")?,
+        },
+        added_at: time(row, "added_at")?,
+    })
+}

@@ -1,0 +1,82 @@
+//! The store on PostgreSQL: migrations run as the owner, everything else as a role that owns nothing and cannot pass by
+//! row-level security.
+//!
+//! Map: [`start`](Postgres::connect) migrates, gives rights and refuses an unsafe database (`boot`); `unit` hands out
+//! transactions and never a connection whose transaction was not ended; `change` is the one way to change a standing
+//! together with its record; `sql` holds every fixed statement and `filter` the only ones built at run time; the other
+//! files are the traits, one each.
+
+mod audit;
+mod boot;
+mod change;
+mod error;
+mod filter;
+mod grants;
+mod instance;
+mod invites;
+mod items;
+mod links;
+mod listen;
+mod people;
+mod put;
+mod row;
+pub mod sql;
+mod start;
+mod teams;
+mod unit;
+
+pub use start::{Pools, StartError};
+
+use domain::world::Clock;
+use listen::Changes;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use std::sync::Arc;
+
+/// The store, connected. Shared behind an `Arc`; dropping it closes its connections.
+#[derive(Debug)]
+pub struct Postgres {
+    /// Reads and ordinary changes.
+    serving: PgPool,
+    /// Revocation, the audit and the health check, so that they never wait behind reads.
+    reserved: PgPool,
+    changes: Changes,
+    clock: Arc<dyn Clock>,
+}
+
+impl Postgres {
+    /// Migrates the database as `owner`, gives `app` its rights, refuses to serve from a database that does not hold tenants
+    /// apart or may lose what it acknowledged, and connects as `app`.
+    pub async fn connect(
+        owner: PgConnectOptions,
+        app: PgConnectOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        Self::connect_with(owner, app, clock, Pools::for_machine()).await
+    }
+
+    /// As [`Postgres::connect`], with pools of a given size.
+    pub async fn connect_with(
+        owner: PgConnectOptions,
+        app: PgConnectOptions,
+        clock: Arc<dyn Clock>,
+        pools: Pools,
+    ) -> Result<Self, StartError> {
+        let app = start::serving(app);
+        start::migrate(owner, &app).await?;
+        boot::check(&app).await?;
+        let changes = Changes::listen(&app).await?;
+        Ok(Self {
+            serving: unit::pool(&app, pools.serving),
+            reserved: unit::pool(&app, pools.reserved),
+            changes,
+            clock,
+        })
+    }
+
+    /// Closes every connection; calls under way end first.
+    pub async fn close(&self) {
+        self.changes.stop();
+        self.serving.close().await;
+        self.reserved.close().await;
+    }
+}

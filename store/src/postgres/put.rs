@@ -1,0 +1,206 @@
+//! Writing rows on behalf of a user, many at a time, under their native rights: judged here for a clear answer, and again by
+//! the policies.
+
+use super::{Postgres, items::enter, row::parsed, sql, unit};
+use crate::{
+    Put, StoreError,
+    rules::{Writer, content},
+};
+use domain::{
+    Time,
+    id::{ItemId, TeamId, UserId, WorkspaceId},
+    item::NewItem,
+};
+use serde_json::Value;
+use sqlx::{PgConnection, Row, types::Json};
+use std::collections::{BTreeMap, BTreeSet};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// One statement carries at most this many rows, and about this many bytes: far below what a message may hold.
+const BATCH_ROWS: usize = 500;
+const BATCH_BYTES: usize = 4 << 20;
+
+/// A kind and a source key: what makes two rows of one user the same.
+type Source = (String, String);
+
+struct Place {
+    workspace: WorkspaceId,
+    user: UserId,
+    now: Time,
+}
+
+/// An accepted row, by its place in the call.
+struct Accepted {
+    at: usize,
+    item: NewItem,
+    content: [u8; 32],
+}
+
+impl Accepted {
+    fn source(&self) -> Option<Source> {
+        let key = self.item.source_key.as_ref()?;
+        Some((self.item.resource.to_string(), key.clone()))
+    }
+}
+
+impl Postgres {
+    pub(super) async fn put_items(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        items: Vec<NewItem>,
+    ) -> Result<Vec<Put>, StoreError> {
+        let place = Place { workspace, user, now: self.clock.now() };
+        let mut unit = unit::write(&self.serving).await?;
+        let Some(writer) = writer(&mut unit, &place).await? else {
+            unit.undo().await?;
+            return Err(StoreError::Denied(
+                "you may not write in this workspace; its owner or an admin can make you a member".into(),
+            ));
+        };
+        sqlx::query(sql::items::WRITER).bind(workspace.0).bind(user.0).execute(&mut *unit).await?;
+        let mut puts: Vec<Put> = Vec::with_capacity(items.len());
+        let mut accepted = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            let judged = writer.judge(&item);
+            puts.push(judged.err().map_or_else(|| Put::Refused(String::new()), Put::Refused));
+            if matches!(puts.last(), Some(Put::Refused(cause)) if cause.is_empty()) {
+                accepted.push(Accepted { at, content: content(&item), item });
+            }
+        }
+        for batch in batches(accepted) {
+            for (at, put) in write(&mut unit, &place, batch).await? {
+                puts[at] = put;
+            }
+        }
+        unit.end().await?;
+        Ok(puts)
+    }
+}
+
+async fn writer(connection: &mut PgConnection, place: &Place) -> Result<Option<Writer>, StoreError> {
+    let (rights, _) = enter(connection, place.workspace, place.user).await?;
+    let every: Vec<String> =
+        sqlx::query_scalar(sql::items::TEAM_IDS).bind(place.workspace.0).fetch_all(connection).await?;
+    let every = every.iter().map(|team| parsed("team id", team)).collect::<Result<BTreeSet<TeamId>, _>>()?;
+    Ok(Writer::new(rights.role, rights.teams, every))
+}
+
+/// In order; a source key that comes again begins a new batch, so that the later row finds the earlier one.
+fn batches(accepted: Vec<Accepted>) -> Vec<Vec<Accepted>> {
+    let mut batches: Vec<Vec<Accepted>> = Vec::new();
+    let (mut sources, mut bytes) = (BTreeSet::new(), usize::MAX);
+    for row in accepted {
+        let size = row.item.title.len() + row.item.body.as_ref().map_or(0, String::len);
+        let again = row.source().is_some_and(|source| !sources.insert(source));
+        let full = batches.last().is_none_or(|batch| batch.len() >= BATCH_ROWS);
+        if again || full || bytes.saturating_add(size) > BATCH_BYTES {
+            sources = row.source().into_iter().collect();
+            bytes = 0;
+            batches.push(Vec::new());
+        }
+        bytes += size;
+        if let Some(batch) = batches.last_mut() {
+            batch.push(row);
+        }
+    }
+    batches
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    place: &Place,
+    batch: Vec<Accepted>,
+) -> Result<Vec<(usize, Put)>, StoreError> {
+    let found = found(connection, place, &batch).await?;
+    let (mut puts, mut add, mut change) = (Vec::new(), Vec::new(), Vec::new());
+    for row in batch {
+        match row.source().and_then(|source| found.get(&source)) {
+            None => add.push(row),
+            Some((id, content)) if *content == row.content => puts.push((row.at, Put::Unchanged(ItemId(*id)))),
+            Some((id, _)) => change.push((*id, row)),
+        }
+    }
+    let ids: Vec<Uuid> = sqlx::query_scalar(sql::items::NEW_IDS)
+        .bind(i32::try_from(add.len()).unwrap_or(0))
+        .fetch_all(&mut *connection)
+        .await?;
+    let add = ids.into_iter().zip(add).collect();
+    puts.extend(send(connection, place, sql::items::ADD, add, Put::Added).await?);
+    puts.extend(send(connection, place, sql::items::CHANGE, change, Put::Updated).await?);
+    Ok(puts)
+}
+
+/// The user's rows that the batch names by source key.
+async fn found(
+    connection: &mut PgConnection,
+    place: &Place,
+    batch: &[Accepted],
+) -> Result<BTreeMap<Source, (Uuid, Vec<u8>)>, StoreError> {
+    let (kinds, keys): (Vec<_>, Vec<_>) = batch.iter().filter_map(Accepted::source).unzip();
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = sqlx::query(sql::items::FOUND)
+        .bind(place.workspace.0)
+        .bind(place.user.0)
+        .bind(kinds)
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+    let entry = |row: sqlx::postgres::PgRow| {
+        let source = (row.try_get("kind")?, row.try_get("source_key")?);
+        Ok((source, (row.try_get("id")?, row.try_get("content")?)))
+    };
+    rows.into_iter().map(entry).collect()
+}
+
+/// Sends rows with one statement. A row that it does not return was kept back by a policy or by a row that the user may no
+/// longer see.
+async fn send(
+    connection: &mut PgConnection,
+    place: &Place,
+    statement: &'static str,
+    rows: Vec<(Uuid, Accepted)>,
+    done: fn(ItemId) -> Put,
+) -> Result<Vec<(usize, Put)>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let texts = |text: fn(&NewItem) -> Option<String>| rows.iter().map(|(_, row)| text(&row.item)).collect::<Vec<_>>();
+    let tags = |item: &NewItem| Value::from(item.tags.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let written: BTreeSet<Uuid> = sqlx::query_scalar(statement)
+        .bind(place.workspace.0)
+        .bind(place.user.0)
+        .bind(place.now.to_offset())
+        .bind(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+        .bind(texts(|item| Some(item.resource.to_string())))
+        .bind(texts(|item| item.team.as_ref().map(ToString::to_string)))
+        .bind(texts(|item| item.project.as_ref().map(ToString::to_string)))
+        .bind(texts(|item| Some(item.title.clone())))
+        .bind(texts(|item| item.body.clone()))
+        .bind(rows.iter().map(|(_, row)| Json(tags(&row.item))).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, row)| Json(&row.item.attributes)).collect::<Vec<_>>())
+        .bind(texts(|item| item.source_key.clone()))
+        .bind(rows.iter().map(|(_, row)| row.content.to_vec()).collect::<Vec<_>>())
+        .bind(
+            rows.iter()
+                .map(|(_, row)| row.item.created_at.map(Time::to_offset))
+                .collect::<Vec<Option<OffsetDateTime>>>(),
+        )
+        .fetch_all(connection)
+        .await?
+        .into_iter()
+        .collect();
+    let put = |(id, row): (Uuid, Accepted)| {
+        let kept_back = || {
+            Put::Refused(format!(
+                "`{}` belongs to a row that you may no longer change; import it under another source",
+                row.item.title
+            ))
+        };
+        (row.at, if written.contains(&id) { done(ItemId(id)) } else { kept_back() })
+    };
+    Ok(rows.into_iter().map(put).collect())
+}

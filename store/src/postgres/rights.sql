@@ -1,0 +1,21 @@
+-- What the serving role may do: nothing but this. Run as the owner at every start, after the migrations.
+DO $$
+DECLARE
+    app text := current_setting('mosaic.app');
+    nobody text;
+BEGIN
+    FOR nobody IN SELECT unnest(ARRAY['PUBLIC', quote_ident(app)]) LOOP
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %s', nobody);
+        EXECUTE format('REVOKE ALL ON FUNCTION member_directory(uuid), link_directory() FROM %s', nobody);
+    END LOOP;
+    EXECUTE format('GRANT SELECT, INSERT ON instance TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT ON workspaces, teams TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON users TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, team_members, links TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON items, grants, peers, invites TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON refused_leaves TO %I', app);
+    EXECUTE format('GRANT SELECT, UPDATE ON grants_version, audit_head TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT ON audit TO %I', app);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION member_directory(uuid), link_directory() TO %I', app);
+END
+$$;

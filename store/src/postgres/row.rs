@@ -1,0 +1,88 @@
+//! From columns to the domain's values. What cannot be read is an error, never a guess.
+
+use crate::StoreError;
+use domain::{
+    Time,
+    grant::{Grant, Leaf, State},
+    id::{GrantId, InstanceId, Name, Serial, Spki, UserId, WorkspaceId},
+    kind::Kinds,
+    scope::{Context, Scope, Spec},
+};
+use sqlx::{Row, postgres::PgRow, types::Json};
+use std::str::FromStr;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A stored value that this build cannot read.
+pub(super) fn damaged(what: &str, cause: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(format!("the database holds a {what} that this build cannot read: {cause}"))
+}
+
+/// Reads text as `T`.
+pub(super) fn parsed<T: FromStr>(what: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|cause: T::Err| damaged(what, cause))
+}
+
+/// Reads a text column as a name.
+pub(super) fn name(row: &PgRow, column: &str) -> Result<Name, StoreError> {
+    parsed("name", row.try_get(column)?)
+}
+
+/// Reads a timestamp column.
+pub(super) fn time(row: &PgRow, column: &str) -> Result<Time, StoreError> {
+    Ok(row.try_get::<OffsetDateTime, _>(column)?.into())
+}
+
+/// Reads a bigint column that is never negative.
+pub(super) fn number(row: &PgRow, column: &str) -> Result<u64, StoreError> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|cause| damaged("number", cause))
+}
+
+/// 32 bytes.
+pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|cause| damaged("hash", cause))
+}
+
+/// A bigint parameter; what exceeds it is cut, which no real count does.
+pub(super) fn bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Reads a grant.
+pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
+    let state: &str = row.try_get("state")?;
+    let Json(spec): Json<Spec> = row.try_get("scope")?;
+    Ok(Grant {
+        id: GrantId(row.try_get("id")?),
+        name: name(row, "name")?,
+        workspace: WorkspaceId(row.try_get("workspace")?),
+        subject: UserId(row.try_get("subject")?),
+        peer: row.try_get::<Option<Uuid>, _>("peer")?.map(InstanceId),
+        scope: scope(&spec)?,
+        state: State::from_word(state).ok_or_else(|| damaged("state", state))?,
+        generation: number(row, "generation")?,
+        leaf: held_leaf(row)?,
+    })
+}
+
+/// A stored scope says everything itself, so what it is read with does not matter; what was confirmed once stays confirmed.
+fn scope(spec: &Spec) -> Result<Scope, StoreError> {
+    let context = Context { kinds: Kinds::builtin(), now: Time::default(), personal: false, sensitive: true };
+    spec.read(context).map_err(|cause| damaged("scope", cause))
+}
+
+fn held_leaf(row: &PgRow) -> Result<Option<Leaf>, StoreError> {
+    let serial: Option<&[u8]> = row.try_get("serial")?;
+    let Some(serial) = serial else { return Ok(None) };
+    let not_after: OffsetDateTime = row.try_get("leaf_not_after")?;
+    leaf(serial, row.try_get("spki")?, not_after).map(Some)
+}
+
+/// A certificate from its columns.
+pub(super) fn leaf(serial: &[u8], spki: &[u8], not_after: OffsetDateTime) -> Result<Leaf, StoreError> {
+    let serial = Serial::new(serial).ok_or_else(|| damaged("serial number", "it is not 8 to 20 bytes long"))?;
+    Ok(Leaf { serial, spki: Spki(digest(spki)?), not_after: not_after.into() })
+}

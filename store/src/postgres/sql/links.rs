@@ -1,0 +1,16 @@
+//! Links. Run with `app.subject` set to the user whose links are meant; the directory needs no setting.
+
+statements! {
+    LINKS = "SELECT id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, certificate_not_after, sealed_key,
+            offer_grant_name, offer_workspace, offer_resources, offer_subject, offer_not_after, added_at
+        FROM links WHERE owner = $1 ORDER BY name";
+    ADD = "INSERT INTO links (owner, id, name, peer, peer_name, addresses, tls_name, root, certificate, certificate_not_after,
+            sealed_key, offer_grant_name, offer_workspace, offer_resources, offer_subject, offer_not_after, added_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING";
+    REPLACE = "UPDATE links SET peer = $3, peer_name = $4, addresses = $5, tls_name = $6, root = $7, certificate = $8,
+            certificate_not_after = $9, sealed_key = $10, offer_grant_name = $11, offer_workspace = $12,
+            offer_resources = $13, offer_subject = $14, offer_not_after = $15
+        WHERE owner = $1 AND id = $2";
+    REMOVE = "DELETE FROM links WHERE owner = $1 AND id = $2";
+    DIRECTORY = "SELECT id, name, owner_name, peer_name, added_at FROM link_directory() ORDER BY owner_name, name";
+}

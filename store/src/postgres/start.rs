@@ -1,0 +1,130 @@
+//! From connection options to a database that may be served from: migrations and rights, as the owner.
+
+use super::error::describe;
+use sqlx::{
+    Connection, PgConnection,
+    migrate::{MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
+use std::time::Duration;
+
+/// Grow only; a database that knows a migration of a newer build is refused.
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Every probe at start ends within this.
+pub(super) const PROBE: Duration = Duration::from_secs(5);
+/// A migration may rewrite tables.
+const MIGRATE: Duration = Duration::from_mins(10);
+
+/// How many connections are held at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pools {
+    /// For reads and ordinary changes.
+    pub serving: u32,
+    /// For revocation, the audit and the health check.
+    pub reserved: u32,
+}
+
+impl Pools {
+    /// Two for each processor and at least four, and two in reserve: more would only queue inside the server.
+    pub fn for_machine() -> Self {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { serving: u32::try_from(processors.saturating_mul(2)).unwrap_or(u32::MAX).clamp(4, 16), reserved: 2 }
+    }
+}
+
+/// Why the daemon does not serve from this database; cause and remedy, no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No connection.
+    #[error("cannot connect to PostgreSQL at {place} as {role}: {cause}; check that it runs there and lets {role} in")]
+    Connect {
+        /// Host and port, or socket directory.
+        place: String,
+        /// Which role.
+        role: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The schema cannot be brought to this build's version.
+    #[error("the database cannot be migrated: {0}")]
+    Migrate(String),
+    /// The database does not hold tenants apart, or may lose what it acknowledged.
+    #[error("the database is not safe to serve from:\n{}", list(.0))]
+    Unsafe(Vec<String>),
+    /// A probe failed.
+    #[error("the database could not be examined: {0}")]
+    Probe(String),
+}
+
+fn list(findings: &[String]) -> String {
+    findings.iter().map(|finding| format!("- {finding}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Settings of every serving connection. None of them names a tenant: those are set inside a transaction only.
+pub(super) fn serving(app: PgConnectOptions) -> PgConnectOptions {
+    app.options([
+        ("search_path", "public"),
+        ("statement_timeout", "15s"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("timezone", "UTC"),
+    ])
+}
+
+/// Connects within [`PROBE`], or says why not.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, StartError> {
+    let failed = |cause: String| StartError::Connect {
+        place: options.get_socket().map_or_else(
+            || format!("{}:{}", options.get_host(), options.get_port()),
+            |socket| socket.display().to_string(),
+        ),
+        role: options.get_username().to_owned(),
+        cause,
+    };
+    match tokio::time::timeout(PROBE, PgConnection::connect_with(options)).await {
+        Ok(connection) => connection.map_err(|error| failed(describe(&error))),
+        Err(_) => Err(failed(format!("no answer within {} s", PROBE.as_secs()))),
+    }
+}
+
+/// Runs what is new of the migrations, then states the serving role's rights anew.
+pub(super) async fn migrate(owner: PgConnectOptions, app: &PgConnectOptions) -> Result<(), StartError> {
+    let mut connection =
+        connect(&owner.options([("search_path", "public"), ("client_min_messages", "warning")])).await?;
+    let migrated = async {
+        MIGRATIONS
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|error| StartError::Migrate(explain(&error)))?;
+        give_rights(&mut connection, app.get_username()).await.map_err(|error| StartError::Migrate(describe(&error)))
+    };
+    let late = |_| StartError::Migrate(format!("it took longer than {} minutes", MIGRATE.as_secs() / 60));
+    tokio::time::timeout(MIGRATE, migrated).await.map_err(late)??;
+    // The work is done; a connection that does not close politely is closed by the drop.
+    drop(tokio::time::timeout(PROBE, connection.close()).await);
+    Ok(())
+}
+
+fn explain(error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(version) => {
+            format!("it has migration {version} of a newer build; run that build, or restore a backup")
+        }
+        MigrateError::VersionMismatch(version) => {
+            format!("migration {version} is not the one that this build knows; run the build that made the database")
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => describe(error),
+        other => other.to_string(),
+    }
+}
+
+/// One daemon at a time: two that start together would change the same catalogue rows.
+async fn give_rights(connection: &mut PgConnection, app: &str) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('mosaic-fed rights', 0))")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("SELECT set_config('mosaic.app', $1, true)").bind(app).execute(&mut *transaction).await?;
+    sqlx::raw_sql(include_str!("rights.sql")).execute(&mut *transaction).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,12 @@
+//! What holds in every store, as pure functions: PostgreSQL and the model of tests differ in how they keep rows, not in
+//! what these say.
+
+mod look;
+mod read;
+mod say;
+mod write;
+
+pub(crate) use look::{LastLook, chain, last_look, looks, verdicts};
+pub(crate) use read::{Judged, Window, chunk};
+pub(crate) use say::*;
+pub(crate) use write::{Writer, content};

@@ -1,0 +1,125 @@
+//! What people are told when something named does not exist or cannot be, the same words from every store.
+
+use crate::StoreError;
+use domain::{
+    Time,
+    audit::{Act, Record, Subject},
+    grant::{Grant, IllegalMove, Leaf, State},
+    id::{GrantId, InstanceId, Name, TeamId, UserId, WorkspaceId},
+    rights::Role,
+};
+
+pub(crate) fn no_workspace(name: &Name, known: &str) -> StoreError {
+    StoreError::Missing(format!("there is no workspace `{name}`; {known} exist"))
+}
+
+pub(crate) fn no_workspace_id(id: WorkspaceId) -> StoreError {
+    StoreError::Missing(format!("there is no workspace {id}; see `mosaic-fed workspace list`"))
+}
+
+pub(crate) fn no_user(name: &Name) -> StoreError {
+    StoreError::Missing(format!("there is no user `{name}`; see `mosaic-fed user list`"))
+}
+
+pub(crate) fn no_team<'a>(team: &TeamId, workspace: &Name, known: impl Iterator<Item = &'a TeamId>) -> StoreError {
+    let known = known.map(TeamId::as_str).collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { "it has none yet".to_owned() } else { format!("{known} exist") };
+    StoreError::Missing(format!("there is no team `{team}` in {workspace}; {known}"))
+}
+
+pub(crate) fn not_in_workspace(user: &Name, workspace: &Name) -> StoreError {
+    StoreError::Missing(format!("{user} is not in {workspace}; give them a role there first"))
+}
+
+pub(crate) fn user_taken(name: &Name, uid: Option<u32>) -> StoreError {
+    let uid = uid.map_or_else(String::new, |uid| format!(", or another user acts for uid {uid}"));
+    StoreError::Conflict(format!("there is a user `{name}` already{uid}; choose another"))
+}
+
+pub(crate) fn workspace_taken(name: &Name) -> StoreError {
+    StoreError::Conflict(format!("there is a workspace `{name}` already; choose another name"))
+}
+
+pub(crate) fn team_taken(team: &TeamId, workspace: &Name) -> StoreError {
+    StoreError::Conflict(format!("there is a team `{team}` in {workspace} already; choose another id"))
+}
+
+pub(crate) fn last_owner(workspace: &Name) -> StoreError {
+    StoreError::Conflict(format!("{workspace} would have no owner left; make somebody else its owner first"))
+}
+
+/// Refuses a role that a team does not have.
+pub(crate) fn team_role(role: Option<Role>) -> Result<(), StoreError> {
+    if role == Some(Role::Guest) {
+        return Err(StoreError::Conflict("a team has no guests; choose owner, admin or member".into()));
+    }
+    Ok(())
+}
+
+pub(crate) fn grant_name_taken(name: &Name) -> StoreError {
+    StoreError::Conflict(format!("a grant `{name}` exists and has not ended; choose another name or revoke that one"))
+}
+
+pub(crate) fn grant_id_taken(id: GrantId) -> StoreError {
+    StoreError::Conflict(format!("there is a grant {id} already; make a new one"))
+}
+
+pub(crate) fn no_grant(id: GrantId) -> StoreError {
+    StoreError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`"))
+}
+
+pub(crate) fn illegal_move(grant: &Grant, cause: IllegalMove) -> StoreError {
+    StoreError::Conflict(format!("{cause} (grant {}); make a new grant", grant.name))
+}
+
+pub(crate) fn no_subject(id: UserId) -> StoreError {
+    StoreError::Missing(format!("there is no user {id} to read on behalf of; see `mosaic-fed user list`"))
+}
+
+/// The grant in the hands of `peer`. It never moves to another instance.
+pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<Grant, StoreError> {
+    grant.activate(peer, leaf.clone()).map_err(|cause| match grant.peer {
+        Some(holder) if holder != peer && grant.state.may_become(State::Active) => StoreError::Conflict(format!(
+            "grant {} is held by instance {holder}, not {peer}; make a new grant for that one",
+            grant.name
+        )),
+        _ => illegal_move(grant, cause),
+    })
+}
+
+/// Refuses to invite to a grant that has ended.
+pub(crate) fn may_invite(grant: &Grant, now: Time) -> Result<(), StoreError> {
+    match grant.standing(now) {
+        ended @ ("revoked" | "expired") => {
+            Err(StoreError::Conflict(format!("grant {} is {ended}; make a new grant", grant.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn invite_taken() -> StoreError {
+    StoreError::Conflict("this invite exists already; make a new one".into())
+}
+
+pub(crate) fn link_taken(name: &Name, id: GrantId) -> StoreError {
+    StoreError::Conflict(format!("you have a link `{name}` or link {id} already; choose another name or unlink it"))
+}
+
+pub(crate) fn no_link(id: GrantId) -> StoreError {
+    StoreError::Missing(format!("no such link ({id}); see `mosaic-fed links`"))
+}
+
+pub(crate) fn instance_taken() -> StoreError {
+    StoreError::Conflict("this database belongs to an instance already; choose another directory or database".into())
+}
+
+/// The record of a user's removal, then one for each grant that it revoked.
+pub(crate) fn removal(record: &Record, revoked: &[Grant]) -> Vec<Record> {
+    let grant = |grant: &Grant| Record {
+        about: Subject::Act(Act::GrantRevoke),
+        grant: Some(grant.id),
+        peer: grant.peer,
+        ..record.clone()
+    };
+    std::iter::once(record.clone()).chain(revoked.iter().map(grant)).collect()
+}
