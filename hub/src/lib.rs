@@ -1,1 +1,101 @@
+//! The asking side: a local person's links to other instances, and one answer out of many sources.
+//!
+//! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
+//! certificate. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
+//! [`stream`] as rows in arrival order, [`get`] for one row. Below them one source is asked by [`ask`]: it is read by
+//! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
+//!
+//! Must not: store or log a row of another instance, know anything of the sharing side, or let one user ask through another
+//! user's link.
 
+mod ask;
+pub mod call;
+pub mod connect;
+mod cursor;
+pub mod deadlines;
+mod enrol;
+mod error;
+mod get;
+mod health;
+mod hello;
+mod merge;
+mod outcome;
+mod peer;
+mod query;
+mod question;
+mod reader;
+mod record;
+mod session;
+mod stream;
+
+pub use connect::{LinkStatus, Linked, Unlinked};
+pub use deadlines::Deadlines;
+pub use error::HubError;
+pub use health::{LastFailure, LinkState};
+pub use hello::{Hello, Ping, Shares};
+pub use question::{Asker, Question, Sources};
+
+use domain::{
+    id::{InstanceId, Name},
+    world::World,
+};
+use session::Sessions;
+use std::sync::Arc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What the asking side is made of.
+pub struct Parts {
+    /// Clock and randomness.
+    pub world: World,
+    /// Where links are kept and this instance's own rows are read.
+    pub store: store::Shared,
+    /// The log that asking is recorded in.
+    pub auditor: Arc<store::Auditor>,
+    /// Seals the private keys of links.
+    pub kek: Arc<pki::Kek>,
+    /// This instance.
+    pub instance: InstanceId,
+    /// What it calls itself.
+    pub name: Name,
+    /// Makes connections to other instances.
+    pub dialler: Arc<link::Dialler>,
+}
+
+/// The asking side of this instance, for all its users.
+pub struct Hub {
+    world: World,
+    store: store::Shared,
+    auditor: Arc<store::Auditor>,
+    kek: Arc<pki::Kek>,
+    instance: InstanceId,
+    name: Name,
+    dialler: Arc<link::Dialler>,
+    sessions: Sessions,
+    deadlines: Deadlines,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Hub {
+    /// Ready to ask; nothing is dialled before the first question.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Self::with_deadlines(parts, Deadlines::default())
+    }
+
+    /// The same with other deadlines.
+    pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
+        let Parts { world, store, auditor, kek, instance, name, dialler } = parts;
+        let sessions = Sessions::new(Arc::clone(&dialler), Arc::clone(&kek), world.clone());
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let hub = Self { world, store, auditor, kek, instance, name, dialler, sessions, deadlines, tasks, stopping };
+        Arc::new(hub)
+    }
+
+    /// Ends streams and connections, and waits until their tasks are gone.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.sessions.clear();
+    }
+}

@@ -1,0 +1,75 @@
+//! One source of one question, from the first byte to the recorded end.
+
+use crate::{
+    Asker, Hub,
+    call::Call,
+    cursor::Progress,
+    outcome::Failure,
+    peer::Batch,
+    question::Source,
+    reader::{Here, Link, Reader},
+    record::{Asking, Sum},
+};
+use domain::{
+    id::RequestId,
+    operation::{List, Operation},
+    page::PageToken,
+};
+use tokio::time::Instant;
+
+/// A source that is being asked.
+pub(crate) struct Ask<'a> {
+    reader: Reader<'a>,
+    asking: Option<Asking>,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Instant,
+}
+
+impl<'a> Ask<'a> {
+    /// Prepares the question `list` for `source`; nothing is sent yet.
+    pub(crate) fn new(hub: &'a Hub, asker: &Asker, source: &'a Source, list: List, before: Progress) -> Self {
+        let started = Instant::now();
+        let deadline = started + hub.deadlines.source;
+        let after = before.after();
+        let (reader, asking) = match source {
+            Source::Here => (Reader::Here(Here::new(hub, *asker, list, after)), None),
+            Source::Link(link) => {
+                // The sharing side binds its tokens to the grant, which is the link; so a page can go on in the middle of
+                // what one call answered.
+                let page = after.map(|after| PageToken::new(list.binding(&link.id.to_string()), after));
+                let list = List { page, ..list };
+                let request = RequestId(hub.world.uuid());
+                let asking = Asking::new(hub, asker, link, request).about(&list.resource, list.query_hash());
+                let call = Call::new(hub, *asker, link, request, deadline);
+                (Reader::Link(Box::new(Link::new(call, &list, after))), Some(asking))
+            }
+        };
+        Self { reader, asking, started, deadline }
+    }
+
+    /// The next rows. They may be shown only after [`Ask::record`].
+    pub(crate) async fn next(&mut self) -> Result<Batch, Failure> {
+        self.reader.next(self.deadline).await
+    }
+
+    /// Makes the record of what was answered durable. This instance's own rows are not recorded call by call.
+    pub(crate) async fn record(&mut self, sum: Sum, note: &str) -> Result<(), Failure> {
+        match &mut self.asking {
+            Some(asking) => asking.answered(sum, note).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the record of a failure durable, and returns it; or the failure of recording, which is told instead.
+    pub(crate) async fn record_failure(&mut self, failure: Failure) -> Failure {
+        match &mut self.asking {
+            Some(asking) => asking.failed(&failure).await.err().unwrap_or(failure),
+            None => failure,
+        }
+    }
+
+    /// Notes how the source ended, for its link's state.
+    pub(crate) fn end(&mut self, failure: Option<&Failure>) {
+        self.reader.end(failure);
+    }
+}

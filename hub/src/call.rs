@@ -1,0 +1,126 @@
+//! One question on its way over a link: the connection it uses, its deadline, and what its end says about the link.
+
+use crate::{
+    Asker, Hub,
+    outcome::{Failure, Kind},
+    session::{Channel, Live},
+};
+use domain::id::RequestId;
+use std::time::Duration;
+use store::LinkRecord;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Request, Response, Status};
+
+/// The metadata key that lets both sides' logs be matched.
+pub const REQUEST_ID: &str = "x-request-id";
+/// A call that is cut short this close to its deadline was cut short by it.
+const SLACK: Duration = Duration::from_millis(100);
+
+pub(crate) struct Call<'a> {
+    hub: &'a Hub,
+    asker: Asker,
+    link: &'a LinkRecord,
+    request: RequestId,
+    started: Instant,
+    deadline: Instant,
+    live: Option<Live>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(hub: &'a Hub, asker: Asker, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
+        Self { hub, asker, link, request, started: Instant::now(), deadline, live: None }
+    }
+
+    /// Whether there was a connection to wait on: decides between `timeout` and `offline`.
+    pub(crate) fn is_established(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Sends `message`, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
+    pub(crate) async fn send<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+    ) -> Result<T, Failure>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let deadline = self.deadline;
+        let answer = timeout_at(deadline, self.send_anew(message, ask)).await;
+        answer.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    async fn send_anew<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let first = self.send_once(message, &ask).await;
+        match &first {
+            Err(failure) if failure.kind == Kind::Broken && self.may_have_been_stale() => {
+                self.hang_up();
+                self.send_once(message, &ask).await
+            }
+            _ => first,
+        }
+    }
+
+    async fn send_once<M, T, F>(&mut self, message: &M, ask: &impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let live = self.hub.sessions.open(&self.asker, self.link).await?;
+        let channel = live.channel.clone();
+        self.live = Some(live);
+        let answer = ask(channel, self.request(message.clone())).await;
+        answer.map(Response::into_inner).map_err(|status| self.failure(&status))
+    }
+
+    fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        if let Ok(id) = self.request.to_string().parse() {
+            request.metadata_mut().insert(REQUEST_ID, id);
+        }
+        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
+        request
+    }
+
+    fn may_have_been_stale(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.reused && live.refusal().is_none())
+    }
+
+    /// What a bad status means on this connection.
+    pub(crate) fn failure(&self, status: &Status) -> Failure {
+        let failure = Failure::from_status(status, self.waited());
+        match (failure.kind, self.live.as_ref().and_then(Live::refusal)) {
+            (Kind::Broken, Some(refusal)) => refusal,
+            _ => failure,
+        }
+    }
+
+    /// What it means that the deadline came first.
+    pub(crate) fn late(&self) -> Failure {
+        let waited = self.started.elapsed();
+        if self.is_established() { Failure::silent(waited) } else { Failure::unreachable(waited) }
+    }
+
+    fn waited(&self) -> Option<Duration> {
+        (Instant::now() + SLACK >= self.deadline).then(|| self.started.elapsed())
+    }
+
+    /// Notes how the question ended, and lets go of a connection that is of no more use.
+    pub(crate) fn end(&mut self, failure: Option<&Failure>) {
+        self.hub.sessions.note(&self.asker, self.link.id, failure);
+        if failure.is_some_and(|failure| failure.kind == Kind::Broken) {
+            self.hang_up();
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.hub.sessions.hang_up(&self.asker, self.link.id, &live);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! CONNECT: a local user's links, from invite to unlink. A link belongs to the user who added it; an administrator may see
+//! that it exists and remove it, and nothing else.
+
+use crate::{
+    Asker, Hub, HubError,
+    enrol::Enrolled,
+    health::{Health, LastFailure, LinkState},
+    hello::Ping,
+    session::key_context,
+};
+use domain::{
+    Time,
+    answer::may_name_a_link,
+    audit::{Act, Record},
+    id::{GrantId, InstanceId, Name, RequestId, UserId},
+    invite::{Invite, Offer},
+};
+use serde::Serialize;
+use std::sync::Arc;
+use store::{LinkEntry, LinkRecord};
+
+/// A link as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LinkStatus {
+    /// Which link; the grant at the other end has the same id.
+    pub id: GrantId,
+    /// What its owner calls it.
+    pub name: Name,
+    /// The sharing instance.
+    pub peer: InstanceId,
+    /// What it calls itself.
+    pub peer_name: Name,
+    /// `host:port`, in the order to try.
+    pub addresses: Vec<String>,
+    /// What was offered.
+    pub offer: Offer,
+    /// When it was added.
+    pub added_at: Time,
+    /// When its certificate ends.
+    pub certificate_not_after: Time,
+    /// Whole days until then; below zero once it has ended.
+    pub days_left: i64,
+    /// From the last real call.
+    pub state: LinkState,
+    /// When a call last ended well, since this daemon started.
+    pub last_success: Option<Time>,
+    /// The last call that did not.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A link that was made or given a new certificate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Linked {
+    /// The link.
+    pub link: LinkStatus,
+    /// Whether it was there before and only its certificate is new.
+    pub replaced: bool,
+    /// How the first question over it ended. The link stays also when it failed: the other side may be back soon.
+    pub first: Ping,
+}
+
+/// A link that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unlinked {
+    /// Which link.
+    pub id: GrantId,
+    /// What it was called.
+    pub name: Name,
+    /// Whether the other side confirmed that the grant has ended.
+    pub told: bool,
+    /// Why it did not, and what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Hub {
+    /// Reads an invite, to be shown before anything is sent.
+    pub fn offer(&self, invite: &str) -> Result<Invite, HubError> {
+        Ok(Invite::decode(invite)?)
+    }
+
+    /// Makes a link of an invite, or gives the link of the same grant a new certificate; then asks the first question over
+    /// it. `name` is what the owner calls it, else the sharing instance's own name.
+    pub async fn link(&self, asker: &Asker, invite: &str, name: Option<Name>) -> Result<Linked, HubError> {
+        let invite = Invite::decode(invite)?;
+        let links = self.store.links(asker.user).await?;
+        // Everything that can be refused here is refused before the token is spent.
+        let former = links.iter().find(|link| link.id == invite.grant);
+        let name = match former {
+            Some(former) => same_link(former, &invite, name.as_ref())?,
+            None => free_name(&links, name.unwrap_or_else(|| invite.instance_name.clone()))?,
+        };
+        let enrolled = self.enrol(&invite).await?;
+        let link = self.link_record(asker, &invite, name, former, enrolled)?;
+        let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
+        let record = self.act(act, asker.user, &link);
+        match former {
+            Some(_) => self.store.replace_link(&link, record).await?,
+            None => self.store.add_link(&link, record).await?,
+        }
+        self.sessions.forget(asker.user, link.id);
+        let first = self.try_out(asker, &link).await;
+        Ok(Linked { link: self.status_of(&link), replaced: former.is_some(), first })
+    }
+
+    /// The asker's links, by name.
+    pub async fn links(&self, asker: &Asker) -> Result<Vec<LinkStatus>, HubError> {
+        let links = self.store.links(asker.user).await?;
+        Ok(links.iter().map(|link| self.status_of(link)).collect())
+    }
+
+    /// Asks who answers at the other end and what the grant may do.
+    pub async fn ping(&self, asker: &Asker, link: &Name) -> Result<Ping, HubError> {
+        let link = self.own_link(asker, link).await?;
+        Ok(self.try_out(asker, &link).await)
+    }
+
+    /// Ends a link: the other side is told, if it can be reached, and everything is erased here in any case. With `now` it is
+    /// erased at once and the other side is told in the background.
+    pub async fn unlink(self: &Arc<Self>, asker: &Asker, link: &Name, now: bool) -> Result<Unlinked, HubError> {
+        let link = self.own_link(asker, link).await?;
+        let left = if now { None } else { Some(self.leave(asker, &link).await) };
+        let record = self.act(Act::LinkRemove, asker.user, &link);
+        self.store.remove_link(asker.user, link.id, record).await?;
+        let (told, reason) = match left {
+            Some(Ok(())) => (true, None),
+            Some(Err(reason)) => (false, Some(reason)),
+            None => {
+                self.leave_later(*asker, Arc::clone(&link));
+                (false, Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned()))
+            }
+        };
+        self.sessions.forget(asker.user, link.id);
+        Ok(Unlinked { id: link.id, name: link.name.clone(), told, reason })
+    }
+
+    /// Removes other users' links of this id, for an administrator; the other side is told in the background. Gives what
+    /// was removed.
+    pub async fn forget(self: &Arc<Self>, by: UserId, link: GrantId) -> Result<Vec<LinkEntry>, HubError> {
+        let entries = self.store.link_directory().await?.into_iter().filter(|entry| entry.id == link);
+        let mut removed = Vec::new();
+        for entry in entries {
+            let Some(owner) = self.store.user(&entry.owner).await? else { continue };
+            let of_owner = self.store.links(owner.id).await?;
+            let Some(record) = of_owner.into_iter().find(|record| record.id == link) else { continue };
+            self.store.remove_link(owner.id, link, self.act(Act::LinkRemove, by, &record)).await?;
+            self.leave_later(Asker { user: owner.id, workspace: domain::id::WorkspaceId(link.0) }, Arc::new(record));
+            self.sessions.forget(owner.id, link);
+            removed.push(entry);
+        }
+        if removed.is_empty() {
+            return Err(HubError::NoSuchLink("no link has this id; list the links of this instance anew".to_owned()));
+        }
+        Ok(removed)
+    }
+
+    fn link_record(
+        &self,
+        asker: &Asker,
+        invite: &Invite,
+        name: Name,
+        former: Option<&LinkRecord>,
+        enrolled: Enrolled,
+    ) -> Result<LinkRecord, HubError> {
+        let Enrolled { certificate, leaf, key } = enrolled;
+        let context = key_context(asker.user, invite.grant);
+        let sealed = self.kek.seal(&context, key.key_pkcs8.expose());
+        Ok(LinkRecord {
+            id: invite.grant,
+            name,
+            owner: asker.user,
+            peer: invite.instance,
+            peer_name: invite.instance_name.clone(),
+            addresses: invite.addresses.clone(),
+            tls_name: invite.tls_name.clone(),
+            root: invite.root.clone(),
+            certificate,
+            certificate_not_after: leaf.leaf.not_after,
+            sealed_key: sealed.map_err(|error| HubError::Key(error.to_string()))?,
+            offer: invite.offer.clone(),
+            added_at: former.map_or_else(|| self.world.now(), |former| former.added_at),
+        })
+    }
+
+    fn act(&self, act: Act, by: UserId, link: &LinkRecord) -> Record {
+        let record = Record::act(self.world.now(), act, by, RequestId(self.world.uuid()));
+        Record { grant: Some(link.id), peer: Some(link.peer), ..record }.noting(link.name.as_str())
+    }
+
+    fn status_of(&self, link: &LinkRecord) -> LinkStatus {
+        const DAY: i64 = 24 * 60 * 60;
+        let Health { state, last_success, last_failure } = self.sessions.health(link.owner, link.id);
+        LinkStatus {
+            id: link.id,
+            name: link.name.clone(),
+            peer: link.peer,
+            peer_name: link.peer_name.clone(),
+            addresses: link.addresses.clone(),
+            offer: link.offer.clone(),
+            added_at: link.added_at,
+            certificate_not_after: link.certificate_not_after,
+            days_left: (link.certificate_not_after.seconds() - self.world.now().seconds()).div_euclid(DAY),
+            state,
+            last_success,
+            last_failure,
+        }
+    }
+}
+
+/// A fresh invite may only renew what is there: whoever can write an invite must not be able to move somebody's link.
+fn same_link(former: &LinkRecord, invite: &Invite, name: Option<&Name>) -> Result<Name, HubError> {
+    let known = &former.name;
+    if former.peer != invite.instance || former.root != invite.root {
+        return Err(HubError::Enrolment(format!(
+            "this invite is for the grant of your link `{known}`, but from another instance or with another root; ask its \
+             owner what happened, and unlink `{known}` first if that is meant"
+        )));
+    }
+    match name {
+        Some(name) if name != known => Err(HubError::Name(format!(
+            "this grant is linked as `{known}` already; leave the name out to give it a new certificate"
+        ))),
+        _ => Ok(known.clone()),
+    }
+}
+
+fn free_name(links: &[LinkRecord], name: Name) -> Result<Name, HubError> {
+    if !may_name_a_link(&name) {
+        return Err(HubError::Name(format!("a link cannot be called `{name}`; give it another name")));
+    }
+    if links.iter().any(|link| link.name == name) {
+        return Err(HubError::Name(format!("you have a link called `{name}`; give this one another name")));
+    }
+    Ok(name)
+}

@@ -1,0 +1,150 @@
+//! Where a merged answer goes on: base64url of JSON {version, query hash, asker, oldest row shown, state of every source}.
+//!
+//! A cursor holds positions, never rows. It is not signed: it gives nobody anything that its own user could not ask for, and
+//! one that fits not exactly the same question, user and sources is refused.
+
+use crate::{Asker, HubError};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    Time,
+    id::{GrantId, ItemId, QueryHash, UserId, WorkspaceId},
+    page::Position,
+};
+use serde::{Deserialize, Serialize};
+
+const VERSION: u32 = 1;
+/// Far above what a thousand sources need.
+const MAX_TEXT: usize = 256 * 1024;
+
+/// A source by what stays when links are renamed: none is this instance itself.
+pub(crate) type SourceId = Option<GrantId>;
+
+/// How far one source has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has not given a row yet.
+    NotAsked,
+    /// Its rows after this one were not shown yet.
+    After(Position),
+    /// It has nothing more to give.
+    Done,
+}
+
+impl Progress {
+    /// The row after which to ask.
+    pub(crate) fn after(self) -> Option<Position> {
+        match self {
+            Self::After(position) => Some(position),
+            Self::NotAsked | Self::Done => None,
+        }
+    }
+}
+
+/// What a cursor must not be moved between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    query: QueryHash,
+    user: UserId,
+    workspace: WorkspaceId,
+}
+
+impl Bound {
+    pub(crate) fn new(query: QueryHash, asker: &Asker) -> Self {
+        Self { query, user: asker.user, workspace: asker.workspace }
+    }
+}
+
+/// How far a whole answer has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The oldest row of earlier pages: a newer one that comes now is late.
+    pub(crate) shown: Option<Position>,
+    /// Every source of the answer, in its order.
+    pub(crate) sources: Vec<(SourceId, Progress)>,
+}
+
+type Key = (i64, ItemId);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    v: u32,
+    query: QueryHash,
+    user: UserId,
+    workspace: WorkspaceId,
+    shown: Option<Key>,
+    sources: Vec<(SourceId, State)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    New,
+    After(Key),
+    Done,
+}
+
+impl Cursor {
+    /// The beginning of an answer from these sources.
+    pub(crate) fn start(sources: impl IntoIterator<Item = SourceId>) -> Self {
+        Self { shown: None, sources: sources.into_iter().map(|id| (id, Progress::NotAsked)).collect() }
+    }
+
+    /// The opaque text.
+    pub(crate) fn encode(&self, bound: &Bound) -> String {
+        let text = Text {
+            v: VERSION,
+            query: bound.query,
+            user: bound.user,
+            workspace: bound.workspace,
+            shown: self.shown.map(key),
+            sources: self.sources.iter().map(|(id, progress)| (*id, state(*progress))).collect(),
+        };
+        // Ids, hashes and numbers always serialise; an empty cursor would be refused like any foreign one.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&text).unwrap_or_default())
+    }
+
+    /// Reads a cursor that must belong to `bound` and exactly these `sources`.
+    pub(crate) fn decode(text: &str, bound: &Bound, sources: &[SourceId]) -> Result<Self, HubError> {
+        let read = read(text).ok_or(HubError::Cursor)?;
+        let found = Bound { query: read.query, user: read.user, workspace: read.workspace };
+        let same = read.sources.iter().map(|(id, _)| id).eq(sources);
+        if read.v != VERSION || found != *bound || !same {
+            return Err(HubError::Cursor);
+        }
+        let sources = read.sources.into_iter().map(|(id, state)| (id, progress(&state))).collect();
+        Ok(Self { shown: read.shown.map(position), sources })
+    }
+}
+
+fn read(text: &str) -> Option<Text> {
+    let bytes = (text.len() <= MAX_TEXT).then(|| URL_SAFE_NO_PAD.decode(text).ok())??;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn key(position: Position) -> Key {
+    (position.created_at.micros(), position.id)
+}
+
+fn position((micros, id): Key) -> Position {
+    Position { created_at: Time::from_micros(micros), id }
+}
+
+fn state(progress: Progress) -> State {
+    match progress {
+        Progress::NotAsked => State::New,
+        Progress::After(position) => State::After(key(position)),
+        Progress::Done => State::Done,
+    }
+}
+
+fn progress(state: &State) -> Progress {
+    match state {
+        State::New => Progress::NotAsked,
+        State::After(key) => Progress::After(position(*key)),
+        State::Done => Progress::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests;

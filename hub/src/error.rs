@@ -1,0 +1,49 @@
+//! What a person at the asking side is told when a question or an act cannot even begin. How a source ended is no error
+//! but an outcome: see [`domain::answer`].
+
+use domain::answer::SourceOutcome;
+
+/// Why nothing was done. The text is cause and next step.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// Nobody of this name is linked for this user; the text says what is.
+    #[error("{0}")]
+    NoSuchLink(String),
+    /// The text is no invite.
+    #[error(transparent)]
+    Invite(#[from] domain::invite::BadInvite),
+    /// A link cannot have this name, or the grant is linked under another one.
+    #[error("{0}")]
+    Name(String),
+    /// The sharing instance gave no certificate, or one that cannot be trusted.
+    #[error("{0}")]
+    Enrolment(String),
+    /// The cursor is malformed or belongs to another question, user or set of sources.
+    #[error("this cursor belongs to another question; start again without it")]
+    Cursor,
+    /// The question cannot be asked.
+    #[error("{0}")]
+    Question(String),
+    /// A strict question, and not every source answered: nothing is shown.
+    #[error("not every source answered: {}; ask without `strict` to see the rows of the others", listed(.0))]
+    Incomplete(Vec<SourceOutcome>),
+    /// A key could not be made, sealed or opened.
+    #[error("the key of the link cannot be used: {0}")]
+    Key(String),
+    /// This instance's own database failed.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+fn listed(sources: &[SourceOutcome]) -> String {
+    let one = |source: &SourceOutcome| {
+        let reason = source.reason.as_deref().unwrap_or("no reason given");
+        format!("{} is {} ({reason})", source.source, source.outcome)
+    };
+    sources
+        .iter()
+        .filter(|source| source.outcome != domain::answer::Outcome::Ok)
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,120 @@
+//! QUERY for one row: this instance first, then all links at once; the first that has it answers.
+
+use crate::{
+    Asker, Hub, HubError,
+    call::Call,
+    deadlines::MESSAGE_BYTES,
+    outcome::Failure,
+    peer,
+    question::{Source, Sources},
+    record::{Asking, Sum},
+};
+use domain::{
+    Reason, Time,
+    answer::{One, Outcome, Row, SourceOutcome},
+    id::{ItemId, RequestId, Resource},
+    item::Item,
+    operation::{Get, Operation},
+    wire,
+};
+use futures::{StreamExt, stream::FuturesUnordered};
+use prost::Message as _;
+use proto::v1::{self, query_service_client::QueryServiceClient};
+use std::time::Duration;
+use store::{Access, LinkRecord};
+use tokio::time::{Instant, timeout};
+
+/// The row with the time it was read, if there is one.
+type Found = Result<Option<(Item, Time)>, Failure>;
+
+impl Hub {
+    /// One whole row, from whichever source has it. Links are asked only for what this instance has not; once the row is
+    /// found nobody else is waited for, and only the sources that ended are told of. A source without it ends `ok` with no
+    /// rows.
+    pub async fn get(&self, asker: &Asker, from: &Sources, resource: Resource, id: ItemId) -> Result<One, HubError> {
+        let sources = self.sources(asker, from).await?;
+        let get = Get { resource, id };
+        let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
+        let mut one = One { row: None, sources: Vec::new() };
+        for turn in [here, links] {
+            let calls = turn.into_iter().map(|source| self.get_from(asker, source, &get));
+            let mut answers = calls.collect::<FuturesUnordered<_>>();
+            while one.row.is_none()
+                && let Some((row, outcome)) = answers.next().await
+            {
+                one.row = row;
+                one.sources.push(outcome);
+            }
+        }
+        Ok(one)
+    }
+
+    async fn get_from(&self, asker: &Asker, source: &Source, get: &Get) -> (Option<Row>, SourceOutcome) {
+        let started = Instant::now();
+        let answer = timeout(self.deadlines.overall, async {
+            match source {
+                Source::Here => self.get_here(asker, get).await,
+                Source::Link(link) => self.get_link(asker, link, get).await,
+            }
+        });
+        let found = answer.await.unwrap_or_else(|_| Err(Failure::silent(started.elapsed())));
+        present(source.name(), found, started.elapsed())
+    }
+
+    async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
+        let Asker { workspace, user } = *asker;
+        let access = Access::Native { workspace, user, operation: get };
+        let found = timeout(self.deadlines.source, self.store.get(access)).await;
+        found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)
+    }
+
+    async fn get_link(&self, asker: &Asker, link: &LinkRecord, get: &Get) -> Found {
+        let request = RequestId(self.world.uuid());
+        let mut asking = Asking::new(self, asker, link, request).about(&get.resource, get.query_hash());
+        let mut call = Call::new(self, *asker, link, request, Instant::now() + self.deadlines.source);
+        let (found, bytes) = ask(&mut call, get).await;
+        call.end(found.as_ref().err());
+        match &found {
+            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, "").await?,
+            Err(failure) => asking.failed(failure).await?,
+        }
+        found
+    }
+}
+
+async fn ask(call: &mut Call<'_>, get: &Get) -> (Found, u64) {
+    let wire = v1::GetRequest { resource: get.resource.to_string(), id: get.id.to_string() };
+    let answer = call.send(&wire, |channel, request| async move {
+        QueryServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).get(request).await
+    });
+    match answer.await {
+        Ok(answer) => {
+            let bytes = answer.encoded_len() as u64;
+            (read(answer, get).map(Some), bytes)
+        }
+        Err(Failure { refusal: Some(Reason::NotFound), .. }) => (Ok(None), 0),
+        Err(failure) => (Err(failure), 0),
+    }
+}
+
+fn read(answer: v1::GetResponse, get: &Get) -> Result<(Item, Time), Failure> {
+    let item = answer.item.ok_or_else(|| Failure::lie("the other side answered without a row"))?;
+    let item = peer::read(item, &get.resource)?;
+    let as_of = answer.as_of.ok_or_else(|| Failure::lie("the other side sent a row without its time"))?;
+    if item.id == get.id {
+        Ok((item, wire::time(as_of)))
+    } else {
+        Err(Failure::lie("the other side sent another row than the one asked for"))
+    }
+}
+
+fn present(name: &str, found: Found, took: Duration) -> (Option<Row>, SourceOutcome) {
+    match found {
+        Ok(found) => {
+            let row = found.map(|(item, as_of)| Row { source: name.to_owned(), as_of, late: false, item });
+            let rows = u64::from(row.is_some());
+            (row, SourceOutcome { rows, ..SourceOutcome::empty(name, Outcome::Ok, "", took) })
+        }
+        Err(failure) => (None, failure.ending(name, 0, took)),
+    }
+}

@@ -1,0 +1,78 @@
+//! What real calls have told about a link. Before the first one its state is unknown, and that is said.
+
+use crate::outcome::Failure;
+use domain::{Time, answer::Outcome};
+use serde::Serialize;
+
+/// The state of a link, from the last call over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Not called since this daemon started.
+    #[default]
+    Unknown,
+    /// The last call was answered; a refusal of one question or a used-up rate is an answer too.
+    Up,
+    /// No connection could be made.
+    Offline,
+    /// A connection, but no answer within the deadline.
+    Timeout,
+    /// The other side no longer accepts the link. Only it can say so; no network failure does.
+    Revoked,
+    /// The other side cannot serve, or answered nonsense.
+    Error,
+}
+
+impl LinkState {
+    /// The word people see.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Offline => "offline",
+            Self::Timeout => "timeout",
+            Self::Revoked => "revoked",
+            Self::Error => "error",
+        }
+    }
+
+    const fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok | Outcome::Partial | Outcome::Denied | Outcome::RateLimited => Self::Up,
+            Outcome::Revoked => Self::Revoked,
+            Outcome::Timeout => Self::Timeout,
+            Outcome::Offline => Self::Offline,
+            Outcome::Error => Self::Error,
+        }
+    }
+}
+
+/// The last call that did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastFailure {
+    /// When it ended.
+    pub at: Time,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Cause and next step.
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    pub(crate) state: LinkState,
+    pub(crate) last_success: Option<Time>,
+    pub(crate) last_failure: Option<LastFailure>,
+}
+
+impl Health {
+    pub(crate) fn succeeded(&mut self, at: Time) {
+        self.state = LinkState::Up;
+        self.last_success = Some(at);
+    }
+
+    pub(crate) fn failed(&mut self, at: Time, failure: &Failure) {
+        self.state = LinkState::of(failure.outcome);
+        self.last_failure = Some(LastFailure { at, outcome: failure.outcome, reason: failure.reason.clone() });
+    }
+}

@@ -1,0 +1,197 @@
+//! The calls that say who is there: the opening exchange, what the grant may do, and leaving.
+
+use crate::{
+    Asker, Hub,
+    call::Call,
+    deadlines::MESSAGE_BYTES,
+    outcome::Failure,
+    record::{Asking, Sum},
+};
+use domain::{
+    Reason, Time,
+    answer::{Outcome, SourceOutcome},
+    id::{Field, InstanceId, Name, RequestId, Resource},
+    operation::PROTOCOL_VERSION,
+    wire,
+};
+use proto::v1::{self, connect_service_client::ConnectServiceClient, query_service_client::QueryServiceClient};
+use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use store::LinkRecord;
+use tokio::time::Instant;
+
+/// Who answers at the other end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hello {
+    /// The sharing instance.
+    pub instance: InstanceId,
+    /// What it calls itself now.
+    pub name: Name,
+    /// The protocol version spoken.
+    pub version: u32,
+    /// Its clock less ours, in milliseconds, give or take half the round trip.
+    pub clock_offset_ms: i64,
+    /// Milliseconds from question to answer, with the dial if there was none before.
+    pub round_trip_ms: u64,
+}
+
+/// What the grant may do, in the sharing side's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shares {
+    /// What the sharing side calls the grant.
+    pub grant: Name,
+    /// The workspace whose rows are shared.
+    pub workspace: Name,
+    /// What is shared, with the fields that may leave.
+    pub resources: BTreeMap<Resource, Vec<Field>>,
+    /// Rows in one answer, at most.
+    pub max_rows: u32,
+    /// Calls a minute, on average.
+    pub calls_per_minute: u32,
+    /// Calls that would be answered at this moment.
+    pub calls_left: u32,
+    /// When the grant ends.
+    pub not_after: Time,
+    /// Where the owner wants rows shown; nothing obeys it yet.
+    pub doors: Vec<String>,
+}
+
+/// How trying a link out ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ping {
+    /// How it ended, with cause and next step.
+    #[serde(flatten)]
+    pub outcome: SourceOutcome,
+    /// Who answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hello: Option<Hello>,
+    /// What the grant may do, where it may be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Shares>,
+}
+
+impl Hub {
+    /// The opening exchange and the grant's words, as one recorded question.
+    pub(crate) async fn try_out(&self, asker: &Asker, link: &LinkRecord) -> Ping {
+        let started = Instant::now();
+        let request = RequestId(self.world.uuid());
+        let mut asking = Asking::new(self, asker, link, request);
+        let mut call = Call::new(self, *asker, link, request, started + self.deadlines.source);
+        let mut ping = Ping {
+            outcome: SourceOutcome::empty(link.name.as_str(), Outcome::Ok, "", Duration::ZERO),
+            hello: None,
+            shares: None,
+        };
+        let ended = self.greet(&mut call, link, &mut ping).await;
+        call.end(ended.as_ref().err());
+        let recorded = match &ended {
+            Ok(()) => asking.answered(Sum::default(), "ping").await,
+            Err(failure) => asking.failed(failure).await,
+        };
+        ping.outcome = match recorded.and(ended) {
+            Ok(()) => SourceOutcome::empty(link.name.as_str(), Outcome::Ok, "", started.elapsed()),
+            Err(failure) => failure.ending(link.name.as_str(), 0, started.elapsed()),
+        };
+        ping
+    }
+
+    async fn greet(&self, call: &mut Call<'_>, link: &LinkRecord, ping: &mut Ping) -> Result<(), Failure> {
+        let (asked, started) = (self.world.now(), Instant::now());
+        let wire = v1::ConnectRequest {
+            version_min: PROTOCOL_VERSION,
+            version_max: PROTOCOL_VERSION,
+            capabilities: vec![v1::Capability::Query.into()],
+            time: Some(wire::timestamp(asked)),
+        };
+        let answer = call.send(&wire, |channel, request| async move {
+            ConnectServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).connect(request).await
+        });
+        let answer = answer.await?;
+        ping.hello = Some(hello(&answer, link, asked, started.elapsed())?);
+        let answer = call.send(&v1::CapabilitiesRequest {}, |channel, request| async move {
+            QueryServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).capabilities(request).await
+        });
+        match answer.await {
+            Ok(answer) => ping.shares = Some(shares(&answer, link)?),
+            // A grant need not allow asking what it allows.
+            Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// Ends the grant at the other side. An error says why that is not certain, and what to do.
+    pub(crate) async fn leave(&self, asker: &Asker, link: &LinkRecord) -> Result<(), String> {
+        let request = RequestId(self.world.uuid());
+        let mut call = Call::new(self, *asker, link, request, Instant::now() + self.deadlines.source);
+        let answer = call.send(&v1::DisconnectRequest {}, |channel, request| async move {
+            ConnectServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).disconnect(request).await
+        });
+        match answer.await {
+            Ok(_) => Ok(()),
+            // It had ended before.
+            Err(failure) if failure.outcome == Outcome::Revoked => Ok(()),
+            Err(failure) => Err(format!(
+                "the other side could not be told ({}); its grant stays until it ends by itself or its owner revokes it",
+                failure.reason
+            )),
+        }
+    }
+
+    /// As [`Hub::leave`], with nobody waiting.
+    pub(crate) fn leave_later(self: &Arc<Self>, asker: Asker, link: Arc<LinkRecord>) {
+        let hub = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(reason) = hub.leave(&asker, &link).await {
+                tracing::warn!(link = %link.id, reason, "a link was removed here only");
+            }
+            hub.sessions.forget(link.owner, link.id);
+        });
+    }
+}
+
+fn hello(answer: &v1::ConnectResponse, link: &LinkRecord, asked: Time, round_trip: Duration) -> Result<Hello, Failure> {
+    let instance = answer.instance_id.parse().map_err(Failure::lie)?;
+    if instance != link.peer {
+        return Err(Failure::lie("the other side says that it is another instance than the one of the invite"));
+    }
+    if answer.version != PROTOCOL_VERSION {
+        return Err(Failure::lie("the other side chose a protocol version that was not offered"));
+    }
+    let halfway = asked + round_trip / 2;
+    let there = answer.time.map_or(halfway, wire::time);
+    Ok(Hello {
+        instance,
+        name: answer.instance_name.parse().map_err(Failure::lie)?,
+        version: answer.version,
+        clock_offset_ms: there.micros().saturating_sub(halfway.micros()) / 1_000,
+        round_trip_ms: u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn shares(answer: &v1::CapabilitiesResponse, link: &LinkRecord) -> Result<Shares, Failure> {
+    if answer.grant_id != link.id.to_string() {
+        return Err(Failure::lie("the other side speaks of another grant than this link's"));
+    }
+    let rate = answer.rate.unwrap_or_default();
+    Ok(Shares {
+        grant: answer.grant_name.parse().map_err(Failure::lie)?,
+        workspace: answer.workspace.parse().map_err(Failure::lie)?,
+        resources: answer.resources.iter().map(resource).collect::<Result<_, _>>()?,
+        max_rows: answer.max_rows,
+        calls_per_minute: rate.per_minute,
+        calls_left: answer.calls_left,
+        not_after: answer.not_after.map(wire::time).ok_or_else(|| Failure::lie("the other side's grant has no end"))?,
+        doors: answer
+            .doors
+            .iter()
+            .map(|door| door.parse::<Name>().map(Into::into))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::lie)?,
+    })
+}
+
+fn resource(wire: &v1::ResourceScope) -> Result<(Resource, Vec<Field>), Failure> {
+    let fields = wire.fields.iter().map(|field| field.parse()).collect::<Result<_, _>>().map_err(Failure::lie)?;
+    Ok((wire.resource.parse().map_err(Failure::lie)?, fields))
+}

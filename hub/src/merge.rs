@@ -1,0 +1,100 @@
+//! One ordered page out of many sources: newest first by (`created_at`, `id`), rows of one place by the order of the sources.
+//!
+//! A page ends at its limit, or where a source was cut short in good order: what that source holds next may be newer than
+//! whatever the others still have. A source that failed holds nobody back; its rows come on a later page, flagged `late`.
+
+use crate::cursor::Progress;
+use domain::{Time, answer::Row, item::Item, page::Position};
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+/// What follows after the rows that a source gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing: it came to its end.
+    Nothing,
+    /// More rows, older than the ones it gave.
+    More,
+    /// Unknown: it was late or failed, and is asked again for the next page.
+    Late,
+    /// Nothing that trying again could bring: it refused for good.
+    Refused,
+}
+
+/// What one source gave to a page: rows newest first, with the time they were read.
+#[derive(Clone, Debug)]
+pub(crate) struct Gathered {
+    /// `here`, or the link's name.
+    pub(crate) source: String,
+    /// Where it stood before.
+    pub(crate) before: Progress,
+    /// Its rows, strictly newest first.
+    pub(crate) rows: Vec<(Item, Time)>,
+    /// What follows them.
+    pub(crate) rest: Rest,
+}
+
+/// A page, and where every source of it stands now.
+#[derive(Clone, Debug)]
+pub(crate) struct Merged {
+    /// In order.
+    pub(crate) rows: Vec<Row>,
+    /// For each source in the order given: rows it has on the page, and how far it has come.
+    pub(crate) sources: Vec<(u64, Progress)>,
+    /// The oldest row shown so far, over this page and earlier ones.
+    pub(crate) shown: Option<Position>,
+}
+
+/// Merges at most `limit` rows. `shown` is the oldest row of earlier pages.
+pub(crate) fn merge(sources: Vec<Gathered>, limit: usize, shown: Option<Position>) -> Merged {
+    let mut lanes: Vec<Lane> = sources.into_iter().map(Lane::new).collect();
+    let mut heads: BinaryHeap<_> = lanes.iter().enumerate().filter_map(|(at, lane)| lane.head(at)).collect();
+    let mut rows = Vec::new();
+    let mut oldest = shown;
+    while rows.len() < limit
+        && let Some((position, Reverse(at))) = heads.pop()
+    {
+        let late = shown.is_some_and(|shown| position > shown);
+        oldest = Some(oldest.map_or(position, |oldest| oldest.min(position)));
+        rows.extend(lanes[at].take(late));
+        match lanes[at].head(at) {
+            Some(head) => heads.push(head),
+            None if lanes[at].rest == Rest::More => break,
+            None => {}
+        }
+    }
+    Merged { rows, sources: lanes.iter().map(Lane::standing).collect(), shown: oldest }
+}
+
+struct Lane {
+    source: String,
+    rows: std::vec::IntoIter<(Item, Time)>,
+    rest: Rest,
+    taken: u64,
+    reached: Progress,
+}
+
+impl Lane {
+    fn new(gathered: Gathered) -> Self {
+        let Gathered { source, before, rows, rest } = gathered;
+        Self { source, rows: rows.into_iter(), rest, taken: 0, reached: before }
+    }
+
+    fn head(&self, at: usize) -> Option<(Position, Reverse<usize>)> {
+        self.rows.as_slice().first().map(|(item, _)| (item.position(), Reverse(at)))
+    }
+
+    fn take(&mut self, late: bool) -> Option<Row> {
+        let (item, as_of) = self.rows.next()?;
+        self.taken += 1;
+        self.reached = Progress::After(item.position());
+        Some(Row { source: self.source.clone(), as_of, late, item })
+    }
+
+    fn standing(&self) -> (u64, Progress) {
+        let over = matches!(self.rest, Rest::Nothing | Rest::Refused) && self.rows.len() == 0;
+        (self.taken, if over { Progress::Done } else { self.reached })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! From what went wrong to the closed list of outcomes, with a reason that gives cause and next step.
+//!
+//! Judged by code and `ErrorInfo`, never by parsing text. Text that the other side chose is shown as one safe line.
+
+use domain::{
+    Reason,
+    answer::{Outcome, SourceOutcome},
+    audit::one_line,
+};
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// Longer waits than this are not believed.
+const MAX_RETRY: Duration = Duration::from_hours(24);
+/// Of a text that the other side chose, this many characters are shown.
+const MAX_TEXT: usize = 200;
+
+/// Why a source did not end `ok`. Never `ok` and never `partial`: that is judged where its rows are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: String,
+    pub(crate) retry_after: Option<Duration>,
+    /// The other side's own reason, where it gave one of the closed list.
+    pub(crate) refusal: Option<Reason>,
+    /// What this says about the connection and the rows that came before.
+    pub(crate) kind: Kind,
+}
+
+/// What a failure means beyond its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The other side answered: the connection is good.
+    Answered,
+    /// The connection is of no more use; the question may never have arrived.
+    Broken,
+    /// The other side told something that cannot be: none of its rows is believed.
+    Lie,
+}
+
+impl Failure {
+    pub(crate) fn new(outcome: Outcome, kind: Kind, reason: impl Into<String>) -> Self {
+        Self { outcome, reason: reason.into(), retry_after: None, refusal: None, kind }
+    }
+
+    /// The other side sent what cannot be.
+    pub(crate) fn lie(what: impl std::fmt::Display) -> Self {
+        let reason = format!("{what}; nothing of its answer is used, tell its owner if this stays");
+        Self::new(Outcome::Error, Kind::Lie, one_line(&reason))
+    }
+
+    /// This instance itself failed.
+    pub(crate) fn own(what: impl std::fmt::Display) -> Self {
+        Self::new(Outcome::Error, Kind::Answered, one_line(&format!("{what}; try again")))
+    }
+
+    /// No answer, or no further one, within the deadline.
+    pub(crate) fn silent(waited: Duration) -> Self {
+        let reason = format!("no answer within {}; it may be busy, try again", seconds(waited));
+        Self::new(Outcome::Timeout, Kind::Broken, reason)
+    }
+
+    /// No link within the deadline.
+    pub(crate) fn unreachable(waited: Duration) -> Self {
+        let reason = format!("no link within {}; check that the other instance runs and is reachable", seconds(waited));
+        Self::new(Outcome::Offline, Kind::Broken, reason)
+    }
+
+    /// The other side refused this link's certificate or grant.
+    pub(crate) fn revoked(said: &str) -> Self {
+        let reason =
+            format!("the other side no longer accepts this link ({}); ask its owner for a new invite", quoted(said));
+        Self::new(Outcome::Revoked, Kind::Broken, reason)
+    }
+
+    /// The stream ended without saying that it came to its end.
+    pub(crate) fn unfinished() -> Self {
+        Self::new(Outcome::Error, Kind::Broken, "the answer stopped before its end; ask again for the rest")
+    }
+
+    /// Whether rows that came before it are not to be used.
+    pub(crate) fn spoils_rows(&self) -> bool {
+        self.kind == Kind::Lie
+    }
+
+    /// Whether asking again cannot help while the grant stays as it is.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.outcome, Outcome::Denied | Outcome::Revoked)
+    }
+
+    /// As [`SourceOutcome`], `rows` of which were given before.
+    pub(crate) fn ending(&self, source: &str, rows: u64, took: Duration) -> SourceOutcome {
+        let outcome = if rows > 0 && !self.spoils_rows() { Outcome::Partial } else { self.outcome };
+        SourceOutcome {
+            rows,
+            retry_after_ms: self.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            ..SourceOutcome::empty(source, outcome, self.reason.clone(), took)
+        }
+    }
+
+    /// Reads a refusal of the other side, or the news that the connection broke. `waited` is set once the deadline is
+    /// reached: then whatever cut the call short, on either side, was the deadline.
+    pub(crate) fn from_status(status: &Status, waited: Option<Duration>) -> Self {
+        // A status that was received has no cause on this side; one that this side made of a broken connection has.
+        let broken = std::error::Error::source(status).is_some();
+        if let Some(waited) = waited.filter(|_| broken || status.code() == Code::Cancelled) {
+            return Self::silent(waited);
+        }
+        if broken {
+            return Self::new(Outcome::Error, Kind::Broken, "the connection broke before the answer ended; try again");
+        }
+        let refusal = reason_of(status);
+        let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay).map(|d| d.min(MAX_RETRY));
+        let failure = refusal.map_or_else(|| by_code(status), |reason| by_reason(reason, status));
+        Self { retry_after, refusal, ..failure }
+    }
+}
+
+fn reason_of(status: &Status) -> Option<Reason> {
+    let info = status.get_details_error_info()?;
+    (info.domain == proto::PACKAGE).then(|| Reason::from_code(&info.reason)).flatten()
+}
+
+fn by_reason(reason: Reason, status: &Status) -> Failure {
+    match reason {
+        Reason::NotPermitted => Failure::revoked(status.message()),
+        Reason::OutOfScope => denied(status),
+        Reason::GrantRate | Reason::PeerRate => limited(status),
+        _ => refused(status),
+    }
+}
+
+fn by_code(status: &Status) -> Failure {
+    match status.code() {
+        Code::PermissionDenied => denied(status),
+        Code::Unauthenticated => Failure::revoked(status.message()),
+        Code::ResourceExhausted => limited(status),
+        Code::DeadlineExceeded => {
+            let reason = "the other side did not finish within the deadline; try again, or ask for fewer rows";
+            Failure::new(Outcome::Timeout, Kind::Answered, reason)
+        }
+        Code::OutOfRange => Failure::lie("a message of the answer was above 4 MiB"),
+        _ => refused(status),
+    }
+}
+
+fn denied(status: &Status) -> Failure {
+    let reason = format!("{}; ask its owner to widen the grant, or leave this link out", quoted(status.message()));
+    Failure::new(Outcome::Denied, Kind::Answered, reason)
+}
+
+fn limited(status: &Status) -> Failure {
+    Failure::new(Outcome::RateLimited, Kind::Answered, quoted(status.message()))
+}
+
+fn refused(status: &Status) -> Failure {
+    let reason = format!("the other side cannot answer ({}); try again later", quoted(status.message()));
+    Failure::new(Outcome::Error, Kind::Answered, reason)
+}
+
+/// A text that the other side chose, as one short safe line.
+pub(crate) fn quoted(text: &str) -> String {
+    let line: String = one_line(text).chars().take(MAX_TEXT).collect();
+    if line.trim().is_empty() { "it gave no reason".to_owned() } else { line }
+}
+
+fn seconds(waited: Duration) -> String {
+    format!("{} s", (waited.as_secs_f64() * 10.0).round() / 10.0)
+}

@@ -1,0 +1,166 @@
+//! QUERY as a page: every source is asked at once, each under its own deadline, and what came is merged in order.
+
+use crate::{
+    Asker, Hub, HubError,
+    ask::Ask,
+    cursor::{Bound, Cursor, Progress, SourceId},
+    deadlines::PAGE_BYTES,
+    merge::{Gathered, Merged, Rest, merge},
+    outcome::Failure,
+    question::{Question, Source},
+    record::Sum,
+};
+use domain::{
+    Time,
+    answer::{Outcome, Page, SourceOutcome},
+    item::Item,
+    operation::{List, Operation},
+};
+use futures::future::join_all;
+use std::time::Duration;
+use tokio::time::timeout;
+
+impl Hub {
+    /// One ordered page of rows out of every source, complete when each came to its end or its deadline.
+    pub async fn page(&self, asker: &Asker, question: Question) -> Result<Page, HubError> {
+        question.check()?;
+        let sources = self.sources(asker, &question.from).await?;
+        let ids: Vec<SourceId> = sources.iter().map(Source::id).collect();
+        let bound = Bound::new(List { limit: None, ..question.list() }.query_hash(), asker);
+        let mut cursor = match &question.cursor {
+            Some(text) => Cursor::decode(text, &bound, &ids)?,
+            None => Cursor::start(ids),
+        };
+        let answers = self.gather_all(asker, &question, &sources, &cursor).await;
+        let (at, gathered, endings) = unzip(answers);
+        let merged = merge(gathered, question.limit as usize, cursor.shown);
+        let outcomes = settle(&mut cursor, &at, &merged, endings);
+        if question.strict && outcomes.iter().any(|source| source.outcome != Outcome::Ok) {
+            return Err(HubError::Incomplete(outcomes));
+        }
+        // A page that showed nothing has no next one: the same cursor can be sent again, and a loop over pages ends.
+        let open = cursor.sources.iter().any(|(_, progress)| *progress != Progress::Done);
+        let next = (open && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
+        Ok(Page { rows: merged.rows, sources: outcomes, next })
+    }
+
+    async fn gather_all(
+        &self,
+        asker: &Asker,
+        question: &Question,
+        sources: &[Source],
+        cursor: &Cursor,
+    ) -> Vec<(usize, Gathered, SourceOutcome)> {
+        let open = |progress: &Progress| *progress != Progress::Done;
+        let lanes = sources.iter().zip(&cursor.sources).enumerate().filter(|(_, (_, (_, progress)))| open(progress));
+        let budget = PAGE_BYTES / sources.len().max(1);
+        let answers = lanes.map(|(at, (source, (_, progress)))| async move {
+            let (gathered, outcome) = self.gather(asker, question, source, *progress, budget).await;
+            (at, gathered, outcome)
+        });
+        join_all(answers).await
+    }
+
+    async fn gather(
+        &self,
+        asker: &Asker,
+        question: &Question,
+        source: &Source,
+        before: Progress,
+        budget: usize,
+    ) -> (Gathered, SourceOutcome) {
+        let mut ask = Ask::new(self, asker, source, question.list(), before);
+        let started = ask.started;
+        let mut rows = Vec::new();
+        let answer = timeout(self.deadlines.overall, collect(&mut ask, &mut rows, budget)).await;
+        let ended = answer.unwrap_or_else(|_| Err(Failure::silent(started.elapsed())));
+        let (name, took) = (source.name().to_owned(), started.elapsed());
+        let (rest, outcome) = judge(&name, &ended, &mut rows, took);
+        (Gathered { source: name, before, rows, rest }, outcome)
+    }
+}
+
+/// Reads a source to its end and records it. Rows stay in `rows` also when it fails; nothing stays that was not recorded.
+async fn collect(ask: &mut Ask<'_>, rows: &mut Vec<(Item, Time)>, budget: usize) -> Result<bool, Failure> {
+    let mut sum = Sum::default();
+    let ended = read_all(ask, rows, &mut sum, budget).await;
+    ask.end(ended.as_ref().err());
+    let recorded = match &ended {
+        Ok(_) => ask.record(sum, "").await,
+        Err(failure) if failure.spoils_rows() || rows.is_empty() => Err(ask.record_failure(failure.clone()).await),
+        Err(failure) => ask.record(sum, &format!("{}: {}", Outcome::Partial, failure.reason)).await,
+    };
+    if recorded.is_err() {
+        rows.clear();
+    }
+    recorded.and(ended)
+}
+
+async fn read_all(
+    ask: &mut Ask<'_>,
+    rows: &mut Vec<(Item, Time)>,
+    sum: &mut Sum,
+    budget: usize,
+) -> Result<bool, Failure> {
+    let mut held = 0;
+    loop {
+        let batch = ask.next().await?;
+        sum.rows += batch.items.len() as u64;
+        sum.bytes += batch.bytes;
+        held += batch.items.iter().map(Item::size).sum::<usize>();
+        rows.extend(batch.items.into_iter().map(|item| (item, batch.as_of)));
+        match batch.end {
+            Some(truncated) => return Ok(truncated),
+            // Enough for one page's memory; the page ends there and the next one goes on.
+            None if held >= budget => return Ok(true),
+            None => {}
+        }
+    }
+}
+
+/// What follows the rows of a source, and its outcome as far as it is known before the merge.
+fn judge(
+    name: &str,
+    ended: &Result<bool, Failure>,
+    rows: &mut Vec<(Item, Time)>,
+    took: Duration,
+) -> (Rest, SourceOutcome) {
+    match ended {
+        Ok(truncated) => {
+            let rest = if *truncated { Rest::More } else { Rest::Nothing };
+            (rest, SourceOutcome::empty(name, Outcome::Ok, "", took))
+        }
+        Err(failure) => {
+            if failure.spoils_rows() {
+                rows.clear();
+            }
+            let rest = if failure.is_final() { Rest::Refused } else { Rest::Late };
+            (rest, failure.ending(name, rows.len() as u64, took))
+        }
+    }
+}
+
+type Answers = (Vec<usize>, Vec<Gathered>, Vec<SourceOutcome>);
+
+fn unzip(answers: Vec<(usize, Gathered, SourceOutcome)>) -> Answers {
+    let (mut at, mut gathered, mut endings) = Answers::default();
+    for (index, rows, ending) in answers {
+        at.push(index);
+        gathered.push(rows);
+        endings.push(ending);
+    }
+    (at, gathered, endings)
+}
+
+/// Moves the cursor to where the page ends, and completes the outcomes with what each source has on the page.
+fn settle(cursor: &mut Cursor, at: &[usize], merged: &Merged, endings: Vec<SourceOutcome>) -> Vec<SourceOutcome> {
+    cursor.shown = merged.shown;
+    let ended = endings.into_iter().zip(at).zip(&merged.sources);
+    ended
+        .map(|((ending, at), (rows, progress))| {
+            cursor.sources[*at].1 = *progress;
+            let truncated = ending.outcome == Outcome::Ok && *progress != Progress::Done;
+            SourceOutcome { rows: *rows, truncated, ..ending }
+        })
+        .collect()
+}

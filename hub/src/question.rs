@@ -1,0 +1,134 @@
+//! What a local person asks, and of whom. Links are found by name among the asker's own and nobody else's.
+
+use crate::{Hub, HubError, cursor::SourceId, deadlines::MAX_ROWS};
+use domain::{
+    answer::HERE,
+    id::{Name, Resource, UserId, WorkspaceId},
+    operation::List,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use store::LinkRecord;
+
+/// A local person who asks. Links are theirs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asker {
+    /// Who.
+    pub user: UserId,
+    /// Whose rows `here` means.
+    pub workspace: WorkspaceId,
+}
+
+/// Which sources to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// This instance and every link of the asker.
+    All,
+    /// `here` and links by name.
+    Some(Vec<String>),
+}
+
+/// Which rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Of whom.
+    pub from: Sources,
+    /// Of which kind.
+    pub resource: Resource,
+    /// Rows of the page; of each source in a stream. 1 to 10,000.
+    pub limit: u32,
+    /// Whether rows carry their body.
+    pub include_body: bool,
+    /// Goes on after an earlier page. Streams have none.
+    pub cursor: Option<String>,
+    /// Whether a page is refused as a whole unless every source that was asked ends `ok`. Who reads a stream sees its
+    /// outcomes only after its rows, and judges them there.
+    pub strict: bool,
+}
+
+impl Question {
+    /// The same as an operation, going on nowhere.
+    pub(crate) fn list(&self) -> List {
+        List { limit: Some(self.limit), include_body: self.include_body, ..List::first(self.resource.clone()) }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), HubError> {
+        if (1..=MAX_ROWS).contains(&self.limit) {
+            Ok(())
+        } else {
+            Err(HubError::Question(format!("the limit is a number from 1 to {MAX_ROWS}, not {}", self.limit)))
+        }
+    }
+}
+
+/// One source to ask.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Here,
+    Link(Arc<LinkRecord>),
+}
+
+impl Source {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Here => HERE,
+            Self::Link(link) => link.name.as_str(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> SourceId {
+        match self {
+            Self::Here => None,
+            Self::Link(link) => Some(link.id),
+        }
+    }
+}
+
+impl Hub {
+    /// The sources that are meant: `here` first, then links by name, each once.
+    pub(crate) async fn sources(&self, asker: &Asker, from: &Sources) -> Result<Vec<Source>, HubError> {
+        let wanted = match from {
+            Sources::Some(names) if names.is_empty() => {
+                return Err(HubError::Question("name at least one source, or ask all of them".into()));
+            }
+            Sources::Some(names) if names.iter().all(|name| name == HERE) => return Ok(vec![Source::Here]),
+            Sources::Some(names) => Some(names.iter().map(String::as_str).collect::<BTreeSet<_>>()),
+            Sources::All => None,
+        };
+        let links = self.store.links(asker.user).await?;
+        let Some(wanted) = wanted else {
+            return Ok(std::iter::once(Source::Here).chain(links.into_iter().map(link)).collect());
+        };
+        let known = |name: &str| name == HERE || links.iter().any(|link| link.name.as_str() == name);
+        if let Some(unknown) = wanted.iter().find(|name| !known(name)) {
+            return Err(no_such_link(unknown, &links));
+        }
+        let here = wanted.contains(HERE).then_some(Source::Here);
+        let named = links.into_iter().filter(|link| wanted.contains(link.name.as_str())).map(link);
+        Ok(here.into_iter().chain(named).collect())
+    }
+
+    /// The asker's own link of this name.
+    pub(crate) async fn own_link(&self, asker: &Asker, name: &Name) -> Result<Arc<LinkRecord>, HubError> {
+        let mut links = self.store.links(asker.user).await?;
+        match links.iter().position(|link| link.name == *name) {
+            Some(at) => Ok(Arc::new(links.swap_remove(at))),
+            None => Err(no_such_link(name.as_str(), &links)),
+        }
+    }
+}
+
+fn link(record: LinkRecord) -> Source {
+    Source::Link(Arc::new(record))
+}
+
+/// The same words whether nobody or another user has a link of this name.
+fn no_such_link(name: &str, own: &[LinkRecord]) -> HubError {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let own: Vec<_> = own.iter().map(|link| link.name.as_str()).collect();
+    let next = if own.is_empty() {
+        "you have none yet; add one with the invite that the other side's owner made".to_owned()
+    } else {
+        format!("you have {}", own.join(", "))
+    };
+    HubError::NoSuchLink(format!("no such link `{name}`; {next}"))
+}

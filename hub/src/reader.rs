@@ -1,0 +1,129 @@
+//! One source of an answer, read batch by batch: this instance's own rows, or a link's.
+
+use crate::{
+    Asker, Hub,
+    call::Call,
+    deadlines::MESSAGE_BYTES,
+    outcome::Failure,
+    peer::{Batch, Check},
+};
+use domain::{
+    operation::{List, Progress},
+    page::{PageToken, Position},
+};
+use proto::v1::{self, query_service_client::QueryServiceClient};
+use std::time::Duration;
+use store::Access;
+use tokio::time::{Instant, timeout_at};
+use tonic::Streaming;
+
+/// How long to wait, after the last rows, for the other side's word that the call is over: leaving at once would look like
+/// an abandoned call in its log.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Rows of one source, in order.
+pub(crate) enum Reader<'a> {
+    Here(Here<'a>),
+    Link(Box<Link<'a>>),
+}
+
+impl Reader<'_> {
+    /// The next rows, waiting no longer than `deadline`; the last ones say so in [`Batch::end`].
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Batch, Failure> {
+        let started = Instant::now();
+        match self {
+            Self::Here(here) => {
+                let batch = timeout_at(deadline, here.next()).await;
+                batch.unwrap_or_else(|_| Err(Failure::silent(started.elapsed())))
+            }
+            Self::Link(link) => link.next(deadline).await,
+        }
+    }
+
+    /// Notes how the source ended.
+    pub(crate) fn end(&mut self, failure: Option<&Failure>) {
+        if let Self::Link(link) = self {
+            link.call.end(failure);
+        }
+    }
+}
+
+/// This instance's own rows, under the asker's native rights.
+pub(crate) struct Here<'a> {
+    hub: &'a Hub,
+    asker: Asker,
+    list: List,
+    left: u32,
+}
+
+impl<'a> Here<'a> {
+    pub(crate) fn new(hub: &'a Hub, asker: Asker, list: List, after: Option<Position>) -> Self {
+        let left = list.limit.unwrap_or(0);
+        let progress = after.map(|after| Progress { after, rows: 0 });
+        Self { hub, asker, list: List { progress, ..list }, left }
+    }
+
+    async fn next(&mut self) -> Result<Batch, Failure> {
+        let Asker { workspace, user } = self.asker;
+        let access = Access::Native { workspace, user, operation: &self.list };
+        let mut chunk = self.hub.store.list(access).await.map_err(Failure::own)?;
+        let more = chunk.more || chunk.items.len() > self.left as usize;
+        chunk.items.truncate(self.left as usize);
+        let given = u32::try_from(chunk.items.len()).unwrap_or(u32::MAX);
+        self.left -= given.min(self.left);
+        if let Some(last) = chunk.items.last() {
+            let rows = self.list.progress.map_or(0, |progress| progress.rows) + given;
+            self.list.progress = Some(Progress { after: last.position(), rows });
+        }
+        let over = !more || self.left == 0 || given == 0;
+        Ok(Batch { items: chunk.items, as_of: chunk.as_of, bytes: 0, end: over.then_some(more && given > 0) })
+    }
+}
+
+/// Another instance's rows.
+pub(crate) struct Link<'a> {
+    call: Call<'a>,
+    wire: v1::ListRequest,
+    check: Check,
+    stream: Option<Streaming<v1::ListResponse>>,
+    rows: usize,
+}
+
+impl<'a> Link<'a> {
+    /// Asks what `list` says, which goes on after `after` by its own page token.
+    pub(crate) fn new(call: Call<'a>, list: &List, after: Option<Position>) -> Self {
+        let limit = list.limit.unwrap_or(0);
+        let wire = v1::ListRequest {
+            resource: list.resource.to_string(),
+            limit,
+            page_token: list.page.as_ref().map(PageToken::encode).unwrap_or_default(),
+            include_body: list.include_body,
+        };
+        let check = Check::new(list.resource.clone(), list.include_body, limit, after);
+        Self { call, wire, check, stream: None, rows: 0 }
+    }
+
+    async fn next(&mut self, deadline: Instant) -> Result<Batch, Failure> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => {
+                let answer = self.call.send(&self.wire, |channel, request| async move {
+                    QueryServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).list(request).await
+                });
+                none.insert(answer.await?)
+            }
+        };
+        let message = timeout_at(deadline, stream.message()).await.map_err(|_| self.call.late())?;
+        let chunk = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
+        let batch = self.check.chunk(chunk)?;
+        self.rows += batch.items.len();
+        match batch.end {
+            Some(true) if self.rows == 0 => Err(Failure::lie("the other side holds rows back without sending any")),
+            Some(_) => {
+                drop(timeout_at(deadline.min(Instant::now() + FAREWELL), stream.message()).await);
+                Ok(batch)
+            }
+            None => Ok(batch),
+        }
+    }
+}
