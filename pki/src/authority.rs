@@ -137,7 +137,7 @@ impl Issuer for Authority {
 fn root_params(world: &World, instance: InstanceId) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("mosaic-fed {instance}"));
+    params.distinguished_name.push(DnType::CommonName, "mosaic-fed");
     params.subject_alt_names = vec![SanType::URI(spiffe::trust_domain_id(instance).try_into()?)];
     params.serial_number = Some(serial(world));
     params.not_before = whole_seconds(world.now().before(SKEW));
