@@ -10,6 +10,9 @@ pub mod access;
 pub mod audit;
 pub mod embedded;
 mod error;
+mod heard;
+#[cfg(feature = "model")]
+pub mod model;
 pub mod postgres;
 mod rules;
 mod traits;

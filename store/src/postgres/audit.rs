@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AuditLog, AuditQuery, Committed, StoreError,
-    rules::{LastLook, chain, last_look, verdicts},
+    rules::{DEFAULT_ENTRIES, LastLook, chain, last_look, verdicts},
 };
 use async_trait::async_trait;
 use domain::{
@@ -26,7 +26,6 @@ use uuid::Uuid;
 
 /// Pauses before the attempts after the first; with them a batch stays within the patience of those who wait for it.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
-const DEFAULT_LIMIT: u32 = 1_000;
 
 /// A batch whose commit was sent: where its last entry stands, and what was decided for each record.
 struct Sent {
@@ -70,7 +69,7 @@ impl AuditLog for Postgres {
     }
 
     async fn entries(&self, query: &AuditQuery) -> Result<Vec<Entry>, StoreError> {
-        let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit };
+        let limit = if query.limit == 0 { DEFAULT_ENTRIES } else { query.limit };
         let mut unit = unit::read(&self.serving).await?;
         let rows = sqlx::query(if query.last { sql::audit::LAST } else { sql::audit::FIRST })
             .bind(bigint(query.after))

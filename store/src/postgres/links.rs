@@ -47,11 +47,13 @@ impl Links for Postgres {
             .bind(link.offer.not_after.to_offset())
             .bind(link.added_at.to_offset())
             .execute(&mut *change)
-            .await?;
-        if added.rows_affected() != 1 {
-            return Err(rules::link_taken(&link.name, link.id));
+            .await;
+        match added {
+            Ok(added) if added.rows_affected() == 1 => change.record(&record).await,
+            Ok(_) => Err(rules::link_taken(&link.name, link.id)),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(rules::no_user_id(link.owner)),
+            Err(error) => Err(error.into()),
         }
-        change.record(&record).await
     }
 
     async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {

@@ -2,11 +2,9 @@
 //! counts as a change.
 
 use super::start::{PROBE, StartError};
+use crate::heard::Heard;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::{sync::watch, task::JoinHandle};
 
 /// What `grants_moved` in the migrations notifies.
@@ -16,8 +14,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Changes {
-    heard: watch::Receiver<u64>,
-    reported: AtomicU64,
+    heard: Heard,
     task: JoinHandle<()>,
 }
 
@@ -30,18 +27,12 @@ impl Changes {
         let mut listener = PgListener::connect_with(&pool).await.map_err(failed)?;
         listener.listen(CHANNEL).await.map_err(failed)?;
         let (tell, heard) = watch::channel(0);
-        Ok(Self { heard, reported: AtomicU64::new(0), task: tokio::spawn(hear(listener, tell)) })
+        Ok(Self { heard: Heard::new(heard), task: tokio::spawn(hear(listener, tell)) })
     }
 
     /// Resolves once something was heard that no earlier call reported.
     pub(super) async fn changed(&self) {
-        let mut heard = self.heard.clone();
-        let reported = self.reported.load(Ordering::SeqCst);
-        match heard.wait_for(|count| *count > reported).await.map(|count| *count) {
-            Ok(count) => drop(self.reported.fetch_max(count, Ordering::SeqCst)),
-            // Stopped: nothing can be heard any more, and a caller must not spin.
-            Err(_) => std::future::pending().await,
-        }
+        self.heard.changed().await;
     }
 
     pub(super) fn stop(&self) {

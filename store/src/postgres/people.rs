@@ -126,10 +126,7 @@ impl People for Postgres {
     ) -> Result<Workspace, StoreError> {
         let mut change = self.change().await?;
         insert_workspace(&mut change, id, name).await?;
-        insert_membership(&mut change, id, owner, Role::Owner).await.map_err(|error| match error {
-            StoreError::Unavailable(_) => StoreError::Missing(format!("there is no user {owner} to own the workspace")),
-            other => other,
-        })?;
+        insert_membership(&mut change, id, owner, Role::Owner).await?;
         change.record(&record).await?;
         Ok(Workspace { id, name: name.clone(), members: 1 })
     }
@@ -235,8 +232,12 @@ pub(super) async fn insert_membership(
     role: Role,
 ) -> Result<(), StoreError> {
     let query = sqlx::query(sql::people::SET_ROLE).bind(workspace.0).bind(user.0).bind(role.word());
-    query.execute(connection).await?;
-    Ok(())
+    match query.execute(connection).await {
+        Ok(_) => Ok(()),
+        // The workspace was read or made in this transaction; only the user can be missing.
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(crate::rules::no_user_id(user)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn place_of(connection: &mut PgConnection, row: Option<PgRow>) -> Result<Option<User>, StoreError> {

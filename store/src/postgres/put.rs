@@ -4,7 +4,7 @@
 use super::{Postgres, items::enter, row::parsed, sql, unit};
 use crate::{
     Put, StoreError,
-    rules::{Writer, content},
+    rules::{Writer, content, kept_back, nowhere},
 };
 use domain::{
     Time,
@@ -55,28 +55,30 @@ impl Postgres {
         let mut unit = unit::write(&self.serving).await?;
         let Some(writer) = writer(&mut unit, &place).await? else {
             unit.undo().await?;
-            return Err(StoreError::Denied(
-                "you may not write in this workspace; its owner or an admin can make you a member".into(),
-            ));
+            return Err(nowhere());
         };
         sqlx::query(sql::items::WRITER).bind(workspace.0).bind(user.0).execute(&mut *unit).await?;
-        let mut puts: Vec<Put> = Vec::with_capacity(items.len());
-        let mut accepted = Vec::with_capacity(items.len());
-        for (at, item) in items.into_iter().enumerate() {
-            let judged = writer.judge(&item);
-            puts.push(judged.err().map_or_else(|| Put::Refused(String::new()), Put::Refused));
-            if matches!(puts.last(), Some(Put::Refused(cause)) if cause.is_empty()) {
-                accepted.push(Accepted { at, content: content(&item), item });
-            }
-        }
+        let (mut puts, accepted) = judge(&writer, items);
         for batch in batches(accepted) {
             for (at, put) in write(&mut unit, &place, batch).await? {
-                puts[at] = put;
+                puts.insert(at, put);
             }
         }
         unit.end().await?;
-        Ok(puts)
+        Ok(puts.into_values().collect())
     }
+}
+
+/// The rows that may be written, and the verdict on each that may not, by their place in the call.
+fn judge(writer: &Writer, items: Vec<NewItem>) -> (BTreeMap<usize, Put>, Vec<Accepted>) {
+    let (mut refused, mut accepted) = (BTreeMap::new(), Vec::with_capacity(items.len()));
+    for (at, item) in items.into_iter().enumerate() {
+        match writer.judge(&item) {
+            Ok(()) => accepted.push(Accepted { at, content: content(&item), item }),
+            Err(cause) => drop(refused.insert(at, Put::Refused(cause))),
+        }
+    }
+    (refused, accepted)
 }
 
 async fn writer(connection: &mut PgConnection, place: &Place) -> Result<Option<Writer>, StoreError> {
@@ -194,13 +196,7 @@ async fn send(
         .into_iter()
         .collect();
     let put = |(id, row): (Uuid, Accepted)| {
-        let kept_back = || {
-            Put::Refused(format!(
-                "`{}` belongs to a row that you may no longer change; import it under another source",
-                row.item.title
-            ))
-        };
-        (row.at, if written.contains(&id) { done(ItemId(id)) } else { kept_back() })
+        (row.at, if written.contains(&id) { done(ItemId(id)) } else { kept_back(&row.item.title) })
     };
     Ok(rows.into_iter().map(put).collect())
 }

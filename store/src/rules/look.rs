@@ -9,6 +9,9 @@ use domain::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
+/// Entries that a query of the log gives when it does not say how many.
+pub(crate) const DEFAULT_ENTRIES: u32 = 1_000;
+
 /// A batch as it will stand in the log.
 pub(crate) struct LastLook {
     /// The records, those of withdrawn answers as refusals.

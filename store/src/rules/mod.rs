@@ -6,7 +6,7 @@ mod read;
 mod say;
 mod write;
 
-pub(crate) use look::{LastLook, chain, last_look, looks, verdicts};
+pub(crate) use look::{DEFAULT_ENTRIES, LastLook, chain, last_look, looks, verdicts};
 pub(crate) use read::{Judged, Window, chunk};
 pub(crate) use say::*;
-pub(crate) use write::{Writer, content};
+pub(crate) use write::{Writer, content, kept_back, nowhere};

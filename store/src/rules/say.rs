@@ -21,6 +21,10 @@ pub(crate) fn no_user(name: &Name) -> StoreError {
     StoreError::Missing(format!("there is no user `{name}`; see `mosaic-fed user list`"))
 }
 
+pub(crate) fn no_user_id(id: UserId) -> StoreError {
+    StoreError::Missing(format!("there is no user {id}; see `mosaic-fed user list`"))
+}
+
 pub(crate) fn no_team<'a>(team: &TeamId, workspace: &Name, known: impl Iterator<Item = &'a TeamId>) -> StoreError {
     let known = known.map(TeamId::as_str).collect::<Vec<_>>().join(", ");
     let known = if known.is_empty() { "it has none yet".to_owned() } else { format!("{known} exist") };

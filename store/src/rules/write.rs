@@ -1,5 +1,6 @@
 //! Writing rows: who may write where, and what a row must be.
 
+use crate::{Put, StoreError};
 use domain::{
     id::TeamId,
     item::{MAX_ITEM_BYTES, NewItem},
@@ -58,8 +59,19 @@ impl Writer {
     }
 }
 
+/// That the user may write nowhere in the workspace.
+pub(crate) fn nowhere() -> StoreError {
+    StoreError::Denied("you may not write in this workspace; its owner or an admin can make you a member".into())
+}
+
+/// That a row stands in the way which the user may no longer change.
+pub(crate) fn kept_back(title: &str) -> Put {
+    let title = short(title);
+    Put::Refused(format!("`{title}` belongs to a row that you may no longer change; import it under another source"))
+}
+
 /// That there is no such team, and which ones there are for the one who asked.
-pub(crate) fn team_refusal(team: &TeamId, known: &BTreeSet<TeamId>) -> String {
+fn team_refusal(team: &TeamId, known: &BTreeSet<TeamId>) -> String {
     let known = known.iter().map(TeamId::as_str).collect::<Vec<_>>().join(", ");
     if known.is_empty() {
         format!(

@@ -1,14 +1,115 @@
 //! The store, held to one suite on PostgreSQL and on the model, and PostgreSQL to what only it can promise.
+//!
+//! A case of the suite is an async function over a [`bench::Bench`]; the list below makes one test of it for each store.
 
-use tests::cluster::database;
+mod bench;
+mod suite {
+    pub mod audit;
+    pub mod grants;
+    pub mod invites;
+    pub mod links;
+    pub mod paging;
+    pub mod people;
+    pub mod rows;
+    pub mod scope;
+}
+mod postgres {
+    mod statements;
+}
 
-#[tokio::test]
-async fn every_statement_prepares() {
-    let database = database().await;
-    drop(database.store().await);
-    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect_with(&database.app()).await.unwrap();
-    for (name, statement) in store::postgres::sql::all() {
-        let prepared = sqlx::Executor::prepare(&mut connection, sqlx::SqlSafeStr::into_sql_str(statement)).await;
-        assert!(prepared.is_ok(), "{name}: {}", prepared.unwrap_err());
-    }
+macro_rules! suite {
+    ($($module:ident: $($case:ident)*;)*) => {
+        mod on_postgres {
+            $($(#[tokio::test]
+            async fn $case() {
+                crate::suite::$module::$case(&crate::bench::Bench::on_postgres().await).await;
+            })*)*
+        }
+        mod on_model {
+            $($(#[tokio::test]
+            async fn $case() {
+                crate::suite::$module::$case(&crate::bench::Bench::on_model().await).await;
+            })*)*
+        }
+    };
+}
+
+suite! {
+    people:
+        an_instance_is_made_once
+        names_and_uids_are_unique
+        a_role_is_given_changed_and_taken_with_the_teams
+        a_workspace_keeps_an_owner
+        a_team_has_members_of_its_workspace_only
+        what_does_not_exist_is_said_with_what_does
+        a_removed_user_takes_links_rows_and_grants_along;
+    rows:
+        a_row_is_read_back_as_it_was_written
+        the_same_source_updates_the_same_row
+        thousands_of_rows_are_written_in_order
+        members_write_their_own_and_their_teams_rows
+        a_row_that_is_none_is_refused_by_name
+        everybody_reads_what_their_role_and_teams_allow
+        a_taken_membership_is_missed_at_once;
+    paging:
+        pages_are_stable_while_rows_are_added
+        a_page_token_of_another_query_is_refused
+        a_chunk_holds_at_most_200_rows
+        a_chunk_holds_at_most_256_kib_of_bodies
+        the_row_cap_ends_an_answer;
+    scope:
+        teams_and_personal_rows_are_alternatives
+        projects_narrow
+        tags_narrow_by_any_of_each_set
+        since_narrows_by_the_last_change
+        withheld_fields_never_leave
+        native_rights_narrow_every_scope
+        keys_hold_together
+        a_hidden_row_is_as_missing_as_no_row
+        counts_are_what_the_grant_shows;
+    grants:
+        a_grant_makes_only_legal_moves
+        a_name_is_free_again_once_its_grant_has_ended
+        every_change_moves_the_version_and_is_heard
+        a_new_certificate_replaces_the_old_one_which_is_refused
+        a_revoked_grant_and_its_certificate_are_refused
+        a_grant_needs_a_subject_and_a_workspace
+        grants_are_shown_newest_first_with_their_names;
+    invites:
+        one_of_many_claims_wins
+        an_invite_works_until_its_end_and_no_longer
+        a_newer_invite_ends_the_earlier_ones
+        a_revoked_grant_ends_its_invites
+        the_last_invite_end_is_known;
+    audit:
+        the_log_verifies_without_the_store
+        an_answer_is_withdrawn_when_its_grant_is_revoked
+        an_answer_is_withdrawn_when_its_grant_changed
+        an_answer_is_withdrawn_when_its_grant_expired
+        only_answers_of_a_grant_are_looked_at_again
+        a_change_that_fails_leaves_no_record
+        entries_are_found_by_what_is_asked
+        strange_records_do_not_stop_a_batch;
+    links:
+        links_are_hidden_from_every_other_user
+        a_link_is_replaced_in_place
+        a_link_name_is_taken_only_for_its_owner
+        the_directory_says_only_that_links_exist;
+}
+
+/// Whoever adds a case adds it to both: counted in the list that the test harness itself runs.
+#[test]
+fn both_stores_run_the_same_cases() {
+    let this = std::env::current_exe().unwrap();
+    let listed = std::process::Command::new(this).arg("--list").output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let cases = |store: &str| -> Vec<String> {
+        let mut cases: Vec<_> = listed.lines().filter_map(|line| line.strip_prefix(store)).map(str::to_owned).collect();
+        cases.sort();
+        cases
+    };
+    let (real, model) = (cases("on_postgres::"), cases("on_model::"));
+    println!("store suite: {} cases on PostgreSQL, {} on the model", real.len(), model.len());
+    assert_eq!(real, model);
+    assert!(real.len() > 40, "the list was not read: {}", real.len());
 }

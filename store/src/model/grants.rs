@@ -1,0 +1,190 @@
+//! Grants, peers and invites.
+
+use super::{Kept, KeptInvite, Model, State};
+use crate::{GrantView, Grants, NewInvite, Standing, StoreError, rules};
+use async_trait::async_trait;
+use domain::{
+    Time,
+    audit::Record,
+    grant::{Grant, Leaf, State as Stage},
+    id::{GrantId, InstanceId, InviteId, Name, UserId},
+    invite::Invited,
+    scope::Scope,
+};
+
+#[async_trait]
+impl Grants for Model {
+    async fn grants_version(&self) -> Result<u64, StoreError> {
+        Ok(self.state().version)
+    }
+
+    async fn standing(&self) -> Result<Standing, StoreError> {
+        let (state, now) = (self.state(), self.world.now());
+        let live = state.grants.values().map(|kept| &kept.grant).filter(|grant| grant.state != Stage::Revoked);
+        let refused = state.refused.iter().filter(|leaf| leaf.not_after > now);
+        Ok(Standing { version: state.version, grants: live.cloned().collect(), refused: refused.cloned().collect() })
+    }
+
+    async fn grants_changed(&self) {
+        self.heard.changed().await;
+    }
+
+    async fn grants(&self) -> Result<Vec<GrantView>, StoreError> {
+        let state = self.state();
+        let view = |kept: &Kept| GrantView {
+            grant: kept.grant.clone(),
+            subject_name: kept.subject_name.clone(),
+            peer_name: kept.grant.peer.and_then(|peer| state.peers.get(&peer).cloned()),
+            created_at: kept.created_at,
+        };
+        let mut views: Vec<_> = state.grants.values().map(view).collect();
+        views.sort_by_key(|view| std::cmp::Reverse((view.created_at, view.grant.id)));
+        Ok(views)
+    }
+
+    async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            state.name_is_free(grant, now)?;
+            if state.grants.contains_key(&grant.id) {
+                return Err(rules::grant_id_taken(grant.id));
+            }
+            let subject_name = state.user_name(grant.subject).ok_or_else(|| rules::no_subject(grant.subject))?;
+            if !state.workspaces.values().any(|id| *id == grant.workspace) {
+                return Err(rules::no_workspace_id(grant.workspace));
+            }
+            state.grants.insert(grant.id, Kept { grant: grant.clone(), subject_name, created_at: now });
+            state.version += 1;
+            Ok(((), vec![record]))
+        })
+    }
+
+    async fn edit_grant(&self, grant: GrantId, scope: &Scope, record: Record) -> Result<Grant, StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            let found = state.grant(grant)?;
+            let edited = found.edit(scope.clone()).map_err(|cause| rules::illegal_move(&found, cause))?;
+            state.name_is_free(&edited, now)?;
+            state.update(&edited);
+            Ok((edited, vec![record]))
+        })
+    }
+
+    async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            let found = state.grant(grant)?;
+            Ok((state.revoke(&found, now)?, vec![record]))
+        })
+    }
+
+    async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            rules::may_invite(&state.grant(invite.grant)?, now)?;
+            state.end_invites(invite.grant, now);
+            let taken = state.invites.iter().any(|(id, kept)| *id == invite.id || kept.digest == invite.digest);
+            if taken {
+                return Err(rules::invite_taken());
+            }
+            let NewInvite { id, grant, digest, expires_at } = *invite;
+            state.invites.insert(id, KeptInvite { grant, digest, expires_at, used: false });
+            Ok(((), vec![record]))
+        })
+    }
+
+    async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError> {
+        let state = self.state();
+        let Some((id, kept)) = state.invites.iter().find(|(_, kept)| kept.digest == *digest) else { return Ok(None) };
+        let grant = state.grant(kept.grant)?;
+        Ok(Some(Invited { id: *id, grant, expires_at: kept.expires_at, used: kept.used }))
+    }
+
+    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
+        self.change(|state| {
+            let ended = |grant: &Grant| grant.state == Stage::Revoked || grant.has_expired(now);
+            let open = match state.invites.get(&invite) {
+                Some(kept) => !kept.used && kept.expires_at > now && !ended(&state.grant(kept.grant)?),
+                None => false,
+            };
+            if let Some(kept) = state.invites.get_mut(&invite).filter(|_| open) {
+                kept.used = true;
+                return Ok((true, vec![record]));
+            }
+            Ok((false, Vec::new()))
+        })
+    }
+
+    async fn activate_grant(
+        &self,
+        grant: GrantId,
+        peer: InstanceId,
+        peer_name: &Name,
+        leaf: &Leaf,
+        record: Record,
+    ) -> Result<Grant, StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            let found = state.grant(grant)?;
+            let active = rules::activated(&found, peer, leaf)?;
+            if let Some(old) = found.leaf.filter(|old| old != leaf) {
+                state.refuse(old, now);
+            }
+            state.peers.insert(peer, peer_name.clone());
+            state.update(&active);
+            Ok((active, vec![record]))
+        })
+    }
+
+    async fn last_invite_end(&self) -> Result<Option<Time>, StoreError> {
+        Ok(self.state().invites.values().filter(|kept| !kept.used).map(|kept| kept.expires_at).max())
+    }
+}
+
+impl State {
+    fn grant(&self, id: GrantId) -> Result<Grant, StoreError> {
+        self.grants.get(&id).map(|kept| kept.grant.clone()).ok_or_else(|| rules::no_grant(id))
+    }
+
+    fn name_is_free(&self, grant: &Grant, now: Time) -> Result<(), StoreError> {
+        let clash = |other: &Grant| {
+            other.id != grant.id && other.name == grant.name && other.state != Stage::Revoked && !other.has_expired(now)
+        };
+        let taken = !grant.has_expired(now) && self.grants.values().any(|kept| clash(&kept.grant));
+        if taken { Err(rules::grant_name_taken(&grant.name)) } else { Ok(()) }
+    }
+
+    fn update(&mut self, grant: &Grant) {
+        if let Some(kept) = self.grants.get_mut(&grant.id) {
+            kept.grant = grant.clone();
+            self.version += 1;
+        }
+    }
+
+    fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
+        let revoked = grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?;
+        if let Some(leaf) = grant.leaf.clone() {
+            self.refuse(leaf, now);
+        }
+        self.end_invites(grant.id, now);
+        self.update(&revoked);
+        Ok(revoked)
+    }
+
+    pub(super) fn revoke_all(&mut self, subject: UserId, now: Time) -> Result<Vec<Grant>, StoreError> {
+        let live = |grant: &&Grant| grant.subject == subject && grant.state != Stage::Revoked;
+        let found: Vec<_> = self.grants.values().map(|kept| &kept.grant).filter(live).cloned().collect();
+        found.iter().map(|grant| self.revoke(grant, now)).collect()
+    }
+
+    fn refuse(&mut self, leaf: Leaf, now: Time) {
+        self.refused.retain(|known| known.not_after > now);
+        self.refused.push(leaf);
+    }
+
+    fn end_invites(&mut self, grant: GrantId, now: Time) {
+        for kept in self.invites.values_mut().filter(|kept| kept.grant == grant && !kept.used) {
+            kept.expires_at = kept.expires_at.min(now);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Rows.
+
+use super::{Model, Row, State};
+use crate::{
+    Access, Chunk, Items, Put, StoreError,
+    rules::{Judged, Window, Writer, chunk, content, kept_back, nowhere},
+};
+use async_trait::async_trait;
+use domain::{
+    Time,
+    grant::Grant,
+    id::{ItemId, Resource, UserId, WorkspaceId},
+    item::{Item, NewItem, StoredItem},
+    operation::{Get, List},
+    rights::Rights,
+    scope::Filter,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+#[async_trait]
+impl Items for Model {
+    async fn list(&self, access: Access<'_, List>) -> Result<Chunk, StoreError> {
+        let window = Window::of(&access)?;
+        let operation = access.operation();
+        let filter = access.filter()?;
+        let state = self.state();
+        let rights = state.rights(access.workspace(), access.user());
+        let mut rows = state.visible(&rights, &operation.resource, filter);
+        rows.retain(|row| window.after.is_none_or(|after| row.item.position() < after));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.item.position()));
+        rows.truncate(window.rows as usize + 1);
+        let found = rows.len();
+        if !operation.include_body {
+            for row in &mut rows {
+                row.item.body = None;
+            }
+        }
+        Ok(chunk(&access, &rights, &window, rows, found, self.world.now())?)
+    }
+
+    async fn get(&self, access: Access<'_, Get>) -> Result<Option<(Item, Time)>, StoreError> {
+        let operation = access.operation();
+        let filter = access.filter()?;
+        let state = self.state();
+        let rights = state.rights(access.workspace(), access.user());
+        let rows = state.visible(&rights, &operation.resource, filter);
+        let Some(row) = rows.into_iter().find(|row| row.item.id == operation.id) else { return Ok(None) };
+        Ok(Some((access.judge(&rights, row)?, self.world.now())))
+    }
+
+    async fn count(&self, grant: &Grant) -> Result<BTreeMap<Resource, u64>, StoreError> {
+        let state = self.state();
+        let rights = state.rights(grant.workspace, grant.subject);
+        let count = |(resource, filter): (&Resource, &Filter)| {
+            (resource.clone(), state.visible(&rights, resource, Some(filter)).len() as u64)
+        };
+        Ok(grant.scope.resources().map(count).collect())
+    }
+
+    async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
+        let mut state = self.state();
+        let rights = state.rights(workspace, user);
+        let every = state.teams_of(workspace).collect();
+        let writer = Writer::new(rights.role, rights.teams.clone(), every).ok_or_else(nowhere)?;
+        let put = |item: NewItem| match writer.judge(&item) {
+            Err(cause) => Put::Refused(cause),
+            Ok(()) => self.put_one(&mut state, &rights, item),
+        };
+        Ok(items.into_iter().map(put).collect())
+    }
+}
+
+impl Model {
+    fn put_one(&self, state: &mut State, rights: &Rights, item: NewItem) -> Put {
+        let (now, content) = (self.world.now(), content(&item));
+        let found = state.row_of_source(rights, &item);
+        let (id, created_at) = match found {
+            Some(row) if !rights.admit(&row.stored) => return kept_back(&item.title),
+            Some(row) if row.content == content => return Put::Unchanged(row.stored.item.id),
+            Some(row) => (row.stored.item.id, row.stored.item.created_at),
+            None => (ItemId(self.world.uuid()), now),
+        };
+        let put = if found.is_some() { Put::Updated(id) } else { Put::Added(id) };
+        let owner = state.user_name(rights.user);
+        let stored = StoredItem {
+            workspace: rights.workspace,
+            owner: rights.user,
+            item: Item {
+                id,
+                resource: item.resource,
+                created_at: item.created_at.unwrap_or(created_at),
+                updated_at: now,
+                title: Some(item.title),
+                body: item.body,
+                team: item.team,
+                project: item.project,
+                owner,
+                tags: item.tags,
+                attributes: item.attributes,
+            },
+        };
+        let row = Row { stored, source_key: item.source_key, content };
+        Arc::make_mut(&mut state.items).insert(id, row);
+        put
+    }
+}
+
+impl State {
+    fn visible(&self, rights: &Rights, resource: &Resource, filter: Option<&Filter>) -> Vec<StoredItem> {
+        let rows = self.items.values().map(|row| &row.stored);
+        let asked = rows.filter(|row| row.item.resource == *resource && rights.admit(row));
+        asked
+            .filter(|row| filter.is_none_or(|filter| filter.admit(&row.item)))
+            .cloned()
+            .map(|row| self.named(row))
+            .collect()
+    }
+
+    /// The owner's name as it is now: none once they are gone.
+    fn named(&self, mut row: StoredItem) -> StoredItem {
+        row.item.owner = self.user_name(row.owner);
+        row
+    }
+
+    fn row_of_source(&self, rights: &Rights, item: &NewItem) -> Option<&Row> {
+        item.source_key.as_ref()?;
+        self.items.values().find(|row| {
+            row.source_key == item.source_key
+                && row.stored.owner == rights.user
+                && row.stored.workspace == rights.workspace
+                && row.stored.item.resource == item.resource
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! Links.
+
+use super::Model;
+use crate::{LinkEntry, LinkRecord, Links, StoreError, rules};
+use async_trait::async_trait;
+use domain::{
+    audit::Record,
+    id::{GrantId, UserId},
+};
+
+#[async_trait]
+impl Links for Model {
+    async fn links(&self, owner: UserId) -> Result<Vec<LinkRecord>, StoreError> {
+        let state = self.state();
+        let mut links: Vec<_> = state.links.values().filter(|link| link.owner == owner).cloned().collect();
+        links.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(links)
+    }
+
+    async fn add_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {
+        self.change(|state| {
+            state.user_name(link.owner).ok_or_else(|| rules::no_user_id(link.owner))?;
+            let clash =
+                |other: &LinkRecord| other.owner == link.owner && (other.name == link.name || other.id == link.id);
+            if state.links.values().any(clash) {
+                return Err(rules::link_taken(&link.name, link.id));
+            }
+            state.links.insert((link.owner, link.id), link.clone());
+            Ok(((), vec![record]))
+        })
+    }
+
+    async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {
+        self.change(|state| {
+            let found = state.links.get_mut(&(link.owner, link.id)).ok_or_else(|| rules::no_link(link.id))?;
+            *found = LinkRecord { name: found.name.clone(), added_at: found.added_at, ..link.clone() };
+            Ok(((), vec![record]))
+        })
+    }
+
+    async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
+        self.change(|state| {
+            let removed = state.links.remove(&(owner, link)).is_some();
+            Ok((removed, if removed { vec![record] } else { Vec::new() }))
+        })
+    }
+
+    async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError> {
+        let state = self.state();
+        let entry = |link: &LinkRecord| {
+            let owner = state.user_name(link.owner)?;
+            let LinkRecord { id, name, peer_name, added_at, .. } = link.clone();
+            Some(LinkEntry { id, name, owner, peer_name, added_at })
+        };
+        let mut entries: Vec<_> = state.links.values().filter_map(entry).collect();
+        entries.sort_by(|a, b| (&a.owner, &a.name).cmp(&(&b.owner, &b.name)));
+        Ok(entries)
+    }
+}

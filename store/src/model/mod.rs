@@ -1,0 +1,139 @@
+//! The store in memory, for tests and simulation only: the same rules without SQL, held to PostgreSQL's behaviour by one suite.
+//!
+//! A change works on a copy and takes effect whole with its record, or not at all. Nothing here survives the process, and no
+//! shipped build contains it.
+
+mod audit;
+mod grants;
+mod items;
+mod links;
+mod people;
+
+use crate::{InstanceRecord, LinkRecord, StoreError, heard::Heard};
+use domain::{
+    Time,
+    audit::{Entry, Head, Record},
+    grant::{Grant, Leaf},
+    id::{EntryHash, GrantId, InstanceId, InviteId, ItemId, Name, TeamId, UserId, WorkspaceId},
+    item::StoredItem,
+    rights::{Rights, Role},
+    world::{Clock, SeededRng, World},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// A store in memory.
+#[derive(Debug)]
+pub struct Model {
+    state: Mutex<State>,
+    world: World,
+    changes: watch::Sender<u64>,
+    heard: Heard,
+}
+
+/// Everything that a database would hold.
+#[derive(Clone, Default)]
+struct State {
+    instance: Option<InstanceRecord>,
+    workspaces: BTreeMap<Name, WorkspaceId>,
+    users: BTreeMap<Name, (UserId, Option<u32>)>,
+    roles: BTreeMap<(WorkspaceId, UserId), Role>,
+    teams: BTreeMap<(WorkspaceId, TeamId), BTreeMap<UserId, Role>>,
+    items: Arc<BTreeMap<ItemId, Row>>,
+    grants: BTreeMap<GrantId, Kept>,
+    peers: BTreeMap<InstanceId, Name>,
+    refused: Vec<Leaf>,
+    invites: BTreeMap<InviteId, KeptInvite>,
+    version: u64,
+    links: BTreeMap<(UserId, GrantId), LinkRecord>,
+    log: Arc<Vec<Entry>>,
+}
+
+#[derive(Clone)]
+struct Row {
+    stored: StoredItem,
+    source_key: Option<String>,
+    content: [u8; 32],
+}
+
+#[derive(Clone)]
+struct Kept {
+    grant: Grant,
+    subject_name: Name,
+    created_at: Time,
+}
+
+#[derive(Clone)]
+struct KeptInvite {
+    grant: GrantId,
+    digest: [u8; 32],
+    expires_at: Time,
+    used: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// An empty store. Ids of rows repeat from run to run.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let (changes, heard) = watch::channel(0);
+        Self {
+            state: Mutex::default(),
+            world: World::new(clock, Arc::new(SeededRng::new(1))),
+            changes,
+            heard: Heard::new(heard),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a copy, which takes effect with the records that the change gives, or not at all.
+    fn change<T>(&self, act: impl FnOnce(&mut State) -> Result<(T, Vec<Record>), StoreError>) -> Result<T, StoreError> {
+        let mut state = self.state();
+        let mut next = state.clone();
+        let (value, records) = act(&mut next)?;
+        next.append(&records);
+        let moved = next.version != state.version;
+        *state = next;
+        if moved {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        Ok(value)
+    }
+}
+
+impl State {
+    fn append(&mut self, records: &[Record]) {
+        let entries = crate::rules::chain(self.head(), records);
+        Arc::make_mut(&mut self.log).extend(entries);
+    }
+
+    fn head(&self) -> Head {
+        let empty = Head { sequence: 0, hash: EntryHash::default(), time: Time::default() };
+        self.log.last().map_or(empty, |last| Head { sequence: last.sequence, hash: last.hash, time: last.time })
+    }
+
+    fn rights(&self, workspace: WorkspaceId, user: UserId) -> Rights {
+        let teams =
+            self.teams.iter().filter(|((place, _), members)| *place == workspace && members.contains_key(&user));
+        Rights {
+            workspace,
+            user,
+            role: self.roles.get(&(workspace, user)).copied(),
+            teams: teams.map(|((_, team), _)| team.clone()).collect(),
+        }
+    }
+
+    fn user_name(&self, user: UserId) -> Option<Name> {
+        self.users.iter().find(|(_, (id, _))| *id == user).map(|(name, _)| name.clone())
+    }
+}

@@ -1,0 +1,102 @@
+//! Links belong to the user who added them.
+
+use crate::bench::{Bench, name};
+use domain::{
+    audit::Act,
+    id::{GrantId, InstanceId, UserId},
+    invite::Offer,
+    rights::Role,
+};
+use store::{LinkRecord, StoreError};
+
+pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
+    LinkRecord {
+        id: GrantId(bench.world.uuid()),
+        name: name(link),
+        owner,
+        peer: InstanceId(bench.world.uuid()),
+        peer_name: name("work"),
+        addresses: vec!["[::1]:7443".into(), "work.example:7443".into()],
+        tls_name: "x.mosaic-fed.internal".into(),
+        root: vec![1; 400],
+        certificate: vec![2; 500],
+        certificate_not_after: bench.now() + std::time::Duration::from_hours(24),
+        sealed_key: vec![3; 60],
+        offer: Offer {
+            grant_name: name("home"),
+            workspace: name("main"),
+            resources: vec!["tasks".into(), "notes".into()],
+            subject: name("alice"),
+            not_after: bench.now() + std::time::Duration::from_hours(48),
+        },
+        added_at: bench.now(),
+    }
+}
+
+/// Every field, for a type that cannot be printed.
+fn told(link: &LinkRecord) -> String {
+    let LinkRecord {
+        id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, offer, added_at, ..
+    } = link;
+    let sealed = (&link.sealed_key, link.certificate_not_after);
+    format!(
+        "{:?}",
+        (id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, (offer, added_at, sealed))
+    )
+}
+
+async fn links(bench: &Bench, owner: UserId) -> Vec<String> {
+    bench.store.links(owner).await.unwrap().iter().map(told).collect()
+}
+
+pub async fn links_are_hidden_from_every_other_user(bench: &Bench) {
+    let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Admin).await);
+    let (work, mine) = (link(bench, alice, "work"), link(bench, bob, "mine"));
+    for link in [&work, &mine] {
+        bench.store.add_link(link, bench.act(Act::LinkAdd)).await.unwrap();
+    }
+    assert_eq!(links(bench, alice).await, [told(&work)]);
+    assert_eq!(links(bench, bob).await, [told(&mine)]);
+    assert!(links(bench, bench.owner).await.is_empty(), "the owner of the workspace is another user too");
+    assert!(!bench.store.remove_link(bob, work.id, bench.act(Act::LinkRemove)).await.unwrap());
+    let stolen = LinkRecord { owner: bob, ..work.clone() };
+    let refused = bench.store.replace_link(&stolen, bench.act(Act::LinkReplace)).await;
+    assert!(matches!(refused, Err(StoreError::Missing(cause)) if cause.contains("no such link")));
+    assert_eq!(links(bench, alice).await, [told(&work)]);
+    assert!(bench.store.remove_link(alice, work.id, bench.act(Act::LinkRemove)).await.unwrap());
+    assert!(links(bench, alice).await.is_empty());
+}
+
+pub async fn a_link_is_replaced_in_place(bench: &Bench) {
+    let old = link(bench, bench.owner, "work");
+    bench.store.add_link(&old, bench.act(Act::LinkAdd)).await.unwrap();
+    bench.clock.advance(std::time::Duration::from_secs(9));
+    let new =
+        LinkRecord { id: old.id, peer_name: name("bureau"), sealed_key: vec![9], ..link(bench, bench.owner, "other") };
+    bench.store.replace_link(&new, bench.act(Act::LinkReplace)).await.unwrap();
+    let kept = LinkRecord { name: old.name, added_at: old.added_at, ..new };
+    assert_eq!(links(bench, bench.owner).await, [told(&kept)], "its name and age stay");
+}
+
+pub async fn a_link_name_is_taken_only_for_its_owner(bench: &Bench) {
+    let alice = bench.user("alice", Role::Member).await;
+    let work = link(bench, bench.owner, "work");
+    bench.store.add_link(&work, bench.act(Act::LinkAdd)).await.unwrap();
+    let add = async |link: &LinkRecord| bench.store.add_link(link, bench.act(Act::LinkAdd)).await;
+    assert!(matches!(add(&link(bench, bench.owner, "work")).await, Err(StoreError::Conflict(_))), "the name");
+    let same = LinkRecord { name: name("again"), ..work.clone() };
+    assert!(matches!(add(&same).await, Err(StoreError::Conflict(_))), "the id");
+    add(&LinkRecord { owner: alice, ..work }).await.unwrap();
+    assert!(matches!(add(&link(bench, UserId(bench.world.uuid()), "x")).await, Err(StoreError::Missing(_))), "nobody");
+}
+
+pub async fn the_directory_says_only_that_links_exist(bench: &Bench) {
+    let alice = bench.user("alice", Role::Member).await;
+    for (owner, name) in [(bench.owner, "b"), (alice, "z"), (alice, "a")] {
+        bench.store.add_link(&link(bench, owner, name), bench.act(Act::LinkAdd)).await.unwrap();
+    }
+    let directory = bench.store.link_directory().await.unwrap();
+    let shown: Vec<_> = directory.iter().map(|link| (link.owner.as_str(), link.name.as_str())).collect();
+    assert_eq!(shown, [("alice", "a"), ("alice", "z"), ("olga", "b")]);
+    assert_eq!((&directory[0].peer_name, directory[0].added_at), (&name("work"), bench.now()));
+}

@@ -1,0 +1,168 @@
+//! Writing rows and reading them natively.
+
+use crate::bench::{Bench, name, task, team_task, titles};
+use domain::{
+    Time,
+    audit::Act,
+    id::UserId,
+    item::{MAX_ITEM_BYTES, NewItem},
+    operation::List,
+    rights::Role,
+};
+use serde_json::json;
+use std::time::Duration;
+use store::{Access, Put, StoreError};
+
+fn full(title: &str) -> NewItem {
+    let attributes = json!({"status": "open", "estimate_minutes": 1.5, "private_remark": "psst 🤫"});
+    NewItem {
+        body: Some("# Größe\n\u{1F4A1} \"quoted\" \\ back".into()),
+        project: Some("hülle".parse().unwrap()),
+        tags: ["red", "с т", "a,b"].iter().map(|tag| tag.parse().unwrap()).collect(),
+        attributes: attributes.as_object().unwrap().clone(),
+        source_key: Some("notes/a.md".into()),
+        created_at: Some(Time::from_micros(1_600_000_000_123_456)),
+        ..task(title)
+    }
+}
+
+pub async fn a_row_is_read_back_as_it_was_written(bench: &Bench) {
+    let written = full("Büro");
+    let ids = bench.put(bench.owner, [written.clone()]).await;
+    let read = bench.native_get(bench.owner, ids[0]).await.unwrap();
+    assert_eq!(read.title.as_deref(), Some("Büro"));
+    assert_eq!((read.body, read.project, read.team), (written.body, written.project, None));
+    assert_eq!((read.tags, read.attributes), (written.tags, written.attributes));
+    assert_eq!((Some(read.created_at), read.updated_at), (written.created_at, bench.now()));
+    assert_eq!(read.owner, Some(name("olga")));
+    let listed = bench.native(bench.owner).await;
+    assert_eq!(listed[0].body, None, "a list leaves the body out");
+    let operation = List { include_body: true, ..List::first(crate::bench::tasks()) };
+    let access = Access::Native { workspace: bench.workspace, user: bench.owner, operation: &operation };
+    assert!(bench.store.list(access).await.unwrap().items[0].body.is_some(), "unless it is asked for");
+}
+
+pub async fn the_same_source_updates_the_same_row(bench: &Bench) {
+    let alice = bench.user("alice", Role::Member).await;
+    let put = async |user: UserId, items| bench.store.put(bench.workspace, user, items).await.unwrap();
+    let ids = bench.put(bench.owner, [full("one")]).await;
+    bench.clock.advance(Duration::from_mins(1));
+    assert_eq!(put(bench.owner, vec![full("one")]).await, [Put::Unchanged(ids[0])]);
+    let before = bench.native_get(bench.owner, ids[0]).await.unwrap();
+    assert_eq!(put(bench.owner, vec![full("two")]).await, [Put::Updated(ids[0])]);
+    let after = bench.native_get(bench.owner, ids[0]).await.unwrap();
+    assert_eq!(after.title.as_deref(), Some("two"));
+    assert_eq!((after.created_at, after.updated_at), (before.created_at, bench.now()));
+    let twice = put(bench.owner, vec![full("three"), full("three"), full("four")]).await;
+    assert_eq!(
+        twice,
+        [Put::Updated(ids[0]), Put::Unchanged(ids[0]), Put::Updated(ids[0])],
+        "within one call, in order"
+    );
+    assert!(matches!(put(alice, vec![full("four")]).await[..], [Put::Added(_)]), "another user's keys are their own");
+    let undated = NewItem { created_at: None, ..full("five") };
+    put(bench.owner, vec![undated]).await;
+    assert_eq!(bench.native_get(bench.owner, ids[0]).await.unwrap().created_at, before.created_at);
+}
+
+pub async fn thousands_of_rows_are_written_in_order(bench: &Bench) {
+    let row = |n: usize| match n % 100 {
+        7 => NewItem { resource: "poems".parse().unwrap(), ..task("a poem") },
+        _ => NewItem { source_key: Some(format!("row {n}")), ..task(&format!("row {n}")) },
+    };
+    let puts = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(row).collect()).await.unwrap();
+    assert_eq!(puts.len(), 3_000);
+    for (n, put) in puts.iter().enumerate() {
+        assert_eq!(matches!(put, Put::Refused(_)), n % 100 == 7, "{n}: {put:?}");
+    }
+    let Put::Added(id) = puts[1_234] else { panic!("not added") };
+    assert_eq!(bench.native_get(bench.owner, id).await.unwrap().title.as_deref(), Some("row 1234"));
+}
+
+pub async fn members_write_their_own_and_their_teams_rows(bench: &Bench) {
+    let (alice, guest) = (bench.user("alice", Role::Member).await, bench.user("gast", Role::Guest).await);
+    let admin = bench.user("adam", Role::Admin).await;
+    bench.team("core", &["alice", "gast"]).await;
+    bench.team("ops", &[]).await;
+    let one = async |user, item| bench.store.put(bench.workspace, user, vec![item]).await;
+    assert!(matches!(one(alice, team_task("t", "core")).await.unwrap()[..], [Put::Added(_)]));
+    let refused = one(alice, team_task("t", "ops")).await.unwrap();
+    let unknown = one(alice, team_task("t", "opz")).await.unwrap();
+    let text = |put: &Put| match put {
+        Put::Refused(cause) => cause.clone(),
+        other => panic!("not refused: {other:?}"),
+    };
+    assert!(text(&refused[0]).contains("core exist for you"), "{refused:?}");
+    assert_eq!(
+        text(&refused[0]).replace("ops", "opz"),
+        text(&unknown[0]),
+        "a team one is not in is as missing as none"
+    );
+    assert!(matches!(one(admin, team_task("t", "ops")).await.unwrap()[..], [Put::Added(_)]));
+    assert!(text(&one(admin, team_task("t", "opz")).await.unwrap()[0]).contains("core, ops exist"));
+    assert!(matches!(one(guest, team_task("t", "core")).await, Err(StoreError::Denied(_))));
+    assert!(matches!(one(guest, task("t")).await, Err(StoreError::Denied(_))));
+    assert!(matches!(one(UserId(bench.world.uuid()), task("t")).await, Err(StoreError::Denied(_))), "nobody");
+}
+
+pub async fn a_row_that_is_none_is_refused_by_name(bench: &Bench) {
+    let attributes = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let cases = [
+        (NewItem { resource: "poems".parse().unwrap(), ..task("Ode") }, "no kind `poems` (Ode); notes, tasks exist"),
+        (NewItem { attributes: attributes(json!({"colour": 1})), ..task("Ode") }, "no attribute `colour`"),
+        (NewItem { attributes: attributes(json!({"status": "lost"})), ..task("Ode") }, "one of open, doing"),
+        (task(" \t"), "without a title"),
+        (NewItem { body: Some("x".repeat(MAX_ITEM_BYTES)), ..task("Ode") }, "`Ode` is larger than 1048576 bytes"),
+        (NewItem { body: Some("a\0b".into()), ..task("Ode") }, "`Ode` holds a NUL"),
+        (NewItem { attributes: attributes(json!({"link": "a\0b"})), ..task("Ode") }, "`Ode` holds a NUL"),
+        (NewItem { source_key: Some("k".repeat(1_001)), ..task("Ode") }, "source key of `Ode`"),
+    ];
+    let (items, texts): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+    let puts = bench.store.put(bench.workspace, bench.owner, items).await.unwrap();
+    for (put, text) in puts.iter().zip(texts) {
+        assert!(matches!(put, Put::Refused(cause) if cause.contains(text)), "{put:?} does not say {text}");
+    }
+    let largest = NewItem { body: Some("x".repeat(MAX_ITEM_BYTES - 3)), ..task("Ode") };
+    bench.put(bench.owner, [largest]).await;
+}
+
+pub async fn everybody_reads_what_their_role_and_teams_allow(bench: &Bench) {
+    let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Member).await);
+    let (guest, admin) = (bench.user("gast", Role::Guest).await, bench.user("adam", Role::Admin).await);
+    bench.team("core", &["alice", "gast"]).await;
+    bench.team("ops", &["bob"]).await;
+    bench.put(alice, [task("alice's"), team_task("core's", "core")]).await;
+    let bobs = bench.put(bob, [task("bob's"), team_task("ops'", "ops")]).await;
+    let cases = [
+        (alice, vec!["core's", "alice's"]),
+        (bob, vec!["ops'", "bob's"]),
+        (guest, vec!["core's"]),
+        (admin, vec!["ops'", "core's"]),
+        (bench.owner, vec!["ops'", "core's"]),
+        (UserId(bench.world.uuid()), vec![]),
+    ];
+    for (user, rows) in cases {
+        assert_eq!(titles(&bench.native(user).await), rows);
+        let operation = List::first(crate::bench::tasks());
+        let workspace = domain::id::WorkspaceId(bench.world.uuid());
+        let elsewhere = Access::Native { workspace, user, operation: &operation };
+        assert!(bench.store.list(elsewhere).await.unwrap().items.is_empty(), "no workspace, no rows");
+    }
+    assert!(bench.native_get(bob, bobs[0]).await.is_some());
+    assert!(bench.native_get(alice, bobs[0]).await.is_none() && bench.native_get(alice, bobs[1]).await.is_none());
+}
+
+pub async fn a_taken_membership_is_missed_at_once(bench: &Bench) {
+    let alice = bench.user("alice", Role::Member).await;
+    bench.team("core", &["alice"]).await;
+    let item = NewItem { source_key: Some("k".into()), ..team_task("core's", "core") };
+    bench.put(alice, [item.clone()]).await;
+    let core = "core".parse().unwrap();
+    bench.store.set_member(&name("main"), &core, &name("alice"), None, bench.act(Act::TeamEdit)).await.unwrap();
+    assert!(bench.native(alice).await.is_empty());
+    let moved = NewItem { team: None, ..item };
+    let put = bench.store.put(bench.workspace, alice, vec![moved]).await.unwrap();
+    assert!(matches!(&put[..], [Put::Refused(cause)] if cause.contains("no longer change")), "{put:?}");
+    bench.store.set_role(&name("alice"), &name("main"), None, bench.act(Act::UserEdit)).await.unwrap();
+    assert!(matches!(bench.store.put(bench.workspace, alice, vec![task("t")]).await, Err(StoreError::Denied(_))));
+}
