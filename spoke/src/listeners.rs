@@ -34,6 +34,7 @@ use store::Auditor;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Notify, mpsc::Receiver},
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{service::Routes, transport::Server};
@@ -91,6 +92,7 @@ pub struct Addresses {
 struct Open {
     address: SocketAddr,
     stop: CancellationToken,
+    since: Instant,
 }
 
 /// Opens and closes the doors.
@@ -117,7 +119,7 @@ type Bound = (Option<SocketAddr>, Option<SocketAddr>);
 const INCIDENTS: usize = 1_024;
 /// How often the certificate is reissued.
 const REISSUE: Duration = Duration::from_hours(24);
-/// How often closing is considered when nothing is heard.
+/// How often closing is considered when nothing is heard, and how long a door stays open at least.
 const CLOSING: Duration = Duration::from_secs(30);
 
 impl Listeners {
@@ -177,19 +179,13 @@ impl Listeners {
     /// Opens and closes as grants and invites come and go.
     pub async fn follow(&self) {
         let mut grants = self.road.snapshots.watch();
-        let mut stood = self.grants_stand();
         loop {
             tokio::select! {
                 changed = grants.changed() => if changed.is_err() { return },
                 () = self.invited.notified() => {}
                 () = tokio::time::sleep(CLOSING) => {}
             }
-            let stand = self.grants_stand();
-            if stand != stood {
-                tracing::info!(open = stand, "federation listener");
-                stood = stand;
-            }
-            if let Err(error) = self.adjust(stand).await {
+            if let Err(error) = self.adjust(self.grants_stand()).await {
                 tracing::error!(%error, "a listener could not be opened");
                 tokio::time::sleep(CLOSING).await;
             }
@@ -202,14 +198,13 @@ impl Listeners {
     }
 
     async fn adjust(&self, grants_stand: bool) -> Result<(), ListenError> {
+        let invites_stand = self.invites_until().await? > self.parts.world.now();
         if grants_stand {
             self.open_links().await?;
-        } else if self.invites_until().await? <= self.parts.world.now() {
-            close(&self.links).await;
+        } else if close(&self.links).await {
             self.note_addresses(|both| both.0 = None);
         }
-        if self.enrolment_address().is_some() && self.invites_until().await? <= self.parts.world.now() {
-            close(&self.enrolment).await;
+        if !invites_stand && close(&self.enrolment).await {
             self.note_addresses(|both| both.1 = None);
         }
         Ok(())
@@ -278,7 +273,7 @@ impl Listeners {
                 tracing::error!(%error, %address, "a listener ended");
             }
         });
-        Ok(Open { address, stop })
+        Ok(Open { address, stop, since: Instant::now() })
     }
 
     /// This instance's certificate, shared by both doors and reissued every day while it is used.
@@ -339,10 +334,13 @@ impl Listeners {
     }
 }
 
-async fn close(door: &Mutex<Option<Open>>) {
-    if let Some(open) = door.lock().await.take() {
+/// Closes a door that has been open for a while; one that was just opened is for a grant or invite about to be written.
+async fn close(door: &Mutex<Option<Open>>) -> bool {
+    let closed = door.lock().await.take_if(|open| open.since.elapsed() > CLOSING);
+    closed.is_some_and(|open| {
         open.stop.cancel();
-    }
+        true
+    })
 }
 
 async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ListenError> {

@@ -1,3 +1,8 @@
-//! Suites over the whole workspace, and what they share. Sees every crate; no crate sees it.
+//! The harness of the suites: a database per test, instances in this process, an asking side of a stranger's, forged
+//! certificates. The suites themselves lie in `tests/`, one folder per room.
+#![expect(clippy::expect_used, reason = "a harness that cannot set its stage fails loudly")]
 
+pub mod asker;
 pub mod cluster;
+pub mod forge;
+pub mod instance;

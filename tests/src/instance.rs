@@ -1,0 +1,161 @@
+//! A sharing instance in this process: a real database, a real CA, real listeners on loopback, and people and rows to share.
+
+use crate::cluster::{self, Database};
+use domain::{
+    audit::{Act, Record},
+    grant::Grant,
+    id::{InstanceId, Name, RequestId, TeamId, UserId, WorkspaceId},
+    invite::Invite,
+    item::NewItem,
+    rights::Role,
+    scope::Spec,
+    world::World,
+};
+use pki::Authority;
+use spoke::{GrantOrder, Listen, Parts, Spoke};
+use std::{net::Ipv4Addr, sync::Arc};
+use store::{AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
+
+/// One sharing instance.
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its clock and randomness.
+    pub world: World,
+    /// Its database's connections, the superuser's among them.
+    pub database: Database,
+    /// Its store.
+    pub store: Shared,
+    /// Its log's writer.
+    pub auditor: Arc<Auditor>,
+    /// Its CA.
+    pub authority: Arc<Authority>,
+    /// Its sharing side.
+    pub spoke: Arc<Spoke>,
+    /// Its one workspace, `main`.
+    pub workspace: WorkspaceId,
+    /// The workspace's owner, `owner`.
+    pub owner: UserId,
+}
+
+/// A name from a literal.
+pub fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+/// A team from a literal.
+pub fn team(text: &str) -> TeamId {
+    text.parse().expect("a team")
+}
+
+/// A task with a title.
+pub fn task(title: &str) -> NewItem {
+    NewItem {
+        resource: "tasks".parse().expect("a resource"),
+        title: title.to_owned(),
+        body: None,
+        team: None,
+        project: None,
+        tags: std::collections::BTreeSet::new(),
+        attributes: serde_json::Map::new(),
+        source_key: None,
+        created_at: None,
+    }
+}
+
+impl Instance {
+    /// Starts an instance with the machine's clock.
+    pub async fn start() -> Self {
+        Self::start_in(World::system()).await
+    }
+
+    /// Starts an instance in a world of the test's own.
+    pub async fn start_in(world: World) -> Self {
+        Self::start_on(world, cluster::database().await).await
+    }
+
+    /// Starts an instance on a database that the test looks after.
+    pub async fn start_on(world: World, database: Database) -> Self {
+        pki::install_provider();
+        let postgres = Postgres::connect(database.owner(), database.app(), world.clock()).await.expect("a database");
+        let store: Shared = Arc::new(postgres);
+        let (id, owner) = (InstanceId(world.uuid()), UserId(world.uuid()));
+        let workspace = WorkspaceId(world.uuid());
+        let authority = Arc::new(Authority::create(&world, id).expect("a CA"));
+        let record = InstanceRecord {
+            id,
+            name: name("office"),
+            root: authority.root_der().to_vec(),
+            sealed_ca_key: vec![1],
+            sealed_audit_key: vec![1],
+        };
+        let begin = Record::act(world.now(), Act::Start, owner, RequestId(world.uuid()));
+        let people = ((workspace, name("main")), (owner, name("owner"), None));
+        store.create_instance(&record, people.0, people.1, begin).await.expect("an instance");
+        let (auditor, _writer) = Auditor::start(Arc::clone(&store), world.clock());
+        let auditor = Arc::new(auditor);
+        let parts = Parts {
+            world: world.clone(),
+            store: Arc::clone(&store),
+            auditor: Arc::clone(&auditor),
+            authority: Arc::clone(&authority) as _,
+            instance: id,
+            name: name("office"),
+            listen: loopback(),
+            limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
+        };
+        let spoke = Spoke::start(parts).await.expect("a sharing side");
+        Self { id, world, database, store, auditor, authority, spoke, workspace, owner }
+    }
+
+    /// Adds a user to the workspace.
+    pub async fn user(&self, user: &str, role: Role) -> UserId {
+        let id = UserId(self.world.uuid());
+        let added = self.store.add_user(id, &name(user), None, &name("main"), role, self.act(Act::UserAdd)).await;
+        added.expect("a user").id
+    }
+
+    /// Adds a team with members.
+    pub async fn team(&self, id: &str, members: &[&str]) {
+        let (workspace, id) = (name("main"), team(id));
+        self.store.add_team(&workspace, &id, self.act(Act::TeamEdit)).await.expect("a team");
+        for member in members {
+            let (member, record) = (name(member), self.act(Act::TeamEdit));
+            let set = self.store.set_member(&workspace, &id, &member, Some(Role::Member), record);
+            set.await.expect("a member");
+        }
+    }
+
+    /// Writes rows on behalf of a user.
+    pub async fn put(&self, user: UserId, items: Vec<NewItem>) {
+        let put = self.store.put(self.workspace, user, items).await.expect("rows");
+        assert!(put.iter().all(|one| matches!(one, Put::Added(_))), "{put:?}");
+    }
+
+    /// Makes a grant for `subject` with `spec` (JSON without its workspace), and its invite.
+    pub async fn grant(&self, subject: &str, spec: &str) -> (Grant, Invite) {
+        let mut spec: serde_json::Value = serde_json::from_str(spec).expect("JSON");
+        spec["workspace"] = "main".into();
+        let spec: Spec = serde_json::from_value(spec).expect("a scope");
+        let label = name(&format!("grant-{}", &self.world.uuid().to_string()[..8]));
+        let order = GrantOrder { name: label, subject: name(subject), spec, personal_default: true, sensitive: false };
+        let created = self.spoke.create(self.owner, order).await.expect("a grant");
+        (created.grant, Invite::decode(created.invite.expose()).expect("an invite"))
+    }
+
+    /// The last `limit` entries of the log.
+    pub async fn log(&self, limit: u32) -> Vec<domain::audit::Entry> {
+        let query = AuditQuery { limit, last: true, ..AuditQuery::default() };
+        self.store.entries(&query).await.expect("the log")
+    }
+
+    /// A record of the owner's, for what a test does itself.
+    pub fn act(&self, act: Act) -> Record {
+        Record::act(self.world.now(), act, self.owner, RequestId(self.world.uuid()))
+    }
+}
+
+fn loopback() -> Listen {
+    let any = (Ipv4Addr::LOCALHOST, 0).into();
+    Listen { links: any, enrolment: any, advertise: Vec::new(), public_names: Vec::new() }
+}

@@ -1,0 +1,64 @@
+//! A method has one spelling. Every other one is refused, whatever it resembles.
+
+use domain::operation::{Entrance, Method};
+use http::uri::PathAndQuery;
+use tests::{
+    asker::{enrol, refusal},
+    instance::Instance,
+};
+use tonic::{Code, Status, client::Grpc, transport::Channel};
+use tonic_prost::ProstCodec;
+
+async fn call(channel: &Channel, path: &str) -> Result<(), Status> {
+    let path: PathAndQuery = path.parse().map_err(|_| Status::unimplemented("no path"))?;
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.expect("a connection");
+    let codec = ProstCodec::<proto::v1::CapabilitiesRequest, proto::v1::CapabilitiesResponse>::default();
+    grpc.unary(tonic::Request::new(proto::v1::CapabilitiesRequest {}), path, codec).await.map(|_| ())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn path_forms() {
+    let office = Instance::start().await;
+    let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let channel = enrol(&invite).await.dial().await.expect("a connection").channel;
+    let good = Method::Capabilities.path();
+    call(&channel, good).await.expect("the one spelling");
+    let others = [
+        format!("/{good}"),
+        format!("{good}/"),
+        format!("{good}?x=1"),
+        good.to_lowercase(),
+        good.replace('.', "%2e"),
+        good.replace("Capabilities", "%43apabilities"),
+        good.replace("/Capabilities", "//Capabilities"),
+        good.replace("/Capabilities", "/./Capabilities"),
+        format!("{good}\u{61}"),
+        Method::Enroll.path().to_owned(),
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".to_owned(),
+        "/".to_owned(),
+    ];
+    for path in others {
+        match call(&channel, &path).await {
+            // A query string is no part of the method: the same method, the same decision.
+            Ok(()) => assert_eq!(path, format!("{good}?x=1"), "{path} was answered"),
+            Err(status) => assert_eq!(status.code(), Code::Unimplemented, "{path}: {status}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_listener_knows_only_its_own_methods() {
+    let office = Instance::start().await;
+    let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let mut target = tests::asker::target(&invite, None);
+    target.addresses.clone_from(&invite.enrol_addresses);
+    let door = tests::asker::dialler().dial(&target).await.expect("a connection").channel;
+    for method in Method::ALL.into_iter().filter(|method| method.entrance() == Entrance::Federation) {
+        let status = call(&door, method.path()).await.expect_err("answered");
+        assert_eq!(status.code(), Code::Unimplemented, "{method:?}");
+    }
+    let home = enrol(&invite).await.dial().await.expect("a connection").channel;
+    let status = call(&home, Method::Enroll.path()).await.expect_err("answered");
+    assert_eq!(refusal(&status).0, Code::Unimplemented);
+}
