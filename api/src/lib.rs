@@ -1,1 +1,22 @@
+//! The instance's own door for its own people and programs: local HTTP/JSON on a Unix socket, and nothing on the network.
+//!
+//! Map, in the order a request meets it: [`socket`] is where the door is, `serve` accepts connections and knows the peer's
+//! uid, [`routes`] is the list of everything that can be asked, [`person`] says who asks, one file of [`routes`] per room
+//! answers with the values in [`view`], [`problem`] is what goes wrong. [`client`] is the other end, for the command line.
+//! [`head`] keeps the signed head of the log in the data directory.
+//!
+//! Must not: decide what a grant permits, name SQL or certificates' insides, or open a TCP port.
 
+pub mod client;
+mod door;
+pub mod head;
+mod ndjson;
+pub mod person;
+pub mod problem;
+mod routes;
+mod serve;
+pub mod socket;
+pub mod view;
+
+pub use door::{About, Door, OpenError, Parts};
+pub use problem::{Kind, Problem};

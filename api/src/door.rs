@@ -1,0 +1,167 @@
+//! What every route may use, and the opening and closing of the door.
+
+use crate::{head, serve, socket};
+use domain::{
+    Time,
+    id::{InstanceId, Name},
+    world::World,
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What the door is made of.
+pub struct Parts {
+    /// Clock and randomness.
+    pub world: World,
+    /// The database.
+    pub store: store::Shared,
+    /// The audit writer.
+    pub auditor: Arc<store::Auditor>,
+    /// What signs the log's heads.
+    pub audit_key: Arc<pki::AuditKey>,
+    /// The sharing side.
+    pub spoke: Arc<spoke::Spoke>,
+    /// The asking side.
+    pub hub: Arc<hub::Hub>,
+    /// What the daemon says of itself.
+    pub about: About,
+    /// Where the operator's socket and the signed head lie.
+    pub data_dir: PathBuf,
+    /// Where other users' socket goes, outside the data directory.
+    pub shared_socket: Option<PathBuf>,
+}
+
+/// What the daemon says of itself; no secret is in it.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// What it calls itself.
+    pub name: Name,
+    /// The program's version.
+    pub version: &'static str,
+    /// Since when it runs.
+    pub since: Time,
+    /// What database it uses.
+    pub database: String,
+    /// SHA-256 of the root certificate, 64 hex digits.
+    pub fingerprint: String,
+    /// Where links are served.
+    pub listen: String,
+    /// Where invites are taken.
+    pub listen_enrolment: String,
+    /// The hosts that invites name.
+    pub advertise: Vec<String>,
+}
+
+/// The door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A socket.
+    #[error(transparent)]
+    Socket(#[from] socket::SocketError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+/// The open door.
+pub struct Door {
+    pub(crate) world: World,
+    pub(crate) store: store::Shared,
+    pub(crate) auditor: Arc<store::Auditor>,
+    pub(crate) audit_key: Arc<pki::AuditKey>,
+    pub(crate) spoke: Arc<spoke::Spoke>,
+    pub(crate) hub: Arc<hub::Hub>,
+    pub(crate) about: About,
+    pub(crate) closing: CancellationToken,
+    data_dir: PathBuf,
+    shared_socket: Option<PathBuf>,
+    shared_open: Mutex<bool>,
+    tasks: TaskTracker,
+}
+
+impl Door {
+    /// Opens the socket in the data directory (mode 0600), and the one outside it (0666) if another user's uid is mapped.
+    pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
+        let own = socket::bind(&parts.data_dir.join(socket::FILE), 0o600).await?;
+        let door = Arc::new(Self::new(parts));
+        door.tasks.spawn(serve::accept(Arc::clone(&door), own));
+        door.tasks.spawn(head::keep(Arc::clone(&door), door.data_dir.clone()));
+        door.open_to_others().await?;
+        Ok(door)
+    }
+
+    fn new(parts: Parts) -> Self {
+        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket } = parts;
+        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let shared_open = Mutex::new(false);
+        Self {
+            world,
+            store,
+            auditor,
+            audit_key,
+            spoke,
+            hub,
+            about,
+            closing,
+            data_dir,
+            shared_socket,
+            shared_open,
+            tasks,
+        }
+    }
+
+    /// Stops accepting, lets requests end (bounded by three seconds), and writes the head a last time.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let sockets = std::iter::once(self.data_dir.join(socket::FILE)).chain(self.shared_path());
+        sockets.for_each(|path| drop(std::fs::remove_file(path)));
+    }
+
+    /// Whether this uid runs the daemon, or is root.
+    pub(crate) fn is_operator(&self, uid: u32) -> bool {
+        uid == 0 || uid == nix::unistd::geteuid().as_raw()
+    }
+
+    /// Opens the second socket once somebody besides the operator has a uid here. Says what is missing, if anything.
+    pub(crate) async fn open_to_others(self: &Arc<Self>) -> Result<Option<String>, OpenError> {
+        let others = self.store.users().await?.into_iter().filter_map(|user| user.uid);
+        if others.into_iter().all(|uid| self.is_operator(uid)) {
+            return Ok(None);
+        }
+        let Some(path) = &self.shared_socket else {
+            return Ok(Some(NO_SHARED_SOCKET.to_owned()));
+        };
+        if !self.claim_shared() {
+            return Ok(None);
+        }
+        let listener = socket::bind(path, 0o666).await.inspect_err(|_| self.set_shared(false))?;
+        tracing::info!(socket = %path.display(), "open to every mapped uid");
+        self.tasks.spawn(serve::accept(Arc::clone(self), listener));
+        Ok(None)
+    }
+
+    fn claim_shared(&self) -> bool {
+        let mut open = self.shared_open.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut open, true)
+    }
+
+    fn set_shared(&self, open: bool) {
+        *self.shared_open.lock().unwrap_or_else(PoisonError::into_inner) = open;
+    }
+
+    /// The second socket, while it is open.
+    fn shared_path(&self) -> Option<PathBuf> {
+        let open = *self.shared_open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared_socket.clone().filter(|_| open)
+    }
+}
+
+const NO_SHARED_SOCKET: &str = "other users cannot reach this daemon yet: set `socket` in config.toml to a path outside \
+    the data directory, for example /run/mosaic-fed.sock, and restart `mosaic-fed serve`";

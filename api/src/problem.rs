@@ -1,0 +1,128 @@
+//! The one error of the door: a stable word for programs, cause and next step for people. The only place that gives them
+//! a status.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use store::{ReleaseError, StoreError};
+
+/// What kind of problem it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing, or it is not the caller's to know of.
+    Missing,
+    /// A name is taken, or the thing is not in a state that allows it.
+    Conflict,
+    /// The request cannot be understood.
+    Invalid,
+    /// The request is larger than this door takes.
+    TooLarge,
+    /// Not every source that had to answer did.
+    Incomplete,
+    /// Something this needs is away; trying again can help.
+    Unavailable,
+    /// It took too long.
+    Timeout,
+    /// A fault of this daemon.
+    Internal,
+}
+
+impl Kind {
+    /// The HTTP status (RFC 9110 section 15).
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Missing => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Incomplete => StatusCode::BAD_GATEWAY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why a request was not answered, in JSON as `{error, cause, next}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind.
+    #[serde(rename = "error")]
+    pub kind: Kind,
+    /// What went wrong, one line.
+    pub cause: String,
+    /// What to do; absent where the cause says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Problem {
+    /// A problem whose cause says what to do.
+    pub fn new(kind: Kind, cause: impl Into<String>) -> Self {
+        Self { kind, cause: cause.into(), next: None }
+    }
+
+    /// The same with a next step.
+    #[must_use]
+    pub fn next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+
+    /// There is no such thing.
+    pub fn missing(cause: impl Into<String>) -> Self {
+        Self::new(Kind::Missing, cause)
+    }
+
+    /// The request says something impossible.
+    pub fn invalid(cause: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, cause)
+    }
+
+    /// The caller may not do this.
+    pub fn forbidden(cause: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, cause)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.kind.status(), Json(self)).into_response()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Unavailable(_) => Kind::Unavailable,
+            StoreError::SecondCheck(_) => Kind::Internal,
+            StoreError::Missing(_) => Kind::Missing,
+            StoreError::Conflict(_) => Kind::Conflict,
+            StoreError::Denied(_) => Kind::Forbidden,
+            StoreError::PageToken(_) => Kind::Invalid,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ReleaseError> for Problem {
+    fn from(error: ReleaseError) -> Self {
+        Self::new(Kind::Unavailable, error.to_string())
+            .next("nothing was done; see `mosaic-fed status` for the database, then try again")
+    }
+}

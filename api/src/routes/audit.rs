@@ -1,0 +1,155 @@
+//! The log. Reading and exporting it is recorded in it; it covers every workspace, so it is for those who manage all of them.
+
+use super::{Queried, grants};
+use crate::{Door, Problem, ndjson, person::Person, view};
+use axum::{Json, extract::State, response::Response};
+use domain::{
+    audit::{Act, Entry, Head, chain::Line},
+    id::{GrantId, InstanceId, Name, UserId},
+};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use store::{AuditQuery, StoreError};
+
+/// Entries that are read from the database at once.
+const PIECE: u32 = 1_000;
+/// How often a followed log is looked at; an entry is to be seen within a second.
+const PACE: Duration = Duration::from_millis(400);
+
+async fn must_read(door: &Door, person: &Person, act: Act) -> Result<(), Problem> {
+    if person.operator && !person.borrowed {
+        return Ok(());
+    }
+    let managed = person.managed();
+    let all = door.store.workspaces().await?;
+    if all.iter().all(|workspace| managed.contains(&workspace.name)) {
+        return Ok(());
+    }
+    let cause = "the log covers every workspace; reading it needs owner or admin in each of them";
+    Err(person.refused(door, act, Problem::forbidden(cause)).await)
+}
+
+async fn asked(door: &Door, person: &Person, filter: &view::AuditFilter) -> Result<AuditQuery, Problem> {
+    let grant = match &filter.grant {
+        Some(text) => Some(named_grant(door, person, text).await?),
+        None => None,
+    };
+    let limit = filter.limit.unwrap_or(PIECE);
+    if !(1..=10_000).contains(&limit) {
+        return Err(Problem::invalid(format!("limit is {limit}; it must be 1 to 10000")));
+    }
+    let view::AuditFilter { after, last, ending, since, .. } = *filter;
+    Ok(AuditQuery { after: after.unwrap_or(0), limit, last, grant, ending, since })
+}
+
+/// A grant's or a link's id: both are in the log.
+async fn named_grant(door: &Door, person: &Person, text: &str) -> Result<GrantId, Problem> {
+    let missing = match grants::find(door, person, text).await {
+        Ok(view) => return Ok(view.grant.id),
+        Err(problem) => problem,
+    };
+    let links = door.store.links(person.user.id).await?;
+    let link = links.iter().find(|link| link.name.as_str() == text);
+    link.map(|link| link.id).or_else(|| text.parse().ok()).ok_or(missing)
+}
+
+/// Entries of the log.
+pub(super) async fn query(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Queried(filter): Queried<view::AuditFilter>,
+) -> Result<Json<Vec<view::AuditEntry>>, Problem> {
+    must_read(&door, &person, Act::AuditRead).await?;
+    let query = asked(&door, &person, &filter).await?;
+    door.auditor.record(person.act(&door, Act::AuditRead)).await?;
+    let entries = door.store.entries(&query).await?;
+    let names = Names::read(&door).await?;
+    Ok(Json(entries.into_iter().map(|entry| names.put_on(entry)).collect()))
+}
+
+/// Entries after one, as they come, one a line, until the reader goes away.
+pub(super) async fn follow(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Queried(filter): Queried<view::AuditFilter>,
+) -> Result<Response, Problem> {
+    must_read(&door, &person, Act::AuditRead).await?;
+    let query = AuditQuery { last: false, ..asked(&door, &person, &filter).await? };
+    door.auditor.record(person.act(&door, Act::AuditRead).noting("followed")).await?;
+    let closing = door.closing.clone();
+    let pieces = stream::try_unfold((door, query), following);
+    let entries = pieces.map_ok(|piece| stream::iter(piece.into_iter().map(Ok::<_, Problem>))).try_flatten();
+    Ok(ndjson::response(entries.take_until(closing.cancelled_owned())))
+}
+
+type Followed = (Vec<view::AuditEntry>, (Arc<Door>, AuditQuery));
+
+async fn following((door, mut query): (Arc<Door>, AuditQuery)) -> Result<Option<Followed>, Problem> {
+    let mut entries = door.store.entries(&query).await?;
+    while entries.is_empty() {
+        tokio::time::sleep(PACE).await;
+        entries = door.store.entries(&query).await?;
+    }
+    query.after = entries.last().map_or(query.after, |entry| entry.sequence);
+    let names = Names::read(&door).await?;
+    Ok(Some((entries.into_iter().map(|entry| names.put_on(entry)).collect(), (door, query))))
+}
+
+/// The whole log, or its end after one entry, with the signed head it reaches.
+pub(super) async fn export(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Queried(filter): Queried<view::AuditFilter>,
+) -> Result<Response, Problem> {
+    must_read(&door, &person, Act::AuditExport).await?;
+    door.auditor.record(person.act(&door, Act::AuditExport)).await?;
+    let head = door.store.head().await?;
+    let signed = door.audit_key.sign(head, door.about.instance, door.about.name.clone());
+    let entries = up_to(door, filter.after.unwrap_or(0).min(head.sequence), head);
+    let lines = entries.map_ok(|entry| Line::Entry(Box::new(entry)));
+    Ok(ndjson::response(lines.chain(stream::iter([Ok(Line::Head(signed))]))))
+}
+
+fn up_to(door: Arc<Door>, after: u64, head: Head) -> impl Stream<Item = Result<Entry, StoreError>> {
+    let pieces = stream::try_unfold((door, after), move |(door, after)| async move {
+        if after >= head.sequence {
+            return Ok(None);
+        }
+        let query = AuditQuery { after, limit: PIECE, ..AuditQuery::default() };
+        let mut entries = door.store.entries(&query).await?;
+        entries.retain(|entry| entry.sequence <= head.sequence);
+        let last = entries.last().map_or(head.sequence, |entry| entry.sequence);
+        Ok::<_, StoreError>(Some((entries, (door, last))))
+    });
+    pieces.map_ok(|piece| stream::iter(piece.into_iter().map(Ok))).try_flatten()
+}
+
+/// What ids are called today.
+struct Names {
+    grants: HashMap<GrantId, Name>,
+    users: HashMap<UserId, Name>,
+    peers: HashMap<InstanceId, Name>,
+}
+
+impl Names {
+    async fn read(door: &Door) -> Result<Self, StoreError> {
+        let links = door.store.link_directory().await?;
+        let mut grants: HashMap<_, _> = links.into_iter().map(|link| (link.id, link.name)).collect();
+        let mut peers = HashMap::new();
+        for view in door.store.grants().await? {
+            peers.extend(view.grant.peer.zip(view.peer_name));
+            grants.insert(view.grant.id, view.grant.name);
+        }
+        let users = door.store.users().await?.into_iter().map(|user| (user.id, user.name)).collect();
+        Ok(Self { grants, users, peers })
+    }
+
+    fn put_on(&self, entry: Entry) -> view::AuditEntry {
+        view::AuditEntry {
+            grant_name: entry.grant.and_then(|id| self.grants.get(&id).cloned()),
+            subject_name: entry.subject.and_then(|id| self.users.get(&id).cloned()),
+            peer_name: entry.peer.and_then(|id| self.peers.get(&id).cloned()),
+            entry,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Grants and invites: of everybody for those who manage the workspace, else of oneself.
+
+use super::{Asked, by_id};
+use crate::{Door, Problem, person::Person, problem::Kind, view};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role};
+use spoke::{AdminError, GrantOrder};
+use std::sync::Arc;
+use store::GrantView;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// The grants that the caller may know of, newest first.
+async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem> {
+    let managed = person.managed();
+    let mut all = door.store.grants().await?;
+    all.retain(|view| view.grant.subject == person.user.id || managed.contains(view.grant.scope.workspace()));
+    Ok(all)
+}
+
+/// The grant with this name (one that has not ended before one that has), or whose id begins so.
+pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<GrantView, Problem> {
+    let all = visible(door, person).await?;
+    let named = || all.iter().filter(|view| view.grant.name.as_str() == text);
+    let unended = named().find(|view| view.grant.state != GrantState::Revoked);
+    if let Some(found) = unended.or_else(|| named().next()) {
+        return Ok(found.clone());
+    }
+    match by_id(&all, text, |view| view.grant.id.to_string())[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(Problem::missing(format!("no such grant `{text}`")).next("mosaic-fed grant list")),
+        [..] => Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`; type more of it"))),
+    }
+}
+
+/// Every grant that the caller may know of.
+pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::GrantEntry>> {
+    let now = door.world.now();
+    let all = visible(&door, &person).await?;
+    Ok(Json(all.iter().map(|view| view::GrantEntry::named(view, now)).collect()))
+}
+
+/// One grant.
+pub(super) async fn show(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+) -> Answer<view::GrantEntry> {
+    let view = find(&door, &person, &grant).await?;
+    Ok(Json(view::GrantEntry::named(&view, door.world.now())))
+}
+
+/// How many rows a grant would show, without making it.
+pub(super) async fn preview(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::InviteOrder>,
+) -> Answer<view::Counted> {
+    let order = permitted(&door, &person, order).await?;
+    Ok(Json(door.spoke.preview(&order).await?.rows))
+}
+
+/// Makes a grant and its invite.
+pub(super) async fn create(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::InviteOrder>,
+) -> Answer<view::InviteMade> {
+    let order = permitted(&door, &person, order).await?;
+    let subject = order.subject.clone();
+    let created = door.spoke.create(person.user.id, order).await?;
+    Ok(Json(made(&door, created, subject)))
+}
+
+/// A fresh invite for a grant that has not ended.
+pub(super) async fn invite(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+) -> Answer<view::InviteMade> {
+    let view = find(&door, &person, &grant).await?;
+    let created = door.spoke.invite(person.user.id, view.grant.id).await?;
+    Ok(Json(made(&door, created, view.subject_name)))
+}
+
+/// Puts another scope in force.
+pub(super) async fn edit(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+    Asked(order): Asked<view::EditOrder>,
+) -> Answer<view::GrantEntry> {
+    let view = find(&door, &person, &grant).await?;
+    let grant = door.spoke.edit(person.user.id, view.grant.id, order.scope, order.sensitive).await?;
+    Ok(Json(view::GrantEntry::named(&GrantView { grant, ..view }, door.world.now())))
+}
+
+/// Ends a grant, and answers when its connections and calls are gone.
+pub(super) async fn revoke(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+) -> Answer<view::RevokeReport> {
+    let view = find(&door, &person, &grant).await?;
+    let revoked = door.spoke.revoke(person.user.id, view.grant.id).await?;
+    let view = GrantView { grant: revoked.grant, ..view };
+    Ok(Json(view::RevokeReport {
+        grant: view::GrantEntry::named(&view, door.world.now()),
+        took_us: u64::try_from(revoked.took.as_micros()).unwrap_or(u64::MAX),
+        drained: revoked.drained,
+        connections: revoked.connections as u64,
+        calls: revoked.calls as u64,
+    }))
+}
+
+/// What a grant may do, as the decision itself says.
+pub(super) async fn can(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+    Asked(question): Asked<view::CanQuestion>,
+) -> Answer<view::VerdictView> {
+    let view = find(&door, &person, &grant).await?;
+    let verdict = door.spoke.can(view.grant.id, question.verb, &question.resource).await?;
+    Ok(Json(view::VerdictView { allowed: verdict.allowed, why: verdict.why, rows: verdict.rows }))
+}
+
+/// The order, if the caller may give it: for themselves as a member, for others as one who manages the workspace.
+async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
+    let view::InviteOrder { name, subject, scope, personal, sensitive } = order;
+    let own = subject == person.user.name;
+    let role = person.user.roles.get(&scope.workspace).copied();
+    let enough = if own { role > Some(Role::Guest) } else { role.is_some_and(Role::manages) };
+    if !enough {
+        let problem = Problem::forbidden(not_enough(person, &subject, &scope.workspace, own));
+        return Err(person.refused(door, Act::GrantCreate, problem).await);
+    }
+    Ok(GrantOrder { name, subject, spec: scope, personal_default: own || personal, sensitive })
+}
+
+fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> String {
+    let who = &person.user.name;
+    if own {
+        format!("{who} is no member of `{workspace}` and cannot share its rows")
+    } else {
+        format!(
+            "sharing {subject}'s view of `{workspace}` needs owner or admin there; {who} may invite for themselves: --for {who}"
+        )
+    }
+}
+
+fn made(door: &Door, created: spoke::Created, subject: Name) -> view::InviteMade {
+    let spoke::Created { grant, invite, expires_at, addresses, rows } = created;
+    let grant = view::GrantEntry { subject: Some(subject), ..view::GrantEntry::new(&grant, door.world.now()) };
+    let invite = invite.expose().clone();
+    view::InviteMade { grant, invite, expires_at, addresses, rows }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        let kind = match error {
+            AdminError::Store(error) => return error.into(),
+            AdminError::Missing(_) => Kind::Missing,
+            AdminError::Conflict(_) => Kind::Conflict,
+            AdminError::Invalid(_) => Kind::Invalid,
+            AdminError::Listener(_) => Kind::Unavailable,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

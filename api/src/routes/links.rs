@@ -1,0 +1,154 @@
+//! Links: the caller's own. Nobody else's exist here, but for administrators as bare facts.
+
+use super::{Asked, by_id};
+use crate::{Door, Problem, person::Person, problem::Kind, view};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use domain::{
+    answer::Page,
+    audit::Act,
+    id::{GrantId, Name, Resource},
+};
+use hub::{HubError, Question, Sources};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::{runtime::Handle, task::spawn_blocking};
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Rows in the first answer of a new link.
+const FIRST: u32 = 5;
+
+/// The caller's link with this name, or whose id begins so. Somebody else's is no such link (invariant 13).
+async fn find(door: &Door, person: &Person, text: &str) -> Result<Name, Problem> {
+    let own = door.store.links(person.user.id).await?;
+    if let Some(link) = own.iter().find(|link| link.name.as_str() == text) {
+        return Ok(link.name.clone());
+    }
+    match by_id(&own, text, |link| link.id.to_string())[..] {
+        [one] => Ok(one.name.clone()),
+        [] => Err(Problem::missing(format!("no such link `{text}`")).next("mosaic-fed links")),
+        [..] => Err(Problem::new(Kind::Conflict, format!("several links' ids begin with `{text}`; type more of it"))),
+    }
+}
+
+/// The caller's links.
+pub(super) async fn entries(door: &Door, person: &Person) -> Result<Vec<view::LinkEntry>, Problem> {
+    let links = door.hub.links(&person.asker()).await?;
+    Ok(links.into_iter().map(Into::into).collect())
+}
+
+/// The caller's links.
+pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::LinkEntry>> {
+    Ok(Json(entries(&door, &person).await?))
+}
+
+/// What an invite offers; nothing is sent anywhere.
+pub(super) async fn offer(
+    State(door): State<Arc<Door>>,
+    _: Person,
+    Asked(text): Asked<view::InviteText>,
+) -> Answer<view::OfferView> {
+    Ok(Json((&door.hub.offer(&text.invite)?).into()))
+}
+
+/// Makes a link of an invite, asks one question over it, and answers with what came.
+pub(super) async fn create(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::LinkOrder>,
+) -> Answer<view::LinkMade> {
+    let linked = linked(&door, person.asker(), order).await?;
+    let ping: view::PingReport = linked.first.into();
+    let first = match ping.resources.first() {
+        Some(resource) => Some(first_rows(&door, &person, &linked.link.name, resource.clone()).await?),
+        None => None,
+    };
+    Ok(Json(view::LinkMade { link: linked.link.into(), replaced: linked.replaced, ping, first }))
+}
+
+/// To its end, whoever goes away meanwhile: an invite that was spent must leave a link. On a thread of its own, since the
+/// future of a dial may not move between threads.
+async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> Result<hub::Linked, Problem> {
+    let (hub, runtime) = (Arc::clone(&door.hub), Handle::current());
+    let task = spawn_blocking(move || runtime.block_on(hub.link(&asker, &order.invite, order.name)));
+    let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "linking broke off; try again"))?;
+    Ok(ended?)
+}
+
+async fn first_rows(door: &Door, person: &Person, link: &Name, resource: Resource) -> Result<Page, Problem> {
+    let from = Sources::Some(vec![link.to_string()]);
+    let question = Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false };
+    Ok(door.hub.page(&person.asker(), question).await?)
+}
+
+/// Whether a link answers, and what its grant may do.
+pub(super) async fn ping(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(link): Path<String>,
+) -> Answer<view::PingReport> {
+    let link = find(&door, &person, &link).await?;
+    Ok(Json(door.hub.ping(&person.asker(), &link).await?.into()))
+}
+
+/// Ends a link.
+pub(super) async fn unlink(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(link): Path<String>,
+    Asked(order): Asked<view::UnlinkOrder>,
+) -> Answer<view::UnlinkReport> {
+    let link = find(&door, &person, &link).await?;
+    let ended = door.hub.unlink(&person.asker(), &link, order.now).await?;
+    Ok(Json(view::UnlinkReport { link: ended.name, told: ended.told, reason: ended.reason }))
+}
+
+/// Everybody's links, as bare facts, for those who manage the workspace.
+pub(super) async fn directory(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::DirectoryEntry>> {
+    Ok(Json(known(&door, &person).await?.into_iter().map(Into::into).collect()))
+}
+
+/// The links of the users in workspaces that the caller manages.
+async fn known(door: &Door, person: &Person) -> Result<Vec<store::LinkEntry>, Problem> {
+    person.must_manage(door, Act::LinkRemove).await?;
+    let managed = person.managed();
+    let users = door.store.users().await?.into_iter();
+    let theirs = users.filter(|user| user.roles.keys().any(|workspace| managed.contains(workspace)));
+    let theirs: BTreeSet<_> = theirs.map(|user| user.name).collect();
+    let all = door.store.link_directory().await?.into_iter();
+    Ok(all.filter(|entry| theirs.contains(&entry.owner)).collect())
+}
+
+/// Removes somebody's link, for those who manage the workspace; found by the beginning of its id.
+pub(super) async fn forget(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(link): Path<String>,
+) -> Answer<Vec<view::DirectoryEntry>> {
+    let all = known(&door, &person).await?;
+    let ids: BTreeSet<GrantId> =
+        by_id(&all, &link, |entry| entry.id.to_string()).iter().map(|entry| entry.id).collect();
+    let mut ids = ids.into_iter();
+    let (Some(id), None) = (ids.next(), ids.next()) else {
+        let cause = format!("`{link}` is not the beginning of one link's id");
+        return Err(Problem::missing(cause).next("mosaic-fed links --all"));
+    };
+    Ok(Json(door.hub.forget(person.user.id, id).await?.into_iter().map(Into::into).collect()))
+}
+
+impl From<HubError> for Problem {
+    fn from(error: HubError) -> Self {
+        let kind = match error {
+            HubError::Store(error) => return error.into(),
+            HubError::NoSuchLink(_) => Kind::Missing,
+            HubError::Name(_) => Kind::Conflict,
+            HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,
+            HubError::Enrolment(_) => Kind::Unavailable,
+            HubError::Incomplete(_) => Kind::Incomplete,
+            HubError::Key(_) => Kind::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

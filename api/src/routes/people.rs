@@ -1,0 +1,203 @@
+//! Users, workspaces and teams: managed by owners and admins of the workspace.
+
+use super::{Asked, name};
+use crate::{Door, Problem, person::Person, problem::Kind, view};
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use domain::{
+    audit::Act,
+    id::{Name, UserId, WorkspaceId},
+    rights::Role,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use store::User;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Everybody in the workspaces that the caller manages, and themselves.
+pub(super) async fn users(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::UserEntry>> {
+    let managed = person.managed();
+    let all = door.store.users().await?.into_iter();
+    let seen = all.filter(|user| user.id == person.user.id || user.roles.keys().any(|name| managed.contains(name)));
+    Ok(Json(seen.map(|user| trimmed(user, &managed, person.user.id)).collect()))
+}
+
+/// What the caller may know of a user: their place in the workspaces that the caller manages.
+fn trimmed(mut user: User, managed: &BTreeSet<Name>, own: UserId) -> view::UserEntry {
+    if user.id != own {
+        user.roles.retain(|name, _| managed.contains(name));
+        user.teams.retain(|name, _| managed.contains(name));
+    }
+    user.into()
+}
+
+/// Adds a user to the request's workspace.
+pub(super) async fn add_user(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::UserOrder>,
+) -> Answer<view::UserEntry> {
+    let view::UserOrder { name, uid, role } = order;
+    person.must_manage(&door, Act::UserAdd).await?;
+    owner_gives_ownership(&door, &person, Act::UserAdd, role == Role::Owner).await?;
+    if uid.is_some_and(|uid| door.is_operator(uid)) && !person.operator {
+        let problem = Problem::forbidden("only the operator may give the daemon's own uid, or root's, to a user");
+        return Err(person.refused(&door, Act::UserAdd, problem).await);
+    }
+    let note = format!(
+        "{name} as {role} of {}{}",
+        person.workspace,
+        uid.map_or_else(String::new, |uid| format!(", uid {uid}"))
+    );
+    let record = person.act(&door, Act::UserAdd).noting(&note);
+    let id = UserId(door.world.uuid());
+    let user = door.store.add_user(id, &name, uid, &person.workspace, role, record).await?;
+    let notice = if uid.is_some() { shared_socket(&door).await } else { None };
+    Ok(Json(view::UserEntry { notice, ..user.into() }))
+}
+
+/// Opens the second socket where a second uid needs it; what stands in the way is the caller's to know.
+async fn shared_socket(door: &Arc<Door>) -> Option<String> {
+    door.open_to_others().await.unwrap_or_else(|error| Some(error.to_string()))
+}
+
+/// Gives a user a role in the request's workspace, or takes them out of it.
+pub(super) async fn set_role(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(user): Path<String>,
+    Asked(view::RoleOrder { role }): Asked<view::RoleOrder>,
+) -> Answer<view::UserEntry> {
+    person.must_manage(&door, Act::UserEdit).await?;
+    let user = known(&door, &name(&user)?).await?;
+    let held = user.roles.get(&person.workspace).copied();
+    let touches_owner = role == Some(Role::Owner) || held == Some(Role::Owner);
+    owner_gives_ownership(&door, &person, Act::UserEdit, touches_owner).await?;
+    if held == Some(Role::Owner) && role != Some(Role::Owner) {
+        keep_an_owner(&door, &user, &person.workspace).await?;
+    }
+    let as_what = role.map_or("out of", Role::word);
+    let record = person.act(&door, Act::UserEdit).noting(&format!("{} {as_what} {}", user.name, person.workspace));
+    let user = door.store.set_role(&user.name, &person.workspace, role, record).await?;
+    Ok(Json(trimmed(user, &person.managed(), person.user.id)))
+}
+
+/// Removes a user with their personal rows, links and grants.
+pub(super) async fn remove_user(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(user): Path<String>,
+) -> Answer<view::Removed> {
+    person.must_manage(&door, Act::UserRemove).await?;
+    let user = known(&door, &name(&user)?).await?;
+    let managed = person.managed();
+    if let Some(foreign) = user.roles.keys().find(|name| !managed.contains(*name)) {
+        let cause = format!("{} is also in `{foreign}`, which {} does not manage", user.name, person.user.name);
+        let problem = Problem::forbidden(cause).next(format!("mosaic-fed user role {} none", user.name));
+        return Err(person.refused(&door, Act::UserRemove, problem).await);
+    }
+    for (workspace, _) in user.roles.iter().filter(|(_, role)| **role == Role::Owner) {
+        let owner = person.user.roles.get(workspace) == Some(&Role::Owner);
+        owner_gives_ownership(&door, &person, Act::UserRemove, !owner).await?;
+        keep_an_owner(&door, &user, workspace).await?;
+    }
+    let record = person.act(&door, Act::UserRemove).noting(user.name.as_str());
+    let revoked = door.store.remove_user(&user.name, record).await?;
+    let revoked_grants = revoked.into_iter().map(|grant| grant.name).collect();
+    Ok(Json(view::Removed { name: user.name, revoked_grants }))
+}
+
+async fn known(door: &Door, name: &Name) -> Result<User, Problem> {
+    let missing = || Problem::missing(format!("there is no user `{name}`")).next("mosaic-fed user list");
+    door.store.user(name).await?.ok_or_else(missing)
+}
+
+/// Only an owner makes, unmakes or removes owners.
+async fn owner_gives_ownership(door: &Door, person: &Person, act: Act, touched: bool) -> Result<(), Problem> {
+    if !touched || person.role == Role::Owner {
+        return Ok(());
+    }
+    let problem = Problem::forbidden(format!("only an owner of `{}` may do this to an owner", person.workspace));
+    Err(person.refused(door, act, problem).await)
+}
+
+/// A workspace without an owner could never be given one again.
+async fn keep_an_owner(door: &Door, leaving: &User, workspace: &Name) -> Result<(), Problem> {
+    let all = door.store.users().await?;
+    let mut others = all.iter().filter(|user| user.id != leaving.id);
+    if others.any(|user| user.roles.get(workspace) == Some(&Role::Owner)) {
+        return Ok(());
+    }
+    let cause = format!("{} is the only owner of `{workspace}`", leaving.name);
+    Err(Problem::new(Kind::Conflict, cause).next("make another user owner first: mosaic-fed user role NAME owner"))
+}
+
+/// The workspaces that the caller is in.
+pub(super) async fn workspaces(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::WorkspaceEntry>> {
+    let all = door.store.workspaces().await?.into_iter();
+    let seen = all.filter_map(|workspace| {
+        let role = person.user.roles.get(&workspace.name).copied()?;
+        let store::Workspace { id, name, members } = workspace;
+        Some(view::WorkspaceEntry { id, name, members, role: Some(role) })
+    });
+    Ok(Json(seen.collect()))
+}
+
+/// Adds a workspace; the caller becomes its owner.
+pub(super) async fn add_workspace(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::WorkspaceOrder>,
+) -> Answer<view::WorkspaceEntry> {
+    person.must_manage(&door, Act::WorkspaceAdd).await?;
+    let record = person.act(&door, Act::WorkspaceAdd).noting(order.name.as_str());
+    let id = WorkspaceId(door.world.uuid());
+    let workspace = door.store.add_workspace(id, &order.name, person.user.id, record).await?;
+    let store::Workspace { id, name, members } = workspace;
+    Ok(Json(view::WorkspaceEntry { id, name, members, role: Some(Role::Owner) }))
+}
+
+/// The teams of the request's workspace: all for those who manage it, else the caller's own.
+pub(super) async fn teams(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::TeamEntry>> {
+    let all = door.store.teams(&person.workspace).await?.into_iter();
+    let seen = all.filter(|team| person.manages() || team.members.contains_key(&person.user.name));
+    Ok(Json(seen.map(Into::into).collect()))
+}
+
+/// Adds a team to the request's workspace.
+pub(super) async fn add_team(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::TeamOrder>,
+) -> Answer<view::TeamEntry> {
+    person.must_manage(&door, Act::TeamEdit).await?;
+    let record = person.act(&door, Act::TeamEdit).noting(&format!("new team {}", order.team));
+    Ok(Json(door.store.add_team(&person.workspace, &order.team, record).await?.into()))
+}
+
+/// Puts a user into a team, or takes them out. Those who lead the team may, and everybody may leave.
+pub(super) async fn set_member(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::MemberOrder>,
+) -> Answer<view::TeamEntry> {
+    let view::MemberOrder { team, user, role } = order;
+    let leaves = role.is_none() && user == person.user.name;
+    if !leaves && !leads(&door, &person, &team).await? {
+        person.must_manage(&door, Act::TeamEdit).await?;
+    }
+    if role == Some(Role::Guest) {
+        return Err(Problem::invalid("in a team one is owner, admin or member"));
+    }
+    let as_what = role.map_or("out of", Role::word);
+    let record = person.act(&door, Act::TeamEdit).noting(&format!("{user} {as_what} team {team}"));
+    Ok(Json(door.store.set_member(&person.workspace, &team, &user, role, record).await?.into()))
+}
+
+async fn leads(door: &Door, person: &Person, team: &domain::id::TeamId) -> Result<bool, Problem> {
+    let all = door.store.teams(&person.workspace).await?;
+    let place = all.iter().find(|one| one.id == *team).and_then(|team| team.members.get(&person.user.name));
+    Ok(place.is_some_and(|role| role.manages()))
+}

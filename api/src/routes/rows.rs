@@ -1,0 +1,129 @@
+//! Rows, from here and from links, in one answer.
+
+use super::{Queried, by_id};
+use crate::{Door, Problem, ndjson, person::Person, problem::Kind, view};
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    answer::{One, Row},
+    id::{ItemId, Resource},
+    kind::Kinds,
+};
+use futures::StreamExt;
+use hub::{Question, Sources};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Rows on a page that does not say.
+const PAGE: u32 = 50;
+/// The most rows on a page.
+const MAX_PAGE: u32 = 10_000;
+/// A shortened id is looked for among this many pages of [`SCAN_PAGE`] rows.
+const SCAN_PAGES: usize = 10;
+const SCAN_PAGE: u32 = 1_000;
+
+/// Many rows, as one ordered page or as they arrive.
+pub(super) async fn list(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(kind): Path<String>,
+    Queried(question): Queried<view::ListQuestion>,
+) -> Result<Response, Problem> {
+    let asked = Question {
+        from: sources(question.from.as_deref()),
+        resource: resource(&kind)?,
+        limit: limit(question.limit)?,
+        include_body: question.body,
+        cursor: question.cursor,
+        strict: question.strict,
+    };
+    if question.stream {
+        let steps = door.hub.stream(&person.asker(), asked).await?;
+        return Ok(ndjson::response(steps.map(Ok::<_, Problem>)));
+    }
+    Ok(Json(door.hub.page(&person.asker(), asked).await?).into_response())
+}
+
+/// One row, by its id or the beginning of it.
+pub(super) async fn get(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path((kind, id)): Path<(String, String)>,
+    Queried(question): Queried<view::GetQuestion>,
+) -> Result<Json<One>, Problem> {
+    let resource = resource(&kind)?;
+    let mut from = sources(question.from.as_deref());
+    let id = match id.parse::<ItemId>() {
+        Ok(id) => id,
+        Err(_) => {
+            let row = scan(&door, &person, &resource, &from, &id).await?;
+            from = Sources::Some(vec![row.source]);
+            row.item.id
+        }
+    };
+    Ok(Json(door.hub.get(&person.asker(), &from, resource, id).await?))
+}
+
+fn sources(from: Option<&str>) -> Sources {
+    match from {
+        None | Some("all") => Sources::All,
+        Some(names) => Sources::Some(names.split(',').map(|name| name.trim().to_owned()).collect()),
+    }
+}
+
+fn resource(kind: &str) -> Result<Resource, Problem> {
+    let known = Kinds::builtin();
+    let resource = kind.parse().ok().filter(|resource| known.get(resource).is_some());
+    resource.ok_or_else(|| Problem::missing(format!("there is no kind `{kind}`; {} exist", known.listed())))
+}
+
+fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
+    let limit = wanted.unwrap_or(PAGE);
+    let fits = (1..=MAX_PAGE).contains(&limit);
+    if fits { Ok(limit) } else { Err(Problem::invalid(format!("limit is {limit}; it must be 1 to {MAX_PAGE}"))) }
+}
+
+/// The one row whose id begins with `start`. There is no question for that on the wire, so the newest rows are read.
+async fn scan(door: &Door, person: &Person, resource: &Resource, from: &Sources, start: &str) -> Result<Row, Problem> {
+    if start.len() < 4 || !start.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        return Err(Problem::invalid(format!("`{start}` is no id"))
+            .next(format!("type at least its first four characters, as `mosaic-fed list {resource}` shows them")));
+    }
+    let mut cursor = None;
+    let mut found = Vec::new();
+    for _ in 0..SCAN_PAGES {
+        let question = Question {
+            from: from.clone(),
+            resource: resource.clone(),
+            limit: SCAN_PAGE,
+            include_body: false,
+            cursor,
+            strict: false,
+        };
+        let page = door.hub.page(&person.asker(), question).await?;
+        found.extend(by_id(&page.rows, start, |row| row.item.id.to_string()).into_iter().cloned());
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    only(found, start, resource, cursor.is_none())
+}
+
+fn only(mut found: Vec<Row>, start: &str, resource: &Resource, whole: bool) -> Result<Row, Problem> {
+    let ids: BTreeSet<_> = found.iter().map(|row| row.item.id).collect();
+    match (ids.len(), found.pop()) {
+        (1, Some(row)) => Ok(row),
+        (_, Some(_)) => {
+            let cause = format!("{} rows' ids begin with `{start}`; type more of it", ids.len());
+            Err(Problem::new(Kind::Conflict, cause))
+        }
+        (_, None) if whole => Err(Problem::missing("no such row").next(format!("mosaic-fed list {resource}"))),
+        (_, None) => {
+            Err(Problem::missing(format!("no id among the newest rows begins with `{start}`"))
+                .next("type the whole id"))
+        }
+    }
+}

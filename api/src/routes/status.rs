@@ -1,0 +1,73 @@
+//! What runs, and who is who.
+
+use crate::{Door, Problem, person::Peer, person::Person, view};
+use axum::{Extension, Json, extract::State};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How long the database may take to show that it lives.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Who the caller is.
+pub(super) async fn me(person: Person) -> Json<view::Person> {
+    Json(person.view())
+}
+
+/// Who this instance is.
+pub(super) async fn identity(State(door): State<Arc<Door>>, _: Person) -> Json<view::Identity> {
+    let about = &door.about;
+    Json(view::Identity {
+        name: about.name.clone(),
+        instance: about.instance,
+        fingerprint: about.fingerprint.clone(),
+        audit_key: door.audit_key.public_hex(),
+        listen: about.listen.clone(),
+        listen_enrolment: about.listen_enrolment.clone(),
+        advertise: about.advertise.clone(),
+    })
+}
+
+/// What runs. The operator is told also when the database, and with it every user, is away.
+pub(super) async fn status(
+    State(door): State<Arc<Door>>,
+    Extension(peer): Extension<Peer>,
+    person: Result<Person, Problem>,
+) -> Result<Json<view::Status>, Problem> {
+    let links = match person {
+        Ok(person) => count_links(&door, &person).await?,
+        Err(_) if door.is_operator(peer.uid) => Vec::new(),
+        Err(problem) => return Err(problem),
+    };
+    let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
+    let head = tokio::time::timeout(PATIENCE, door.store.head()).await;
+    let audit_head = head.ok().and_then(Result::ok).map_or(0, |head| head.sequence);
+    let about = &door.about;
+    let spoke = door.spoke.status();
+    Ok(Json(view::Status {
+        name: about.name.clone(),
+        version: about.version.to_owned(),
+        pid: std::process::id(),
+        since: about.since,
+        database: about.database.clone(),
+        database_answers: answers,
+        links_listener: spoke.links_listener.map(|address| address.to_string()),
+        enrolment_listener: spoke.enrolment_listener.map(|address| address.to_string()),
+        grants: spoke.grants as u64,
+        connections: spoke.connections.iter().map(|(_, count)| *count as u64).sum(),
+        calls: spoke.calls as u64,
+        snapshot_age_ms: u64::try_from(spoke.snapshot_age.as_millis()).unwrap_or(u64::MAX),
+        second_check_failures: spoke.second_check_failures,
+        refused_unrecorded: spoke.unrecorded,
+        incidents: spoke.incidents,
+        audit_records_lost: door.auditor.lost(),
+        audit_head,
+        links,
+    }))
+}
+
+async fn count_links(door: &Door, person: &Person) -> Result<Vec<view::LinkCount>, Problem> {
+    let mut counted = BTreeMap::<String, u64>::new();
+    for link in super::links::entries(door, person).await? {
+        *counted.entry(link.state).or_default() += 1;
+    }
+    Ok(counted.into_iter().map(|(state, links)| view::LinkCount { state, links }).collect())
+}

@@ -1,0 +1,82 @@
+//! From socket to routes: who is at the other end is read from the kernel, once per connection.
+
+use crate::{Door, person::Peer, routes};
+use axum::Extension;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::task::TaskTracker;
+
+/// Connections at once; a local program that opens more waits.
+const CONNECTIONS: usize = 256;
+/// How long a request's head may take.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long requests may go on once the door closes.
+const GRACE: Duration = Duration::from_secs(3);
+/// A pause after a failed accept, so that a lack of file descriptors does not become a busy loop.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the door closes.
+pub(crate) async fn accept(door: Arc<Door>, listener: UnixListener) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = TaskTracker::new();
+    while let Some((stream, place)) = next(&door, &listener, &places).await {
+        let door = Arc::clone(&door);
+        connections.spawn(async move {
+            talk(door, stream).await;
+            drop(place);
+        });
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+/// The next connection, once there is a place for it; none when the door closes.
+async fn next(
+    door: &Door,
+    listener: &UnixListener,
+    places: &Arc<Semaphore>,
+) -> Option<(UnixStream, OwnedSemaphorePermit)> {
+    loop {
+        let accepted = async {
+            let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, place))
+        };
+        let accepted = tokio::select! {
+            () = door.closing.cancelled() => return None,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok(accepted) => return Some(accepted),
+            Err(cause) => {
+                tracing::warn!(%cause, "a local connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn talk(door: Arc<Door>, stream: UnixStream) {
+    let Ok(credentials) = stream.peer_cred() else { return };
+    let closing = door.closing.clone();
+    let routes = routes::all(door).layer(Extension(Peer { uid: credentials.uid() }));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(64);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = closing.cancelled() => None,
+    };
+    if ended.is_none() {
+        connection.as_mut().graceful_shutdown();
+        drop(tokio::time::timeout(GRACE, connection).await);
+    }
+}

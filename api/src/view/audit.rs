@@ -1,0 +1,48 @@
+//! The log, as people read it.
+
+use domain::{
+    Time,
+    audit::{Ending, Entry},
+    id::Name,
+};
+use serde::{Deserialize, Serialize};
+
+/// An entry of the log, with the names that belong to its ids today.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// The entry, as it is chained.
+    pub entry: Entry,
+    /// What the grant or link is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_name: Option<Name>,
+    /// What the subject is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_name: Option<Name>,
+    /// What the other instance calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<Name>,
+}
+
+/// Which entries to read, in the query string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditFilter {
+    /// Only entries after this sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// At most this many, 1 to 10,000. Default: 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// The last ones that fit rather than the first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
+    /// Only of this grant: its name, or the beginning of its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// Only with this ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// Only at or after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}

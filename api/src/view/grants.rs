@@ -1,0 +1,149 @@
+//! Grants and invites.
+
+use domain::{
+    Time,
+    grant::Grant,
+    id::{GrantId, InstanceId, Name, Resource},
+    scope::{Spec, Verb},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Rows by resource: how many a scope shows now.
+pub type Counted = BTreeMap<Resource, u64>;
+
+/// A grant as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantEntry {
+    /// Which grant; the link at the other end has the same id.
+    pub id: GrantId,
+    /// What people call it.
+    pub name: Name,
+    /// pending, active, expired or revoked.
+    pub state: String,
+    /// On whose behalf rows are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Name>,
+    /// The instance that holds the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<InstanceId>,
+    /// What that instance calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<Name>,
+    /// What is permitted, nothing left to defaults.
+    pub scope: Spec,
+    /// When the certificate in force ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_not_after: Option<Time>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Time>,
+}
+
+impl GrantEntry {
+    /// A grant, as it stands at `now`.
+    pub fn new(grant: &Grant, now: Time) -> Self {
+        Self {
+            id: grant.id,
+            name: grant.name.clone(),
+            state: grant.standing(now).to_owned(),
+            subject: None,
+            peer: grant.peer,
+            peer_name: None,
+            scope: grant.scope.to_spec(),
+            certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
+            created_at: None,
+        }
+    }
+
+    /// A grant with its people's names, as it stands at `now`.
+    pub fn named(view: &store::GrantView, now: Time) -> Self {
+        Self {
+            subject: Some(view.subject_name.clone()),
+            peer_name: view.peer_name.clone(),
+            created_at: Some(view.created_at),
+            ..Self::new(&view.grant, now)
+        }
+    }
+}
+
+/// Asks for a grant and its invite in one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteOrder {
+    /// The grant's name.
+    pub name: Name,
+    /// The local user on whose behalf rows are read.
+    pub subject: Name,
+    /// What is permitted.
+    pub scope: Spec,
+    /// Whether personal rows are shared where the scope does not say; always so when the subject is the caller.
+    #[serde(default)]
+    pub personal: bool,
+    /// Whether sensitive kinds may be shared.
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+/// A grant's invite, to be handed over once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteMade {
+    /// The grant.
+    pub grant: GrantEntry,
+    /// The text to hand over. It is a secret and is shown once.
+    pub invite: String,
+    /// When it stops working.
+    pub expires_at: Time,
+    /// Where the other side will look for this instance.
+    pub addresses: Vec<String>,
+    /// How many rows the grant shows now.
+    pub rows: Counted,
+}
+
+/// Puts another scope in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditOrder {
+    /// The scope.
+    pub scope: Spec,
+    /// Whether sensitive kinds may be shared.
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+/// What a revocation did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeReport {
+    /// The grant as it stands after it.
+    pub grant: GrantEntry,
+    /// Microseconds from the order until its connections and calls were gone.
+    pub took_us: u64,
+    /// Whether every call was seen to end.
+    pub drained: bool,
+    /// Connections that were cut.
+    pub connections: u64,
+    /// Calls that were under way.
+    pub calls: u64,
+}
+
+/// Asks what a grant may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanQuestion {
+    /// To do what.
+    pub verb: Verb,
+    /// With which kind of row.
+    pub resource: Resource,
+}
+
+/// What a grant may do, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictView {
+    /// Whether it is permitted.
+    pub allowed: bool,
+    /// Why, or why not.
+    pub why: String,
+    /// How many rows it shows now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}

@@ -1,0 +1,220 @@
+//! Links: the asking side's own.
+
+use domain::{
+    Time,
+    answer::{Outcome, Page},
+    id::{GrantId, InstanceId, Name, Resource},
+};
+use serde::{Deserialize, Serialize};
+
+/// An invite as it was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteText {
+    /// The `mfi1.…` text.
+    pub invite: String,
+}
+
+/// Asks for a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkOrder {
+    /// The `mfi1.…` text.
+    pub invite: String,
+    /// What to call the link; by default what the other instance calls itself.
+    #[serde(default)]
+    pub name: Option<Name>,
+}
+
+/// What an invite offers, before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferView {
+    /// The sharing instance.
+    pub instance: InstanceId,
+    /// What it calls itself.
+    pub instance_name: Name,
+    /// Where it says that it is.
+    pub addresses: Vec<String>,
+    /// What it calls the grant.
+    pub grant: Name,
+    /// The workspace whose rows are shared.
+    pub workspace: Name,
+    /// Which kinds of row.
+    pub resources: Vec<String>,
+    /// On whose behalf they are read there.
+    pub subject: Name,
+    /// When the grant ends.
+    pub not_after: Time,
+    /// When the invite stops working.
+    pub expires_at: Time,
+}
+
+impl From<&domain::invite::Invite> for OfferView {
+    fn from(invite: &domain::invite::Invite) -> Self {
+        Self {
+            instance: invite.instance,
+            instance_name: invite.instance_name.clone(),
+            addresses: invite.addresses.clone(),
+            grant: invite.offer.grant_name.clone(),
+            workspace: invite.offer.workspace.clone(),
+            resources: invite.offer.resources.clone(),
+            subject: invite.offer.subject.clone(),
+            not_after: invite.offer.not_after,
+            expires_at: invite.expires_at,
+        }
+    }
+}
+
+/// A link as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkEntry {
+    /// Which link; the grant at the other end has the same id.
+    pub id: GrantId,
+    /// What its owner calls it.
+    pub name: Name,
+    /// The other instance's name.
+    pub peer_name: Name,
+    /// Which kinds of row were offered.
+    pub resources: Vec<String>,
+    /// unknown, up, or how the last call ended. Derived from real calls only.
+    pub state: String,
+    /// Why, where it is not up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whole days until its certificate ends.
+    pub days_left: i64,
+    /// The last answered call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Time>,
+    /// The last call that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Time>,
+    /// Where it is looked for.
+    pub addresses: Vec<String>,
+}
+
+impl From<hub::LinkStatus> for LinkEntry {
+    fn from(link: hub::LinkStatus) -> Self {
+        let up = link.state.word() == hub::LinkState::Up.word();
+        let failure = link.last_failure;
+        Self {
+            id: link.id,
+            name: link.name,
+            peer_name: link.peer_name,
+            resources: link.offer.resources,
+            state: link.state.word().to_owned(),
+            reason: failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone()),
+            days_left: link.days_left,
+            last_success: link.last_success,
+            last_failure: failure.map(|failure| failure.at),
+            addresses: link.addresses,
+        }
+    }
+}
+
+/// A link that was made, with its first answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkMade {
+    /// The link.
+    pub link: LinkEntry,
+    /// Whether it took the place of the same grant's former certificate.
+    pub replaced: bool,
+    /// How the other side answered first. The link stays also when it did not.
+    pub ping: PingReport,
+    /// The newest rows of the first kind that it shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Page>,
+}
+
+/// How a link answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingReport {
+    /// The link's name.
+    pub link: String,
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// Why, where it was not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Milliseconds until it ended.
+    pub took_ms: u64,
+    /// What the other side calls itself now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<Name>,
+    /// Milliseconds from question to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<u64>,
+    /// How far the other side's clock is ahead of ours, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
+    /// What the grant shares, as the other side says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Resource>,
+    /// Calls that would be answered at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_left: Option<u32>,
+    /// When the grant ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+}
+
+impl From<hub::Ping> for PingReport {
+    fn from(ping: hub::Ping) -> Self {
+        let hub::Ping { outcome, hello, shares } = ping;
+        Self {
+            link: outcome.source,
+            outcome: outcome.outcome,
+            reason: outcome.reason,
+            took_ms: outcome.took_ms,
+            peer_name: hello.as_ref().map(|hello| hello.name.clone()),
+            round_trip_ms: hello.as_ref().map(|hello| hello.round_trip_ms),
+            clock_offset_ms: hello.map(|hello| hello.clock_offset_ms),
+            calls_left: shares.as_ref().map(|shares| shares.calls_left),
+            not_after: shares.as_ref().map(|shares| shares.not_after),
+            resources: shares.map(|shares| shares.resources.into_keys().collect()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Removes a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnlinkOrder {
+    /// Whether to erase here without telling the other side.
+    #[serde(default)]
+    pub now: bool,
+}
+
+/// What removing a link did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlinkReport {
+    /// The link's name.
+    pub link: Name,
+    /// Whether the other side knows, and has ended the grant.
+    pub told: bool,
+    /// Why it does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// That a link exists, for administrators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEntry {
+    /// Which link.
+    pub id: GrantId,
+    /// What its owner calls it.
+    pub name: Name,
+    /// Whose it is.
+    pub owner: Name,
+    /// The other instance's name.
+    pub peer_name: Name,
+    /// When it was added.
+    pub added_at: Time,
+}
+
+impl From<store::LinkEntry> for DirectoryEntry {
+    fn from(entry: store::LinkEntry) -> Self {
+        let store::LinkEntry { id, name, owner, peer_name, added_at } = entry;
+        Self { id, name, owner, peer_name, added_at }
+    }
+}

@@ -1,0 +1,20 @@
+//! What travels through the door as JSON: written by the routes, read by the command line, shown to people from the very
+//! same values. One file per room.
+
+mod audit;
+mod grants;
+mod links;
+mod people;
+mod rows;
+mod status;
+
+pub use audit::{AuditEntry, AuditFilter};
+pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
+pub use links::{
+    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, UnlinkOrder, UnlinkReport,
+};
+pub use people::{
+    MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry, WorkspaceOrder,
+};
+pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, Written};
+pub use status::{Identity, LinkCount, Status};

@@ -1,0 +1,84 @@
+//! Rows: questions about them, and writing them.
+
+use domain::{id::ItemId, item::NewItem};
+use serde::{Deserialize, Serialize};
+
+/// Asks for many rows, in the query string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuestion {
+    /// `all`, or names of sources with commas between: `here,work`. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Rows on one page, 1 to 10,000. Default: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Whether rows carry their body.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub body: bool,
+    /// Where a former page ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Whether to fail unless every source answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    /// Whether to answer with [`domain::answer::Step`]s as they arrive, one JSON value a line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
+}
+
+/// Asks for one row, in the query string.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetQuestion {
+    /// As in [`ListQuestion::from`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// Rows to be written as the caller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemsOrder {
+    /// At most 500 of them, in a body of at most 8 MiB.
+    pub items: Vec<NewItem>,
+}
+
+/// What became of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PutVerdict {
+    /// A new row.
+    Added,
+    /// The same source's row, changed.
+    Updated,
+    /// The same source's row, as it was.
+    Unchanged,
+    /// Not written.
+    Refused,
+}
+
+/// What became of one row, in the order they were given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// What became of it.
+    pub verdict: PutVerdict,
+    /// Which row it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ItemId>,
+    /// Why it was refused, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<store::Put> for Written {
+    fn from(put: store::Put) -> Self {
+        let done = |verdict, id| Self { verdict, id: Some(id), reason: None };
+        match put {
+            store::Put::Added(id) => done(PutVerdict::Added, id),
+            store::Put::Updated(id) => done(PutVerdict::Updated, id),
+            store::Put::Unchanged(id) => done(PutVerdict::Unchanged, id),
+            store::Put::Refused(reason) => Self { verdict: PutVerdict::Refused, id: None, reason: Some(reason) },
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What runs and who this is.
+
+use domain::{
+    Time,
+    id::{InstanceId, Name},
+};
+use serde::{Deserialize, Serialize};
+
+/// How many links stand how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCount {
+    /// unknown, up, offline, revoked …
+    pub state: String,
+    /// The caller's links that stand so.
+    pub links: u64,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// What this instance calls itself.
+    pub name: Name,
+    /// The program's version.
+    pub version: String,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// Since when it has been running.
+    pub since: Time,
+    /// What database it uses; never with a password.
+    pub database: String,
+    /// Whether the database answered just now.
+    pub database_answers: bool,
+    /// Where links are served; none while there is no grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links_listener: Option<String>,
+    /// Where invites are taken; none while there is no open invite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolment_listener: Option<String>,
+    /// Grants in force.
+    pub grants: u64,
+    /// Connections under grants.
+    pub connections: u64,
+    /// Calls under way.
+    pub calls: u64,
+    /// Milliseconds since the grants were read last.
+    pub snapshot_age_ms: u64,
+    /// Answers that the second check refused: anything but 0 means that the database's policies are broken.
+    pub second_check_failures: u64,
+    /// Refusals that could not be recorded.
+    pub refused_unrecorded: u64,
+    /// Things inside the serving side that an operator should look at.
+    pub incidents: u64,
+    /// Records that nobody waited for and that could not be written.
+    pub audit_records_lost: u64,
+    /// The log's last entry.
+    pub audit_head: u64,
+    /// The caller's own links, by state.
+    pub links: Vec<LinkCount>,
+}
+
+/// Who this instance is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// What it calls itself.
+    pub name: Name,
+    /// Which instance.
+    pub instance: InstanceId,
+    /// SHA-256 of its CA's root certificate, DER, 64 hex digits.
+    pub fingerprint: String,
+    /// The key that signs its audit heads, Ed25519, 64 hex digits.
+    pub audit_key: String,
+    /// Where links are served.
+    pub listen: String,
+    /// Where invites are taken.
+    pub listen_enrolment: String,
+    /// The hosts that invites name; empty means that they are found when an invite is made.
+    pub advertise: Vec<String>,
+}
