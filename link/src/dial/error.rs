@@ -26,7 +26,7 @@ pub enum DialError {
         tried: String,
     },
     /// No answer to the connection in time.
-    #[error("{tried} did not answer within 3 s; is the machine on, and does a firewall let this port through?")]
+    #[error("{tried} did not answer in time; is the machine on, and does a firewall let this port through?")]
     ConnectTimeout {
         /// The addresses.
         tried: String,

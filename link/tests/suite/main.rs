@@ -1,0 +1,13 @@
+//! What link promises, tried over real sockets and real TLS on the loopback.
+#![cfg(test)]
+
+mod ages;
+mod caller;
+mod crowds;
+mod cuts;
+mod descriptors;
+mod dialling;
+mod doors;
+mod resumption;
+mod sharing;
+mod wire;
