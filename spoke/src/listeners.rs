@@ -259,7 +259,7 @@ impl Listeners {
     fn serve(&self, listener: TcpListener, door: Door, road: axum::Router) -> Result<Open, ListenError> {
         let (address, stop) = (local(&listener)?, self.stop.child_token());
         let options = Options {
-            limits: self.parts.limits.clone(),
+            limits: self.parts.limits,
             clock: self.parts.world.clock(),
             incidents: self.incidents.clone(),
             shutdown: stop.clone(),
@@ -267,9 +267,9 @@ impl Listeners {
         let incoming = link::listen(listener, door, options);
         let mut server = self.parts.limits.apply(Server::builder());
         let until = stop.clone().cancelled_owned();
-        let served = server.add_routes(Routes::from(road)).serve_with_incoming_shutdown(incoming, until);
+        let ended = server.add_routes(Routes::from(road)).serve_with_incoming_shutdown(incoming, until);
         self.tasks.spawn(async move {
-            if let Err(error) = served.await {
+            if let Err(error) = ended.await {
                 tracing::error!(%error, %address, "a listener ended");
             }
         });

@@ -25,7 +25,7 @@ pub fn extension(last: u64, content: Vec<u8>) -> CustomExtension {
     CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, last], content)
 }
 
-/// A DER UTF8String.
+/// A DER `UTF8String`.
 pub fn utf8(text: &str) -> Vec<u8> {
     let mut der = vec![0x0c, u8::try_from(text.len()).expect("a short text")];
     der.extend(text.bytes());

@@ -1,6 +1,6 @@
 //! The harness of the suites: a database per test, instances in this process, an asking side of a stranger's, forged
 //! certificates. The suites themselves lie in `tests/`, one folder per room.
-#![expect(clippy::expect_used, reason = "a harness that cannot set its stage fails loudly")]
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness that cannot set its stage fails loudly")]
 
 pub mod asker;
 pub mod cluster;

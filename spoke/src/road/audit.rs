@@ -61,6 +61,7 @@ impl Draft {
     }
 
     /// A new draft for the next chunk of the same call.
+    #[must_use]
     pub fn following(&self) -> Self {
         let record = self.0.lock().clone();
         let clean = record.map(|record| Record { stage: Stage::Decide, ending: Ending::Abandoned, ..record });

@@ -38,7 +38,9 @@ pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next:
             }
             if refusal.reason() == Reason::NotPermitted {
                 // The refusal is flushed first; then the connection is of no use any more.
-                connection.iter().for_each(|connection| connection.close_after(FAREWELL));
+                if let Some(connection) = connection {
+                    connection.close_after(FAREWELL);
+                }
             }
             status::response(&refusal)
         }
