@@ -1,0 +1,19 @@
+# The few things one does here. `just --list` shows them; docs/development.md says more.
+
+# what a change must pass before it is committed, in a minute
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    cargo test --locked -p tests --test shape
+
+# every test, against real PostgreSQL servers that it starts and stops itself
+test:
+    cargo test --workspace --locked
+
+# two instances on this machine: linked, asked, refused, revoked
+demo *ARGS:
+    cargo run --release --locked -- demo {{ARGS}}
+
+# everything that CI does
+ci:
+    bash .ci/run
