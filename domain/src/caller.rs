@@ -28,6 +28,14 @@ pub struct Presented {
     pub address: SocketAddr,
 }
 
+impl Presented {
+    /// Whether this side's own record of the grant knows another certificate, or none: then this one, which chains to our
+    /// CA, was issued by nobody here.
+    pub fn is_unaccounted_for(&self, grant: &Grant) -> bool {
+        grant.leaf.as_ref().is_none_or(|leaf| leaf.serial != self.serial || leaf.spki != self.spki)
+    }
+}
+
 /// A caller of good standing at the moment it was judged. Made only by the functions below.
 #[derive(Debug)]
 pub struct Caller<G: Ground>(Arc<G>);

@@ -162,6 +162,11 @@ impl Snapshots {
         self.current.borrow().age()
     }
 
+    /// Whether a certificate that passed the handshake was issued by nobody here.
+    pub fn is_unaccounted_for(&self, presented: &Presented) -> bool {
+        self.current().grants.get(&presented.grant).is_some_and(|grant| presented.is_unaccounted_for(grant))
+    }
+
     /// Judges who presents a certificate, by the clock and the copy as they are now.
     pub fn judge(&self, presented: &Presented) -> Result<Caller<Grant>, Refusal> {
         let current = self.current();

@@ -84,6 +84,8 @@ pub struct SpokeStatus {
     pub second_check_failures: u64,
     /// Calls refused because their record could not be written.
     pub unrecorded: u64,
+    /// Calls with a certificate of our CA that no enrolment accounts for: somebody else can sign with its key.
+    pub unknown_certificates: u64,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
     /// Handshakes and connections refused before any call.
@@ -152,6 +154,7 @@ impl Spoke {
             snapshot_age: self.snapshots.age(),
             second_check_failures: faults.second_check.load(Ordering::Relaxed),
             unrecorded: faults.unrecorded.load(Ordering::Relaxed),
+            unknown_certificates: faults.unknown_certificates.load(Ordering::Relaxed),
             lost_records: self.parts.auditor.lost(),
             incidents: self.listeners.incidents(),
         }

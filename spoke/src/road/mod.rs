@@ -42,6 +42,8 @@ pub struct Faults {
     pub second_check: AtomicU64,
     /// Calls refused because their record could not be written.
     pub unrecorded: AtomicU64,
+    /// Calls with a certificate of our CA that no enrolment of ours accounts for: somebody else can sign with its key.
+    pub unknown_certificates: AtomicU64,
 }
 
 /// Every call under a grant's certificate. The order matters: each layer may rely on all above it.

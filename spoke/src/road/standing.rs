@@ -13,7 +13,7 @@ use domain::{Reason, Refusal, audit::Stage};
 use link::{CallGuard, Connection};
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -36,6 +36,7 @@ pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next:
             if let Some(draft) = request.extensions().get::<Draft>() {
                 draft.refuse(Stage::Standing, &refusal);
             }
+            alarm(&road, connection.as_ref());
             if refusal.reason() == Reason::NotPermitted {
                 // The refusal is flushed first; then the connection is of no use any more.
                 if let Some(connection) = connection {
@@ -44,6 +45,16 @@ pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next:
             }
             status::response(&refusal)
         }
+    }
+}
+
+/// A certificate of our CA that no enrolment accounts for means that its key is in other hands.
+fn alarm(road: &Road, connection: Option<&Connection>) {
+    let Some(presented) = connection.and_then(Connection::presented) else { return };
+    if road.snapshots.is_unaccounted_for(presented) {
+        road.faults.unknown_certificates.fetch_add(1, Ordering::Relaxed);
+        let (serial, grant, address) = (&presented.serial, presented.grant, presented.address);
+        tracing::error!(%serial, %grant, %address, "a certificate of this CA was never issued here: its key may be stolen");
     }
 }
 

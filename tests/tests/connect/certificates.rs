@@ -192,6 +192,7 @@ async fn unknown_serial_refused() {
     assert_eq!(refusal(&status), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
     let entry = stage.office.log(1).await.pop().expect("an entry");
     assert_eq!((entry.stage, entry.ending), (Stage::Standing, Ending::Refused));
+    assert_eq!(stage.office.spoke.status().unknown_certificates, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
