@@ -88,7 +88,8 @@ impl<'a> Call<'a> {
     }
 
     fn may_have_been_stale(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| live.reused && live.refusal().is_none())
+        let in_time = self.waited().is_none();
+        in_time && self.live.as_ref().is_some_and(|live| live.reused && live.refusal().is_none())
     }
 
     /// What a bad status means on this connection.

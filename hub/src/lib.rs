@@ -85,8 +85,9 @@ impl Hub {
     /// The same with other deadlines.
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
         let Parts { world, store, auditor, kek, instance, name, dialler } = parts;
-        let sessions = Sessions::new(Arc::clone(&dialler), Arc::clone(&kek), world.clone());
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (own, until) = (tasks.clone(), stopping.clone());
+        let sessions = Sessions::new(Arc::clone(&dialler), Arc::clone(&kek), world.clone(), own, until);
         let hub = Self { world, store, auditor, kek, instance, name, dialler, sessions, deadlines, tasks, stopping };
         Arc::new(hub)
     }

@@ -23,6 +23,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::LinkRecord;
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use tonic::transport::Channel;
 
@@ -57,12 +59,21 @@ pub(crate) struct Sessions {
     dialler: Arc<Dialler>,
     kek: Arc<Kek>,
     world: World,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
     slots: Mutex<(u64, HashMap<Key, Slot>)>,
 }
 
 impl Sessions {
-    pub(crate) fn new(dialler: Arc<Dialler>, kek: Arc<Kek>, world: World) -> Self {
-        Self { dialler, kek, world, slots: Mutex::default() }
+    /// Dials in `tasks` until `stopping`.
+    pub(crate) fn new(
+        dialler: Arc<Dialler>,
+        kek: Arc<Kek>,
+        world: World,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { dialler, kek, world, tasks, stopping, slots: Mutex::default() }
     }
 
     /// The link's connection, dialled if there is none. Callers who come during a dial share it and its failure.
@@ -99,11 +110,16 @@ impl Sessions {
     /// A dial in a task of its own: the caller who began it may go away while others wait.
     fn dial(&self, link: &LinkRecord) -> Dial {
         let (dialler, target) = (Arc::clone(&self.dialler), self.target(link));
-        let handle = tokio::runtime::Handle::current();
-        let task = tokio::task::spawn_blocking(move || {
-            handle.block_on(async { dialler.dial(&target?).await.map_err(|error| Failure::dial(&error)) })
+        let (handle, stopping) = (Handle::current(), self.stopping.clone());
+        // The compiler cannot prove that a dial may move between threads (rust-lang/rust#102211), so it stays on one.
+        let task = self.tasks.spawn_blocking(move || {
+            handle.block_on(async {
+                let target = target?;
+                let dial = stopping.run_until_cancelled(dialler.dial(&target)).await;
+                dial.ok_or_else(stopped)?.map_err(|error| Failure::dial(&error))
+            })
         });
-        async move { task.await.unwrap_or_else(|_| Err(Failure::own("the dial was ended"))) }.boxed().shared()
+        async move { task.await.unwrap_or_else(|_| Err(stopped())) }.boxed().shared()
     }
 
     fn target(&self, link: &LinkRecord) -> Result<Target, Failure> {
@@ -161,6 +177,10 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, (u64, HashMap<Key, Slot>)> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stopped() -> Failure {
+    Failure::own("this instance is stopping")
 }
 
 /// Where a link's sealed key belongs; it opens nowhere else.

@@ -1,0 +1,240 @@
+//! Links: made, renewed, seen only by their owner, ended.
+
+use crate::{
+    home::{Home, fresh_invite, from, name, tasks},
+    side::{Forge, Side, task},
+};
+use domain::{
+    answer::Outcome,
+    id::{GrantId, InstanceId},
+};
+use hub::{HubError, LinkState, Sources};
+use pki::{CheckedCsr, RequestKey};
+use store::{Links as _, StoreError};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn an_invite_becomes_a_link_named_after_the_sharing_instance() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    let text = side.invite().encode();
+    assert_eq!(home.hub.offer(&text).unwrap().offer.resources, ["tasks"]);
+    assert_eq!(side.issued(), 0, "an offer sends nothing");
+    let linked = home.hub.link(&home.alice, &text, None).await.unwrap();
+    assert_eq!((linked.link.name.as_str(), linked.link.state, linked.replaced), ("work", LinkState::Up, false));
+    assert_eq!(linked.first.outcome.outcome, Outcome::Ok);
+    assert_eq!(linked.first.shares.unwrap().resources.len(), 1);
+    assert_eq!(linked.first.hello.unwrap().instance, side.instance);
+}
+
+#[tokio::test]
+async fn the_key_is_stored_sealed_for_its_own_link_only() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    let mut record = home.model.links(home.alice.user).await.unwrap().remove(0);
+    // An ASN.1 key of P-256 begins like this in PKCS #8; sealed bytes do not contain it.
+    assert!(!record.sealed_key.windows(4).any(|bytes| bytes == [0x30, 0x13, 0x06, 0x07]));
+    record.id = GrantId(Uuid::from_u128(77));
+    record.name = name("moved");
+    let act = domain::audit::Record::act(
+        home.world.now(),
+        domain::audit::Act::LinkAdd,
+        home.alice.user,
+        domain::id::RequestId(home.world.uuid()),
+    );
+    home.model.add_link(&record, act).await.unwrap();
+    let page = home.hub.page(&home.alice, tasks(from(&["moved"]), 5)).await.unwrap();
+    assert_eq!(page.sources[0].outcome, Outcome::Error);
+    assert!(page.sources[0].reason.as_ref().unwrap().contains("does not open with this key"));
+}
+
+#[tokio::test]
+async fn two_users_links_are_invisible_to_each_other() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    home.link(&side).await;
+    assert!(home.hub.links(&home.bob).await.unwrap().is_empty());
+    let secret = "no such link `work`; you have none yet; add one with the invite that the other side's owner made";
+    let asked = home.hub.page(&home.bob, tasks(from(&["work"]), 5)).await.unwrap_err();
+    let got = home.hub.get(&home.bob, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap_err();
+    let streamed = home.hub.stream(&home.bob, tasks(from(&["work"]), 5)).await.unwrap_err();
+    let pinged = home.hub.ping(&home.bob, &name("work")).await.unwrap_err();
+    let unlinked = home.hub.unlink(&home.bob, &name("work"), false).await.unwrap_err();
+    for refused in [asked, got, streamed, pinged, unlinked] {
+        assert_eq!(refused.to_string(), secret);
+    }
+    assert!(home.hub.page(&home.bob, tasks(Sources::All, 5)).await.unwrap().rows.is_empty());
+    assert_eq!(home.hub.page(&home.alice, tasks(from(&["work"]), 5)).await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_link_is_told_with_what_there_is() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    let refused = home.hub.page(&home.alice, tasks(from(&["wrok\n"]), 5)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "no such link `wrok`; you have work");
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_or_reserved_is_refused_before_the_token_is_spent() {
+    let home = Home::new().await;
+    let (one, two) = (Side::with("work", vec![]).await, Side::with("work", vec![]).await);
+    home.link(&one).await;
+    for bad in [None, Some(name("work")), Some(name("here")), Some(name("all"))] {
+        let refused = home.hub.link(&home.alice, &two.invite().encode(), bad).await.unwrap_err();
+        assert!(matches!(refused, HubError::Name(_)) && refused.to_string().contains("another name"), "{refused}");
+    }
+    assert_eq!(two.issued(), 0);
+    let linked = home.hub.link(&home.alice, &two.invite().encode(), Some(name("other"))).await.unwrap();
+    assert_eq!(linked.link.name, name("other"));
+}
+
+#[tokio::test]
+async fn the_same_invite_twice_is_told_as_spent() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    let refused = home.hub.link(&home.alice, &side.invite().encode(), None).await.unwrap_err();
+    assert!(matches!(refused, HubError::Enrolment(_)));
+    assert_eq!(refused.to_string(), "this invite can no longer be used; ask for a new one");
+    assert_eq!(home.hub.links(&home.alice).await.unwrap().len(), 1, "the link of the first use stays");
+}
+
+#[tokio::test]
+async fn a_fresh_invite_replaces_the_certificate_in_place() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    let linked = home.hub.link(&home.alice, &side.invite().encode(), Some(name("office"))).await.unwrap();
+    let before = home.model.links(home.alice.user).await.unwrap().remove(0);
+    side.deny_all();
+    let refused = home.hub.link(&home.alice, &fresh_invite(&side, 'c'), Some(name("new"))).await.unwrap_err();
+    assert!(refused.to_string().contains("linked as `office` already"), "{refused}");
+    let again = home.hub.link(&home.alice, &fresh_invite(&side, 'd'), None).await.unwrap();
+    assert!(again.replaced && again.first.outcome.outcome == Outcome::Ok, "{again:?}");
+    assert_eq!((&again.link.name, again.link.added_at), (&name("office"), linked.link.added_at));
+    let after = home.model.links(home.alice.user).await.unwrap().remove(0);
+    assert!(before.certificate != after.certificate && before.sealed_key != after.sealed_key);
+    assert_eq!(home.ask(5).await.rows.len(), 1, "the new certificate is used, not the old connection");
+}
+
+#[tokio::test]
+async fn an_invite_from_elsewhere_cannot_take_over_a_link() {
+    let home = Home::new().await;
+    let (side, thief) = (Side::with("work", vec![]).await, Side::with("thief", vec![]).await);
+    home.link(&side).await;
+    let mut invite = thief.invite();
+    invite.grant = side.grant;
+    let refused = home.hub.link(&home.alice, &invite.encode(), None).await.unwrap_err();
+    assert!(refused.to_string().contains("from another instance"), "{refused}");
+    invite.instance = side.instance;
+    assert!(home.hub.link(&home.alice, &invite.encode(), None).await.is_err());
+    assert_eq!(thief.issued(), 0);
+}
+
+#[tokio::test]
+async fn token_wrong_instance_token_wrong_key_and_another_grant_are_refused_and_nothing_is_kept() {
+    let forges: [(&str, Forge); 3] = [
+        ("another grant", |order| order.grant = GrantId(Uuid::from_u128(5))),
+        ("another instance", |order| order.holder = InstanceId(Uuid::from_u128(6))),
+        ("another key", |order| order.csr = CheckedCsr::parse(&RequestKey::generate().unwrap().csr).unwrap()),
+    ];
+    for (word, forge) in forges {
+        let home = Home::new().await;
+        let side = Side::start("work", Some(forge)).await;
+        let refused = home.hub.link(&home.alice, &side.invite().encode(), None).await.unwrap_err();
+        assert!(matches!(&refused, HubError::Enrolment(text) if text.contains(word)), "{refused}");
+        assert!(home.hub.links(&home.alice).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_refused() {
+    let home = Home::new().await;
+    let (side, other) = (Side::with("work", vec![]).await, Side::with("other", vec![]).await);
+    let mut invite = side.invite();
+    invite.root = other.invite().root;
+    let refused = home.hub.link(&home.alice, &invite.encode(), None).await.unwrap_err();
+    assert!(refused.to_string().contains("not the instance of the invite"), "{refused}");
+    assert_eq!(side.issued(), 0, "the token was not sent to somebody who could not prove who it is");
+}
+
+#[tokio::test]
+async fn an_invite_of_a_silent_side_ends_in_words() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    let invite = side.invite().encode();
+    side.die().await;
+    let refused = home.hub.link(&home.alice, &invite, None).await.unwrap_err();
+    assert!(refused.to_string().contains("is mosaic-fed running there"), "{refused}");
+    assert!(matches!(home.hub.link(&home.alice, "mfi1.x", None).await, Err(HubError::Invite(_))));
+}
+
+#[tokio::test]
+async fn unlink_tells_the_other_side_and_erases_here() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    let gone = home.hub.unlink(&home.alice, &name("work"), false).await.unwrap();
+    assert!(gone.told && side.board().disconnected, "{gone:?}");
+    assert!(home.hub.links(&home.alice).await.unwrap().is_empty());
+    assert!(home.model.links(home.alice.user).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn unlink_works_when_the_other_side_is_dead_and_says_what_stays() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    side.die().await;
+    let gone = home.hub.unlink(&home.alice, &name("work"), false).await.unwrap();
+    assert!(!gone.told && gone.reason.unwrap().contains("its owner revokes it"));
+    assert!(home.model.links(home.alice.user).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn unlink_now_waits_for_nobody_and_tells_in_the_background() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    let gone = home.hub.unlink(&home.alice, &name("work"), true).await.unwrap();
+    assert!(!gone.told && home.model.links(home.alice.user).await.unwrap().is_empty());
+    for _ in 0..200 {
+        if side.board().disconnected {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the other side was never told");
+}
+
+#[tokio::test]
+async fn an_administrator_removes_a_link_without_being_able_to_ask_through_it() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    let id = home.link(&side).await.link.id;
+    let removed = home.hub.forget(home.bob.user, id).await.unwrap();
+    assert_eq!((removed.len(), removed[0].owner.as_str()), (1, "alice"));
+    assert!(home.hub.links(&home.alice).await.unwrap().is_empty());
+    assert!(matches!(home.hub.forget(home.bob.user, id).await, Err(HubError::NoSuchLink(_))));
+}
+
+#[tokio::test]
+async fn relinking_after_unlink_needs_no_clean_up() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    home.link(&side).await;
+    home.hub.unlink(&home.alice, &name("work"), false).await.unwrap();
+    home.hub.link(&home.alice, &fresh_invite(&side, 'e'), None).await.unwrap();
+    assert_eq!(home.ask(5).await.rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_store_is_an_error_with_its_cause() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    let stranger = hub::Asker { user: domain::id::UserId(Uuid::from_u128(1)), ..home.alice };
+    let refused = home.hub.link(&stranger, &side.invite().encode(), None).await.unwrap_err();
+    assert!(matches!(refused, HubError::Store(StoreError::Missing(_))), "{refused}");
+}

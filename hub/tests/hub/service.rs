@@ -1,0 +1,196 @@
+//! What the other instance answers: the truth, or one of the behaviours that an asking side must live with.
+
+use domain::{id::GrantId, item::Item, operation::List, page::PageToken, wire};
+use futures::stream::{self, BoxStream, StreamExt};
+use proto::v1::{
+    self, connect_service_server::ConnectService, enrol_service_server::EnrolService,
+    query_service_server::QueryService,
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// How a call of `List` or `Get` is answered.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// With the rows there are, and the end said.
+    Honest,
+    /// Never.
+    Hang,
+    /// With this refusal.
+    Refuse(Status),
+    /// With these chunks, then as said.
+    Chunks(Vec<v1::ListResponse>, After),
+    /// `Get` with this answer.
+    Row(Box<v1::GetResponse>),
+}
+
+/// What follows the chunks.
+#[derive(Clone)]
+pub enum After {
+    /// The stream ends in good order.
+    Nothing,
+    /// Silence.
+    Silence,
+    /// This status.
+    Status(Status),
+}
+
+/// What a test sets and reads.
+#[derive(Default)]
+pub struct Board {
+    /// For the next calls, one each; then honest.
+    pub next: VecDeque<Behaviour>,
+    /// For every call, over `next`.
+    pub always: Option<Behaviour>,
+    /// Rows, in any order.
+    pub rows: Vec<Item>,
+    /// Rows in one answer, at most.
+    pub cap: Option<u32>,
+    /// What was asked, with its metadata.
+    pub asked: Vec<(v1::ListRequest, MetadataMap)>,
+    /// Whether the grant was ended from the asking side.
+    pub disconnected: bool,
+    /// Changes the opening answer.
+    pub hello: Option<fn(&mut v1::ConnectResponse)>,
+}
+
+/// The rooms of one sharing side.
+#[derive(Clone)]
+pub struct Service {
+    pub board: Arc<Mutex<Board>>,
+    pub grant: GrantId,
+    pub hello: v1::ConnectResponse,
+    pub enrol: Arc<dyn Fn(v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> + Send + Sync>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "these servers stand for any sharing side, not for ours")]
+fn response<T>(message: T) -> Response<T> {
+    Response::new(message)
+}
+
+/// A refusal as our own sharing side would make it.
+pub fn refusal(code: tonic::Code, reason: &str, message: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, proto::PACKAGE, std::collections::HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+type Chunks = BoxStream<'static, Result<v1::ListResponse, Status>>;
+
+impl Service {
+    fn behaviour(&self) -> Behaviour {
+        let mut board = self.board.lock().unwrap();
+        board.always.clone().or_else(|| board.next.pop_front()).unwrap_or(Behaviour::Honest)
+    }
+
+    fn honest(&self, wire: &v1::ListRequest) -> Result<v1::ListResponse, Status> {
+        let list = wire::list(wire).map_err(|refused| Status::invalid_argument(refused.public_text()))?;
+        let owner = self.grant.to_string();
+        let after = list.after(&owner).map_err(|refused| Status::invalid_argument(refused.public_text()))?;
+        let board = self.board.lock().unwrap();
+        let mut rows: Vec<_> = board.rows.iter().filter(|row| row.resource == list.resource).cloned().collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.position()));
+        rows.retain(|row| after.is_none_or(|after| row.position() < after));
+        let limit = list.limit.unwrap_or(1_000).min(board.cap.unwrap_or(u32::MAX)) as usize;
+        let truncated = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(chunk(rows, Some(end(truncated, &list, &owner))))
+    }
+}
+
+fn end(truncated: bool, list: &List, owner: &str) -> v1::ListEnd {
+    let next_page_token = list.page.as_ref().map(PageToken::encode).filter(|_| truncated).unwrap_or_default();
+    let _ = owner;
+    v1::ListEnd { truncated, next_page_token }
+}
+
+/// One chunk of an answer.
+pub fn chunk(rows: Vec<Item>, end: Option<v1::ListEnd>) -> v1::ListResponse {
+    let as_of = Some(wire::timestamp(domain::world::World::system().now()));
+    v1::ListResponse { items: rows.into_iter().map(wire::item).collect(), as_of, end }
+}
+
+#[tonic::async_trait]
+impl QueryService for Service {
+    type ListStream = Chunks;
+
+    async fn capabilities(
+        &self,
+        _: Request<v1::CapabilitiesRequest>,
+    ) -> Result<Response<v1::CapabilitiesResponse>, Status> {
+        Ok(response(v1::CapabilitiesResponse {
+            grant_id: self.grant.to_string(),
+            grant_name: "home".into(),
+            workspace: "main".into(),
+            resources: vec![v1::ResourceScope { resource: "tasks".into(), fields: vec!["title".into()] }],
+            verbs: Vec::new(),
+            max_rows: 1_000,
+            rate: Some(v1::Rate { per_minute: 60, burst: 60 }),
+            calls_left: 59,
+            not_after: Some(wire::timestamp(domain::Time::from_seconds(2_000_000_000))),
+            doors: vec!["cli".into()],
+        }))
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<Chunks>, Status> {
+        let (metadata, _, wire) = request.into_parts();
+        self.board.lock().unwrap().asked.push((wire.clone(), metadata));
+        let chunks = match self.behaviour() {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Refuse(status) => return Err(status),
+            Behaviour::Chunks(chunks, after) => {
+                let chunks = stream::iter(chunks.into_iter().map(Ok));
+                match after {
+                    After::Nothing => chunks.boxed(),
+                    After::Silence => chunks.chain(stream::pending()).boxed(),
+                    After::Status(status) => chunks.chain(stream::iter([Err(status)])).boxed(),
+                }
+            }
+            Behaviour::Honest | Behaviour::Row(_) => stream::iter([Ok(self.honest(&wire)?)]).boxed(),
+        };
+        Ok(response(chunks))
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
+        let wire = request.into_inner();
+        match self.behaviour() {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Refuse(status) => Err(status),
+            Behaviour::Row(row) => Ok(response(*row)),
+            Behaviour::Honest | Behaviour::Chunks(..) => {
+                let board = self.board.lock().unwrap();
+                let row = board.rows.iter().find(|row| row.id.to_string() == wire.id).cloned();
+                let row = row.ok_or_else(|| refusal(tonic::Code::NotFound, "NOT_FOUND", "no such row"))?;
+                let as_of = Some(wire::timestamp(row.updated_at));
+                Ok(response(v1::GetResponse { item: Some(wire::item(row)), as_of }))
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl ConnectService for Service {
+    async fn connect(&self, _: Request<v1::ConnectRequest>) -> Result<Response<v1::ConnectResponse>, Status> {
+        let mut hello = self.hello.clone();
+        if let Some(change) = self.board.lock().unwrap().hello {
+            change(&mut hello);
+        }
+        Ok(response(hello))
+    }
+
+    async fn disconnect(&self, _: Request<v1::DisconnectRequest>) -> Result<Response<v1::DisconnectResponse>, Status> {
+        self.board.lock().unwrap().disconnected = true;
+        Ok(response(v1::DisconnectResponse { revoked_at: None }))
+    }
+}
+
+#[tonic::async_trait]
+impl EnrolService for Service {
+    async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
+        (self.enrol)(request.into_inner()).map(response)
+    }
+}
