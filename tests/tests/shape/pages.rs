@@ -56,7 +56,7 @@ fn definitions(source: &str, name: &str) -> Vec<usize> {
 /// What is wrong with a link that names a function, if anything.
 fn fault(page: &Path, link: &Link) -> Option<String> {
     let at = |what: &str| Some(format!("{}:{}: [{}]: {what}", page.display(), link.line, link.text));
-    let (file, line) = destination(page, &link.target);
+    let (file, number) = destination(page, &link.target);
     let Some(name) = named(&link.text) else {
         return at("names no function in backticks");
     };
@@ -64,9 +64,9 @@ fn fault(page: &Path, link: &Link) -> Option<String> {
         return at(&format!("{} cannot be read", file.display()));
     };
     let found = definitions(&source, name);
-    match line {
+    match number {
         _ if found.is_empty() => at(&format!("no `fn {name}` in {}", link.target)),
-        Some(line) if !found.contains(&line) => at(&format!("`fn {name}` is on line {found:?}")),
+        Some(number) if !found.contains(&number) => at(&format!("`fn {name}` is on line {found:?}")),
         _ => None,
     }
 }
