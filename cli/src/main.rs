@@ -1,1 +1,50 @@
-fn main() {}
+//! `mosaic-fed`, the only binary a person runs: parse, call, print.
+//!
+//! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
+//! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance; [`import`] reads people's files;
+//! [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
+//! command ends, [`out`] and [`table`] what is seen of it.
+//!
+//! Must not: decide anything that the daemon decides, or read an instance's database but in `init` and `serve`.
+
+mod args;
+mod config;
+mod daemon;
+mod demo;
+mod exit;
+mod import;
+mod out;
+mod place;
+mod rooms;
+mod table;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::{Failure, Outcome};
+use out::Out;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pki::install_provider();
+    let cli = Cli::parse();
+    let out = cli.global.out();
+    let exit = run(cli, &out).unwrap_or_else(|failure| {
+        out.failure(&failure);
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn run(cli: Cli, out: &Out) -> Outcome {
+    let Cli { global, command } = cli;
+    // One short call needs no pool of threads.
+    let mut builder = match command {
+        Command::Serve(_) | Command::Init(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build().map_err(Failure::of)?;
+    let done = runtime.block_on(command.run(&global, out));
+    // A blocking read of a terminal must not hold up the end.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,175 @@
+//! The commands people type. Each room's file has the arguments of its own commands.
+
+use crate::{
+    config, daemon, demo,
+    exit::{self, Outcome},
+    import,
+    out::Out,
+    place::Place,
+    rooms::{audit, grants, links, people, rows, status},
+};
+use api::client::Client;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use domain::id::Name;
+use std::{path::PathBuf, process};
+
+/// Links independent instances of a work and personal platform: each asks the other live, under a grant its owner wrote.
+#[derive(Parser)]
+#[command(name = "mosaic-fed", version, propagate_version = true, max_term_width = 100, after_long_help = exit::legend())]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Args)]
+pub struct Global {
+    /// The instance's data directory; ~/.local/share/mosaic-fed if not given
+    #[arg(short = 'C', long, global = true, env = "MOSAIC_FED_DIR", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The daemon's socket, where the data directory is another account's
+    #[arg(long, global = true, env = "MOSAIC_FED_SOCKET", value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Act as this user; for the account that runs the daemon, and recorded
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub acting_as: Option<Name>,
+    /// The workspace it is about, for users who are in several
+    #[arg(long, global = true, env = "MOSAIC_FED_WORKSPACE", value_name = "NAME")]
+    pub workspace: Option<Name>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make an instance here
+    Init(daemon::init::InitArgs),
+    /// Run it
+    Serve(daemon::serve::ServeArgs),
+    /// What runs and what is linked
+    Status,
+    /// Name, fingerprint and addresses of this instance
+    Id,
+    /// Share rows with another instance: a grant and its invite in one
+    Invite(grants::InviteArgs),
+    /// The grants that others hold
+    #[command(subcommand)]
+    Grant(grants::GrantCommand),
+    /// What a grant may do, and why
+    Can(grants::CanArgs),
+    /// Link to another instance with its invite
+    Link(links::LinkArgs),
+    /// Your links
+    Links(links::LinksArgs),
+    /// Whether a link answers
+    Ping(links::PingArgs),
+    /// End a link
+    Unlink(links::UnlinkArgs),
+    /// Rows, wherever they are
+    List(rows::ListArgs),
+    /// One row with its body
+    Get(rows::GetArgs),
+    /// Write one row
+    Add(rows::AddArgs),
+    /// Read Markdown folders and JSON lines
+    Import(import::ImportArgs),
+    /// The users of this instance
+    #[command(subcommand)]
+    User(people::UserCommand),
+    /// The teams of a workspace
+    #[command(subcommand)]
+    Team(people::TeamCommand),
+    /// The workspaces of this instance
+    #[command(subcommand)]
+    Workspace(people::WorkspaceCommand),
+    /// The log of who got what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Two instances on this machine, linked, asked and cut before your eyes
+    Demo(demo::DemoArgs),
+    /// Completions for a shell: mosaic-fed completions bash > /etc/bash_completion.d/mosaic-fed
+    Completions(CompletionsArgs),
+}
+
+#[derive(Args)]
+pub struct CompletionsArgs {
+    /// Which shell
+    shell: clap_complete::Shell,
+}
+
+impl Command {
+    /// Does it.
+    pub async fn run(self, global: &Global, out: &Out) -> Outcome {
+        match self {
+            Self::Init(args) => daemon::init::run(args, &global.place()?, out).await,
+            Self::Serve(args) => daemon::serve::run(&args, &global.place()?, out).await,
+            Self::Status => status::status(&global.client()?, out).await,
+            Self::Id => status::identity(&global.client()?, out).await,
+            Self::Invite(args) => grants::invite(args, &global.client()?, out).await,
+            Self::Grant(command) => grants::run(command, &global.client()?, out).await,
+            Self::Can(args) => grants::can(args, &global.client()?, out).await,
+            Self::Link(args) => links::link(args, &global.client()?, out).await,
+            Self::Links(args) => links::links(&args, &global.client()?, out).await,
+            Self::Ping(args) => links::ping(&args, &global.client()?, out).await,
+            Self::Unlink(args) => links::unlink(&args, &global.client()?, out).await,
+            Self::List(args) => rows::list(args, &global.client()?, out).await,
+            Self::Get(args) => rows::get(args, &global.client()?, out).await,
+            Self::Add(args) => rows::add(args, &global.client()?, out).await,
+            Self::Import(args) => import::run(args, &global.client()?, out).await,
+            Self::User(command) => people::user(command, &global.client()?, out).await,
+            Self::Team(command) => people::team(command, &global.client()?, out).await,
+            Self::Workspace(command) => people::workspace(command, &global.client()?, out).await,
+            Self::Audit(command) => audit::run(command, global, out).await,
+            Self::Demo(args) => demo::run(args, out).await,
+            Self::Completions(args) => args.print(out),
+        }
+    }
+}
+
+impl CompletionsArgs {
+    fn print(&self, out: &Out) -> Outcome {
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "mosaic-fed", &mut text);
+        out.raw(&text)?;
+        Ok(crate::exit::Exit::Done)
+    }
+}
+
+impl Global {
+    /// The data directory.
+    pub fn place(&self) -> Outcome<Place> {
+        Place::chosen(self.dir.clone())
+    }
+
+    /// The daemon that this command speaks to.
+    pub fn client(&self) -> Outcome<Client> {
+        let socket = match &self.socket {
+            Some(path) => path.clone(),
+            None => self.place()?.socket(),
+        };
+        Ok(Client::new(socket, self.acting_as.clone(), self.workspace.clone()))
+    }
+
+    /// Where this command writes.
+    pub fn out(&self) -> Out {
+        let mut prefix = String::from("mosaic-fed");
+        let typed = std::env::args_os().any(|word| word == "-C" || word == "--dir");
+        if let Some(dir) = self.dir.as_ref().filter(|_| typed) {
+            prefix = format!("{prefix} -C {}", config::shell_word(&dir.display().to_string()));
+        }
+        if let Some(name) = &self.acting_as {
+            prefix = format!("{prefix} --as {name}");
+        }
+        Out::new(self.json, prefix)
+    }
+}
+
+/// This very program, for the demo.
+pub fn this_program() -> Outcome<PathBuf> {
+    std::env::current_exe().map_err(|error| {
+        crate::exit::Failure::of(format!("process {} does not know its own program: {error}", process::id()))
+    })
+}

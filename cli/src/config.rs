@@ -1,0 +1,226 @@
+//! The settings: `config.toml` in the data directory, each key also as `MOSAIC_FED_KEY` in the environment, which wins.
+//! `docs/configuration.md` has a row for every key.
+
+use crate::exit::{Exit, Failure, Outcome};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// What an instance can be told. Unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where links are served.
+    pub listen: SocketAddr,
+    /// Where invites are taken.
+    pub listen_enrolment: SocketAddr,
+    /// Hosts that invites name, without port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advertise: Vec<String>,
+    /// DNS names in the server certificate besides the instance's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub public_names: Vec<String>,
+    /// The second socket, for users with a uid of their own; outside the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// The role that owns the database, as `postgres://…`; none means a PostgreSQL of the daemon's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<String>,
+    /// The role that serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_app: Option<String>,
+    /// The directory of `postgres` and `initdb`, where they are not to be found or fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_programs: Option<PathBuf>,
+    /// The key that seals every other key, where it does not lie in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kek_file: Option<PathBuf>,
+    /// What is logged, as in `info` or `warn,spoke=debug`.
+    pub log: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// How the daemon logs to stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON value a line.
+    Json,
+}
+
+/// Every key, in the order of the documentation.
+pub const KEYS: [&str; 11] = [
+    "listen",
+    "listen_enrolment",
+    "advertise",
+    "public_names",
+    "socket",
+    "postgres",
+    "postgres_app",
+    "postgres_programs",
+    "kek_file",
+    "log",
+    "log_format",
+];
+/// Variables that are no keys of the file.
+pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
+const PREFIX: &str = "MOSAIC_FED_";
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = |port| SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        Self {
+            listen: any(7443),
+            listen_enrolment: any(7444),
+            advertise: Vec::new(),
+            public_names: Vec::new(),
+            socket: None,
+            postgres: None,
+            postgres_app: None,
+            postgres_programs: None,
+            kek_file: None,
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, then the variables; either may be absent.
+    pub fn read(path: &Path, variables: impl Iterator<Item = (String, String)>) -> Outcome<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Failure::file("read", path, &error)),
+        };
+        let refused = |error: toml::de::Error| {
+            // The error's own text quotes the line, which may hold a password.
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let cause = format!("{}, line {line}: {}", path.display(), error.message());
+            Failure::new(Exit::Usage, cause).next(format!("the keys are {}", KEYS.join(", ")))
+        };
+        // By itself first: what is wrong with it has a line there.
+        toml::from_str::<Self>(&text).map_err(refused)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
+        for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
+            overlay(&mut table, &name, value)?;
+        }
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
+            Failure::new(Exit::Usage, format!("a MOSAIC_FED_ variable does not fit: {}", error.message()))
+        })?;
+        config.checked()
+    }
+
+    fn checked(self) -> Outcome<Self> {
+        if self.postgres.is_some() != self.postgres_app.is_some() {
+            let cause = "`postgres` and `postgres_app` belong together: one owns the tables, the other serves";
+            return Err(
+                Failure::new(Exit::Usage, cause).next("set both, or neither for a PostgreSQL of the daemon's own")
+            );
+        }
+        Ok(self)
+    }
+
+    /// As the text of `config.toml`.
+    pub fn to_text(&self) -> Outcome<String> {
+        let keys = toml::to_string(self).map_err(Failure::of)?;
+        Ok(format!("# Settings of this mosaic-fed instance; docs/configuration.md says what each means.\n{keys}"))
+    }
+
+    /// What database it is, without a secret.
+    pub fn database(&self, version: &str) -> String {
+        match &self.postgres {
+            Some(url) => format!("PostgreSQL at {}", without_secrets(url)),
+            None => format!("embedded PostgreSQL {version}"),
+        }
+    }
+}
+
+fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
+    let key = variable.trim_start_matches(PREFIX).to_lowercase();
+    if !KEYS.contains(&key.as_str()) {
+        if OTHER_VARIABLES.contains(&variable) {
+            return Ok(());
+        }
+        let cause = format!("the environment has {variable}, which is no setting");
+        return Err(Failure::new(Exit::Usage, cause).next(format!("unset it; the keys are {}", KEYS.join(", "))));
+    }
+    let list = matches!(key.as_str(), "advertise" | "public_names");
+    let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let value =
+        if list { toml::Value::Array(items().map(toml::Value::from).collect()) } else { toml::Value::String(value) };
+    table.insert(key, value);
+    Ok(())
+}
+
+/// Host, port and database of a URL; user, password and parameters left out.
+fn without_secrets(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    rest.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
+/// The text as one word of a shell.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:@=+%[]".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, variables: &[(&str, &str)]) -> Outcome<Config> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_known_ones_listed() {
+        let failure = read("log = \"warn\"\nlisten_on = \"[::]:1\"\n", &[]).unwrap_err();
+        assert!(failure.cause.contains("line 2") && failure.cause.contains("listen_on"), "{}", failure.cause);
+        assert!(failure.next.unwrap().contains("listen_enrolment"));
+        assert!(read("", &[("MOSAIC_FED_LISTN", "x")]).unwrap_err().cause.contains("MOSAIC_FED_LISTN"));
+    }
+
+    #[test]
+    fn a_variable_wins_over_the_file_and_lists_are_split_at_commas() {
+        let variables = [("MOSAIC_FED_LISTEN", "127.0.0.1:9"), ("MOSAIC_FED_ADVERTISE", "a.example, b.example")];
+        let config = read("listen = \"127.0.0.1:8\"", &variables).unwrap();
+        assert_eq!(config.listen.port(), 9);
+        assert_eq!(config.advertise, ["a.example", "b.example"]);
+        assert!(read("", &[("MOSAIC_FED_LISTEN", "nowhere")]).is_err());
+    }
+
+    #[test]
+    fn a_password_in_a_broken_file_is_not_repeated() {
+        let failure = read("postgres = \"postgres://u:hunter2@h/db\" x", &[]).unwrap_err();
+        assert!(!failure.cause.contains("hunter2"), "{}", failure.cause);
+        assert_eq!(without_secrets("postgres://u:hunter2@db.example:5433/mosaic?sslkey=x"), "db.example:5433/mosaic");
+    }
+
+    #[test]
+    fn the_written_file_reads_back_and_every_key_is_documented() {
+        let written = Config::default().to_text().unwrap();
+        assert_eq!(read(&written, &[]).unwrap(), Config::default());
+        let page = include_str!("../../docs/configuration.md");
+        for key in KEYS {
+            assert!(page.contains(&format!("| `{key}` |")), "docs/configuration.md lacks {key}");
+        }
+        for (key, _) in toml::from_str::<toml::Table>(&written).unwrap() {
+            assert!(KEYS.contains(&key.as_str()), "{key}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The instance's database: a PostgreSQL of the daemon's own, or one that was configured.
+
+use crate::{
+    config::Config,
+    exit::{Exit, Failure, Outcome},
+    place::Place,
+};
+use domain::{id::InstanceId, world::World};
+use std::{path::PathBuf, sync::Arc};
+use store::{
+    embedded::{self, Lifetime, Server},
+    postgres::Postgres,
+};
+
+/// An open database, and the server that belongs to it if it is the daemon's own.
+pub struct Database {
+    /// What the rest of the daemon asks.
+    pub store: Arc<Postgres>,
+    server: Option<Server>,
+}
+
+impl Database {
+    /// Starts what must be started, migrates, and checks that the database guards its rows.
+    pub async fn open(config: &Config, place: &Place, instance: InstanceId, world: &World) -> Outcome<Self> {
+        if let Some((owner, app)) = config.postgres.as_ref().zip(config.postgres_app.as_ref()) {
+            let options = owner.parse().and_then(|owner| Ok((owner, app.parse()?)));
+            // The parser's own words may repeat the URL, and with it the password.
+            let (owner, app) = options.map_err(|_| {
+                Failure::new(Exit::Usage, "`postgres` or `postgres_app` is no URL of a database")
+                    .next("as in postgres://user:password@host:5432/database")
+            })?;
+            let store = Postgres::connect(owner, app, world.clock()).await.map_err(away)?;
+            return Ok(Self { store: Arc::new(store), server: None });
+        }
+        let server = start(config, place, instance).await?;
+        match Postgres::connect(server.owner(), server.app(), world.clock()).await {
+            Ok(store) => Ok(Self { store: Arc::new(store), server: Some(server) }),
+            Err(error) => {
+                stop(Some(server)).await;
+                Err(away(error))
+            }
+        }
+    }
+
+    /// The server's version, where it is the daemon's own.
+    pub fn version(&self) -> &str {
+        self.server.as_ref().map_or("", Server::version)
+    }
+
+    /// Where the server's files lie, where it is the daemon's own.
+    pub fn files(&self) -> Option<PathBuf> {
+        self.server.as_ref().and_then(|server| server.cluster().parent().map(ToOwned::to_owned))
+    }
+
+    /// Closes connections and stops the daemon's own server.
+    pub async fn close(self) {
+        self.store.close().await;
+        stop(self.server).await;
+    }
+}
+
+async fn start(config: &Config, place: &Place, instance: InstanceId) -> Outcome<Server> {
+    let wanted = embedded::Config {
+        programs: config.postgres_programs.clone(),
+        data_dir: place.dir().to_owned(),
+        instance: instance.0,
+        lifetime: Lifetime::Daemon,
+    };
+    Server::start(wanted).await.map_err(away)
+}
+
+async fn stop(server: Option<Server>) {
+    if let Some(server) = server
+        && let Err(error) = server.stop().await
+    {
+        tracing::error!(%error, "PostgreSQL did not stop");
+    }
+}
+
+fn away(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Unavailable, error.to_string())
+}

@@ -1,0 +1,268 @@
+//! `mosaic-fed serve`: everything the daemon is made of, opened in order and closed in the reverse.
+
+use super::{database::Database, identity, kek, log};
+use crate::{
+    config::Config,
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+    place::{Marker, Place},
+};
+use api::{About, Door};
+use clap::Args;
+use domain::{
+    audit::{Act, Ending, Record, Stage, Subject},
+    id::{Name, RequestId},
+    world::World,
+};
+use hub::Hub;
+use nix::sys::{prctl, resource};
+use serde::Serialize;
+use spoke::{Listen, Spoke};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use store::{Auditor, Instance, InstanceRecord, Shared};
+use tokio::{signal::unix, task::JoinHandle};
+
+/// How long the last records may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
+
+/// The arguments of `serve`.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// What to log, as in info or warn,spoke=debug; the setting `log` if not given
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// What runs.
+#[derive(Debug, Serialize)]
+struct Running {
+    name: Name,
+    version: &'static str,
+    pid: u32,
+    directory: PathBuf,
+    socket: PathBuf,
+    database: String,
+    links: Option<String>,
+    enrolment: Option<String>,
+}
+
+/// Runs the instance until SIGTERM or SIGINT.
+pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
+    let marker = place.marker()?;
+    let mut config = Config::read(&place.config(), std::env::vars())?;
+    config.log = args.log.clone().unwrap_or(config.log);
+    log::start(&config)?;
+    let _lock = place.lock()?;
+    keep_memory_private()?;
+    // A start is never broken off half-way: its PostgreSQL would stay behind. A signal meanwhile stops the daemon at once.
+    let stop = told_to_stop()?;
+    let daemon = Daemon::open(&config, place, &marker).await?;
+    let shown_to_the_end = out.value(&daemon.running, shown);
+    out.next("status");
+    if shown_to_the_end.is_ok() {
+        stop.await;
+    }
+    tracing::info!("stopping");
+    daemon.close().await;
+    shown_to_the_end.map(|()| Exit::Done)
+}
+
+/// Resolves once SIGTERM or SIGINT has come since this call.
+pub fn told_to_stop() -> Outcome<impl Future<Output = ()> + Unpin> {
+    let on = |kind| unix::signal(kind).map_err(Failure::of);
+    let (mut terminate, mut interrupt) = (on(unix::SignalKind::terminate())?, on(unix::SignalKind::interrupt())?);
+    Ok(Box::pin(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }))
+}
+
+/// Keys and rows of others are in this process's memory: it leaves no core file and lets nobody look.
+fn keep_memory_private() -> Outcome<()> {
+    let limited = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
+    limited
+        .and_then(|()| prctl::set_dumpable(false))
+        .map_err(|error| Failure::of(format!("core dumps stay on: {error}")))
+}
+
+struct Daemon {
+    running: Running,
+    door: Arc<Door>,
+    spoke: Arc<Spoke>,
+    hub: Arc<Hub>,
+    auditor: Arc<Auditor>,
+    writer: JoinHandle<()>,
+    database: Database,
+}
+
+impl Daemon {
+    async fn open(config: &Config, place: &Place, marker: &Marker) -> Outcome<Self> {
+        let world = World::system();
+        let kek = Arc::new(kek::read(config, place)?);
+        let database = Database::open(config, place, marker.instance, &world).await?;
+        let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
+        let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database };
+        match base.sides(marker).await {
+            Ok((running, door, spoke, hub)) => {
+                Ok(Self { running, door, spoke, hub, auditor: base.auditor, writer, database })
+            }
+            Err(failure) => {
+                database.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Nobody new is let in, those inside may finish, what is to be written is written, then the database stops.
+    async fn close(self) {
+        self.door.close().await;
+        tokio::join!(self.spoke.stop(), self.hub.stop());
+        let Self { door, spoke, hub, auditor, writer, database, .. } = self;
+        drop((door, spoke, hub, auditor));
+        if tokio::time::timeout(LAST_RECORDS, writer).await.is_err() {
+            tracing::warn!("the last records may not be written");
+        }
+        database.close().await;
+    }
+}
+
+struct Base<'a> {
+    world: World,
+    kek: Arc<pki::Kek>,
+    config: &'a Config,
+    place: &'a Place,
+    auditor: Arc<Auditor>,
+    database: &'a Database,
+}
+
+impl Base<'_> {
+    fn store(&self) -> Shared {
+        Arc::clone(&self.database.store) as Shared
+    }
+
+    async fn sides(&self, marker: &Marker) -> Outcome<(Running, Arc<Door>, Arc<Spoke>, Arc<Hub>)> {
+        let record = self.record(marker).await?;
+        let keys = identity::open(&self.world, &self.kek, &record)?;
+        self.note_the_start().await?;
+        let hub = self.hub(&record);
+        let spoke = self.spoke(&record, keys.authority).await?;
+        let door = match self.door(&record, keys.audit_key, &spoke, &hub).await {
+            Ok(door) => door,
+            Err(failure) => {
+                spoke.stop().await;
+                return Err(failure);
+            }
+        };
+        Ok((self.running(&record, &spoke), door, spoke, hub))
+    }
+
+    async fn record(&self, marker: &Marker) -> Outcome<InstanceRecord> {
+        let record = self.database.store.instance().await.map_err(api::Problem::from)?;
+        let other = "the database holds another instance, or none";
+        record.filter(|record| record.id == marker.instance).ok_or_else(|| {
+            Failure::new(Exit::Conflict, other).next("check `postgres` in config.toml, or restore the database")
+        })
+    }
+
+    async fn note_the_start(&self) -> Outcome<()> {
+        let request = RequestId(self.world.uuid());
+        let about = Subject::Act(Act::Start);
+        let record = Record::new(self.world.now(), Stage::Admin, Ending::Done, about, request);
+        self.auditor
+            .record(record.noting(env!("CARGO_PKG_VERSION")))
+            .await
+            .map_err(|error| api::Problem::from(error).into())
+    }
+
+    fn hub(&self, record: &InstanceRecord) -> Arc<Hub> {
+        Hub::new(hub::Parts {
+            world: self.world.clone(),
+            store: self.store(),
+            auditor: Arc::clone(&self.auditor),
+            kek: Arc::clone(&self.kek),
+            instance: record.id,
+            name: record.name.clone(),
+            dialler: Arc::new(link::Dialler::new(self.world.clock())),
+        })
+    }
+
+    async fn spoke(&self, record: &InstanceRecord, authority: pki::Authority) -> Outcome<Arc<Spoke>> {
+        let Config { listen, listen_enrolment, advertise, public_names, .. } = self.config.clone();
+        let parts = spoke::Parts {
+            world: self.world.clone(),
+            store: self.store(),
+            auditor: Arc::clone(&self.auditor),
+            authority: Arc::new(authority),
+            instance: record.id,
+            name: record.name.clone(),
+            listen: Listen { links: listen, enrolment: listen_enrolment, advertise, public_names },
+            limits: link::Limits::default(),
+        };
+        Spoke::start(parts).await.map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))
+    }
+
+    async fn door(
+        &self,
+        record: &InstanceRecord,
+        audit_key: pki::AuditKey,
+        spoke: &Arc<Spoke>,
+        hub: &Arc<Hub>,
+    ) -> Outcome<Arc<Door>> {
+        let parts = api::Parts {
+            world: self.world.clone(),
+            store: self.store(),
+            auditor: Arc::clone(&self.auditor),
+            audit_key: Arc::new(audit_key),
+            spoke: Arc::clone(spoke),
+            hub: Arc::clone(hub),
+            about: self.about(record),
+            data_dir: self.place.dir().to_owned(),
+            shared_socket: self.config.socket.clone(),
+        };
+        Door::open(parts).await.map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))
+    }
+
+    fn about(&self, record: &InstanceRecord) -> About {
+        About {
+            instance: record.id,
+            name: record.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            since: self.world.now(),
+            database: self.config.database(self.database.version()),
+            fingerprint: identity::fingerprint(&record.root),
+            listen: self.config.listen.to_string(),
+            listen_enrolment: self.config.listen_enrolment.to_string(),
+            advertise: self.config.advertise.clone(),
+        }
+    }
+
+    fn running(&self, record: &InstanceRecord, spoke: &Spoke) -> Running {
+        let status = spoke.status();
+        Running {
+            name: record.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            directory: self.place.dir().to_owned(),
+            socket: self.place.socket(),
+            database: self.config.database(self.database.version()),
+            links: status.links_listener.map(|address| address.to_string()),
+            enrolment: status.enrolment_listener.map(|address| address.to_string()),
+        }
+    }
+}
+
+fn shown(running: &Running) -> String {
+    let nothing = || "nothing listens on the network: there is no grant yet".to_owned();
+    format!(
+        "{} runs (mosaic-fed {}, process {})\ndirectory    {}\ndatabase     {}\nlinks        {}\nenrolment    {}",
+        running.name,
+        running.version,
+        running.pid,
+        running.directory.display(),
+        running.database,
+        running.links.clone().unwrap_or_else(nothing),
+        running.enrolment.clone().unwrap_or_else(|| "closed: no invite is open".to_owned()),
+    )
+}

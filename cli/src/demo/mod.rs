@@ -1,0 +1,59 @@
+//! `mosaic-fed demo`: a script over the public command line, run as child processes of this very program. It prints each
+//! command before it runs it and what it printed after; every claim it makes is checked, and it fails if one does not hold.
+//!
+//! Map: [`script`] is what is typed, in order; [`shell`] runs one command; [`stage`] is the directory, the two daemons and
+//! the cleaning up.
+
+mod script;
+mod shell;
+mod stage;
+
+use crate::{
+    daemon::serve::told_to_stop,
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+};
+use clap::Args;
+use stage::Stage;
+use std::{path::PathBuf, time::Instant};
+use tokio::sync::watch;
+
+/// The arguments of `demo`.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// A folder of your own Markdown and JSON lines for the office to share, instead of the sample
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Leave both instances running, with their data
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the demo. Whatever happens, nothing of it stays behind unless it is to be kept.
+pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
+    let DemoArgs { data, keep } = args;
+    let data = match data {
+        Some(path) => Some(path.canonicalize().map_err(|error| Failure::file("read", &path, &error))?),
+        None => None,
+    };
+    let began = Instant::now();
+    let (stop, stopped) = watch::channel(false);
+    let signal = told_to_stop()?;
+    let watching = tokio::spawn(async move {
+        signal.await;
+        stop.send_replace(true);
+    });
+    let mut stage = Stage::set(out.clone(), stopped)?;
+    let played = script::play(&mut stage, data.as_deref()).await;
+    watching.abort();
+    let kept = keep && played.is_ok();
+    if kept {
+        stage.keep()?;
+    } else {
+        stage.strike().await;
+    }
+    played?;
+    let seconds = began.elapsed().as_secs_f64();
+    stage.say(&format!("{} commands in {seconds:.1} s, every expectation met", stage.commands()))?;
+    Ok(Exit::Done)
+}

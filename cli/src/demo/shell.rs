@@ -1,0 +1,165 @@
+//! One command of the demo: shown as it would be typed, run as a child process, its words shown as they came.
+
+use crate::{
+    config::shell_word,
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::Serialize;
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+};
+
+/// How long a child may take to end once it was told to.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a command did.
+#[derive(Debug, Serialize)]
+pub struct Ran {
+    /// As it was typed.
+    pub command: String,
+    /// Its exit code.
+    pub exit: i32,
+    /// What it answered.
+    pub stdout: String,
+    /// What it remarked.
+    pub stderr: String,
+}
+
+/// Runs commands in one directory.
+pub struct Shell {
+    out: Out,
+    program: PathBuf,
+    directory: PathBuf,
+    stopped: watch::Receiver<bool>,
+    commands: u32,
+}
+
+/// Where a command reads and writes, as the signs `<` and `>` of a shell say it.
+#[derive(Clone, Copy, Default)]
+pub struct Files<'a> {
+    /// Its stdin.
+    pub from: Option<&'a str>,
+    /// Its stdout.
+    pub to: Option<&'a str>,
+}
+
+impl Shell {
+    /// For commands typed in `directory`.
+    pub fn new(out: Out, program: PathBuf, directory: PathBuf, stopped: watch::Receiver<bool>) -> Self {
+        Self { out, program, directory, stopped, commands: 0 }
+    }
+
+    /// How many commands were run.
+    pub fn commands(&self) -> u32 {
+        self.commands
+    }
+
+    /// Says what comes next.
+    pub fn say(&self, text: &str) -> Outcome<()> {
+        if self.out.json { Ok(()) } else { self.out.raw(format!("\n# {text}\n").as_bytes()) }
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&mut self, words: &[&str], files: Files<'_>) -> Outcome<Ran> {
+        let typed = self.typed(words, files)?;
+        let mut command = self.command(words);
+        if let Some(file) = files.from {
+            command.stdin(self.file(file, false)?);
+        }
+        match files.to {
+            Some(file) => command.stdout(self.file(file, true)?),
+            None => command.stdout(Stdio::piped()),
+        };
+        let child = command.stderr(Stdio::piped()).spawn().map_err(|error| cannot_run(&typed, &error))?;
+        let output = self.ended(child, &typed).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let exit = output.status.code().unwrap_or(-1);
+        let ran = Ran { command: typed, exit, stdout: text(&output.stdout), stderr: text(&output.stderr) };
+        self.show(&ran)?;
+        Ok(ran)
+    }
+
+    /// Starts a command that goes on, its words in a file.
+    pub fn start(&mut self, words: &[&str], log: &str) -> Outcome<Child> {
+        let typed = self.typed(words, Files { from: None, to: Some(log) })?;
+        let mut command = self.command(words);
+        command.stdout(self.file(log, true)?).stderr(self.file(log, true)?);
+        command.kill_on_drop(false).spawn().map_err(|error| cannot_run(&typed, &error))
+    }
+
+    fn typed(&mut self, words: &[&str], files: Files<'_>) -> Outcome<String> {
+        self.commands += 1;
+        let words = words.iter().map(|word| shell_word(word));
+        let mut typed = std::iter::once("mosaic-fed".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
+        typed.extend(files.from.iter().map(|file| format!(" < {file}")));
+        typed.extend(files.to.iter().map(|file| format!(" > {file}")));
+        if !self.out.json {
+            self.out.raw(format!("$ {typed}\n").as_bytes())?;
+        }
+        Ok(typed)
+    }
+
+    /// In a group of its own: Ctrl-C reaches this program alone, which then ends its children in order.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).current_dir(&self.directory).stdin(Stdio::null()).process_group(0);
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for ours in variables.filter(|name| name.to_string_lossy().starts_with("MOSAIC_FED_")) {
+            command.env_remove(ours);
+        }
+        command
+    }
+
+    fn file(&self, name: &str, write: bool) -> Outcome<Stdio> {
+        let path = self.directory.join(name);
+        let mut options = std::fs::OpenOptions::new();
+        let opened = if write { options.append(true).create(true).open(&path) } else { options.read(true).open(&path) };
+        opened.map(Stdio::from).map_err(|error| Failure::file("open", &path, &error))
+    }
+
+    async fn ended(&mut self, child: Child, typed: &str) -> Outcome<Output> {
+        let pid = child.id();
+        let mut output = Box::pin(child.wait_with_output());
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            ended = &mut output => return ended.map_err(|error| cannot_run(typed, &error)),
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+        tell(pid, Signal::SIGTERM);
+        drop(tokio::time::timeout(PATIENCE, output).await);
+        Err(Failure::new(Exit::Interrupted, "interrupted"))
+    }
+
+    fn show(&self, ran: &Ran) -> Outcome<()> {
+        self.out.line(ran, |ran| format!("{}{}", ran.stdout, ran.stderr).trim_end().to_owned())
+    }
+
+    /// The directory that commands are typed in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// Sends a signal to a child that may be gone.
+pub fn tell(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok())
+        && let Err(error) = kill(Pid::from_raw(pid), signal)
+    {
+        tracing::debug!(pid, %error, "a child is gone already");
+    }
+}
+
+fn cannot_run(typed: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("`{typed}` cannot be run: {error}"))
+}

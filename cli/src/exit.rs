@@ -1,0 +1,174 @@
+//! How a command ends: the exit codes, and the one failure every command returns. `docs/cli.md` shows the same list.
+
+use api::{Kind, Problem, client::ClientError};
+use serde::Serialize;
+use std::{fmt, io, path::Path};
+
+/// The exit codes of every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It was done, or answered.
+    Done = 0,
+    /// It failed; of `audit verify`: the log is broken.
+    Failed = 1,
+    /// The command line is wrong, or what it names is no valid value.
+    Usage = 2,
+    /// The daemon does not run.
+    NotRunning = 3,
+    /// There is no such thing.
+    Missing = 4,
+    /// The caller may not do this.
+    Forbidden = 5,
+    /// A name is taken, something exists already, or is not in a state that allows it.
+    Conflict = 6,
+    /// Not every source answered (`ping`, or `--strict`), or not every item was taken (`import --strict`).
+    Incomplete = 7,
+    /// A database, a port or another thing this needs is away; trying again can help.
+    Unavailable = 8,
+    /// Ended by Ctrl-C or SIGTERM before it was done.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Every code.
+    pub const ALL: [Self; 10] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::NotRunning,
+        Self::Missing,
+        Self::Forbidden,
+        Self::Conflict,
+        Self::Incomplete,
+        Self::Unavailable,
+        Self::Interrupted,
+    ];
+
+    /// What it means, for the documentation.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or answered",
+            Self::Failed => "failed; of `audit verify`: the log is broken",
+            Self::Usage => "the command line is wrong, or what it names is no valid value",
+            Self::NotRunning => "the daemon does not run",
+            Self::Missing => "there is no such thing",
+            Self::Forbidden => "the caller may not do this",
+            Self::Conflict => "a name is taken, or the thing is not in a state that allows it",
+            Self::Incomplete => {
+                "not every source answered (`ping`, `--strict`), or not every item was taken (`import --strict`)"
+            }
+            Self::Unavailable => "a database, a port or another thing this needs is away; trying again can help",
+            Self::Interrupted => "ended by Ctrl-C or SIGTERM before it was done",
+        }
+    }
+}
+
+/// The exit codes as the end of `--help`.
+pub fn legend() -> String {
+    let lines = Exit::ALL.map(|exit| format!("  {:>3}  {}", exit as u8, exit.meaning()));
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+/// Why a command did not do what was asked: cause and next step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// The exit code.
+    #[serde(skip)]
+    pub exit: Exit,
+    /// A stable word.
+    pub error: &'static str,
+    /// What went wrong.
+    pub cause: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// What every command returns.
+pub type Outcome<T = Exit> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure whose cause says what to do.
+    pub fn new(exit: Exit, cause: impl Into<String>) -> Self {
+        Self { exit, error: word(exit), cause: cause.into(), next: None }
+    }
+
+    /// The same with a next step.
+    #[must_use]
+    pub fn next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+
+    /// A file that could not be used.
+    pub fn file(action: &str, path: &Path, cause: &io::Error) -> Self {
+        Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()))
+    }
+
+    /// Anything else that says its own cause.
+    pub fn of(cause: impl fmt::Display) -> Self {
+        Self::new(Exit::Failed, cause.to_string())
+    }
+}
+
+const fn word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done => "done",
+        Exit::Failed => "failed",
+        Exit::Usage => "usage",
+        Exit::NotRunning => "not_running",
+        Exit::Missing => "missing",
+        Exit::Forbidden => "forbidden",
+        Exit::Conflict => "conflict",
+        Exit::Incomplete => "incomplete",
+        Exit::Unavailable => "unavailable",
+        Exit::Interrupted => "interrupted",
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let exit = match problem.kind {
+            Kind::Forbidden => Exit::Forbidden,
+            Kind::Missing => Exit::Missing,
+            Kind::Conflict => Exit::Conflict,
+            Kind::Invalid | Kind::TooLarge => Exit::Usage,
+            Kind::Incomplete => Exit::Incomplete,
+            Kind::Unavailable | Kind::Timeout => Exit::Unavailable,
+            Kind::Internal => Exit::Failed,
+        };
+        Self { next: problem.next, ..Self::new(exit, problem.cause) }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let cause = error.to_string();
+        match error {
+            ClientError::Problem(problem) => problem.into(),
+            ClientError::NotRunning(_) => {
+                Self::new(Exit::NotRunning, cause).next("start it in another terminal: mosaic-fed serve")
+            }
+            ClientError::NotAllowed(_) => Self::new(Exit::Forbidden, cause).next(
+                "the instance is another account's: ask its operator for a user of your own, then use --socket PATH",
+            ),
+            ClientError::Broken(_) => {
+                Self::new(Exit::Unavailable, cause).next("see `mosaic-fed status` and what `mosaic-fed serve` printed")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_documented_with_its_meaning() {
+        let page = include_str!("../../docs/cli.md");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} |", exit as u8, exit.meaning());
+            assert!(page.contains(&row), "docs/cli.md lacks {row}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Which files an import reads: Markdown and JSON lines below a folder, in a fixed order, hidden ones too. Links are
+//! followed; one that leads in a circle is reported.
+
+use super::Refused;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+use walkdir::{DirEntry, WalkDir};
+
+/// What is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One note.
+    Markdown,
+    /// One item a line.
+    Lines,
+}
+
+/// A file to read.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Where it is below the root, with `/`; the file's name where the root is the file.
+    pub relative: String,
+    /// What is in it.
+    pub kind: Kind,
+}
+
+/// The files below `root`, or `root` itself where it is a file.
+pub fn files(root: &Path) -> impl Iterator<Item = Result<File, Refused>> {
+    let root = root.to_owned();
+    let entries = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
+    entries.filter_map(move |entry| match entry {
+        Ok(entry) => wanted(&root, &entry).map(Ok),
+        Err(error) => Some(Err(unreadable(&root, &error))),
+    })
+}
+
+fn wanted(root: &Path, entry: &DirEntry) -> Option<File> {
+    if !entry.file_type().is_file() {
+        return None;
+    }
+    let named = entry.depth() == 0;
+    let kind = match entry.path().extension().and_then(OsStr::to_str).map(str::to_lowercase).as_deref() {
+        Some("md") => Kind::Markdown,
+        Some("jsonl" | "ndjson") => Kind::Lines,
+        // A file that was named by itself is read as what it most likely is.
+        _ if named => Kind::Markdown,
+        _ => return None,
+    };
+    Some(File { path: entry.path().to_owned(), relative: relative(root, entry.path()), kind })
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    let shown = below.or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
+    shown.to_string_lossy().into_owned()
+}
+
+fn unreadable(root: &Path, error: &walkdir::Error) -> Refused {
+    let at = error.path().map_or_else(String::new, |path| relative(root, path));
+    let reason = match (error.loop_ancestor(), error.io_error()) {
+        (Some(ancestor), _) => format!("a link in a circle: it leads back to {}", relative(root, ancestor)),
+        (None, Some(error)) => error.to_string(),
+        (None, None) => error.to_string(),
+    };
+    Refused { at, reason }
+}

@@ -1,0 +1,104 @@
+//! What people and programs see: tables or JSON of the same value on stdout, everything else on stderr.
+
+use crate::{
+    exit::{Exit, Failure},
+    table::Table,
+};
+use domain::audit::one_line;
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// Where a command writes.
+#[derive(Clone, Debug)]
+pub struct Out {
+    /// Whether values are printed as JSON.
+    pub json: bool,
+    /// How a next command must begin to reach the same instance as the same user.
+    prefix: String,
+}
+
+impl Out {
+    /// Prints JSON if asked, and begins next commands with `prefix`.
+    pub fn new(json: bool, prefix: String) -> Self {
+        Self { json, prefix }
+    }
+
+    /// A value: as JSON, or as `shown` draws it.
+    pub fn value<T: Serialize>(&self, value: &T, shown: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let mut text = if self.json { serde_json::to_string_pretty(value).map_err(Failure::of)? } else { shown(value) };
+        if !text.ends_with('\n') && !text.is_empty() {
+            text.push('\n');
+        }
+        self.raw(text.as_bytes())
+    }
+
+    /// Many values of one kind: as JSON, or as a table.
+    pub fn table<T: Serialize>(&self, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), Failure> {
+        self.value(value, |value| table(value).draw(width()))
+    }
+
+    /// One value of a stream: as a line of JSON, or as `shown` draws it.
+    pub fn line<T: Serialize>(&self, value: &T, shown: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        let mut text = if self.json { serde_json::to_string(value).map_err(Failure::of)? } else { shown(value) };
+        text.push('\n');
+        self.raw(text.as_bytes())
+    }
+
+    /// Bytes as they are. A reader that has seen enough ends the program without a complaint.
+    #[expect(clippy::unused_self, reason = "every way out is a method of the same thing")]
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(Exit::Done as i32),
+            written => written.map_err(|error| Failure::new(Exit::Failed, format!("cannot print: {error}"))),
+        }
+    }
+
+    /// A remark beside the answer, for people.
+    #[expect(clippy::unused_self, reason = "every way out is a method of the same thing")]
+    pub fn remark(&self, text: &str) {
+        // stderr that is closed takes no remarks; the answer is on stdout
+        drop(writeln!(io::stderr().lock(), "{}", one_line(text)));
+    }
+
+    /// The command to try next, where people read.
+    pub fn next(&self, command: &str) {
+        if !self.json {
+            self.remark(&format!("next: {}", self.command(command)));
+        }
+    }
+
+    /// A command of this program that reaches the same instance.
+    pub fn command(&self, command: &str) -> String {
+        format!("{} {command}", self.prefix)
+    }
+
+    /// A failure: cause and next step, on stderr.
+    pub fn failure(&self, failure: &Failure) {
+        let mut stderr = io::stderr().lock();
+        let written = if self.json {
+            serde_json::to_string(failure).map_err(io::Error::other).and_then(|text| writeln!(stderr, "{text}"))
+        } else {
+            let next = failure.next.as_deref().map_or_else(String::new, |next| format!("\n  next: {}", visible(next)));
+            writeln!(stderr, "error: {}{next}", visible(&failure.cause))
+        };
+        drop(written);
+    }
+}
+
+/// Text of ours with line breaks, with everything escaped that could play with a terminal.
+pub fn visible(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+/// One line, whole, with control and direction characters escaped.
+pub fn escaped(line: &str) -> String {
+    let pieces: Vec<char> = line.chars().collect();
+    pieces.chunks(30).map(|piece| one_line(&piece.iter().collect::<String>())).collect()
+}
+
+/// Columns of the terminal; none when stdout is no terminal.
+fn width() -> Option<usize> {
+    let (width, _) = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten()?;
+    Some(usize::from(width.0))
+}

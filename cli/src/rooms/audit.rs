@@ -1,0 +1,171 @@
+//! The log: who got what, under which grant.
+
+use super::{asking, audit_verify, minute, or_dash};
+use crate::{
+    args::Global,
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+    table::Table,
+};
+use api::{client::Client, view};
+use clap::{Args, Subcommand};
+use domain::{
+    Time,
+    audit::{Ending, chain::Line},
+};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+
+/// The commands of `audit`.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// The last entries
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: u32,
+        /// Go on with new ones as they come
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Entries that fit
+    Query(QueryArgs),
+    /// Check an export for changes; needs no daemon
+    Verify(audit_verify::VerifyArgs),
+    /// The whole log with its signed head, one JSON value a line
+    Export {
+        /// The file to write; stdout if not given
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Only entries after this one
+        #[arg(long, value_name = "SEQUENCE")]
+        after: Option<u64>,
+    },
+}
+
+/// The arguments of `audit query`.
+#[derive(Args)]
+pub struct QueryArgs {
+    /// Only of this grant or link: its name, or the beginning of its id
+    #[arg(long)]
+    grant: Option<String>,
+    /// answered, refused, abandoned or done
+    #[arg(long, value_parser = ending)]
+    ending: Option<Ending>,
+    /// Only at or after this time, as in 2026-11-21T09:30:00Z
+    #[arg(long)]
+    since: Option<Time>,
+    /// Only entries after this one
+    #[arg(long, value_name = "SEQUENCE")]
+    after: Option<u64>,
+    /// At most this many, 1 to 10000
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+}
+
+fn ending(text: &str) -> Result<Ending, String> {
+    Ending::from_word(text).ok_or_else(|| format!("choose {}", super::joined(Ending::ALL)))
+}
+
+/// `audit`.
+pub async fn run(command: AuditCommand, global: &Global, out: &Out) -> Outcome {
+    match command {
+        AuditCommand::Tail { lines, follow } => tail(&global.client()?, out, lines, follow).await,
+        AuditCommand::Query(args) => query(args, &global.client()?, out).await,
+        AuditCommand::Verify(args) => audit_verify::run(&args, global.place().ok().as_ref(), out),
+        AuditCommand::Export { output, after } => export(&global.client()?, out, output, after).await,
+    }
+}
+
+async fn tail(client: &Client, out: &Out, lines: u32, follow: bool) -> Outcome {
+    let filter = view::AuditFilter { limit: Some(lines), last: true, ..view::AuditFilter::default() };
+    let entries: Vec<view::AuditEntry> = client.get(&asking("/v1/audit", &filter)?).await?;
+    if !follow {
+        out.table(&entries, |entries| entries_table(entries))?;
+        out.next("audit export --output FILE");
+        return Ok(Exit::Done);
+    }
+    for entry in &entries {
+        out.line(entry, entry_line)?;
+    }
+    let after = entries.last().map(|entry| entry.entry.sequence);
+    let filter = view::AuditFilter { after, ..view::AuditFilter::default() };
+    let mut lines = client.lines(&asking("/v1/audit/follow", &filter)?).await?;
+    while let Some(entry) = lines.value::<view::AuditEntry>().await? {
+        out.line(&entry, entry_line)?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn query(args: QueryArgs, client: &Client, out: &Out) -> Outcome {
+    let QueryArgs { grant, ending, since, after, limit } = args;
+    let filter = view::AuditFilter { grant, ending, since, after, limit: Some(limit), last: false };
+    let entries: Vec<view::AuditEntry> = client.get(&asking("/v1/audit", &filter)?).await?;
+    out.table(&entries, |entries| entries_table(entries))?;
+    let more = entries.last().filter(|_| entries.len() as u64 == u64::from(limit));
+    out.next(&more.map_or("audit tail".to_owned(), |last| format!("audit query --after {}", last.entry.sequence)));
+    Ok(Exit::Done)
+}
+
+fn cells(view: &view::AuditEntry) -> [String; 10] {
+    let entry = &view.entry;
+    let answered = if entry.rows == 0 { String::new() } else { entry.rows.to_string() };
+    [
+        entry.sequence.to_string(),
+        entry.time.to_string().chars().take(19).collect::<String>().replace('T', " "),
+        entry.about.clone(),
+        entry.ending.to_string(),
+        entry.reason.clone().unwrap_or_default(),
+        entry.resource.as_ref().map(ToString::to_string).unwrap_or_default(),
+        answered,
+        view.grant_name.as_ref().map_or_else(|| entry.grant.map(super::short).unwrap_or_default(), ToString::to_string),
+        view.subject_name
+            .as_ref()
+            .map_or_else(|| entry.subject.map(super::short).unwrap_or_default(), ToString::to_string),
+        entry.note.clone(),
+    ]
+}
+
+fn entries_table(entries: &[view::AuditEntry]) -> Table {
+    let head = ["#", "TIME (UTC)", "WHAT", "ENDED", "REASON", "KIND", "ROWS", "GRANT", "FOR/BY", "NOTE"];
+    let mut table = Table::new(&head, "no entries");
+    for entry in entries {
+        table.row(cells(entry));
+    }
+    table
+}
+
+fn entry_line(entry: &view::AuditEntry) -> String {
+    let filled = cells(entry).into_iter().filter(|cell| !cell.is_empty());
+    crate::out::escaped(&filled.collect::<Vec<_>>().join("  "))
+}
+
+async fn export(client: &Client, out: &Out, output: Option<PathBuf>, after: Option<u64>) -> Outcome {
+    let filter = view::AuditFilter { after, ..view::AuditFilter::default() };
+    let mut lines = client.lines(&asking("/v1/audit/export", &filter)?).await?;
+    let Some(path) = output else {
+        while let Some(line) = lines.next().await? {
+            out.raw(&line)?;
+            out.raw(b"\n")?;
+        }
+        return Ok(Exit::Done);
+    };
+    let failed = |error| Failure::file("write", &path, &error);
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+    let mut file = std::io::BufWriter::new(file);
+    let mut head = None;
+    while let Some(line) = lines.next().await? {
+        file.write_all(&line).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+        head = Some(line);
+    }
+    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+    let head = head.and_then(|line| serde_json::from_slice(&line).ok());
+    let Some(Line::Head(head)) = head else {
+        return Err(Failure::of("the export has no signed head: its end is missing"));
+    };
+    out.value(&head, |head| {
+        let time = minute(head.head.time);
+        format!("{}: entries up to {} ({time} UTC), signed by {}", path.display(), head.head.sequence, head.name)
+    })?;
+    out.next(&format!("audit verify {}", crate::config::shell_word(&or_dash(Some(&path.display())))));
+    Ok(Exit::Done)
+}

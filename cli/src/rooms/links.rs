@@ -1,0 +1,202 @@
+//! The asking side: your links.
+
+use super::{joined, minute, rows::rows_table, segment, short};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+    table::Table,
+};
+use api::{client::Client, view};
+use clap::Args;
+use domain::{answer::Outcome as Ended, id::Name};
+use std::io::{self, BufRead, IsTerminal, Read};
+
+/// The arguments of `link`.
+#[derive(Args)]
+pub struct LinkArgs {
+    /// What the other side's `mosaic-fed invite` printed, or - to read it from stdin
+    invite: String,
+    /// What to call the link; what the other instance calls itself if not given
+    #[arg(long)]
+    name: Option<Name>,
+    /// Do not ask before linking
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// `link`.
+pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
+    let LinkArgs { invite, name, yes } = args;
+    let piped = invite == "-";
+    let invite = if piped { read_invite()? } else { invite };
+    let offer: view::OfferView = client.post("/v1/links/offer", &view::InviteText { invite: invite.clone() }).await?;
+    if !out.json {
+        offered(&offer, out);
+    }
+    if !yes {
+        agreed(piped)?;
+    }
+    let made: view::LinkMade = client.post("/v1/links", &view::LinkOrder { invite, name }).await?;
+    out.value(&made, |made| shown(made))?;
+    if made.ping.outcome != Ended::Ok {
+        let reason = made.ping.reason.as_deref().unwrap_or("no reason given");
+        out.remark(&format!(
+            "the link stays, but its first question was not answered: {} ({reason})",
+            made.ping.outcome
+        ));
+        return Ok(Exit::Incomplete);
+    }
+    let kind = made.ping.resources.first().map_or("tasks", |resource| resource.as_str());
+    out.next(&format!("list {kind} --from here,{}", made.link.name));
+    Ok(Exit::Done)
+}
+
+fn read_invite() -> Outcome<String> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(64 * 1024).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(Exit::Usage, format!("the invite cannot be read from stdin: {error}")))?;
+    Ok(text)
+}
+
+fn offered(offer: &view::OfferView, out: &Out) {
+    out.remark(&format!("{} ({}) at {}", offer.instance_name, offer.instance, joined(&offer.addresses)));
+    out.remark(&format!(
+        "offers {} of its workspace {}, as {} sees it, until {} UTC",
+        joined(&offer.resources),
+        offer.workspace,
+        offer.subject,
+        minute(offer.not_after)
+    ));
+}
+
+/// Asks the person; where nobody can be asked, nothing is sent anywhere.
+fn agreed(piped: bool) -> Outcome<()> {
+    if piped || !io::stdin().is_terminal() {
+        return Err(Failure::new(Exit::Usage, "nobody is there to agree to this link").next("add --yes if you do"));
+    }
+    let mut answer = String::new();
+    drop(io::Write::write_all(&mut io::stderr(), b"Link to it? [y/N] "));
+    io::stdin().lock().read_line(&mut answer).map_err(Failure::of)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Interrupted, "not linked; the invite was not used"))
+}
+
+fn shown(made: &view::LinkMade) -> String {
+    let how = if made.replaced { "has a new certificate" } else { "is linked" };
+    let first = made.first.as_ref().map(|page| format!("\n{}", rows_table(&page.rows).draw(None)));
+    format!("{} {how} ({} days){}", made.link.name, made.link.days_left, first.unwrap_or_default())
+}
+
+/// The arguments of `links`.
+#[derive(Args)]
+pub struct LinksArgs {
+    /// Everybody's links, as bare facts; for owners and admins
+    #[arg(long)]
+    all: bool,
+}
+
+/// `links`.
+pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
+    if args.all {
+        let entries: Vec<view::DirectoryEntry> = client.get("/v1/directory").await?;
+        out.table(&entries, |entries| directory(entries))?;
+        out.next("unlink ID --any");
+        return Ok(Exit::Done);
+    }
+    let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
+    out.table(&links, |links| {
+        let mut table = Table::new(&["LINK", "TO", "STATE", "DAYS LEFT", "LAST ANSWER", "OFFERS", "ID"], "no links");
+        for link in links {
+            table.row([
+                link.name.to_string(),
+                link.peer_name.to_string(),
+                link.state.clone(),
+                link.days_left.to_string(),
+                link.last_success.map_or_else(|| "-".to_owned(), minute),
+                joined(&link.resources),
+                short(link.id),
+            ]);
+        }
+        table
+    })?;
+    for (link, reason) in links.iter().filter_map(|link| Some((link, link.reason.as_ref()?))) {
+        out.remark(&format!("{}: {} ({reason})", link.name, link.state));
+    }
+    out.next(&links.first().map_or("link INVITE".to_owned(), |link| format!("ping {}", link.name)));
+    Ok(Exit::Done)
+}
+
+fn directory(entries: &[view::DirectoryEntry]) -> Table {
+    let mut table = Table::new(&["LINK", "OF", "TO", "SINCE", "ID"], "no links");
+    for entry in entries {
+        let names = [entry.name.to_string(), entry.owner.to_string(), entry.peer_name.to_string()];
+        table.cells(names.into_iter().chain([minute(entry.added_at), entry.id.to_string()]).collect());
+    }
+    table
+}
+
+/// The arguments of `ping`.
+#[derive(Args)]
+pub struct PingArgs {
+    /// The link's name, or the beginning of its id
+    link: String,
+}
+
+/// `ping`.
+pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
+    let report: view::PingReport = client.post(&format!("/v1/links/{}/ping", segment(&args.link)), &()).await?;
+    out.value(&report, |report| {
+        let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+        let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
+        let clock =
+            report.clock_offset_ms.map_or_else(String::new, |offset| format!(", its clock is {offset} ms ahead"));
+        let shares = joined(&report.resources);
+        let shares = if shares.is_empty() { String::new() } else { format!(", shares {shares}") };
+        format!("{}: {}{reason} after {} ms{peer}{clock}{shares}", report.link, report.outcome, report.took_ms)
+    })?;
+    if report.outcome != Ended::Ok {
+        out.next("links");
+        return Ok(Exit::Incomplete);
+    }
+    let kind = report.resources.first().map_or("tasks", |resource| resource.as_str());
+    out.next(&format!("list {kind} --from {}", report.link));
+    Ok(Exit::Done)
+}
+
+/// The arguments of `unlink`.
+#[derive(Args)]
+pub struct UnlinkArgs {
+    /// The link's name, or the beginning of its id
+    link: String,
+    /// Erase it at once; the other side is told in the background
+    #[arg(long)]
+    now: bool,
+    /// Somebody else's link, by the beginning of its id; for owners and admins
+    #[arg(long, conflicts_with = "now")]
+    any: bool,
+}
+
+/// `unlink`.
+pub async fn unlink(args: &UnlinkArgs, client: &Client, out: &Out) -> Outcome {
+    if args.any {
+        let removed: Vec<view::DirectoryEntry> =
+            client.delete(&format!("/v1/directory/{}", segment(&args.link))).await?;
+        out.table(&removed, |removed| directory(removed))?;
+        out.next("links --all");
+        return Ok(Exit::Done);
+    }
+    let path = format!("/v1/links/{}/unlink", segment(&args.link));
+    let report: view::UnlinkReport = client.post(&path, &view::UnlinkOrder { now: args.now }).await?;
+    out.value(&report, |report| {
+        let told = match (&report.told, &report.reason) {
+            (true, _) => "the other side ended the grant".to_owned(),
+            (false, Some(reason)) => format!("the other side did not confirm it: {reason}"),
+            (false, None) => "the other side did not confirm it".to_owned(),
+        };
+        format!("{} is gone here, with its key; {told}", report.link)
+    })?;
+    out.next("links");
+    Ok(Exit::Done)
+}

@@ -1,0 +1,280 @@
+//! Rows: list, get, add.
+
+use super::{asking, joined, minute, or_dash, segment, short};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    out::{Out, escaped, visible},
+    table::Table,
+};
+use api::{client::Client, view};
+use clap::Args;
+use domain::{
+    answer::{One, Outcome as Ended, Page, Row, SourceOutcome, Step},
+    id::{ItemId, Project, Resource, Tag, TeamId},
+    item::NewItem,
+    kind::{Kinds, Type},
+};
+use serde_json::{Map, Value};
+use std::{collections::BTreeSet, io::Read};
+
+/// The arguments of `list`.
+#[derive(Args)]
+pub struct ListArgs {
+    /// tasks or notes
+    kind: Resource,
+    /// all, or sources with commas between: here and names of links
+    #[arg(long, value_name = "SOURCES", default_value = "all")]
+    from: String,
+    /// Rows on one page; with --stream of each source
+    #[arg(long, value_name = "ROWS", default_value_t = 50)]
+    limit: u32,
+    /// With their bodies (seen with --json)
+    #[arg(long)]
+    body: bool,
+    /// Rows as they arrive instead of one ordered page
+    #[arg(long, conflicts_with = "cursor")]
+    stream: bool,
+    /// Go on where a former page ended
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// Fail unless every source answers
+    #[arg(long)]
+    strict: bool,
+}
+
+/// `list`.
+pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
+    let ListArgs { kind, from, limit, body, stream, cursor, strict } = args;
+    // A stream's outcomes come after its rows: they are judged here.
+    let asked_strictly = strict && !stream;
+    let question = view::ListQuestion {
+        from: Some(from.clone()),
+        limit: Some(limit),
+        body,
+        cursor,
+        strict: asked_strictly,
+        stream,
+    };
+    let path = asking(&format!("/v1/rows/{kind}"), &question)?;
+    if stream {
+        return print_stream(client, out, &path, strict).await;
+    }
+    let page: Page = client.get(&path).await?;
+    out.table(&page, |page| rows_table(&page.rows))?;
+    tell_outcomes(&page.sources, out);
+    out.next(&match (&page.next, page.rows.first()) {
+        (Some(cursor), _) => format!("list {kind} --from {from} --limit {limit} --cursor {cursor}"),
+        (None, Some(row)) => format!("get {kind} {}", short(row.item.id)),
+        (None, None) => format!("add {kind} TITLE"),
+    });
+    Ok(ended(&page.sources, strict))
+}
+
+async fn print_stream(client: &Client, out: &Out, path: &str, strict: bool) -> Outcome {
+    let mut lines = client.lines(path).await?;
+    let mut sources = Vec::new();
+    while let Some(step) = lines.value::<Step>().await? {
+        match &step {
+            Step::Row(row) => out.line(&step, |_| stream_line(row))?,
+            Step::End(source) => {
+                if out.json {
+                    out.line(&step, |_| String::new())?;
+                }
+                sources.push(source.clone());
+            }
+        }
+    }
+    tell_outcomes(&sources, out);
+    Ok(ended(&sources, strict))
+}
+
+fn stream_line(row: &Row) -> String {
+    let title = row.item.title.as_deref().unwrap_or("-");
+    escaped(&format!("{}  {}  {}  {title}", row.source, short(row.item.id), minute(row.item.created_at)))
+}
+
+fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
+    let whole = sources.iter().all(|source| source.outcome == Ended::Ok);
+    if strict && !whole { Exit::Incomplete } else { Exit::Done }
+}
+
+/// Every source that did not simply answer, with its reason, beside the rows.
+fn tell_outcomes(sources: &[SourceOutcome], out: &Out) {
+    for source in sources.iter().filter(|source| source.outcome != Ended::Ok) {
+        let reason = source.reason.as_deref().unwrap_or("no reason given");
+        out.remark(&format!("{}: {} ({reason})", source.source, source.outcome));
+    }
+}
+
+/// Attributes that have a column where any row has them.
+const SHOWN: [&str; 3] = ["status", "due", "path"];
+
+/// Rows with the source of each.
+pub fn rows_table(rows: &[Row]) -> Table {
+    let has = |name: &str| rows.iter().any(|row| row.item.attributes.contains_key(name));
+    let shown: Vec<_> = SHOWN.into_iter().filter(|name| has(name)).collect();
+    let mut head = vec!["SOURCE", "ID", "CREATED", "TITLE", "TEAM", "PROJECT"];
+    head.extend(shown.iter().map(|name| heading(name)));
+    let mut table = Table::new(&head, "no rows");
+    for row in rows {
+        let item = &row.item;
+        let source = if row.late { format!("{} (late)", row.source) } else { row.source.clone() };
+        let mut cells = vec![source, short(item.id), minute(item.created_at), or_dash(item.title.as_ref())];
+        cells.extend([or_dash(item.team.as_ref()), or_dash(item.project.as_ref())]);
+        cells.extend(shown.iter().map(|name| item.attributes.get(*name).map_or_else(|| "-".to_owned(), plain)));
+        table.cells(cells);
+    }
+    table
+}
+
+fn heading(name: &str) -> &'static str {
+    match name {
+        "status" => "STATUS",
+        "due" => "DUE",
+        _ => "PATH",
+    }
+}
+
+/// A value without the quotes of JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// The arguments of `get`.
+#[derive(Args)]
+pub struct GetArgs {
+    /// tasks or notes
+    kind: Resource,
+    /// Its id, or the beginning of it as `list` shows it
+    id: String,
+    /// all, or sources with commas between: here and names of links
+    #[arg(long, value_name = "SOURCES", default_value = "all")]
+    from: String,
+}
+
+/// `get`.
+pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
+    let GetArgs { kind, id, from } = args;
+    let question = view::GetQuestion { from: Some(from) };
+    let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
+    let Some(row) = &one.row else {
+        tell_outcomes(&one.sources, out);
+        return Err(
+            Failure::new(Exit::Missing, format!("no such row in {kind}")).next(out.command(&format!("list {kind}")))
+        );
+    };
+    out.value(&one, |_| row_text(row))?;
+    out.next(&format!("list {kind} --from {}", row.source));
+    Ok(Exit::Done)
+}
+
+fn row_text(row: &Row) -> String {
+    let item = &row.item;
+    let mut lines = vec![
+        format!("# {}", item.title.as_deref().unwrap_or("(no title)")),
+        format!("source       {} as of {}", row.source, minute(row.as_of)),
+        format!("id           {}", item.id),
+        format!("created      {}, changed {}", minute(item.created_at), minute(item.updated_at)),
+    ];
+    let facts = [
+        ("team", item.team.as_ref().map(ToString::to_string)),
+        ("project", item.project.as_ref().map(ToString::to_string)),
+        ("owner", item.owner.as_ref().map(ToString::to_string)),
+        ("tags", (!item.tags.is_empty()).then(|| joined(&item.tags))),
+    ];
+    lines.extend(facts.into_iter().filter_map(|(name, value)| Some(format!("{name:<12} {}", value?))));
+    lines.extend(item.attributes.iter().map(|(name, value)| format!("{name:<12} {}", plain(value))));
+    let mut text = lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n");
+    if let Some(body) = &item.body {
+        text = format!("{text}\n\n{}", visible(&body.replace("\r\n", "\n").replace('\t', "    ")));
+    }
+    text
+}
+
+/// The arguments of `add`.
+#[derive(Args)]
+pub struct AddArgs {
+    /// tasks or notes
+    kind: Resource,
+    /// One line
+    title: String,
+    /// Markdown, or - for stdin
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
+    /// The team whose row it is; yours alone if not given
+    #[arg(long)]
+    team: Option<TeamId>,
+    /// The project it belongs to
+    #[arg(long)]
+    project: Option<Project>,
+    /// A label; may be repeated
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<Tag>,
+    /// An attribute of its kind, as in status=open; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    attributes: Vec<String>,
+}
+
+/// The row that was written.
+#[derive(serde::Serialize)]
+struct Added {
+    id: Option<ItemId>,
+    kind: Resource,
+}
+
+/// `add`.
+pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
+    let kind = args.kind.clone();
+    let order = view::ItemsOrder { items: vec![args.item()?] };
+    let written: Vec<view::Written> = client.post("/v1/items", &order).await?;
+    let written = written.into_iter().next().ok_or_else(|| Failure::of("the daemon gave no verdict"))?;
+    if written.verdict == view::PutVerdict::Refused {
+        return Err(Failure::new(Exit::Usage, written.reason.unwrap_or_else(|| "refused without a reason".into())));
+    }
+    out.value(&Added { id: written.id, kind: kind.clone() }, |added| or_dash(added.id.as_ref()))?;
+    out.next(&format!("get {kind} {}", written.id.map(short).unwrap_or_default()));
+    Ok(Exit::Done)
+}
+
+impl AddArgs {
+    fn item(self) -> Outcome<NewItem> {
+        let Self { kind, title, body, team, project, tag, attributes } = self;
+        let pairs = attributes.iter().map(|pair| attribute(&kind, pair));
+        Ok(NewItem {
+            attributes: pairs.collect::<Outcome<Map<_, _>>>()?,
+            body: body.map(text_or_stdin).transpose()?,
+            tags: tag.into_iter().collect::<BTreeSet<_>>(),
+            resource: kind,
+            title,
+            team,
+            project,
+            source_key: None,
+            created_at: None,
+        })
+    }
+}
+
+fn text_or_stdin(text: String) -> Outcome<String> {
+    if text != "-" {
+        return Ok(text);
+    }
+    let mut read = String::new();
+    std::io::stdin().read_to_string(&mut read).map_err(|error| Failure::new(Exit::Usage, format!("stdin: {error}")))?;
+    Ok(read)
+}
+
+/// `name=value` as the kind's type says; whether it fits is the daemon's to judge.
+fn attribute(kind: &Resource, pair: &str) -> Outcome<(String, Value)> {
+    let wrong = |cause: String| Failure::new(Exit::Usage, cause).next("as in --set status=open");
+    let (name, text) = pair.split_once('=').ok_or_else(|| wrong(format!("`{pair}` is no NAME=VALUE")))?;
+    let known =
+        Kinds::builtin().get(kind).and_then(|kind| kind.fields.iter().find(|(field, _)| field.as_str() == name));
+    let value = match known.map(|(_, field)| field.kind) {
+        Some(Type::Number | Type::Flag) => {
+            serde_json::from_str(text).map_err(|_| wrong(format!("`{name}` takes no `{text}`")))?
+        }
+        Some(Type::List) => text.split(',').map(|item| Value::from(item.trim())).collect(),
+        _ => Value::from(text),
+    };
+    Ok((name.to_owned(), value))
+}

@@ -1,0 +1,153 @@
+//! Flags that write a scope, for `invite` and `grant edit`: anything they do not say stays as it was.
+
+use crate::exit::{Exit, Failure, Outcome};
+use clap::Args;
+use domain::{
+    Time,
+    id::Name,
+    scope::{
+        Rate, Spec,
+        spec::{FilterSpec, Tags},
+    },
+};
+use std::{collections::BTreeMap, io::Read, path::PathBuf, time::Duration};
+
+/// The flags.
+#[derive(Args, Default)]
+pub struct ScopeFlags {
+    /// Kinds of row to share, with commas between
+    #[arg(long, value_delimiter = ',', value_name = "KIND")]
+    pub share: Vec<String>,
+    /// Only rows of this team; may be repeated. Leaves personal rows out unless --personal is given
+    #[arg(long, value_name = "TEAM")]
+    pub team: Vec<String>,
+    /// Only rows of this project; may be repeated
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Vec<String>,
+    /// Only rows with one of these tags; may be repeated
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// Only rows that changed at or after this time, as in 2026-11-21T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Time>,
+    /// Share the personal rows of the user as well
+    #[arg(long)]
+    pub personal: bool,
+    /// Keep the personal rows of the user out
+    #[arg(long, conflicts_with = "personal")]
+    pub no_personal: bool,
+    /// End the grant after this many days
+    #[arg(long, value_name = "DAYS")]
+    pub days: Option<u32>,
+    /// The most rows in one answer, 1 to 10000
+    #[arg(long, value_name = "ROWS")]
+    pub rows: Option<u32>,
+    /// Calls a minute, and at once
+    #[arg(long, value_name = "CALLS")]
+    pub rate: Option<u32>,
+    /// The whole scope as JSON, from a file or - for stdin; no other flag may stand beside it
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["share", "team", "project", "tag", "since", "personal", "no_personal", "days", "rows", "rate"]
+    )]
+    pub scope: Option<PathBuf>,
+    /// Allow kinds that hold secrets' names and owners
+    #[arg(long)]
+    pub sensitive: bool,
+}
+
+impl ScopeFlags {
+    /// A new scope in `workspace`.
+    pub fn make(self, workspace: &Name, now: Time) -> Outcome<Spec> {
+        if self.scope.is_none() && self.share.is_empty() {
+            return Err(
+                Failure::new(Exit::Usage, "nothing is shared").next("name at least one kind: --share tasks,notes")
+            );
+        }
+        self.change(Spec::sharing(workspace.clone(), Vec::new()), now)
+    }
+
+    /// The scope with what the flags say put into it.
+    pub fn change(self, mut spec: Spec, now: Time) -> Outcome<Spec> {
+        if let Some(path) = &self.scope {
+            return read(path);
+        }
+        if !self.share.is_empty() {
+            spec.resources.clone_from(&self.share);
+            let kept = |name: &String| self.share.contains(name);
+            spec.filters.retain(|name, _| kept(name));
+            spec.fields.retain(|name, _| kept(name));
+        }
+        self.filter(&spec.resources, &mut spec.filters);
+        spec.max_rows_per_query = self.rows.or(spec.max_rows_per_query);
+        spec.rate = self.rate.map(|calls| Rate { per_minute: calls, burst: calls }).or(spec.rate);
+        let end = self.days.map(|days| now + Duration::from_secs(u64::from(days) * 24 * 3_600));
+        spec.not_after = end.or(spec.not_after);
+        Ok(spec)
+    }
+
+    /// The same filter for every kind: flags do not tell kinds apart, JSON does.
+    fn filter(&self, kinds: &[String], filters: &mut BTreeMap<String, FilterSpec>) {
+        let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+        let personal = match (self.personal, self.no_personal || !self.team.is_empty()) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        for kind in kinds {
+            let filter = filters.entry(kind.clone()).or_default();
+            filter.include_teams = some(&self.team).or(filter.include_teams.take());
+            filter.include_projects = some(&self.project).or(filter.include_projects.take());
+            filter.include_tags = some(&self.tag).map(Tags::Any).or(filter.include_tags.take());
+            filter.include_personal = personal.or(filter.include_personal);
+            filter.since = self.since.or(filter.since);
+        }
+        filters.retain(|_, filter| *filter != FilterSpec::default());
+    }
+}
+
+fn read(path: &PathBuf) -> Outcome<Spec> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map(|_| ())
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|error| Failure::file("read", path, &error))?;
+    let bad = |error| Failure::new(Exit::Usage, format!("{}: {error}", path.display()));
+    serde_json::from_str(&text).map_err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Time {
+        Time::from_seconds(1_790_000_000)
+    }
+
+    #[test]
+    fn a_named_team_leaves_personal_rows_out_unless_they_are_asked_for() {
+        let flags = |personal| ScopeFlags {
+            share: vec!["tasks".into()],
+            team: vec!["core".into()],
+            personal,
+            ..ScopeFlags::default()
+        };
+        let spec = |personal| flags(personal).make(&"main".parse().unwrap(), now()).unwrap();
+        assert_eq!(spec(false).filters["tasks"].include_personal, Some(false));
+        assert_eq!(spec(true).filters["tasks"].include_personal, Some(true));
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_names_and_nothing_else() {
+        let made = ScopeFlags { share: vec!["tasks".into(), "notes".into()], rows: Some(7), ..ScopeFlags::default() };
+        let made = made.make(&"main".parse().unwrap(), now()).unwrap();
+        let edited = ScopeFlags { share: vec!["tasks".into()], days: Some(2), ..ScopeFlags::default() };
+        let edited = edited.change(made, now()).unwrap();
+        assert_eq!(edited.resources, ["tasks"]);
+        assert_eq!(edited.max_rows_per_query, Some(7));
+        assert_eq!(edited.not_after, Some(now() + Duration::from_hours(48)));
+    }
+}

@@ -1,0 +1,69 @@
+//! What runs, and who this instance is.
+
+use super::{joined, minute};
+use crate::{
+    exit::{Exit, Outcome},
+    out::Out,
+};
+use api::{client::Client, view};
+
+/// `status`.
+pub async fn status(client: &Client, out: &Out) -> Outcome {
+    let status: view::Status = client.get("/v1/status").await?;
+    out.value(&status, shown)?;
+    out.next(if status.grants == 0 && status.links.is_empty() { "invite NAME --share tasks,notes" } else { "links" });
+    Ok(Exit::Done)
+}
+
+fn shown(status: &view::Status) -> String {
+    let links = joined(status.links.iter().map(|count| format!("{} {}", count.links, count.state)));
+    let listens = |at: &Option<String>, why: &str| at.clone().unwrap_or_else(|| why.to_owned());
+    let mut lines = vec![
+        format!(
+            "{} runs since {} (mosaic-fed {}, process {})",
+            status.name,
+            minute(status.since),
+            status.version,
+            status.pid
+        ),
+        format!("database     {}{}", status.database, if status.database_answers { "" } else { " DOES NOT ANSWER" }),
+        format!("links        {}", if links.is_empty() { "none" } else { &links }),
+        format!("grants       {} in force, {} connections, {} calls", status.grants, status.connections, status.calls),
+        format!("listening    {}", listens(&status.links_listener, "nowhere: there is no grant")),
+        format!("enrolment    {}", listens(&status.enrolment_listener, "closed: no invite is open")),
+        format!("audit        {} entries", status.audit_head),
+    ];
+    lines.extend(alarms(status));
+    lines.join("\n")
+}
+
+/// What must not be: each with what it means.
+fn alarms(status: &view::Status) -> Vec<String> {
+    let alarms = [
+        (status.second_check_failures, "answers were refused by the second check: the database's policies are broken"),
+        (status.refused_unrecorded, "refusals could not be recorded"),
+        (status.audit_records_lost, "audit records could not be written"),
+    ];
+    let raised = alarms.into_iter().filter(|(count, _)| *count > 0);
+    let mut lines: Vec<_> = raised.map(|(count, what)| format!("ALARM        {count} {what}")).collect();
+    if status.incidents > 0 {
+        lines.push(format!("turned away  {} handshakes or connections before any call", status.incidents));
+    }
+    lines
+}
+
+/// `id`.
+pub async fn identity(client: &Client, out: &Out) -> Outcome {
+    let identity: view::Identity = client.get("/v1/id").await?;
+    out.value(&identity, |identity| {
+        let hosts = joined(&identity.advertise);
+        let hosts = if hosts.is_empty() { "this machine's own addresses".to_owned() } else { hosts };
+        format!(
+            "name         {}\ninstance     {}\nfingerprint  {}\naudit key    {}\nlinks        {}\nenrolment    {}\nadvertises   {hosts}",
+            identity.name, identity.instance, identity.fingerprint, identity.audit_key, identity.listen,
+            identity.listen_enrolment
+        )
+    })?;
+    out.next("status");
+    Ok(Exit::Done)
+}
