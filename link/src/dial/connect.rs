@@ -32,7 +32,7 @@ impl Connect for TcpConnect {
                     Ok(Box::new(socket) as Box<dyn Io>)
                 }) as BoxFuture<'static, io::Result<Box<dyn Io>>>
             });
-            race(sockets).await.map_err(|errors| {
+            race(sockets.collect()).await.map_err(|errors| {
                 let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 errors.into_iter().next().unwrap_or_else(none)
             })
@@ -48,7 +48,7 @@ pub(super) async fn first(
 ) -> Result<Box<dyn Io>, DialError> {
     let tried = || addresses.join(", ");
     let attempts = addresses.iter().map(|address| connector.connect(address.clone()));
-    match timeout_at(end, race(attempts)).await {
+    match timeout_at(end, race(attempts.collect())).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(errors)) => Err(DialError::of_connect(tried(), &errors)),
         Err(_) => Err(DialError::ConnectTimeout { tried: tried() }),
@@ -56,8 +56,10 @@ pub(super) async fn first(
 }
 
 /// The first success; the next attempt begins when one fails, or beside it when it hesitates. All errors if there is none.
-async fn race<T>(attempts: impl IntoIterator<Item = BoxFuture<'static, io::Result<T>>>) -> Result<T, Vec<io::Error>> {
-    let (mut waiting, mut running, mut errors) = (attempts.into_iter().fuse(), FuturesUnordered::new(), Vec::new());
+///
+/// Takes a list, not an iterator: a closure held across an await would keep a dial from moving between threads.
+async fn race<T>(attempts: Vec<BoxFuture<'static, io::Result<T>>>) -> Result<T, Vec<io::Error>> {
+    let (mut waiting, mut running, mut errors) = (attempts.into_iter(), FuturesUnordered::new(), Vec::new());
     running.extend(waiting.next());
     loop {
         tokio::select! {
@@ -87,14 +89,14 @@ mod tests {
     async fn a_silent_address_costs_a_quarter_second_and_a_refusing_one_nothing() {
         let started = Instant::now();
         let refused = attempt(Err(io::ErrorKind::ConnectionRefused));
-        let won = race([refused, Box::pin(pending()), attempt(Ok(3))]).await;
+        let won = race(vec![refused, Box::pin(pending()), attempt(Ok(3))]).await;
         assert_eq!(won.ok(), Some(3));
         assert_eq!(started.elapsed().as_millis(), HESITATION.as_millis());
     }
 
     #[tokio::test]
     async fn when_all_fail_every_error_is_kept_in_order() {
-        let errors = race([attempt(Err(io::ErrorKind::ConnectionRefused)), attempt(Err(io::ErrorKind::NotFound))]);
+        let errors = race(vec![attempt(Err(io::ErrorKind::ConnectionRefused)), attempt(Err(io::ErrorKind::NotFound))]);
         let kinds: Vec<_> = errors.await.err().unwrap().iter().map(io::Error::kind).collect();
         assert_eq!(kinds, [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound]);
         assert!(race(Vec::<BoxFuture<'static, io::Result<u8>>>::new()).await.err().unwrap().is_empty());
