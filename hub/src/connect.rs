@@ -11,9 +11,9 @@ use crate::{
 use domain::{
     Time,
     answer::may_name_a_link,
-    audit::{Act, Record},
+    audit::{Act, Record, one_line},
     id::{GrantId, InstanceId, Name, RequestId, UserId},
-    invite::{Invite, Offer},
+    invite::{BadInvite, Invite, Offer},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -76,22 +76,35 @@ pub struct Unlinked {
 impl Hub {
     /// Reads an invite, to be shown before anything is sent.
     pub fn offer(&self, invite: &str) -> Result<Invite, HubError> {
-        Ok(Invite::decode(invite)?)
+        let invite = Invite::decode(invite)?;
+        let plain = |texts: &[String]| texts.iter().all(|text| one_line(text) == *text);
+        for (field, texts) in [
+            ("addresses", invite.addresses.as_slice()),
+            ("enrol_addresses", &invite.enrol_addresses),
+            ("tls_name", std::slice::from_ref(&invite.tls_name)),
+            ("offer", &invite.offer.resources),
+        ] {
+            // Shown to a person before anything is trusted: nothing in it may act on a terminal.
+            if !plain(texts) {
+                return Err(BadInvite::Field(field).into());
+            }
+        }
+        Ok(invite)
     }
 
     /// Makes a link of an invite, or gives the link of the same grant a new certificate; then asks the first question over
     /// it. `name` is what the owner calls it, else the sharing instance's own name.
     pub async fn link(&self, asker: &Asker, invite: &str, name: Option<Name>) -> Result<Linked, HubError> {
-        let invite = Invite::decode(invite)?;
+        let invite = self.offer(invite)?;
         let links = self.store.links(asker.user).await?;
         // Everything that can be refused here is refused before the token is spent.
-        let former = links.iter().find(|link| link.id == invite.grant);
-        let name = match former {
+        let former = links.iter().find(|link| link.id == invite.grant).cloned();
+        let name = match &former {
             Some(former) => same_link(former, &invite, name.as_ref())?,
             None => free_name(&links, name.unwrap_or_else(|| invite.instance_name.clone()))?,
         };
         let enrolled = self.enrol(&invite).await?;
-        let link = self.link_record(asker, &invite, name, former, enrolled)?;
+        let link = self.link_record(asker, &invite, name, former.as_ref(), enrolled)?;
         let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
         let record = self.act(act, asker.user, &link);
         match former {

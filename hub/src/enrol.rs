@@ -49,7 +49,7 @@ impl Hub {
             root: invite.root.clone(),
             credential: None,
         };
-        let dialled = self.dialler.dial(&target).await.map_err(|error| HubError::Enrolment(error.to_string()))?;
+        let dialled = self.dialling.dial(target).await.map_err(|error| HubError::Enrolment(error.to_string()))?;
         let mut request = Request::new(v1::EnrollRequest {
             token: invite.token.expose().clone(),
             csr,

@@ -12,11 +12,16 @@ use domain::{
     answer::{Outcome, SourceOutcome},
     id::{Field, InstanceId, Name, RequestId, Resource},
     operation::PROTOCOL_VERSION,
+    scope::Verb,
     wire,
 };
 use proto::v1::{self, connect_service_client::ConnectServiceClient, query_service_client::QueryServiceClient};
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use store::LinkRecord;
 use tokio::time::Instant;
 
@@ -44,6 +49,8 @@ pub struct Shares {
     pub workspace: Name,
     /// What is shared, with the fields that may leave.
     pub resources: BTreeMap<Resource, Vec<Field>>,
+    /// What may be done with them.
+    pub verbs: BTreeSet<Verb>,
     /// Rows in one answer, at most.
     pub max_rows: u32,
     /// Calls a minute, on average.
@@ -178,6 +185,7 @@ fn shares(answer: &v1::CapabilitiesResponse, link: &LinkRecord) -> Result<Shares
         grant: answer.grant_name.parse().map_err(Failure::lie)?,
         workspace: answer.workspace.parse().map_err(Failure::lie)?,
         resources: answer.resources.iter().map(resource).collect::<Result<_, _>>()?,
+        verbs: Verb::ALL.into_iter().filter(|verb| answer.verbs.contains(&wire::verb(*verb).into())).collect(),
         max_rows: answer.max_rows,
         calls_per_minute: rate.per_minute,
         calls_left: answer.calls_left,

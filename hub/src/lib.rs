@@ -13,6 +13,7 @@ pub mod call;
 pub mod connect;
 mod cursor;
 pub mod deadlines;
+mod dialling;
 mod enrol;
 mod error;
 mod get;
@@ -35,6 +36,7 @@ pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
 pub use question::{Asker, Question, Sources};
 
+use dialling::Dialling;
 use domain::{
     id::{InstanceId, Name},
     world::World,
@@ -69,7 +71,7 @@ pub struct Hub {
     kek: Arc<pki::Kek>,
     instance: InstanceId,
     name: Name,
-    dialler: Arc<link::Dialler>,
+    dialling: Dialling,
     sessions: Sessions,
     deadlines: Deadlines,
     tasks: TaskTracker,
@@ -86,9 +88,9 @@ impl Hub {
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
         let Parts { world, store, auditor, kek, instance, name, dialler } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let (own, until) = (tasks.clone(), stopping.clone());
-        let sessions = Sessions::new(Arc::clone(&dialler), Arc::clone(&kek), world.clone(), own, until);
-        let hub = Self { world, store, auditor, kek, instance, name, dialler, sessions, deadlines, tasks, stopping };
+        let dialling = Dialling::new(dialler, tasks.clone(), stopping.clone());
+        let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
+        let hub = Self { world, store, auditor, kek, instance, name, dialling, sessions, deadlines, tasks, stopping };
         Arc::new(hub)
     }
 

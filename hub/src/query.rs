@@ -73,7 +73,11 @@ impl Hub {
         let started = ask.started;
         let mut rows = Vec::new();
         let answer = timeout(self.deadlines.overall, collect(&mut ask, &mut rows, budget)).await;
-        let ended = answer.unwrap_or_else(|_| Err(Failure::silent(started.elapsed())));
+        let ended = answer.unwrap_or_else(|_| {
+            // Its record may not have been written, so its rows must not be shown.
+            rows.clear();
+            Err(Failure::silent(started.elapsed()))
+        });
         let (name, took) = (source.name().to_owned(), started.elapsed());
         let (rest, outcome) = judge(&name, &ended, &mut rows, took);
         (Gathered { source: name, before, rows, rest }, outcome)

@@ -5,6 +5,7 @@
 
 use crate::{
     Asker,
+    dialling::Dialling,
     health::Health,
     outcome::{Failure, Kind},
 };
@@ -14,17 +15,15 @@ use domain::{
 };
 use futures::{
     FutureExt,
-    future::{BoxFuture, Shared},
+    future::{BoxFuture, Shared, ready},
 };
-use link::{ClientCredential, Dialled, Dialler, Target};
+use link::{ClientCredential, Dialled, Target};
 use pki::Kek;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::LinkRecord;
-use tokio::runtime::Handle;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use tonic::transport::Channel;
 
@@ -56,24 +55,15 @@ struct Slot {
 
 /// Every link's connection and state.
 pub(crate) struct Sessions {
-    dialler: Arc<Dialler>,
+    dialling: Dialling,
     kek: Arc<Kek>,
     world: World,
-    tasks: TaskTracker,
-    stopping: CancellationToken,
     slots: Mutex<(u64, HashMap<Key, Slot>)>,
 }
 
 impl Sessions {
-    /// Dials in `tasks` until `stopping`.
-    pub(crate) fn new(
-        dialler: Arc<Dialler>,
-        kek: Arc<Kek>,
-        world: World,
-        tasks: TaskTracker,
-        stopping: CancellationToken,
-    ) -> Self {
-        Self { dialler, kek, world, tasks, stopping, slots: Mutex::default() }
+    pub(crate) fn new(dialling: Dialling, kek: Arc<Kek>, world: World) -> Self {
+        Self { dialling, kek, world, slots: Mutex::default() }
     }
 
     /// The link's connection, dialled if there is none. Callers who come during a dial share it and its failure.
@@ -107,19 +97,14 @@ impl Sessions {
         (*count, dial, false)
     }
 
-    /// A dial in a task of its own: the caller who began it may go away while others wait.
     fn dial(&self, link: &LinkRecord) -> Dial {
-        let (dialler, target) = (Arc::clone(&self.dialler), self.target(link));
-        let (handle, stopping) = (Handle::current(), self.stopping.clone());
-        // The compiler cannot prove that a dial may move between threads (rust-lang/rust#102211), so it stays on one.
-        let task = self.tasks.spawn_blocking(move || {
-            handle.block_on(async {
-                let target = target?;
-                let dial = stopping.run_until_cancelled(dialler.dial(&target)).await;
-                dial.ok_or_else(stopped)?.map_err(|error| Failure::dial(&error))
-            })
-        });
-        async move { task.await.unwrap_or_else(|_| Err(stopped())) }.boxed().shared()
+        match self.target(link) {
+            Ok(target) => {
+                let dial = self.dialling.dial(target);
+                async move { dial.await.map_err(|error| Failure::dial(&error)) }.boxed().shared()
+            }
+            Err(failure) => ready(Err(failure)).boxed().shared(),
+        }
     }
 
     fn target(&self, link: &LinkRecord) -> Result<Target, Failure> {
@@ -177,10 +162,6 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, (u64, HashMap<Key, Slot>)> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn stopped() -> Failure {
-    Failure::own("this instance is stopping")
 }
 
 /// Where a link's sealed key belongs; it opens nowhere else.

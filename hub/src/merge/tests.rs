@@ -111,7 +111,9 @@ proptest! {
             for row in rows {
                 prop_assert_eq!(row.late, shown.is_some_and(|shown| row.item.position() > shown));
             }
-            order.into_iter().for_each(|key| *count.entry(key).or_default() += 1);
+            for key in order {
+                *count.entry(key).or_default() += 1;
+            }
         }
         prop_assert_eq!(count.len(), oracle(&models).len());
         prop_assert!(count.values().all(|times| *times == 1));

@@ -36,7 +36,6 @@ pub struct Home {
     pub log: Arc<Log>,
     pub hub: Arc<Hub>,
     parts: Box<dyn Fn() -> Parts + Send + Sync>,
-    pub instance: InstanceId,
     pub alice: Asker,
     pub bob: Asker,
 }
@@ -45,6 +44,7 @@ pub struct Home {
 pub struct Log {
     model: Arc<Model>,
     pub broken: AtomicBool,
+    pub stuck: AtomicBool,
 }
 
 #[async_trait]
@@ -52,6 +52,9 @@ impl AuditLog for Log {
     async fn commit(&self, batch: &[Record]) -> Result<Vec<Committed>, StoreError> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        if self.stuck.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
         self.model.commit(batch).await
     }
@@ -82,7 +85,8 @@ impl Home {
         let model = Arc::new(Model::new(world.clock()));
         let instance = InstanceId(world.uuid());
         let (alice, bob) = people(&model, &world, instance).await;
-        let log = Arc::new(Log { model: Arc::clone(&model), broken: AtomicBool::new(false) });
+        let log =
+            Arc::new(Log { model: Arc::clone(&model), broken: AtomicBool::default(), stuck: AtomicBool::default() });
         let (auditor, _) = Auditor::start(Arc::clone(&log), world.clock());
         let dial = DialLimits { connect: Duration::from_secs(1), established: Duration::from_millis(1_500) };
         let dialler = Dialler::with(world.clock(), Arc::new(TcpConnect), Limits::default(), dial);
@@ -98,7 +102,7 @@ impl Home {
             dialler: Arc::clone(&dialler),
         });
         let hub = Hub::with_deadlines(parts(), deadlines);
-        Self { world, model, log, hub, parts, instance, alice, bob }
+        Self { world, model, log, hub, parts, alice, bob }
     }
 
     /// A hub as it would be after a restart: the same database and key, no memory.

@@ -6,14 +6,16 @@ use crate::{
     side::{Side, task},
 };
 use domain::{answer::Outcome, wire};
+use hub::Deadlines;
 use proto::v1;
+use std::time::Duration;
 
-fn end(truncated: bool) -> Option<v1::ListEnd> {
-    Some(v1::ListEnd { truncated, next_page_token: String::new() })
+fn end(truncated: bool) -> v1::ListEnd {
+    v1::ListEnd { truncated, next_page_token: String::new() }
 }
 
 fn with_first(change: impl FnOnce(&mut v1::Item)) -> v1::ListResponse {
-    let mut answer = chunk(vec![task(2, 2), task(1, 1)], end(false));
+    let mut answer = chunk(vec![task(2, 2), task(1, 1)], Some(end(false)));
     change(&mut answer.items[0]);
     answer
 }
@@ -27,8 +29,8 @@ fn deep(depth: usize) -> prost_types::Value {
     prost_types::Value { kind: Some(kind) }
 }
 
-fn attribute(value: prost_types::Value) -> Option<prost_types::Struct> {
-    Some(prost_types::Struct { fields: [("status".to_owned(), value)].into() })
+fn attribute(value: prost_types::Value) -> prost_types::Struct {
+    prost_types::Struct { fields: [("status".to_owned(), value)].into() }
 }
 
 fn number(value: f64) -> prost_types::Value {
@@ -36,7 +38,7 @@ fn number(value: f64) -> prost_types::Value {
 }
 
 fn lies() -> Vec<(&'static str, Vec<v1::ListResponse>)> {
-    let whole = |rows| chunk(rows, end(false));
+    let whole = |rows| chunk(rows, Some(end(false)));
     let first = |change: fn(&mut v1::Item)| vec![with_first(change)];
     vec![
         ("bad `id`", first(|item| item.id = "0F8FAD5B-D9CB-469F-A165-70867728950E".into())),
@@ -48,14 +50,14 @@ fn lies() -> Vec<(&'static str, Vec<v1::ListResponse>)> {
         ("bad `owner`", first(|item| item.owner = Some("A b".into()))),
         ("bad `tags`", first(|item| item.tags = vec![String::new()])),
         ("bad `size`", first(|item| item.title = Some("x".repeat(3 << 20)))),
-        ("bad `attributes`", first(|item| item.attributes = attribute(deep(20)))),
-        ("bad `attributes`", first(|item| item.attributes = attribute(number(f64::NAN)))),
-        ("bad `attributes`", first(|item| item.attributes = attribute(prost_types::Value { kind: None }))),
+        ("bad `attributes`", first(|item| item.attributes = Some(attribute(deep(20))))),
+        ("bad `attributes`", first(|item| item.attributes = Some(attribute(number(f64::NAN))))),
+        ("bad `attributes`", first(|item| item.attributes = Some(attribute(prost_types::Value { kind: None })))),
         ("out of order", vec![whole(vec![task(1, 1), task(2, 2)])]),
         ("out of order", vec![whole(vec![task(1, 1), task(1, 1)])]),
         ("out of order", vec![chunk(vec![task(5, 5)], None), whole(vec![task(6, 6)])]),
-        ("more rows than asked for", vec![whole((0..9).map(|id| task(20 - id, id as u128)).collect())]),
-        ("without sending any", vec![chunk(Vec::new(), end(true))]),
+        ("more rows than asked for", vec![whole((0..9).map(|id| task(20 - id, id)).collect())]),
+        ("without sending any", vec![chunk(Vec::new(), Some(end(true)))]),
         ("without their time", vec![v1::ListResponse { as_of: None, ..whole(vec![task(1, 1)]) }]),
         ("above 4 MiB", vec![with_first(|item| item.body = Some("x".repeat(5 << 20)))]),
     ]
@@ -83,7 +85,7 @@ async fn attributes_nested_without_end_are_refused_by_the_reader() {
     let home = Home::new().await;
     let side = Side::with("work", vec![]).await;
     home.link(&side).await;
-    let answer = with_first(|item| item.attributes = attribute(deep(150)));
+    let answer = with_first(|item| item.attributes = Some(attribute(deep(150))));
     side.next(Behaviour::Chunks(vec![answer], After::Nothing));
     assert_ended(&home.ask(5).await, "work", Outcome::Error, "try again");
 }
@@ -91,10 +93,10 @@ async fn attributes_nested_without_end_are_refused_by_the_reader() {
 #[tokio::test]
 async fn rows_before_the_place_asked_for_are_a_lie() {
     let home = Home::new().await;
-    let side = Side::with("work", (0..4).map(|id| task(id, id as u128)).collect()).await;
+    let side = Side::with("work", (0..4).map(|id| task(id, id)).collect()).await;
     home.link(&side).await;
     let first = home.hub.page(&home.alice, tasks(from(&["work"]), 2)).await.unwrap();
-    side.next(Behaviour::Chunks(vec![chunk(vec![task(3, 3)], end(false))], After::Nothing));
+    side.next(Behaviour::Chunks(vec![chunk(vec![task(3, 3)], Some(end(false)))], After::Nothing));
     let question = hub::Question { cursor: first.next, ..tasks(from(&["work"]), 2) };
     let second = home.hub.page(&home.alice, question).await.unwrap();
     assert_ended(&second, "work", Outcome::Error, "out of order");
@@ -121,12 +123,13 @@ async fn chunks_without_rows_or_end_do_not_outlast_the_deadline() {
 
 #[tokio::test]
 async fn what_one_source_sends_fills_no_more_memory_than_its_share_of_a_page() {
-    let home = Home::new().await;
+    let patient = Deadlines { source: Duration::from_secs(30), overall: Duration::from_mins(1) };
+    let home = Home::with(patient).await;
     let side = Side::with("work", vec![]).await;
     home.link(&side).await;
     // 60 rows of 1.9 MiB: more than a page holds. It ends early and goes on; nothing is lost and nothing fails.
     let rows = (0..60).map(|id| {
-        let mut row = task(100 - id, id as u128);
+        let mut row = task(100 - id, id);
         row.title = Some("x".repeat(1_900_000));
         chunk(vec![row], None)
     });

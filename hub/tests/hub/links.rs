@@ -172,6 +172,34 @@ async fn an_invite_of_a_silent_side_ends_in_words() {
 }
 
 #[tokio::test]
+async fn an_invite_whose_words_would_act_on_a_terminal_is_refused() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    for hostile in ["tasks\u{1b}[2J", "tasks\nnotes", "\u{202e}sksat"] {
+        let mut invite = side.invite();
+        invite.offer.resources = vec![hostile.to_owned()];
+        assert!(matches!(home.hub.offer(&invite.encode()), Err(HubError::Invite(_))), "{hostile:?}");
+        assert!(home.hub.link(&home.alice, &invite.encode(), None).await.is_err());
+    }
+    assert_eq!(side.issued(), 0);
+}
+
+#[tokio::test]
+async fn everything_that_is_asked_may_move_between_threads() {
+    fn movable<T: Send>(_: &T) {}
+    let home = Home::new().await;
+    let (alice, work) = (home.alice, name("work"));
+    movable(&home.hub.link(&alice, "", None));
+    movable(&home.hub.links(&alice));
+    movable(&home.hub.ping(&alice, &work));
+    movable(&home.hub.unlink(&alice, &work, true));
+    movable(&home.hub.forget(alice.user, GrantId(Uuid::from_u128(1))));
+    movable(&home.hub.page(&alice, tasks(Sources::All, 1)));
+    movable(&home.hub.stream(&alice, tasks(Sources::All, 1)));
+    movable(&home.hub.get(&alice, &Sources::All, "tasks".parse().unwrap(), task(1, 1).id));
+}
+
+#[tokio::test]
 async fn unlink_tells_the_other_side_and_erases_here() {
     let home = Home::new().await;
     let side = Side::with("work", vec![]).await;

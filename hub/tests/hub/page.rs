@@ -40,8 +40,8 @@ async fn rows_of_all_sources_come_in_one_order_with_their_source() {
 async fn paging_to_the_end_shows_every_row_once_also_where_times_are_equal() {
     let home = Home::new().await;
     // Two sources hold rows of the same instants, and even rows of the same ids.
-    let one = Side::with("one", (0..37).map(|id| task(id / 5, 1_000 + id as u128)).collect()).await;
-    let two = Side::with("two", (0..23).map(|id| task(id / 5, 1_000 + id as u128)).collect()).await;
+    let one = Side::with("one", (0..37).map(|id| task(id / 5, 1_000 + id)).collect()).await;
+    let two = Side::with("two", (0..23).map(|id| task(id / 5, 1_000 + id)).collect()).await;
     home.link(&one).await;
     home.link(&two).await;
     home.add_tasks((0..11).map(|at| at / 3)).await;
@@ -71,7 +71,7 @@ async fn own_rows_beyond_one_chunk_are_all_shown() {
 #[tokio::test]
 async fn a_source_that_was_cut_short_ends_the_page_there() {
     let home = Home::new().await;
-    let side = Side::with("work", (0..6).map(|id| task(10 + id, id as u128)).collect()).await;
+    let side = Side::with("work", (0..6).map(|id| task(10 + id, id)).collect()).await;
     side.board().cap = Some(2);
     home.link(&side).await;
     home.add_tasks([1]).await;
@@ -102,7 +102,7 @@ async fn rows_of_a_late_source_come_on_the_next_page_flagged() {
 #[tokio::test]
 async fn what_a_source_gave_before_it_stopped_is_shown_and_the_rest_comes_later() {
     let home = Home::new().await;
-    let rows: Vec<_> = (0..4).map(|id| task(10 - id, id as u128)).collect();
+    let rows: Vec<_> = (0..4).map(|id| task(10 - id, id)).collect();
     let side = Side::with("work", rows.clone()).await;
     home.link(&side).await;
     side.next(Behaviour::Chunks(vec![chunk(rows[..2].to_vec(), None)], After::Nothing));
@@ -146,7 +146,7 @@ async fn a_page_that_showed_nothing_has_no_next_one() {
 #[tokio::test]
 async fn a_cursor_belongs_to_its_question_user_and_sources() {
     let home = Home::new().await;
-    let side = Side::with("work", (0..5).map(|id| task(id, id as u128)).collect()).await;
+    let side = Side::with("work", (0..5).map(|id| task(id, id)).collect()).await;
     home.link(&side).await;
     let cursor = home.ask(2).await.next;
     let good = Question { cursor: cursor.clone(), ..tasks(Sources::All, 3) };

@@ -12,7 +12,7 @@ use domain::{
     wire,
 };
 use futures::StreamExt;
-use hub::call::REQUEST_ID;
+use hub::{Deadlines, call::REQUEST_ID};
 use std::{sync::atomic::Ordering, time::Duration};
 use store::{AuditLog as _, AuditQuery, Links as _};
 
@@ -68,6 +68,18 @@ async fn rows_that_could_not_be_recorded_are_not_shown() {
     assert_eq!((one.row, one.sources[0].outcome), (None, Outcome::Error));
     home.log.broken.store(false, Ordering::SeqCst);
     assert_eq!(home.ask(5).await.rows.len(), 2, "the link itself is not to blame");
+}
+
+#[tokio::test]
+async fn rows_whose_record_is_stuck_are_not_shown_at_the_overall_deadline() {
+    let home = Home::with(Deadlines { source: Duration::from_secs(2), overall: Duration::from_secs(3) }).await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    home.link(&side).await;
+    home.add_tasks([3]).await;
+    home.log.stuck.store(true, Ordering::SeqCst);
+    let page = home.ask(5).await;
+    assert_ended(&page, "work", Outcome::Timeout, "no answer within");
+    assert!(page.rows.iter().all(|row| row.source == "here") && page.rows.len() == 1);
 }
 
 #[tokio::test]

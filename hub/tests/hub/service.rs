@@ -1,6 +1,6 @@
 //! What the other instance answers: the truth, or one of the behaviours that an asking side must live with.
 
-use domain::{id::GrantId, item::Item, operation::List, page::PageToken, wire};
+use domain::{id::GrantId, item::Item, wire};
 use futures::stream::{self, BoxStream, StreamExt};
 use proto::v1::{
     self, connect_service_server::ConnectService, enrol_service_server::EnrolService,
@@ -98,14 +98,8 @@ impl Service {
         let limit = list.limit.unwrap_or(1_000).min(board.cap.unwrap_or(u32::MAX)) as usize;
         let truncated = rows.len() > limit;
         rows.truncate(limit);
-        Ok(chunk(rows, Some(end(truncated, &list, &owner))))
+        Ok(chunk(rows, Some(v1::ListEnd { truncated, next_page_token: String::new() })))
     }
-}
-
-fn end(truncated: bool, list: &List, owner: &str) -> v1::ListEnd {
-    let next_page_token = list.page.as_ref().map(PageToken::encode).filter(|_| truncated).unwrap_or_default();
-    let _ = owner;
-    v1::ListEnd { truncated, next_page_token }
 }
 
 /// One chunk of an answer.

@@ -51,10 +51,10 @@ impl Drop for Side {
 }
 
 /// A row of kind `tasks`; `at` is seconds after a fixed day.
-pub fn task(at: i64, id: u128) -> Item {
+pub fn task(at: i64, id: i64) -> Item {
     let at = Time::from_seconds(1_790_000_000 + at);
     Item {
-        id: ItemId(Uuid::from_u128(id)),
+        id: ItemId(Uuid::from_u128(id.unsigned_abs().into())),
         resource: "tasks".parse().unwrap(),
         created_at: at,
         updated_at: at,

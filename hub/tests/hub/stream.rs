@@ -47,7 +47,7 @@ async fn rows_of_the_others_arrive_before_a_hung_source_reaches_its_deadline() {
 #[tokio::test]
 async fn each_source_gives_at_most_the_limit_and_says_that_it_has_more() {
     let home = Home::new().await;
-    let side = Side::with("work", (0..9).map(|id| task(id, id as u128)).collect()).await;
+    let side = Side::with("work", (0..9).map(|id| task(id, id)).collect()).await;
     home.link(&side).await;
     home.add_tasks(0..9).await;
     let steps = home.hub.stream(&home.alice, tasks(Sources::All, 4)).await.unwrap();
