@@ -2,7 +2,6 @@
 
 use link::{DialError, Dialled, Dialler, Target};
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Makes connections until it is stopped.
@@ -20,11 +19,8 @@ impl Dialling {
 
     /// Begins to dial at once. The future is the caller's part: it may be dropped.
     pub(crate) fn dial(&self, target: Target) -> impl Future<Output = Result<Dialled, DialError>> + Send + use<> {
-        let (handle, own) = (Handle::current(), self.clone());
-        // The compiler cannot prove that a dial may move between threads (rust-lang/rust#102211), so it stays on one.
-        let task = self.tasks.spawn_blocking(move || {
-            handle.block_on(async { own.stopping.run_until_cancelled(own.dialler.dial(&target)).await })
-        });
+        let own = self.clone();
+        let task = self.tasks.spawn(async move { own.stopping.run_until_cancelled(own.dialler.dial(&target)).await });
         async move {
             let dialled = task.await.ok().flatten();
             dialled.unwrap_or_else(|| Err(DialError::Broken("this instance is stopping".to_owned())))
