@@ -105,8 +105,10 @@ impl Cluster {
     }
 }
 
+/// A server of the caller's own, for what would disturb others: roles and settings of the whole cluster. Its files vanish
+/// with the directory.
 #[expect(clippy::expect_used, reason = "no test can run without a server")]
-async fn start() -> Cluster {
+pub async fn server() -> (Server, TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     let config = Config {
         programs: None,
@@ -114,7 +116,12 @@ async fn start() -> Cluster {
         instance: World::system().uuid(),
         lifetime: Lifetime::Temporary,
     };
-    let server = Server::start(config).await.expect("PostgreSQL starts");
+    (Server::start(config).await.expect("PostgreSQL starts"), directory)
+}
+
+#[expect(clippy::expect_used, reason = "no test can run without a server")]
+async fn start() -> Cluster {
+    let (server, directory) = server().await;
     let template = [format!("CREATE DATABASE {TEMPLATE} OWNER mosaic_owner TEMPLATE mosaic")];
     run(&server, template).await.expect("the template is made");
     let on = |options: PgConnectOptions| options.database(TEMPLATE);

@@ -5,9 +5,9 @@
 use super::{
     Postgres,
     change::lock_head,
-    error::is_stale,
     row::{bigint, damaged, digest, number, time},
-    sql, unit,
+    sql,
+    unit::{self, Unit},
 };
 use crate::{
     AuditLog, AuditQuery, Committed, StoreError,
@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 /// Pauses before the attempts after the first; with them a batch stays within the patience of those who wait for it.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+/// A server that is gone without a word must not hold the writer until TCP gives up.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A batch whose commit was sent: where its last entry stands, and what was decided for each record.
 struct Sent {
@@ -34,12 +36,12 @@ struct Sent {
     verdicts: Vec<Committed>,
 }
 
-/// How an attempt failed.
-enum Failed {
-    /// Before its commit was sent: nothing was written.
-    Before(StoreError),
-    /// At its commit: it may have been written.
-    AtCommit(Sent, StoreError),
+/// What one attempt came to before its commit.
+enum Attempt {
+    /// The attempt before was committed after all.
+    Stands,
+    /// Everything is written; the commit remains.
+    Ready(Unit, Sent),
 }
 
 #[async_trait]
@@ -48,19 +50,18 @@ impl AuditLog for Postgres {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let mut sent = None;
-        let mut pauses = PAUSES.into_iter();
+        let (mut sent, mut pauses) = (None, PAUSES.into_iter());
         loop {
-            let failure = match self.attempt(batch, sent.take()).await {
-                Ok(verdicts) => return Ok(verdicts),
-                Err(failure) => failure,
-            };
-            let error = match failure {
-                Failed::Before(error) => error,
-                Failed::AtCommit(unanswered, error) => {
-                    sent = Some(unanswered);
-                    error
-                }
+            let error = match bounded(self.attempt(batch, sent.as_ref())).await {
+                Ok(Attempt::Stands) => return Ok(sent.map_or_else(Vec::new, |sent: Sent| sent.verdicts)),
+                Ok(Attempt::Ready(unit, sending)) => match bounded(async { Ok(unit.end().await?) }).await {
+                    Ok(()) => return Ok(sending.verdicts),
+                    Err(error) => {
+                        sent = Some(sending);
+                        error
+                    }
+                },
+                Err(error) => error,
             };
             let Some(pause) = pauses.next() else { return Err(error) };
             tracing::warn!(%error, "writing the audit log again");
@@ -100,40 +101,20 @@ impl AuditLog for Postgres {
 }
 
 impl Postgres {
-    /// One transaction. The head's lock comes first: whoever sent an earlier attempt has ended by then, either way.
-    async fn attempt(&self, batch: &[Record], sent: Option<Sent>) -> Result<Vec<Committed>, Failed> {
-        let again = |error: StoreError, sent: Option<Sent>| match sent {
-            Some(sent) => Failed::AtCommit(sent, error),
-            None => Failed::Before(error),
-        };
-        let mut unit = match unit::write(&self.reserved).await {
-            Ok(unit) => unit,
-            Err(error) => return Err(again(error, sent)),
-        };
-        let head = match lock_head(&mut unit).await {
-            Ok(head) => head,
-            Err(error) => return Err(again(error, sent)),
-        };
-        if let Some(sent) = sent {
-            match stands(&mut unit, &sent).await {
-                Ok(true) => {
-                    // Nothing to undo; a connection that cannot even say so is closed by its drop.
-                    drop(unit.undo().await);
-                    return Ok(sent.verdicts);
-                }
-                Ok(false) => {}
-                Err(error) => return Err(Failed::AtCommit(sent, error)),
-            }
+    /// One transaction up to its commit. The head's lock comes first: whoever sent an earlier attempt has ended by then,
+    /// either way.
+    async fn attempt(&self, batch: &[Record], sent: Option<&Sent>) -> Result<Attempt, StoreError> {
+        let mut unit = unit::write(&self.reserved).await?;
+        let head = lock_head(&mut unit).await?;
+        if let Some(sent) = sent
+            && stands(&mut unit, sent).await?
+        {
+            unit.undo().await?;
+            return Ok(Attempt::Stands);
         }
-        let looked = self.look(&mut unit, batch).await.map_err(Failed::Before)?;
-        let (sequence, hash) = append(&mut unit, head, &looked.records).await.map_err(Failed::Before)?;
-        let verdicts = verdicts(head.sequence, &looked);
-        match unit.end().await {
-            Ok(()) => Ok(verdicts),
-            // Only an answer of the server says that nothing was written.
-            Err(error @ sqlx::Error::Database(_)) if !is_stale(&error) => Err(Failed::Before(error.into())),
-            Err(error) => Err(Failed::AtCommit(Sent { sequence, hash, verdicts }, error.into())),
-        }
+        let looked = self.look(&mut unit, batch).await?;
+        let (sequence, hash) = append(&mut unit, head, &looked.records).await?;
+        Ok(Attempt::Ready(unit, Sent { sequence, hash, verdicts: verdicts(head.sequence, &looked) }))
     }
 
     /// The grants of the batch as they stand now, under the head's lock.
@@ -155,6 +136,12 @@ impl Postgres {
         }
         Ok(last_look(batch, &states, self.clock.now()))
     }
+}
+
+/// `step`, unless the server says nothing for too long.
+async fn bounded<T>(step: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+    let late = || StoreError::Unavailable(format!("PostgreSQL said nothing for {} s", SILENCE.as_secs()));
+    tokio::time::timeout(SILENCE, step).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Whether the batch was committed after all.

@@ -58,7 +58,7 @@ SELECT current_setting('server_version_num')::int AS version,
              WHERE relkind = 'm' OR relkind = 'v' AND NOT coalesce(reloptions && ARRAY['security_invoker=true', 'security_invoker=on'], false)
              ORDER BY 1) AS views,
        ARRAY(SELECT privilege FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS privilege
-             WHERE has_table_privilege(me.oid, 'public.audit', privilege)) AS rewrites
+             WHERE has_table_privilege(me.oid, to_regclass('public.audit'), privilege)) AS rewrites
 FROM pg_roles me WHERE me.rolname = current_user";
 
 #[derive(Clone, Debug, Default)]
@@ -79,16 +79,29 @@ struct Facts {
     rewrites: Vec<String>,
 }
 
-/// Refuses a database that is not safe to serve from as this role.
+/// Refuses to migrate a database for a role that would pass by its policies, or that may lose what it acknowledges.
+pub(super) async fn check_role(app: &PgConnectOptions) -> Result<(), StartError> {
+    refuse(judge_role(&facts(app).await?))
+}
+
+/// Refuses a migrated database that is not safe to serve from as this role.
 pub(super) async fn check(app: &PgConnectOptions) -> Result<(), StartError> {
+    let facts = facts(app).await?;
+    refuse([judge_role(&facts), objects(&facts)].concat())
+}
+
+fn refuse(findings: Vec<String>) -> Result<(), StartError> {
+    if findings.is_empty() { Ok(()) } else { Err(StartError::Unsafe(findings)) }
+}
+
+async fn facts(app: &PgConnectOptions) -> Result<Facts, StartError> {
     let mut connection = connect(app).await?;
     let facts = match tokio::time::timeout(PROBE, read(&mut connection)).await {
         Ok(facts) => facts.map_err(|error| StartError::Probe(super::error::describe(&error)))?,
         Err(_) => return Err(StartError::Probe(format!("no answer within {} s", PROBE.as_secs()))),
     };
     drop(tokio::time::timeout(PROBE, connection.close()).await);
-    let findings = judge(&facts);
-    if findings.is_empty() { Ok(()) } else { Err(StartError::Unsafe(findings)) }
+    Ok(facts)
 }
 
 async fn read(connection: &mut PgConnection) -> Result<Facts, sqlx::Error> {
@@ -111,9 +124,9 @@ async fn read(connection: &mut PgConnection) -> Result<Facts, sqlx::Error> {
     })
 }
 
-/// Every finding with its cause and remedy; none when the database is safe.
-fn judge(facts: &Facts) -> Vec<String> {
-    [role(facts), objects(facts), durability(facts), version(facts.version).into_iter().collect()].concat()
+/// Findings that hold whatever tables there are, each with its cause and remedy.
+fn judge_role(facts: &Facts) -> Vec<String> {
+    [role(facts), durability(facts), version(facts.version).into_iter().collect()].concat()
 }
 
 fn role(facts: &Facts) -> Vec<String> {
@@ -191,6 +204,10 @@ fn version(found: i32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn judge(facts: &Facts) -> Vec<String> {
+        [judge_role(facts), objects(facts)].concat()
+    }
 
     fn safe() -> Facts {
         let on = || String::from("on");

@@ -62,6 +62,7 @@ impl Postgres {
         pools: Pools,
     ) -> Result<Self, StartError> {
         let app = start::serving(app);
+        boot::check_role(&app).await?;
         start::migrate(owner, &app).await?;
         boot::check(&app).await?;
         let changes = Changes::listen(&app).await?;

@@ -3,9 +3,13 @@ DO $$
 DECLARE
     app text := current_setting('mosaic.app');
     nobody text;
+    ours regclass;
 BEGIN
-    FOR nobody IN SELECT unnest(ARRAY['PUBLIC', quote_ident(app)]) LOOP
-        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM %s', nobody);
+    FOREACH nobody IN ARRAY ARRAY['PUBLIC', quote_ident(app)] LOOP
+        FOR ours IN SELECT c.oid::regclass FROM pg_class c
+                    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relowner = current_user::regrole LOOP
+            EXECUTE format('REVOKE ALL ON %s FROM %s', ours, nobody);
+        END LOOP;
         EXECUTE format('REVOKE ALL ON FUNCTION member_directory(uuid), link_directory() FROM %s', nobody);
     END LOOP;
     EXECUTE format('GRANT SELECT, INSERT ON instance TO %I', app);

@@ -1,6 +1,8 @@
 //! The store, held to one suite on PostgreSQL and on the model, and PostgreSQL to what only it can promise.
 //!
 //! A case of the suite is an async function over a [`bench::Bench`]; the list below makes one test of it for each store.
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed, and says where")]
+#![expect(clippy::print_stdout, reason = "seeds and counts are part of what a run tells")]
 
 mod bench;
 mod suite {
@@ -14,7 +16,34 @@ mod suite {
     pub mod scope;
 }
 mod postgres {
+    mod boot;
+    mod cancel;
+    mod leak;
+    mod lost;
+    mod migrations;
+    mod oracle;
+    mod policies;
+    mod race;
     mod statements;
+
+    use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+
+    /// Statements of a test, on a connection of their own.
+    async fn run(options: &PgConnectOptions, statements: &str) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect_with(options).await?;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await?;
+        connection.close().await
+    }
+
+    /// The first column of the first row.
+    async fn ask<T>(options: &PgConnectOptions, question: &str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let mut connection = PgConnection::connect_with(options).await.unwrap();
+        let question = AssertSqlSafe(question.to_owned());
+        sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap()
+    }
 }
 
 macro_rules! suite {

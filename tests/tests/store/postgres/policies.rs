@@ -1,0 +1,132 @@
+//! What the policies hold by themselves, and what still holds when somebody broke them.
+
+use super::{ask, run};
+use crate::bench::{Bench, everything, task, tasks, team_task};
+use domain::{
+    audit::Act,
+    id::{ItemId, UserId},
+    operation::{Get, List},
+    rights::Role,
+};
+use store::{Access, StoreError};
+
+/// Rows in every tenant table.
+async fn filled() -> (Bench, UserId, ItemId) {
+    let bench = Bench::on_postgres().await;
+    let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Member).await);
+    bench.team("core", &["alice"]).await;
+    bench.put(alice, [task("alice's"), team_task("core's", "core")]).await;
+    let bobs = bench.put(bob, [task("bob's")]).await[0];
+    bench.store.add_link(&crate::suite::links::link(&bench, alice, "work"), bench.act(Act::LinkAdd)).await.unwrap();
+    (bench, alice, bobs)
+}
+
+const TENANT_TABLES: [&str; 5] = ["items", "links", "memberships", "teams", "team_members"];
+
+#[tokio::test]
+async fn without_a_setting_there_are_no_rows() {
+    let (bench, ..) = filled().await;
+    let database = bench.database.as_ref().unwrap();
+    for table in TENANT_TABLES {
+        let question = format!("SELECT count(*) FROM {table}");
+        assert!(ask::<i64>(&database.superuser(), &question).await > 0, "{table} is empty");
+        assert_eq!(ask::<i64>(&database.app(), &question).await, 0, "{table}");
+        let emptied = database.app().options([("app.workspace", ""), ("app.subject", "")]);
+        assert_eq!(ask::<i64>(&emptied, &question).await, 0, "{table} with empty settings");
+        let stranger = UserId(bench.world.uuid()).to_string();
+        let elsewhere = database.app().options([("app.workspace", &stranger), ("app.subject", &stranger)]);
+        assert_eq!(ask::<i64>(&elsewhere, &question).await, 0, "{table} of another tenant");
+    }
+    for change in ["UPDATE items SET title = 'x'", "DELETE FROM links", "DELETE FROM memberships"] {
+        run(&database.app(), change).await.unwrap();
+    }
+    for table in TENANT_TABLES {
+        assert!(
+            ask::<i64>(&database.superuser(), &format!("SELECT count(*) FROM {table}")).await > 0,
+            "{table} lost rows"
+        );
+    }
+    assert_eq!(ask::<i64>(&database.superuser(), "SELECT count(*) FROM items WHERE title = 'x'").await, 0);
+}
+
+#[tokio::test]
+async fn the_policies_refuse_what_the_store_would_not_even_try() {
+    let (bench, alice, _) = filled().await;
+    let database = bench.database.as_ref().unwrap();
+    let settings = [("app.workspace", bench.workspace.to_string()), ("app.subject", alice.to_string())];
+    let acting = database.app().options(settings);
+    let insert = |owner: &str, team: &str| {
+        format!(
+            "INSERT INTO items (id, workspace, kind, owner, team, title, content, created_at, updated_at)
+             VALUES (gen_random_uuid(), '{}', 'tasks', '{owner}', {team}, 't', '', now(), now())",
+            bench.workspace
+        )
+    };
+    run(&acting, &insert(&alice.to_string(), "NULL")).await.unwrap();
+    run(&acting, &insert(&alice.to_string(), "'core'")).await.unwrap();
+    bench.team("ops", &[]).await;
+    for (owner, team) in [(bench.owner.to_string(), "NULL"), (alice.to_string(), "'ops'")] {
+        let refused = run(&acting, &insert(&owner, team)).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("42501"), "{owner} {team}");
+    }
+    let given_away = format!("UPDATE items SET owner = '{}' WHERE team IS NULL", bench.owner);
+    assert!(run(&acting, &given_away).await.is_err(), "a row cannot be pushed into another's own");
+}
+
+async fn fails_the_second_check(bench: &Bench, alice: UserId, bobs: ItemId) {
+    let grant = bench.grant(&format!("g-{}", bench.world.uuid()), alice, &everything()).await;
+    let permit = bench.permit(&grant, List::first(tasks()));
+    let listed = bench.store.list(Access::Granted(&permit)).await;
+    assert!(matches!(listed, Err(StoreError::SecondCheck(_))), "{listed:?}");
+    let permit = bench.permit(&grant, Get { resource: tasks(), id: bobs });
+    let got = bench.store.get(Access::Granted(&permit)).await;
+    assert!(matches!(got, Err(StoreError::SecondCheck(_))), "{got:?}");
+    let operation = List::first(tasks());
+    let access = Access::Native { workspace: bench.workspace, user: alice, operation: &operation };
+    let listed = bench.store.list(access).await;
+    assert!(matches!(listed, Err(StoreError::SecondCheck(_))), "{listed:?}");
+    let operation = Get { resource: tasks(), id: bobs };
+    let access = Access::Native { workspace: bench.workspace, user: alice, operation: &operation };
+    let got = bench.store.get(access).await;
+    assert!(matches!(got, Err(StoreError::SecondCheck(_))), "{got:?}");
+}
+
+#[tokio::test]
+async fn with_a_broken_policy_the_second_check_refuses() {
+    let (bench, alice, bobs) = filled().await;
+    let superuser = bench.database.as_ref().unwrap().superuser();
+    run(&superuser, "DROP POLICY reading ON items").await.unwrap();
+    assert!(bench.native(alice).await.is_empty(), "no policy, no rows");
+    run(&superuser, "CREATE POLICY reading ON items FOR SELECT USING (true)").await.unwrap();
+    fails_the_second_check(&bench, alice, bobs).await;
+}
+
+#[tokio::test]
+async fn with_row_level_security_off_the_second_check_refuses() {
+    let (bench, alice, bobs) = filled().await;
+    let superuser = bench.database.as_ref().unwrap().superuser();
+    run(&superuser, "ALTER TABLE items DISABLE ROW LEVEL SECURITY").await.unwrap();
+    fails_the_second_check(&bench, alice, bobs).await;
+}
+
+#[tokio::test]
+async fn whose_a_row_is_is_asked_once_for_a_query_and_the_order_comes_from_an_index() {
+    let (bench, alice, _) = filled().await;
+    let database = bench.database.as_ref().unwrap();
+    let many = "INSERT INTO items (id, workspace, kind, owner, title, content, created_at, updated_at)
+        SELECT gen_random_uuid(), workspace, kind, owner, title, '', created_at + n * interval '1 second', updated_at
+        FROM items, generate_series(1, 20000) n WHERE title = 'alice''s'; ANALYZE items";
+    run(&database.superuser(), many).await.unwrap();
+    let settings = [("app.workspace", bench.workspace.to_string()), ("app.subject", alice.to_string())];
+    let acting = database.app().options(settings);
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect_with(&acting).await.unwrap();
+    let question = format!(
+        "EXPLAIN SELECT * FROM items WHERE workspace = '{}' AND kind = 'tasks' ORDER BY created_at DESC, id DESC LIMIT 201",
+        bench.workspace
+    );
+    let lines: Vec<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(question)).fetch_all(&mut connection).await.unwrap();
+    let plan = lines.join("\n");
+    assert!(plan.contains("InitPlan") && !plan.contains("item_is_of"), "not inlined:\n{plan}");
+    assert!(plan.contains("items_newest") && !plan.contains("Sort"), "no index:\n{plan}");
+}
