@@ -1,6 +1,6 @@
 //! The wire between two instances: who may connect, over what, for how long, and how a connection is ended.
 //!
-//! Map. Sharing side: [`accept::listen`] takes sockets (limits before cryptography: [`limits`], [`crowd`], [`bucket`]), does
+//! Map. Sharing side: [`accept::listen`] takes sockets (limits before cryptography: [`limits`], `crowd`, `bucket`), does
 //! the handshake ([`tls`]) and yields [`Accepted`] streams for a tonic server, each with a [`Connection`] that says who calls.
 //! [`Registry`] knows the live ones by grant and cuts them. What was turned away goes to [`Incidents`]. Asking side:
 //! [`dial::Dialler`] makes a channel of one connection and keeps why it failed.

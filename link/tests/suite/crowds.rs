@@ -145,11 +145,13 @@ async fn accept_survives_garbage() {
     let rounds = 400;
     for n in 0..rounds {
         let mut stream = silent(&opened, 4 + u8::try_from(n % 50).unwrap()).await;
-        let garbage: &[u8] = match n % 5 {
+        let garbage: &[u8] = match n % 6 {
             0 => b"GET / HTTP/1.1\r\n\r\n",
             1 => &[0xff; 300],
             2 => &hello[..hello.len() / 2],
             3 => &[0x16, 0x03, 0x01, 0xff, 0xff],
+            // A close_notify where a handshake should go on.
+            4 => &[hello.as_slice(), &[0x15, 0x03, 0x03, 0, 2, 1, 0]].concat(),
             _ => b"",
         };
         // It may have been refused already; that is the other side's business.
@@ -159,7 +161,7 @@ async fn accept_survives_garbage() {
         *classes.entry(class.word()).or_insert(0) += 1;
     }
     assert_eq!(classes.values().sum::<i32>(), rounds);
-    assert!(classes.keys().all(|class| ["garbage", "closed"].contains(class)), "{classes:?}");
+    assert!(classes.keys().all(|class| ["garbage", "closed", "alert"].contains(class)), "{classes:?}");
     honest_gets_in(&sharing, &opened).await;
 }
 

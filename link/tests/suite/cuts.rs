@@ -37,7 +37,7 @@ async fn a_cut_ends_hanging_calls_and_connections_within_milliseconds() {
     eventually("three calls hang", || sharing.registry.calls(GRANT) == 3).await;
 
     let started = Instant::now();
-    sharing.registry.cut(GRANT).await;
+    sharing.cut(GRANT).await;
     let took = started.elapsed();
     assert!(took < Duration::from_millis(100), "{took:?}");
     assert_eq!(sharing.calls.alive.load(Ordering::SeqCst), 0, "the handlers are gone when the cut is acknowledged");
@@ -57,7 +57,7 @@ async fn a_cut_leaves_other_grants_and_later_connections_alone() {
     let one = sharing.target(&opened, Some(one));
     let cut = sharing.dialler().dial(&one).await.unwrap();
     let kept = sharing.dialler().dial(&sharing.target(&opened, Some(two))).await.unwrap();
-    sharing.registry.cut(GRANT).await;
+    sharing.cut(GRANT).await;
     assert!(who(&cut).await.is_err());
     assert!(!cut.is_open());
     assert_eq!(cut.failure.refused_our_certificate(), None, "a lost connection is no refusal");
@@ -144,7 +144,7 @@ async fn a_connection_that_was_verified_before_the_revocation_and_registers_afte
     eventually("the certificate was judged", || counting.1.load(Ordering::SeqCst) == 1).await;
 
     sharing.deny.swap(Deny { serials: [issued.leaf.serial.clone()].into(), ..Deny::default() });
-    sharing.registry.cut(GRANT).await;
+    sharing.cut(GRANT).await;
     stream.write_all(last).unwrap();
     let incident = opened.incident().await;
     assert_eq!((incident.class, incident.grant), (Class::Certificate(Flaw::Denied), Some(GRANT)));

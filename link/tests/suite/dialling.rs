@@ -152,7 +152,7 @@ async fn a_channel_is_one_connection_and_does_not_come_back_by_itself() {
     let dialled = sharing.dialler().dial(&target).await.unwrap();
     who(&dialled).await.unwrap();
     sharing.deny.swap(Deny { serials: [issued.leaf.serial].into(), ..Deny::default() });
-    sharing.registry.cut(GRANT).await;
+    sharing.cut(GRANT).await;
     for _ in 0..3 {
         assert!(who(&dialled).await.is_err());
     }

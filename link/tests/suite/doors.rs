@@ -113,6 +113,24 @@ async fn no_bytes_before_auth() {
 }
 
 #[tokio::test]
+async fn a_refused_connection_is_closed_and_not_reset_so_that_its_alert_arrives_everywhere() {
+    let sharing = Sharing::new(Sharing::patient());
+    let opened = sharing.federation().await;
+    let config = Arc::new(sharing.config(None));
+    let socket = tokio::net::TcpStream::connect(opened.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(pki::spiffe::tls_name(ISSUER)).unwrap();
+    let mut stream = tokio_rustls::TlsConnector::from(config).connect(name, socket).await.unwrap();
+    // What the other side leaves unread when it closes turns its close into a reset.
+    stream.write_all(&vec![0; 32 * 1024]).await.unwrap();
+    stream.flush().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (mut socket, _) = stream.into_inner();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() > 20, "an alert is among the last {} bytes", rest.len());
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_agree_on_http2_is_turned_away() {
     let sharing = Sharing::new(Sharing::patient());
     let mut opened = sharing.federation().await;

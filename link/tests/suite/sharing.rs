@@ -140,6 +140,11 @@ impl Sharing {
         issue(&self.authority, grant)
     }
 
+    /// Cuts a grant, which must not take long.
+    pub async fn cut(&self, grant: GrantId) {
+        timeout(Duration::from_secs(5), self.registry.cut(grant)).await.expect("the cut is acknowledged");
+    }
+
     /// How an asking side would dial this one.
     pub fn target(&self, opened: &Opened, credential: Option<ClientCredential>) -> Target {
         Target {
