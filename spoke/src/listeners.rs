@@ -1,7 +1,8 @@
 //! The two doors to the network. With no grant and no open invite, nothing listens.
 //!
-//! The federation listener is open while a grant is not revoked; the enrolment listener while an unexpired invite exists, and
-//! fifteen minutes after the last one ended, so that a late caller hears that its invite is spent rather than nothing.
+//! The federation listener is open while a grant stands, the enrolment listener while an unexpired invite exists; either stays
+//! for fifteen minutes after the last one ended, so that a late caller hears that its grant is revoked, or its invite spent,
+//! rather than nothing.
 
 use crate::{
     AdminError, Parts,
@@ -10,7 +11,6 @@ use crate::{
     road::{self, Road},
 };
 use domain::{
-    Time,
     audit::{Act, Ending, Record, Stage, Subject},
     id::RequestId,
     invite::OPEN_LIFE,
@@ -92,7 +92,8 @@ pub struct Addresses {
 struct Open {
     address: SocketAddr,
     stop: CancellationToken,
-    since: Instant,
+    /// When it was last needed.
+    needed: Instant,
 }
 
 /// Opens and closes the doors.
@@ -119,7 +120,9 @@ type Bound = (Option<SocketAddr>, Option<SocketAddr>);
 const INCIDENTS: usize = 1_024;
 /// How often the certificate is reissued.
 const REISSUE: Duration = Duration::from_hours(24);
-/// How often closing is considered when nothing is heard, and how long a door stays open at least.
+/// How long a door stays open after it was last needed.
+const LINGER: Duration = OPEN_LIFE;
+/// How often closing is considered when nothing is heard.
 const CLOSING: Duration = Duration::from_secs(30);
 
 impl Listeners {
@@ -163,7 +166,7 @@ impl Listeners {
         if self.grants_stand() {
             self.open_links().await?;
         }
-        if self.invites_until().await? > self.parts.world.now() {
+        if self.invites_stand().await? {
             self.open_enrolment().await?;
         }
         Ok(())
@@ -185,7 +188,7 @@ impl Listeners {
                 () = self.invited.notified() => {}
                 () = tokio::time::sleep(CLOSING) => {}
             }
-            if let Err(error) = self.adjust(self.grants_stand()).await {
+            if let Err(error) = self.adjust().await {
                 tracing::error!(%error, "a listener could not be opened");
                 tokio::time::sleep(CLOSING).await;
             }
@@ -197,14 +200,13 @@ impl Listeners {
         self.invited.notify_one();
     }
 
-    async fn adjust(&self, grants_stand: bool) -> Result<(), ListenError> {
-        let invites_stand = self.invites_until().await? > self.parts.world.now();
-        if grants_stand {
+    async fn adjust(&self) -> Result<(), ListenError> {
+        if self.grants_stand() {
             self.open_links().await?;
         } else if close(&self.links).await {
             self.note_addresses(|both| both.0 = None);
         }
-        if !invites_stand && close(&self.enrolment).await {
+        if !self.invites_stand().await? && close(&self.enrolment).await {
             self.note_addresses(|both| both.1 = None);
         }
         Ok(())
@@ -215,15 +217,15 @@ impl Listeners {
         self.road.snapshots.current().grants().any(|grant| !grant.has_expired(now))
     }
 
-    /// Until when the enrolment listener stays open.
-    async fn invites_until(&self) -> Result<Time, ListenError> {
+    async fn invites_stand(&self) -> Result<bool, ListenError> {
         let last = self.parts.store.last_invite_end().await?;
-        Ok(last.map_or(Time::default(), |end| end + OPEN_LIFE))
+        Ok(last.is_some_and(|end| end + LINGER > self.parts.world.now()))
     }
 
     async fn open_links(&self) -> Result<SocketAddr, ListenError> {
         let mut open = self.links.lock().await;
-        if let Some(open) = &*open {
+        if let Some(open) = &mut *open {
+            open.needed = Instant::now();
             return Ok(open.address);
         }
         let listener = bind(self.parts.listen.links, "listen.links").await?;
@@ -244,7 +246,8 @@ impl Listeners {
 
     async fn open_enrolment(&self) -> Result<SocketAddr, ListenError> {
         let mut open = self.enrolment.lock().await;
-        if let Some(open) = &*open {
+        if let Some(open) = &mut *open {
+            open.needed = Instant::now();
             return Ok(open.address);
         }
         let listener = bind(self.parts.listen.enrolment, "listen.enrolment").await?;
@@ -273,7 +276,7 @@ impl Listeners {
                 tracing::error!(%error, %address, "a listener ended");
             }
         });
-        Ok(Open { address, stop, since: Instant::now() })
+        Ok(Open { address, stop, needed: Instant::now() })
     }
 
     /// This instance's certificate, shared by both doors and reissued every day while it is used.
@@ -334,9 +337,9 @@ impl Listeners {
     }
 }
 
-/// Closes a door that has been open for a while; one that was just opened is for a grant or invite about to be written.
+/// Closes a door that nobody has needed for a while.
 async fn close(door: &Mutex<Option<Open>>) -> bool {
-    let closed = door.lock().await.take_if(|open| open.since.elapsed() > CLOSING);
+    let closed = door.lock().await.take_if(|open| open.needed.elapsed() > LINGER);
     closed.is_some_and(|open| {
         open.stop.cancel();
         true
