@@ -1,6 +1,6 @@
 //! Certificates: who may issue them, what they must look like, and who is let in with one.
 //!
-//! Map: [`provider`] is the one crypto provider. [`seal`] keeps keys secret at rest. On the sharing side [`authority`] issues,
+//! Map: [`mod@provider`] has the one crypto provider. [`seal`] keeps keys secret at rest. On the sharing side [`authority`] issues,
 //! from an [`order`] and a checked [`request`]; [`verify::ClientVerifier`] lets callers in. On the asking side [`request`]
 //! makes the key, [`enrolled`] checks what came back and [`verify::ServerVerifier`] checks who answers. [`profile`] says what
 //! a leaf must look like, [`spiffe`] how an instance is named in it, [`flaw`] why one is refused. [`audit_key`] signs heads.

@@ -18,7 +18,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// Makes [`provider`] the process default. First thing in `main`; calling it again changes nothing.
+/// Makes [`provider()`] the process default. First thing in `main`; calling it again changes nothing.
 pub fn install_provider() {
     // An error means that a default is already set; our own configurations name the provider and do not depend on it.
     drop(CryptoProvider::clone(&provider()).install_default());
