@@ -43,6 +43,11 @@ pub fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
+/// What an asking instance calls itself.
+pub fn home_name() -> Name {
+    name("home")
+}
+
 /// A team from a literal.
 pub fn team(text: &str) -> TeamId {
     text.parse().expect("a team")

@@ -5,4 +5,5 @@
 pub mod asker;
 pub mod cluster;
 pub mod forge;
+pub mod home;
 pub mod instance;
