@@ -76,28 +76,46 @@ impl Drop for Database {
 }
 
 /// A database of the caller's own; waits while many others are in use.
-#[expect(clippy::expect_used, reason = "a test without its database has failed")]
 pub async fn database() -> Database {
+    let (cluster, turn) = turns(1).await;
+    cluster.database(turn).await
+}
+
+/// Two databases at once. Taking one after the other would let tests wait for each other for ever.
+#[expect(clippy::expect_used, reason = "two turns split into two")]
+pub async fn two_databases() -> (Database, Database) {
+    let (cluster, mut turns) = turns(2).await;
+    let turn = turns.split(1).expect("two turns");
+    (cluster.database(turn).await, cluster.database(turns).await)
+}
+
+#[expect(clippy::expect_used, reason = "a test without its database has failed")]
+async fn turns(count: u32) -> (&'static Cluster, OwnedSemaphorePermit) {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     let cluster = CLUSTER.get_or_init(start).await;
-    let turn = Arc::clone(&cluster.turns).acquire_owned().await.expect("the semaphore is never closed");
-    let name = format!("test_{}", cluster.made.fetch_add(1, Ordering::SeqCst));
-    let over = cluster.surplus();
-    let drops = over.iter().map(|name| format!("DROP DATABASE {name} WITH (FORCE)"));
-    let create = format!("CREATE DATABASE {name} OWNER mosaic_owner TEMPLATE {TEMPLATE}");
-    run(&cluster.server, drops.chain([create])).await.expect("the database is made");
-    let on = |options: PgConnectOptions| options.database(&name);
-    Database {
-        owner: on(cluster.server.owner()),
-        app: on(cluster.server.app()),
-        superuser: on(cluster.server.superuser()),
-        name,
-        cluster,
-        _turn: turn,
-    }
+    let turns = Arc::clone(&cluster.turns).acquire_many_owned(count).await;
+    (cluster, turns.expect("the semaphore is never closed"))
 }
 
 impl Cluster {
+    #[expect(clippy::expect_used, reason = "a test without its database has failed")]
+    async fn database(&'static self, turn: OwnedSemaphorePermit) -> Database {
+        let name = format!("test_{}", self.made.fetch_add(1, Ordering::SeqCst));
+        let over = self.surplus();
+        let drops = over.iter().map(|name| format!("DROP DATABASE {name} WITH (FORCE)"));
+        let create = format!("CREATE DATABASE {name} OWNER mosaic_owner TEMPLATE {TEMPLATE}");
+        run(&self.server, drops.chain([create])).await.expect("the database is made");
+        let on = |options: PgConnectOptions| options.database(&name);
+        Database {
+            owner: on(self.server.owner()),
+            app: on(self.server.app()),
+            superuser: on(self.server.superuser()),
+            name,
+            cluster: self,
+            _turn: turn,
+        }
+    }
+
     fn surplus(&self) -> Vec<String> {
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         let keep = over.len().min(LEFT_OVER);

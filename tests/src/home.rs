@@ -1,7 +1,7 @@
 //! An asking instance in this process: a real database of its own, and the hub over it.
 
 use crate::{
-    cluster,
+    cluster::Database,
     instance::{home_name, name},
 };
 use domain::{
@@ -22,7 +22,7 @@ pub struct Home {
     /// Its clock and randomness.
     pub world: World,
     /// Its database, with the superuser's connection among others.
-    pub database: cluster::Database,
+    pub database: Database,
     /// Its store.
     pub store: Shared,
     /// Its asking side.
@@ -32,10 +32,10 @@ pub struct Home {
 }
 
 impl Home {
-    /// Starts an instance with the machine's clock.
-    pub async fn start() -> Self {
+    /// Starts an instance on `database`, with the machine's clock.
+    pub async fn start_on(database: Database) -> Self {
         pki::install_provider();
-        let (world, database) = (World::system(), cluster::database().await);
+        let world = World::system();
         let store: Shared = database.store().await;
         let (id, user, workspace) = (InstanceId(world.uuid()), UserId(world.uuid()), WorkspaceId(world.uuid()));
         let instance =

@@ -11,6 +11,7 @@ use pki::RequestKey;
 use std::{sync::Arc, time::Duration};
 use tests::{
     asker::{enrol, enrol_as, refusal, send_enrolment, tasks, titles},
+    cluster::two_databases,
     instance::{Instance, task},
 };
 use tonic::Code;
@@ -67,7 +68,9 @@ async fn token_wrong_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_wrong_instance() {
-    let (office, other) = (Instance::start().await, Instance::start().await);
+    let (first, second) = two_databases().await;
+    let world = World::system;
+    let (office, other) = (Instance::start_on(world(), first).await, Instance::start_on(world(), second).await);
     let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let (_, elsewhere) = other.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let status = send_enrolment(&elsewhere, home(), invite.token.expose(), csr()).await.expect_err("enrolled");

@@ -5,12 +5,14 @@ use domain::{
     answer::{Outcome, Page, Step},
     audit::Stage,
     invite::Invite,
+    world::World,
 };
 use futures::StreamExt;
 use hub::{Asker, HubError, Question, Sources};
 use std::collections::BTreeSet;
 use store::AuditQuery;
 use tests::{
+    cluster::two_databases,
     home::Home,
     instance::{Instance, name, task},
 };
@@ -22,7 +24,8 @@ struct Pair {
 }
 
 async fn pair(office_rows: usize, home_rows: usize) -> Pair {
-    let (office, home) = (Instance::start().await, Home::start().await);
+    let (first, second) = two_databases().await;
+    let (office, home) = (Instance::start_on(World::system(), first).await, Home::start_on(second).await);
     office.put(office.owner, (0..office_rows).map(|n| task(&format!("office {n:03}"))).collect()).await;
     home.put((0..home_rows).map(|n| task(&format!("home {n:03}"))).collect()).await;
     let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
