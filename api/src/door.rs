@@ -124,15 +124,10 @@ impl Door {
         sockets.for_each(|path| drop(std::fs::remove_file(path)));
     }
 
-    /// Whether this uid runs the daemon, or is root.
-    pub(crate) fn is_operator(&self, uid: u32) -> bool {
-        uid == 0 || uid == nix::unistd::geteuid().as_raw()
-    }
-
     /// Opens the second socket once somebody besides the operator has a uid here. Says what is missing, if anything.
     pub(crate) async fn open_to_others(self: &Arc<Self>) -> Result<Option<String>, OpenError> {
         let others = self.store.users().await?.into_iter().filter_map(|user| user.uid);
-        if others.into_iter().all(|uid| self.is_operator(uid)) {
+        if others.into_iter().all(is_operator) {
             return Ok(None);
         }
         let Some(path) = &self.shared_socket else {
@@ -161,6 +156,11 @@ impl Door {
         let open = *self.shared_open.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared_socket.clone().filter(|_| open)
     }
+}
+
+/// Whether this uid runs the daemon, or is root.
+pub(crate) fn is_operator(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
 const NO_SHARED_SOCKET: &str = "other users cannot reach this daemon yet: set `socket` in config.toml to a path outside \

@@ -3,7 +3,7 @@
 //! The daemon's own uid and root are the operator: they act as the user mapped to them, or as another by the header
 //! [`AS`], and every such request is recorded as impersonation before it takes effect.
 
-use crate::{Door, Problem, view};
+use crate::{Door, Problem, door::is_operator, view};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
@@ -59,7 +59,7 @@ impl FromRequestParts<Arc<Door>> for Person {
         let workspace = chosen(&user, workspace)?;
         let role = user.roles.get(&workspace).copied().ok_or_else(|| not_there(&user, &workspace))?;
         let workspace_id = caller.workspace(&workspace).await?;
-        let operator = door.is_operator(peer.uid);
+        let operator = is_operator(peer.uid);
         Ok(Self { user, request: caller.request, workspace, workspace_id, role, operator, borrowed })
     }
 }
@@ -78,7 +78,7 @@ impl Caller<'_> {
             (None, Some(own)) => Ok((own, false)),
             (None, None) => Err(self.unmapped().await?),
             (Some(wanted), Some(own)) if own.name == wanted => Ok((own, false)),
-            (Some(wanted), own) if self.door.is_operator(self.peer.uid) => self.borrow(&wanted, own).await,
+            (Some(wanted), own) if is_operator(self.peer.uid) => self.borrow(&wanted, own).await,
             (Some(wanted), _) => Err(self.no_operator(&wanted).await?),
         }
     }
@@ -97,7 +97,7 @@ impl Caller<'_> {
         let uid = self.peer.uid;
         self.refuse(Act::Handshake, None, &format!("uid {uid} acts as no user")).await?;
         let problem = Problem::forbidden(format!("no user of this instance is mapped to your uid {uid}"));
-        Ok(if self.door.is_operator(uid) {
+        Ok(if is_operator(uid) {
             problem.next("as the operator, say whom you act as: --as NAME")
         } else {
             problem.next(format!("ask its operator to run `mosaic-fed user add NAME --uid {uid}`"))

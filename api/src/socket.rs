@@ -98,7 +98,9 @@ mod tests {
         let deep = base.path().join("d".repeat(120));
         fs::create_dir(&deep).unwrap();
         let listener = bind(&deep.join(FILE), 0o600).await.unwrap();
-        let (_, accepted) = tokio::join!(connect(&deep.join(FILE)), listener.accept());
+        let path = deep.join(FILE);
+        let (connected, accepted) = tokio::join!(connect(&path), listener.accept());
+        assert!(connected.is_ok());
         assert!(accepted.is_ok());
         assert_eq!(fs::metadata(deep.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
     }

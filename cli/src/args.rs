@@ -74,7 +74,7 @@ pub enum Command {
     Get(rows::GetArgs),
     /// Write one row
     Add(rows::AddArgs),
-    /// Read Markdown folders and JSON lines
+    /// Take in folders of Markdown, and JSON lines
     Import(import::ImportArgs),
     /// The users of this instance
     #[command(subcommand)]

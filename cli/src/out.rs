@@ -58,7 +58,7 @@ impl Out {
     #[expect(clippy::unused_self, reason = "every way out is a method of the same thing")]
     pub fn remark(&self, text: &str) {
         // stderr that is closed takes no remarks; the answer is on stdout
-        drop(writeln!(io::stderr().lock(), "{}", one_line(text)));
+        drop(writeln!(io::stderr().lock(), "{}", escaped(text)));
     }
 
     /// The command to try next, where people read.

@@ -22,14 +22,9 @@ impl Table {
         Self { head: head.to_vec(), rows: Vec::new(), empty }
     }
 
-    /// Adds a row.
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.cells(cells.into());
-    }
-
     /// Adds a row of as many cells as there are headings.
-    pub fn cells(&mut self, cells: Vec<String>) {
-        self.rows.push(cells.iter().map(|cell| one_line(cell)).collect());
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
     }
 
     /// The text, at most `width` columns wide where given.

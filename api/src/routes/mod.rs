@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 /// The largest request: one item of the largest size, with room for JSON's escapes.
 const MAX_BODY: usize = 8 << 20;
 /// How long a request may go on before its answer begins; a revocation or a link takes seconds at most.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The routes of the door.
 pub(crate) fn all(door: Arc<Door>) -> Router {

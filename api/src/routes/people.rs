@@ -1,7 +1,7 @@
 //! Users, workspaces and teams: managed by owners and admins of the workspace.
 
 use super::{Asked, name};
-use crate::{Door, Problem, person::Person, problem::Kind, view};
+use crate::{Door, Problem, door::is_operator, person::Person, problem::Kind, view};
 use axum::{
     Json,
     extract::{Path, State},
@@ -42,7 +42,7 @@ pub(super) async fn add_user(
     let view::UserOrder { name, uid, role } = order;
     person.must_manage(&door, Act::UserAdd).await?;
     owner_gives_ownership(&door, &person, Act::UserAdd, role == Role::Owner).await?;
-    if uid.is_some_and(|uid| door.is_operator(uid)) && !person.operator {
+    if uid.is_some_and(is_operator) && !person.operator {
         let problem = Problem::forbidden("only the operator may give the daemon's own uid, or root's, to a user");
         return Err(person.refused(&door, Act::UserAdd, problem).await);
     }

@@ -21,8 +21,10 @@ const PAGE: u32 = 50;
 /// The most rows on a page.
 const MAX_PAGE: u32 = 10_000;
 /// A shortened id is looked for among this many pages of [`SCAN_PAGE`] rows.
-const SCAN_PAGES: usize = 10;
-const SCAN_PAGE: u32 = 1_000;
+const SCAN_PAGES: usize = 25;
+const SCAN_PAGE: u32 = 400;
+/// The beginning of an id as tables show it: long enough that the first hit is taken, and no further rows are asked for.
+const SHOWN: usize = 8;
 
 /// Many rows, as one ordered page or as they arrive.
 pub(super) async fn list(
@@ -55,13 +57,12 @@ pub(super) async fn get(
 ) -> Result<Json<One>, Problem> {
     let resource = resource(&kind)?;
     let mut from = sources(question.from.as_deref());
-    let id = match id.parse::<ItemId>() {
-        Ok(id) => id,
-        Err(_) => {
-            let row = scan(&door, &person, &resource, &from, &id).await?;
-            from = Sources::Some(vec![row.source]);
-            row.item.id
-        }
+    let id = if let Ok(id) = id.parse::<ItemId>() {
+        id
+    } else {
+        let row = scan(&door, &person, &resource, &from, &id).await?;
+        from = Sources::Some(vec![row.source]);
+        row.item.id
     };
     Ok(Json(door.hub.get(&person.asker(), &from, resource, id).await?))
 }
@@ -105,7 +106,7 @@ async fn scan(door: &Door, person: &Person, resource: &Resource, from: &Sources,
         let page = door.hub.page(&person.asker(), question).await?;
         found.extend(by_id(&page.rows, start, |row| row.item.id.to_string()).into_iter().cloned());
         cursor = page.next;
-        if cursor.is_none() {
+        if cursor.is_none() || (start.len() >= SHOWN && !found.is_empty()) {
             break;
         }
     }

@@ -1,6 +1,11 @@
 //! What runs, and who is who.
 
-use crate::{Door, Problem, person::Peer, person::Person, view};
+use crate::{
+    Door, Problem,
+    door::is_operator,
+    person::{Peer, Person},
+    view,
+};
 use axum::{Extension, Json, extract::State};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -34,7 +39,7 @@ pub(super) async fn status(
 ) -> Result<Json<view::Status>, Problem> {
     let links = match person {
         Ok(person) => count_links(&door, &person).await?,
-        Err(_) if door.is_operator(peer.uid) => Vec::new(),
+        Err(_) if is_operator(peer.uid) => Vec::new(),
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 /// The arguments of `demo`.
 #[derive(Args)]
 pub struct DemoArgs {
-    /// A folder of your own Markdown and JSON lines for the office to share, instead of the sample
+    /// A folder of your own Markdown for the office to share, instead of the sample
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Leave both instances running, with their data

@@ -20,8 +20,7 @@ pub async fn play(stage: &mut Stage, data: Option<&Path>) -> Outcome<()> {
 
 /// Words that no sample and no folder of anybody's holds.
 fn marker() -> String {
-    let word: String = World::system().bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("marker-{word}")
+    format!("marker-{:08x}", u32::from_be_bytes(World::system().bytes()))
 }
 
 /// Two instances with people, teams and rows. Gives how many notes the platform team has.
@@ -63,7 +62,7 @@ async fn fill_office(stage: &mut Stage, data: Option<&Path>) -> Outcome<u64> {
         typed(stage, "office", "--as bob import data/office/bob.jsonl").await?;
     }
     let ran = stage.done(&["-C", "office", "--as", "alice", "import", folder, "--team", "platform"]).await?;
-    number_before(&ran.stdout, " added")
+    number_before(&ran.output, " added")
 }
 
 async fn share_and_link(stage: &mut Stage, marker: &str) -> Outcome<()> {
@@ -85,7 +84,7 @@ async fn ask(stage: &mut Stage, marker: &str, notes: u64) -> Outcome<()> {
     let list = typed(stage, "home", "list tasks --limit 12").await?;
     expect(&list, "a row of this instance", |text| has_source(text, "here"))?;
     expect(&list, "the marked task of the office", |text| text.contains(marker))?;
-    let id = list.stdout.lines().find(|line| line.contains(marker)).and_then(|line| line.split_whitespace().nth(1));
+    let id = list.output.lines().find(|line| line.contains(marker)).and_then(|line| line.split_whitespace().nth(1));
     let id = id.ok_or_else(|| unmet(&list, "an id beside the marked task"))?.to_owned();
     let got = typed(stage, "home", &format!("get tasks {id}")).await?;
     expect(&got, "the marked task, whole", |text| text.contains(marker) && text.contains("team         platform"))?;
@@ -102,7 +101,7 @@ async fn refuse(stage: &mut Stage) -> Outcome<()> {
     typed(stage, "office", "grant edit alice-home --share tasks").await?;
     let words = ["-C", "home", "list", "notes", "--from", "work", "--strict"];
     let list = stage.run(Exit::Incomplete, &words, Files::default()).await?;
-    if !list.stderr.contains("work is denied") {
+    if !list.output.contains("work is denied") {
         return Err(unmet(&list, "that the source is denied"));
     }
     stage.say("The office's log: who asked, under which grant, for what, how many rows left, and what was refused.")?;
@@ -120,7 +119,7 @@ async fn cut(stage: &mut Stage, marker: &str) -> Outcome<()> {
     let shown = began.elapsed().as_secs_f64();
     expect(&list, "this instance's own rows", |text| has_source(text, "here"))?;
     expect(&list, "nothing of the office", |text| !text.contains(marker) && !has_source(text, "work"))?;
-    if !list.stderr.contains("work: revoked") {
+    if !list.output.contains("work: revoked") {
         return Err(unmet(&list, "that the link is revoked"));
     }
     stage.say(&format!(
@@ -142,7 +141,7 @@ fn has_source(text: &str, source: &str) -> bool {
 }
 
 fn expect(ran: &Ran, what: &str, holds: impl FnOnce(&str) -> bool) -> Outcome<()> {
-    if holds(&ran.stdout) { Ok(()) } else { Err(unmet(ran, what)) }
+    if holds(&ran.output) { Ok(()) } else { Err(unmet(ran, what)) }
 }
 
 fn unmet(ran: &Ran, what: &str) -> Failure {

@@ -11,8 +11,9 @@ use nix::{
 };
 use serde::Serialize;
 use std::{
+    io::{Read, pipe},
     path::{Path, PathBuf},
-    process::{Output, Stdio},
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 use tokio::{
@@ -30,10 +31,8 @@ pub struct Ran {
     pub command: String,
     /// Its exit code.
     pub exit: i32,
-    /// What it answered.
-    pub stdout: String,
-    /// What it remarked.
-    pub stderr: String,
+    /// What it answered and remarked, in the order it came.
+    pub output: String,
 }
 
 /// Runs commands in one directory.
@@ -77,22 +76,31 @@ impl Shell {
         if let Some(file) = files.from {
             command.stdin(self.file(file, false)?);
         }
+        let (mut reader, writer) = pipe().map_err(|error| cannot_run(&typed, &error))?;
         match files.to {
             Some(file) => command.stdout(self.file(file, true)?),
-            None => command.stdout(Stdio::piped()),
+            None => command.stdout(writer.try_clone().map_err(|error| cannot_run(&typed, &error))?),
         };
-        let child = command.stderr(Stdio::piped()).spawn().map_err(|error| cannot_run(&typed, &error))?;
-        let output = self.ended(child, &typed).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let exit = output.status.code().unwrap_or(-1);
-        let ran = Ran { command: typed, exit, stdout: text(&output.stdout), stderr: text(&output.stderr) };
+        let child = command.stderr(writer).spawn().map_err(|error| cannot_run(&typed, &error))?;
+        // The command keeps its ends of the pipe, which would never be read to its end.
+        drop(command);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).map(|_| String::from_utf8_lossy(&bytes).into_owned())
+        });
+        let exit = self.ended(child, &typed).await?.code().unwrap_or(-1);
+        let read = tokio::time::timeout(PATIENCE, reading)
+            .await
+            .map_err(|_| Failure::of(format!("`{typed}` left its output open")))?;
+        let output = read.map_err(Failure::of)?.map_err(|error| cannot_run(&typed, &error))?;
+        let ran = Ran { command: typed, exit, output };
         self.show(&ran)?;
         Ok(ran)
     }
 
     /// Starts a command that goes on, its words in a file.
     pub fn start(&mut self, words: &[&str], log: &str) -> Outcome<Child> {
-        let typed = self.typed(words, Files { from: None, to: Some(log) })?;
+        let typed = self.typed(words, Files { from: None, to: Some(&format!("{log} 2>&1 &")) })?;
         let mut command = self.command(words);
         command.stdout(self.file(log, true)?).stderr(self.file(log, true)?);
         command.kill_on_drop(false).spawn().map_err(|error| cannot_run(&typed, &error))
@@ -128,21 +136,27 @@ impl Shell {
         opened.map(Stdio::from).map_err(|error| Failure::file("open", &path, &error))
     }
 
-    async fn ended(&mut self, child: Child, typed: &str) -> Outcome<Output> {
-        let pid = child.id();
-        let mut output = Box::pin(child.wait_with_output());
+    /// Fails once the person has had enough.
+    pub fn heed(&self) -> Outcome<()> {
+        if *self.stopped.borrow() { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
+    }
+
+    async fn ended(&mut self, mut child: Child, typed: &str) -> Outcome<ExitStatus> {
         let mut stopped = self.stopped.clone();
         tokio::select! {
-            ended = &mut output => return ended.map_err(|error| cannot_run(typed, &error)),
+            ended = child.wait() => return ended.map_err(|error| cannot_run(typed, &error)),
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
-        tell(pid, Signal::SIGTERM);
-        drop(tokio::time::timeout(PATIENCE, output).await);
+        tell(child.id(), Signal::SIGTERM);
+        drop(tokio::time::timeout(PATIENCE, child.wait()).await);
         Err(Failure::new(Exit::Interrupted, "interrupted"))
     }
 
     fn show(&self, ran: &Ran) -> Outcome<()> {
-        self.out.line(ran, |ran| format!("{}{}", ran.stdout, ran.stderr).trim_end().to_owned())
+        if ran.output.is_empty() && !self.out.json {
+            return Ok(());
+        }
+        self.out.line(ran, |ran| ran.output.trim_end().to_owned())
     }
 
     /// The directory that commands are typed in.

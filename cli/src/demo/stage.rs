@@ -22,7 +22,7 @@ use tokio::{process::Child, sync::watch, time::Instant};
 /// The sample: part of the program, so that the demo runs anywhere.
 static SAMPLE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../demo");
 /// How long a daemon may take to open its door.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// Everything the demo has on this machine.
 pub struct Stage {
@@ -33,9 +33,8 @@ pub struct Stage {
 impl Stage {
     /// A new directory with the sample in it.
     pub fn set(out: Out, stopped: watch::Receiver<bool>) -> Outcome<Self> {
-        let world = World::system();
-        let name: String = world.bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let directory = std::env::temp_dir().join(format!("mosaic-fed-demo-{name}"));
+        let number = u32::from_be_bytes(World::system().bytes());
+        let directory = std::env::temp_dir().join(format!("mosaic-fed-demo-{number:08x}"));
         let failed = |error| Failure::file("make", &directory, &error);
         fs::DirBuilder::new().mode(0o700).create(&directory).map_err(failed)?;
         let data = directory.join("data");
@@ -75,6 +74,7 @@ impl Stage {
         let socket = self.shell.directory().join(name).join(api::socket::FILE);
         let end = Instant::now() + START;
         while api::socket::connect(&socket).await.is_err() {
+            self.shell.heed()?;
             let ended = self.daemons.last_mut().and_then(|(_, child)| child.try_wait().ok().flatten());
             if ended.is_some() || Instant::now() > end {
                 let words = fs::read_to_string(self.shell.directory().join(&log)).unwrap_or_default();

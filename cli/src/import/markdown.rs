@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn tags_leave_the_front_matter_and_the_body_keeps_the_rest() {
         let item = note("---\ntags: [a, \"b c\"]\n---\nbody\n").unwrap().item;
-        assert_eq!(item.tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), ["a", "b c"]);
+        assert_eq!(item.tags.iter().map(domain::id::Tag::as_str).collect::<Vec<_>>(), ["a", "b c"]);
         assert_eq!(item.body.as_deref(), Some("body\n"));
         assert_eq!(item.source_key.as_deref(), Some("src/weekly-plan.md"));
         assert!(item.created_at.is_some());

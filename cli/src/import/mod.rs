@@ -28,7 +28,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The arguments of `import`.
 #[derive(Args)]
 pub struct ImportArgs {
-    /// A Markdown file, a file of JSON lines, or a folder of both
+    /// A folder of Markdown, a Markdown file, or a file of JSON lines (.jsonl, .ndjson)
     path: PathBuf,
     /// What a Markdown file becomes, and a JSON line that does not say
     #[arg(long, default_value = "notes")]
@@ -96,9 +96,10 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
         common: Common { kind: kind.clone(), team, project, source },
         batch: Batch::default(),
         report: Report::default(),
+        last_kind: None,
     };
     import.all(&root).await?;
-    let report = import.report;
+    let (report, kind) = (import.report, import.last_kind.unwrap_or(kind));
     out.value(&report, |report| {
         format!(
             "{} read: {} added, {} updated, {} unchanged, {} refused",
@@ -128,6 +129,7 @@ struct Import<'a> {
     common: Common,
     batch: Batch,
     report: Report,
+    last_kind: Option<Resource>,
 }
 
 impl Import<'_> {
@@ -184,6 +186,7 @@ impl Import<'_> {
         if full {
             self.send().await?;
         }
+        self.last_kind = Some(item.resource.clone());
         self.batch.places.push(at);
         self.batch.items.push(item);
         self.batch.bytes += bytes;

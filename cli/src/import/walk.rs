@@ -1,5 +1,6 @@
-//! Which files an import reads: Markdown and JSON lines below a folder, in a fixed order, hidden ones too. Links are
-//! followed; one that leads in a circle is reported.
+//! Which files an import reads: every Markdown file below a folder, in a fixed order, hidden ones too; or the one file that
+//! was named. Links are followed; one that leads in a circle is reported. JSON lines are read only from a file that was
+//! named: in a folder they may be anybody's.
 
 use super::Refused;
 use std::{
@@ -45,8 +46,7 @@ fn wanted(root: &Path, entry: &DirEntry) -> Option<File> {
     let named = entry.depth() == 0;
     let kind = match entry.path().extension().and_then(OsStr::to_str).map(str::to_lowercase).as_deref() {
         Some("md") => Kind::Markdown,
-        Some("jsonl" | "ndjson") => Kind::Lines,
-        // A file that was named by itself is read as what it most likely is.
+        Some("jsonl" | "ndjson") if named => Kind::Lines,
         _ if named => Kind::Markdown,
         _ => return None,
     };

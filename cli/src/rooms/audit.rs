@@ -117,10 +117,12 @@ fn cells(view: &view::AuditEntry) -> [String; 10] {
         entry.reason.clone().unwrap_or_default(),
         entry.resource.as_ref().map(ToString::to_string).unwrap_or_default(),
         answered,
-        view.grant_name.as_ref().map_or_else(|| entry.grant.map(super::short).unwrap_or_default(), ToString::to_string),
+        view.grant_name
+            .as_ref()
+            .map_or_else(|| entry.grant.map(|id| super::short(&id)).unwrap_or_default(), ToString::to_string),
         view.subject_name
             .as_ref()
-            .map_or_else(|| entry.subject.map(super::short).unwrap_or_default(), ToString::to_string),
+            .map_or_else(|| entry.subject.map(|id| super::short(&id)).unwrap_or_default(), ToString::to_string),
         entry.note.clone(),
     ]
 }

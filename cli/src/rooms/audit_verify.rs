@@ -67,7 +67,7 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
         key: head.key.clone(),
         compared_with: known.map(|(path, _)| path.display().to_string()),
     };
-    out.value(&report, |report| shown(report, minute(head.head.time)))?;
+    out.value(&report, |report| shown(report, &minute(head.head.time)))?;
     if report.compared_with.is_none() && args.key.is_none() {
         out.remark(
             "whose key signed it was not checked: compare it with `mosaic-fed id` of that instance, or give --key",
@@ -129,7 +129,7 @@ fn broken(path: &Path, cause: impl std::fmt::Display) -> Failure {
         .next("export again; if it stays so, the log was changed outside the daemon: keep both files and compare")
 }
 
-fn shown(report: &Report, time: String) -> String {
+fn shown(report: &Report, time: &str) -> String {
     let span =
         report.first.map_or_else(|| "an empty log".to_owned(), |first| format!("entries {first} to {}", report.last));
     let compared = report.compared_with.as_ref().map_or_else(String::new, |path| format!("\nagrees with   {path}"));

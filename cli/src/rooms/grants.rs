@@ -134,7 +134,7 @@ async fn list(client: &Client, out: &Out) -> Outcome {
                 or_dash(grant.peer_name.as_ref()),
                 format!("{} of {}", joined(&scope.resources), scope.workspace),
                 scope.not_after.map_or_else(|| "-".to_owned(), minute),
-                short(grant.id),
+                short(&grant.id),
             ]);
         }
         table

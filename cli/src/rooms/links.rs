@@ -37,7 +37,7 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
         agreed(piped)?;
     }
     let made: view::LinkMade = client.post("/v1/links", &view::LinkOrder { invite, name }).await?;
-    out.value(&made, |made| shown(made))?;
+    out.value(&made, shown)?;
     if made.ping.outcome != Ended::Ok {
         let reason = made.ping.reason.as_deref().unwrap_or("no reason given");
         out.remark(&format!(
@@ -116,7 +116,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
                 link.days_left.to_string(),
                 link.last_success.map_or_else(|| "-".to_owned(), minute),
                 joined(&link.resources),
-                short(link.id),
+                short(&link.id),
             ]);
         }
         table
@@ -131,8 +131,8 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
 fn directory(entries: &[view::DirectoryEntry]) -> Table {
     let mut table = Table::new(&["LINK", "OF", "TO", "SINCE", "ID"], "no links");
     for entry in entries {
-        let names = [entry.name.to_string(), entry.owner.to_string(), entry.peer_name.to_string()];
-        table.cells(names.into_iter().chain([minute(entry.added_at), entry.id.to_string()]).collect());
+        let (link, owner, peer) = (entry.name.to_string(), entry.owner.to_string(), entry.peer_name.to_string());
+        table.row([link, owner, peer, minute(entry.added_at), entry.id.to_string()]);
     }
     table
 }

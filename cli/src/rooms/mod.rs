@@ -24,7 +24,7 @@ pub fn asking(path: &str, query: &impl serde::Serialize) -> crate::exit::Outcome
 }
 
 /// Enough of an id to type.
-pub fn short(id: impl ToString) -> String {
+pub fn short(id: &impl ToString) -> String {
     id.to_string().chars().take(8).collect()
 }
 

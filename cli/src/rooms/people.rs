@@ -94,7 +94,7 @@ fn users_table(users: &[view::UserEntry]) -> Table {
     for user in users {
         let roles = joined(user.roles.iter().map(|(workspace, role)| format!("{role} of {workspace}")));
         let teams = joined(user.teams.values().flatten());
-        table.row([user.name.to_string(), or_dash(user.uid.as_ref()), roles, teams, short(user.id)]);
+        table.row([user.name.to_string(), or_dash(user.uid.as_ref()), roles, teams, short(&user.id)]);
     }
     table
 }
@@ -193,7 +193,7 @@ pub async fn workspace(command: WorkspaceCommand, client: &Client, out: &Out) ->
         let mut table = Table::new(&["WORKSPACE", "MEMBERS", "YOU ARE", "ID"], "no workspaces");
         for entry in workspaces {
             let role = or_dash(entry.role.as_ref());
-            table.row([entry.name.to_string(), entry.members.to_string(), role, short(entry.id)]);
+            table.row([entry.name.to_string(), entry.members.to_string(), role, short(&entry.id)]);
         }
         table
     })?;

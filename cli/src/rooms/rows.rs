@@ -62,11 +62,11 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     let page: Page = client.get(&path).await?;
     out.table(&page, |page| rows_table(&page.rows))?;
     tell_outcomes(&page.sources, out);
-    out.next(&match (&page.next, page.rows.first()) {
-        (Some(cursor), _) => format!("list {kind} --from {from} --limit {limit} --cursor {cursor}"),
-        (None, Some(row)) => format!("get {kind} {}", short(row.item.id)),
-        (None, None) => format!("add {kind} TITLE"),
-    });
+    if page.next.is_some() && !out.json {
+        out.remark("more rows follow: a higher --limit, or --cursor with what --json calls `next`");
+    }
+    let first = page.rows.first().map(|row| format!("get {kind} {}", short(&row.item.id)));
+    out.next(&first.unwrap_or_else(|| format!("add {kind} TITLE")));
     Ok(ended(&page.sources, strict))
 }
 
@@ -90,7 +90,7 @@ async fn print_stream(client: &Client, out: &Out, path: &str, strict: bool) -> O
 
 fn stream_line(row: &Row) -> String {
     let title = row.item.title.as_deref().unwrap_or("-");
-    escaped(&format!("{}  {}  {}  {title}", row.source, short(row.item.id), minute(row.item.created_at)))
+    escaped(&format!("{}  {}  {}  {title}", row.source, short(&row.item.id), minute(row.item.created_at)))
 }
 
 fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
@@ -119,10 +119,10 @@ pub fn rows_table(rows: &[Row]) -> Table {
     for row in rows {
         let item = &row.item;
         let source = if row.late { format!("{} (late)", row.source) } else { row.source.clone() };
-        let mut cells = vec![source, short(item.id), minute(item.created_at), or_dash(item.title.as_ref())];
+        let mut cells = vec![source, short(&item.id), minute(item.created_at), or_dash(item.title.as_ref())];
         cells.extend([or_dash(item.team.as_ref()), or_dash(item.project.as_ref())]);
         cells.extend(shown.iter().map(|name| item.attributes.get(*name).map_or_else(|| "-".to_owned(), plain)));
-        table.cells(cells);
+        table.row(cells);
     }
     table
 }
@@ -232,7 +232,7 @@ pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
         return Err(Failure::new(Exit::Usage, written.reason.unwrap_or_else(|| "refused without a reason".into())));
     }
     out.value(&Added { id: written.id, kind: kind.clone() }, |added| or_dash(added.id.as_ref()))?;
-    out.next(&format!("get {kind} {}", written.id.map(short).unwrap_or_default()));
+    out.next(&format!("get {kind} {}", written.id.map(|id| short(&id)).unwrap_or_default()));
     Ok(Exit::Done)
 }
 

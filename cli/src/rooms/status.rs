@@ -16,8 +16,8 @@ pub async fn status(client: &Client, out: &Out) -> Outcome {
 }
 
 fn shown(status: &view::Status) -> String {
-    let links = joined(status.links.iter().map(|count| format!("{} {}", count.links, count.state)));
-    let listens = |at: &Option<String>, why: &str| at.clone().unwrap_or_else(|| why.to_owned());
+    let own = joined(status.links.iter().map(|count| format!("{} {}", count.links, count.state)));
+    let at_or = |at: &Option<String>, why: &str| at.clone().unwrap_or_else(|| why.to_owned());
     let mut lines = vec![
         format!(
             "{} runs since {} (mosaic-fed {}, process {})",
@@ -27,10 +27,10 @@ fn shown(status: &view::Status) -> String {
             status.pid
         ),
         format!("database     {}{}", status.database, if status.database_answers { "" } else { " DOES NOT ANSWER" }),
-        format!("links        {}", if links.is_empty() { "none" } else { &links }),
+        format!("links        {}", if own.is_empty() { "none" } else { &own }),
         format!("grants       {} in force, {} connections, {} calls", status.grants, status.connections, status.calls),
-        format!("listening    {}", listens(&status.links_listener, "nowhere: there is no grant")),
-        format!("enrolment    {}", listens(&status.enrolment_listener, "closed: no invite is open")),
+        format!("listening    {}", at_or(&status.links_listener, "nowhere: there is no grant")),
+        format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
         format!("audit        {} entries", status.audit_head),
     ];
     lines.extend(alarms(status));
