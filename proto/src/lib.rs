@@ -14,3 +14,6 @@ pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descript
 
 /// The package name, also the `domain` of every `google.rpc.ErrorInfo`.
 pub const PACKAGE: &str = "mosaic.federation.v1";
+
+/// The metadata key of a call's id, a UUID in lower case with dashes: the asker's where it sends one, and in both logs.
+pub const REQUEST_ID: &str = "x-request-id";
