@@ -12,8 +12,11 @@ CREATE TABLE items (
     body text,
     tags text[] NOT NULL DEFAULT '{}',
     attributes jsonb NOT NULL DEFAULT '{}',
-    -- Where an importer found it. Each user has keys of their own: a key tells nothing about another's rows.
+    -- Where an importer found it.
     source_key text,
+    -- SHA-256 of workspace, owner, kind and key: each user has keys of their own, so that a key tells nothing about another's
+    -- rows. One unique column is found by its index even in a table that an import just filled and nobody analysed.
+    source bytea CHECK ((source IS NULL) = (source_key IS NULL)),
     -- SHA-256 of everything the writer gave, to know a repeated import from a change.
     content bytea NOT NULL,
     created_at timestamptz NOT NULL,
@@ -27,7 +30,7 @@ CREATE INDEX items_newest ON items (workspace, kind, created_at DESC, id DESC);
 CREATE INDEX items_of_team ON items (workspace, team, kind, created_at DESC, id DESC) WHERE team IS NOT NULL;
 CREATE INDEX items_of_person ON items (personal_owner, workspace, kind, created_at DESC, id DESC)
     WHERE personal_owner IS NOT NULL;
-CREATE UNIQUE INDEX items_of_source ON items (workspace, owner, kind, source_key) WHERE source_key IS NOT NULL;
+CREATE UNIQUE INDEX items_of_source ON items (source);
 
 -- Each parameter but the row's own columns is used once, so that PostgreSQL inlines the body and asks for it once a query.
 CREATE FUNCTION item_is_of(team text, owner uuid, subject uuid, own boolean, every_team boolean, teams text[])

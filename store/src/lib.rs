@@ -1,6 +1,6 @@
 //! The database, and the only crate that knows it: PostgreSQL with row-level security, the embedded server, the audit writer.
 //!
-//! Map: [`traits`] is what others may ask; [`access`] is on whose authority rows are read; [`audit`] is the writer whose
+//! Map: `traits` is what others may ask; [`access`] is on whose authority rows are read; [`audit`] is the writer whose
 //! receipt lets an answer leave; [`postgres`] is the real thing and `model` its stand-in for tests, held to one suite;
 //! [`embedded`] runs a PostgreSQL of our own.
 //!

@@ -12,7 +12,8 @@ use domain::{
     item::NewItem,
 };
 use serde_json::Value;
-use sqlx::{PgConnection, Row, types::Json};
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,8 +22,8 @@ use uuid::Uuid;
 const BATCH_ROWS: usize = 500;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// A kind and a source key: what makes two rows of one user the same.
-type Source = (String, String);
+/// What makes two rows of one user the same: SHA-256 of workspace, owner, kind and source key.
+type Source = Vec<u8>;
 
 struct Place {
     workspace: WorkspaceId,
@@ -33,14 +34,22 @@ struct Place {
 /// An accepted row, by its place in the call.
 struct Accepted {
     at: usize,
-    item: NewItem,
+    source: Option<Source>,
     content: [u8; 32],
+    item: NewItem,
 }
 
-impl Accepted {
-    fn source(&self) -> Option<Source> {
-        let key = self.item.source_key.as_ref()?;
-        Some((self.item.resource.to_string(), key.clone()))
+impl Place {
+    fn source(&self, item: &NewItem) -> Option<Source> {
+        let key = item.source_key.as_ref()?;
+        let mut hash = Sha256::new_with_prefix(b"mosaic-fed item source 1\0");
+        hash.update(self.workspace.0);
+        hash.update(self.user.0);
+        hash.update(item.resource.as_str());
+        // No resource holds a zero byte: where the kind ends and the key begins is never in doubt.
+        hash.update([0]);
+        hash.update(key);
+        Some(hash.finalize().to_vec())
     }
 }
 
@@ -58,7 +67,7 @@ impl Postgres {
             return Err(nowhere());
         };
         sqlx::query(sql::items::WRITER).bind(workspace.0).bind(user.0).execute(&mut *unit).await?;
-        let (mut puts, accepted) = judge(&writer, items);
+        let (mut puts, accepted) = judge(&place, &writer, items);
         for batch in batches(accepted) {
             for (at, put) in write(&mut unit, &place, batch).await? {
                 puts.insert(at, put);
@@ -70,11 +79,11 @@ impl Postgres {
 }
 
 /// The rows that may be written, and the verdict on each that may not, by their place in the call.
-fn judge(writer: &Writer, items: Vec<NewItem>) -> (BTreeMap<usize, Put>, Vec<Accepted>) {
+fn judge(place: &Place, writer: &Writer, items: Vec<NewItem>) -> (BTreeMap<usize, Put>, Vec<Accepted>) {
     let (mut refused, mut accepted) = (BTreeMap::new(), Vec::with_capacity(items.len()));
     for (at, item) in items.into_iter().enumerate() {
         match writer.judge(&item) {
-            Ok(()) => accepted.push(Accepted { at, content: content(&item), item }),
+            Ok(()) => accepted.push(Accepted { at, source: place.source(&item), content: content(&item), item }),
             Err(cause) => drop(refused.insert(at, Put::Refused(cause))),
         }
     }
@@ -95,10 +104,10 @@ fn batches(accepted: Vec<Accepted>) -> Vec<Vec<Accepted>> {
     let (mut sources, mut bytes) = (BTreeSet::new(), usize::MAX);
     for row in accepted {
         let size = row.item.title.len() + row.item.body.as_ref().map_or(0, String::len);
-        let again = row.source().is_some_and(|source| !sources.insert(source));
+        let again = row.source.clone().is_some_and(|source| !sources.insert(source));
         let full = batches.last().is_none_or(|batch| batch.len() >= BATCH_ROWS);
         if again || full || bytes.saturating_add(size) > BATCH_BYTES {
-            sources = row.source().into_iter().collect();
+            sources = row.source.clone().into_iter().collect();
             bytes = 0;
             batches.push(Vec::new());
         }
@@ -115,10 +124,10 @@ async fn write(
     place: &Place,
     batch: Vec<Accepted>,
 ) -> Result<Vec<(usize, Put)>, StoreError> {
-    let found = found(connection, place, &batch).await?;
+    let found = found(connection, &batch).await?;
     let (mut puts, mut add, mut change) = (Vec::new(), Vec::new(), Vec::new());
     for row in batch {
-        match row.source().and_then(|source| found.get(&source)) {
+        match row.source.as_ref().and_then(|source| found.get(source)) {
             None => add.push(row),
             Some((id, content)) if *content == row.content => puts.push((row.at, Put::Unchanged(ItemId(*id)))),
             Some((id, _)) => change.push((*id, row)),
@@ -134,27 +143,17 @@ async fn write(
     Ok(puts)
 }
 
-/// The user's rows that the batch names by source key.
+/// The user's rows that the batch names by their source.
 async fn found(
     connection: &mut PgConnection,
-    place: &Place,
     batch: &[Accepted],
 ) -> Result<BTreeMap<Source, (Uuid, Vec<u8>)>, StoreError> {
-    let (kinds, keys): (Vec<_>, Vec<_>) = batch.iter().filter_map(Accepted::source).unzip();
-    if keys.is_empty() {
+    let sources: Vec<_> = batch.iter().filter_map(|row| row.source.clone()).collect();
+    if sources.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows = sqlx::query(sql::items::FOUND)
-        .bind(place.workspace.0)
-        .bind(place.user.0)
-        .bind(kinds)
-        .bind(keys)
-        .fetch_all(connection)
-        .await?;
-    let entry = |row: sqlx::postgres::PgRow| {
-        let source = (row.try_get("kind")?, row.try_get("source_key")?);
-        Ok((source, (row.try_get("id")?, row.try_get("content")?)))
-    };
+    let rows = sqlx::query(sql::items::FOUND).bind(sources).fetch_all(connection).await?;
+    let entry = |row: PgRow| Ok((row.try_get("source")?, (row.try_get("id")?, row.try_get("content")?)));
     rows.into_iter().map(entry).collect()
 }
 
@@ -185,6 +184,7 @@ async fn send(
         .bind(rows.iter().map(|(_, row)| Json(tags(&row.item))).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, row)| Json(&row.item.attributes)).collect::<Vec<_>>())
         .bind(texts(|item| item.source_key.clone()))
+        .bind(rows.iter().map(|(_, row)| row.source.clone()).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, row)| row.content.to_vec()).collect::<Vec<_>>())
         .bind(
             rows.iter()

@@ -75,6 +75,13 @@ pub async fn thousands_of_rows_are_written_in_order(bench: &Bench) {
     for (n, put) in puts.iter().enumerate() {
         assert_eq!(matches!(put, Put::Refused(_)), n % 100 == 7, "{n}: {put:?}");
     }
+    let again = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(row).collect()).await.unwrap();
+    let changed = |n: usize| NewItem { project: Some("hull".parse().unwrap()), ..row(n) };
+    let third = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(changed).collect()).await.unwrap();
+    for (first, (again, third)) in puts.iter().zip(again.iter().zip(&third)) {
+        let Put::Added(id) = *first else { continue };
+        assert_eq!((again, third), (&Put::Unchanged(id), &Put::Updated(id)));
+    }
     let Put::Added(id) = puts[1_234] else { panic!("not added") };
     assert_eq!(bench.native_get(bench.owner, id).await.unwrap().title.as_deref(), Some("row 1234"));
 }
