@@ -42,17 +42,6 @@ pub enum Entrance {
     Enrolment,
 }
 
-/// What the audit log keeps of a call, for those who read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuditClass {
-    /// Rows left.
-    Rows,
-    /// Standing changed.
-    Standing,
-    /// Nothing left but what the grant's holder knows already.
-    Presence,
-}
-
 impl Method {
     /// Every method.
     pub const ALL: [Self; 8] = [
@@ -116,21 +105,16 @@ impl Method {
         }
     }
 
-    /// Tokens taken from the grant's and the peer's bucket. Leaving and presence are never refused for their rate.
-    pub const fn cost(self) -> u32 {
-        match self {
-            Self::Connect | Self::Capabilities | Self::List | Self::Get => 1,
-            Self::Enroll | Self::Disconnect | Self::HealthCheck | Self::HealthWatch => 0,
-        }
+    /// Whether a call takes a token from the grant's and the peer's bucket. Leaving is never refused for its rate, and an
+    /// enrolment has no grant's bucket yet.
+    pub const fn is_limited(self) -> bool {
+        !matches!(self, Self::Enroll | Self::Disconnect)
     }
 
-    /// What the audit log keeps of it.
-    pub const fn audit_class(self) -> AuditClass {
-        match self {
-            Self::List | Self::Get => AuditClass::Rows,
-            Self::Enroll | Self::Disconnect => AuditClass::Standing,
-            Self::Connect | Self::Capabilities | Self::HealthCheck | Self::HealthWatch => AuditClass::Presence,
-        }
+    /// Whether the call changes the standing it is decided on. Its answer stands on the change's own record, committed with
+    /// the change, and is not withdrawn by it; it never holds rows.
+    pub const fn moves_standing(self) -> bool {
+        matches!(self, Self::Enroll | Self::Disconnect)
     }
 }
 

@@ -62,12 +62,6 @@ impl World {
         self.rng.fill(&mut bytes);
         bytes
     }
-
-    /// A duration spread evenly over `base` ± a quarter, so that many instances do not act at once.
-    pub fn jitter(&self, base: Duration) -> Duration {
-        let share = f64::from(u32::from_be_bytes(self.bytes())) / f64::from(u32::MAX);
-        base.mul_f64(0.75 + share / 2.0)
-    }
 }
 
 #[derive(Debug)]
@@ -156,14 +150,5 @@ mod tests {
         assert_eq!(one.uuid(), two.uuid());
         assert_ne!(one.uuid(), one.uuid());
         assert_eq!(one.now(), one.now());
-    }
-
-    #[test]
-    fn jitter_stays_within_a_quarter() {
-        let world = World::system();
-        for _ in 0..1_000 {
-            let delay = world.jitter(Duration::from_secs(4));
-            assert!((Duration::from_secs(3)..=Duration::from_secs(5)).contains(&delay), "{delay:?}");
-        }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
 use domain::{
     Caller, Permitted, Reason, Refusal,
     audit::{Act, Ending, Record, Stage, Subject},
+    grant::Grant,
     id::{InstanceId, Name, RequestId},
     invite::Token,
     operation::{Connect, Disconnect, Enroll, HealthCheck, HealthWatch, PROTOCOL_VERSION},
@@ -18,6 +19,7 @@ use pki::{CheckedCsr, GrantOrder, Issuer};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
 use std::sync::Arc;
 use store::Shared;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server::Health,
@@ -40,6 +42,8 @@ pub struct Links {
     pub instance: InstanceId,
     /// What it calls itself.
     pub name: Name,
+    /// Ends streams that would stay open for ever.
+    pub stop: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -57,13 +61,18 @@ impl ConnectService for Links {
         &self,
         request: Request<v1::DisconnectRequest>,
     ) -> Result<Response<v1::DisconnectResponse>, Status> {
-        let room = self.clone();
-        let handle = |permit: Permitted<Disconnect>| async move { room.leave(&permit).await };
+        let (room, call) = (self.clone(), self.call(&request));
+        let handle = |permit: Permitted<Disconnect>| async move { room.leave(&permit, call).await };
         self.gate.answer(request, |_| Ok(Disconnect), handle).await
     }
 }
 
 impl Links {
+    /// The id that the trace layer gave the call.
+    fn call<M>(&self, request: &Request<M>) -> RequestId {
+        request.extensions().get().copied().unwrap_or_else(|| RequestId(self.world.uuid()))
+    }
+
     fn introduction(&self, permit: &Permitted<Connect>) -> v1::ConnectResponse {
         let grant = permit.grant();
         v1::ConnectResponse {
@@ -78,83 +87,82 @@ impl Links {
         }
     }
 
-    async fn leave(&self, permit: &Permitted<Disconnect>) -> Result<Answer<v1::DisconnectResponse>, Refusal> {
+    async fn leave(
+        &self,
+        permit: &Permitted<Disconnect>,
+        call: RequestId,
+    ) -> Result<Answer<v1::DisconnectResponse>, Refusal> {
         let grant = permit.grant();
         // Its answer is the last thing this grant is given: the connections are closed a moment after the access.
         self.snapshots.let_finish(grant.id);
-        let act = Record::act(self.world.now(), Act::GrantRevoke, grant.subject, RequestId(self.world.uuid()));
-        let record = Record { grant: Some(grant.id), peer: grant.peer, ..act }.noting("by the asking side");
-        self.store.revoke_grant(grant.id, record).await.map_err(from_store)?;
-        self.refresh().await;
+        let record = self.record(grant, grant.peer, Act::GrantRevoke, call).noting("by the asking side");
+        if let Err(error) = self.store.revoke_grant(grant.id, record).await {
+            self.snapshots.let_finish_no_more(grant.id);
+            return Err(from_store(error));
+        }
+        self.snapshots.refresh_after_change().await;
         let revoked_at = Some(wire::timestamp(self.world.now()));
         Ok(Answer { message: v1::DisconnectResponse { revoked_at }, rows: 0 })
     }
 
-    /// A copy that cannot be read anew is refused by its age; the change itself is committed already.
-    async fn refresh(&self) {
-        if let Err(error) = self.snapshots.refresh().await {
-            tracing::warn!(%error, "the grants could not be read anew after a change");
-        }
+    /// The record of an act that a call brought about, under the call's own id.
+    fn record(&self, grant: &Grant, peer: Option<InstanceId>, act: Act, call: RequestId) -> Record {
+        let record = Record::new(self.world.now(), Stage::Standing, Ending::Done, Subject::Act(act), call);
+        Record { grant: Some(grant.id), peer, subject: Some(grant.subject), ..record }
     }
 }
 
 #[tonic::async_trait]
 impl EnrolService for Links {
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
-        let (finder, room, now) = (self.clone(), self.clone(), self.world.now());
+        let (finder, room, now, call) = (self.clone(), self.clone(), self.world.now(), self.call(&request));
         let find = |token: Token| async move {
             let invited = finder.store.invited(&token.digest()).await.map_err(from_store)?;
             Caller::invited(invited, now)
         };
-        let handle = |permit: Permitted<Enroll>| async move { room.admit(&permit).await };
+        let handle = |permit: Permitted<Enroll>| async move { room.admit(&permit, call).await };
         self.gate.enrol(request, |wire| wire::enroll(wire, now), find, handle).await
     }
 }
 
 impl Links {
     /// Checks first what costs nothing to check, claims the token before anything is signed, signs, activates.
-    async fn admit(&self, permit: &Permitted<Enroll>) -> Result<Answer<v1::EnrollResponse>, Refusal> {
+    async fn admit(&self, permit: &Permitted<Enroll>, call: RequestId) -> Result<Answer<v1::EnrollResponse>, Refusal> {
         let (operation, invited) = (permit.operation(), permit.ground());
+        let (grant, peer) = (&invited.grant, Some(operation.instance));
         let csr = CheckedCsr::parse(&operation.csr);
         let csr = csr.map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))?;
-        let claim = self.record(permit, Act::InviteClaim).noting(&format!("invite {}", invited.id));
+        let claim = self.record(grant, peer, Act::InviteClaim, call).noting(&format!("invite {}", invited.id));
         if !self.store.claim_invite(invited.id, operation.at, claim).await.map_err(from_store)? {
             return Err(Refusal::new(Reason::InviteSpent).because("another caller was first"));
         }
         let order = GrantOrder {
             holder: operation.instance,
-            grant: invited.grant.id,
-            subject: invited.grant.subject,
+            grant: grant.id,
+            subject: grant.subject,
             csr,
             now: operation.at,
             life: pki::LEAF_LIFE,
         };
-        let issued = self.authority.issue_grant(&order);
-        let issued = issued.map_err(|error| Refusal::new(Reason::StoreUnavailable).because(error.to_string()))?;
-        let record = self.record(permit, Act::Certificate).noting(&format!("serial {}", issued.leaf.serial));
-        let grant = invited.grant.id;
-        let activated = self.store.activate_grant(grant, operation.instance, &operation.name, &issued.leaf, record);
-        activated.await.map_err(from_store)?;
-        self.refresh().await;
+        let issued = self.authority.issue_grant(&order).map_err(|error| wasted(&error))?;
+        let record = self.record(grant, peer, Act::Certificate, call).noting(&format!("serial {}", issued.leaf.serial));
+        let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
+        activated.await.map_err(|error| wasted(&error))?;
+        self.snapshots.refresh_after_change().await;
         let message = v1::EnrollResponse {
             certificate: issued.certificate,
-            grant_id: grant.to_string(),
+            grant_id: grant.id.to_string(),
             certificate_not_after: Some(wire::timestamp(issued.leaf.not_after)),
         };
         Ok(Answer { message, rows: 0 })
     }
+}
 
-    fn record(&self, permit: &Permitted<Enroll>, act: Act) -> Record {
-        let (operation, invited) = (permit.operation(), permit.ground());
-        let id = RequestId(self.world.uuid());
-        let record = Record::new(self.world.now(), Stage::Standing, Ending::Done, Subject::Act(act), id);
-        Record {
-            grant: Some(invited.grant.id),
-            peer: Some(operation.instance),
-            subject: Some(invited.grant.subject),
-            ..record
-        }
-    }
+/// The token is claimed and nothing came of it: trying it again cannot help.
+fn wasted(error: &dyn std::error::Error) -> Refusal {
+    Refusal::new(Reason::InviteSpent)
+        .saying("the invite was used, but no certificate came of it; ask for a new one")
+        .because(error.to_string())
 }
 
 #[tonic::async_trait]
@@ -173,7 +181,8 @@ impl Health for Links {
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let convert = |wire: HealthCheckRequest| Ok(HealthWatch { service: wire.service });
         let response = self.gate.stream(request, convert, Presence).await?;
-        Ok(response.map(|news| news.chain(stream::pending()).boxed()))
+        let stop = self.stop.clone().cancelled_owned();
+        Ok(response.map(|news| news.chain(stream::pending()).take_until(stop).boxed()))
     }
 }
 

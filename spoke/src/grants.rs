@@ -17,6 +17,15 @@ use std::{collections::BTreeMap, time::Duration};
 use store::{GrantView, NewInvite, StoreError, User, Workspace};
 use tokio::time::Instant;
 
+/// Who does it, and in which request: every record of the request carries its id.
+#[derive(Clone, Copy, Debug)]
+pub struct By {
+    /// The acting local user.
+    pub user: UserId,
+    /// The request.
+    pub request: RequestId,
+}
+
 /// A grant to be made.
 #[derive(Clone, Debug)]
 pub struct GrantOrder {
@@ -130,18 +139,18 @@ impl Spoke {
     }
 
     /// Makes a grant and its invite.
-    pub async fn create(&self, by: UserId, order: GrantOrder) -> Result<Created, AdminError> {
+    pub async fn create(&self, by: By, order: GrantOrder) -> Result<Created, AdminError> {
         let grant = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
         self.listeners.open_for_invite().await?;
         let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
         self.parts.store.create_grant(&grant, record).await?;
-        self.snapshots.refresh().await?;
+        self.snapshots.refresh_after_change().await;
         self.invite(by, grant.id).await
     }
 
     /// Makes a fresh invite for a grant; earlier open ones stop working.
-    pub async fn invite(&self, by: UserId, id: GrantId) -> Result<Created, AdminError> {
+    pub async fn invite(&self, by: By, id: GrantId) -> Result<Created, AdminError> {
         let view = self.view(id).await?;
         let (grant, now) = (view.grant, self.parts.world.now());
         if grant.state == State::Revoked || grant.has_expired(now) {
@@ -181,7 +190,7 @@ impl Spoke {
     }
 
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
-    pub async fn edit(&self, by: UserId, id: GrantId, spec: Spec, sensitive: bool) -> Result<Grant, AdminError> {
+    pub async fn edit(&self, by: By, id: GrantId, spec: Spec, sensitive: bool) -> Result<Grant, AdminError> {
         let before = self.view(id).await?.grant;
         let scope = spec.close(self.context(false, sensitive))?;
         if scope.workspace() != before.scope.workspace() {
@@ -193,19 +202,25 @@ impl Spoke {
         }
         let record = self.act(Act::GrantEdit, by, id).noting(&scope_note(&scope));
         let grant = self.parts.store.edit_grant(id, &scope, record).await?;
-        self.snapshots.refresh().await?;
+        self.snapshots.refresh_after_change().await;
         Ok(grant)
     }
 
     /// Ends a grant: commit, refuse at the door, cut its connections, report when its calls are gone.
-    pub async fn revoke(&self, by: UserId, id: GrantId) -> Result<Revoked, AdminError> {
+    pub async fn revoke(&self, by: By, id: GrantId) -> Result<Revoked, AdminError> {
         let began = Instant::now();
         let record = self.act(Act::GrantRevoke, by, id);
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
         let grant = self.parts.store.revoke_grant(id, record).await?;
-        self.snapshots.refresh().await?;
-        let drained = tokio::time::timeout(DRAIN, self.registry.cut(id)).await.is_ok();
+        let drained = self.ended(&[id]).await;
         Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
+    }
+
+    /// Cuts what is open of grants whose end is committed. True when it was gone within [`DRAIN`].
+    pub async fn ended(&self, grants: &[GrantId]) -> bool {
+        self.snapshots.refresh_after_change().await;
+        let gone = futures::future::join_all(grants.iter().map(|id| self.registry.cut(*id)));
+        tokio::time::timeout(DRAIN, gone).await.is_ok()
     }
 
     /// Whether the grant may do `verb` on `resource`, by the rule that decides calls.
@@ -275,8 +290,8 @@ impl Spoke {
         Context { kinds: Kinds::builtin(), now: self.parts.world.now(), personal, sensitive }
     }
 
-    fn act(&self, act: Act, by: UserId, grant: GrantId) -> Record {
-        let record = Record::act(self.parts.world.now(), act, by, RequestId(self.parts.world.uuid()));
+    fn act(&self, act: Act, by: By, grant: GrantId) -> Record {
+        let record = Record::act(self.parts.world.now(), act, by.user, by.request);
         Record { grant: Some(grant), ..record }
     }
 }

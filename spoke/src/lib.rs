@@ -14,6 +14,6 @@ pub mod road;
 pub mod snapshot;
 mod spoke;
 
-pub use grants::{AdminError, Created, GrantOrder, Preview, Revoked, Verdict};
+pub use grants::{AdminError, By, Created, GrantOrder, Preview, Revoked, Verdict};
 pub use listeners::Listen;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

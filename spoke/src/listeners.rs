@@ -11,6 +11,7 @@ use crate::{
     road::{self, Road},
 };
 use domain::{
+    Reason,
     audit::{Act, Ending, Record, Stage, Subject},
     id::RequestId,
     invite::OPEN_LIFE,
@@ -59,6 +60,8 @@ pub struct Listen {
 pub enum ListenError {
     #[error("{address} cannot be listened on ({cause}); stop what uses it, or set another `{key}` in config.toml")]
     Bind { address: SocketAddr, key: &'static str, cause: std::io::Error },
+    #[error("the system does not say where it listens ({0}); restart `mosaic-fed serve`")]
+    Address(std::io::Error),
     #[error("this instance's certificate could not be issued: {0}")]
     Certificate(String),
     #[error("the invites could not be read: {0}")]
@@ -228,7 +231,7 @@ impl Listeners {
             open.needed = Instant::now();
             return Ok(open.address);
         }
-        let listener = bind(self.parts.listen.links, "listen.links").await?;
+        let listener = bind(self.parts.listen.links, "listen").await?;
         let door = Door::Federation {
             identity: self.identity()?,
             verifier: self.verifier()?,
@@ -250,7 +253,7 @@ impl Listeners {
             open.needed = Instant::now();
             return Ok(open.address);
         }
-        let listener = bind(self.parts.listen.enrolment, "listen.enrolment").await?;
+        let listener = bind(self.parts.listen.enrolment, "listen_enrolment").await?;
         let door = Door::Enrolment { identity: self.identity()? };
         let limit = self.parts.limits.message;
         let enrol = EnrolServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
@@ -351,7 +354,7 @@ async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, Lis
 }
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
-    listener.local_addr().map_err(|error| ListenError::Certificate(error.to_string()))
+    listener.local_addr().map_err(ListenError::Address)
 }
 
 /// `host:port` under which other machines may reach `bound`.
@@ -403,7 +406,9 @@ async fn record_incidents(
         let id = RequestId(world.uuid());
         let record = Record::new(incident.at, Stage::Accept, Ending::Refused, about, id);
         let serial = incident.serial.map(|serial| format!(" serial {serial}")).unwrap_or_default();
-        let record = Record { address: incident.address.to_string(), grant: incident.grant, ..record };
+        // A judgement about a certificate has a reason of its own, so that it is not folded into a flood of mere garbage.
+        let reason = incident.class.is_certificate().then_some(Reason::NotPermitted);
+        let record = Record { address: incident.address.to_string(), grant: incident.grant, reason, ..record };
         auditor.enqueue(record.noting(&format!("{}{serial}", incident.class)));
     }
 }

@@ -37,14 +37,10 @@ pub const FAREWELL: Duration = Duration::from_millis(200);
 pub struct Snapshot {
     version: u64,
     grants: HashMap<GrantId, Arc<Grant>>,
-    read_at: Instant,
+    refused: Vec<Leaf>,
 }
 
 impl Snapshot {
-    fn age(&self) -> Duration {
-        self.read_at.elapsed()
-    }
-
     /// The grants that are not revoked.
     pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
         self.grants.values()
@@ -58,6 +54,8 @@ pub struct Snapshots {
     deny: Arc<DenyList>,
     registry: Registry,
     current: watch::Sender<Arc<Snapshot>>,
+    /// When the copy was last known to be what the table says.
+    known_at: std::sync::Mutex<Instant>,
     // One reader at a time, so that an older reading never replaces a newer one.
     reading: Mutex<()>,
     finishing: std::sync::Mutex<HashSet<GrantId>>,
@@ -71,7 +69,7 @@ impl Snapshots {
         deny: Arc<DenyList>,
         registry: Registry,
     ) -> Result<Arc<Self>, StoreError> {
-        let empty = Snapshot { version: u64::MAX, grants: HashMap::new(), read_at: Instant::now() };
+        let empty = Snapshot { version: u64::MAX, grants: HashMap::new(), refused: Vec::new() };
         let current = watch::Sender::new(Arc::new(empty));
         let snapshots = Arc::new(Self {
             store,
@@ -79,6 +77,7 @@ impl Snapshots {
             deny,
             registry,
             current,
+            known_at: std::sync::Mutex::new(Instant::now()),
             reading: Mutex::new(()),
             finishing: std::sync::Mutex::default(),
         });
@@ -104,18 +103,25 @@ impl Snapshots {
         let _one = self.reading.lock().await;
         let read_at = Instant::now();
         let before = self.current();
-        if self.store.grants_version().await? == before.version {
-            let grants = before.grants.clone();
-            self.current.send_replace(Arc::new(Snapshot { version: before.version, grants, read_at }));
-            return Ok(());
+        if self.store.grants_version().await? != before.version {
+            let standing = self.store.standing().await?;
+            let grants: HashMap<_, _> = standing.grants.into_iter().map(|grant| (grant.id, Arc::new(grant))).collect();
+            // The door is closed before the copy is swapped: no handshake may pass between the two.
+            self.deny.swap(deny(&standing.refused, &grants));
+            let snapshot = Snapshot { version: standing.version, grants, refused: standing.refused };
+            self.current.send_replace(Arc::new(snapshot));
+            self.cut_what_ended(&before);
         }
-        let standing = self.store.standing().await?;
-        let grants: HashMap<_, _> = standing.grants.into_iter().map(|grant| (grant.id, Arc::new(grant))).collect();
-        // The door is closed before the copy is swapped: no handshake may pass between the two.
-        self.deny.swap(deny(&standing.refused, &grants));
-        self.current.send_replace(Arc::new(Snapshot { version: standing.version, grants, read_at }));
-        self.cut_what_ended(&before);
+        *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
         Ok(())
+    }
+
+    /// As [`Snapshots::refresh`], after a change that is committed already: should the reading fail, the copy ages and is
+    /// refused, and the change stands all the same.
+    pub async fn refresh_after_change(&self) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, "the grants could not be read anew after a change");
+        }
     }
 
     fn cut_what_ended(&self, before: &Snapshot) {
@@ -157,20 +163,28 @@ impl Snapshots {
         self.current.subscribe()
     }
 
-    /// How old the copy is.
-    pub fn age(&self) -> Duration {
-        self.current.borrow().age()
+    /// The grant ended otherwise, or not at all.
+    pub fn let_finish_no_more(&self, id: GrantId) {
+        self.finishing.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Whether a certificate that passed the handshake was issued by nobody here.
+    /// How long ago the copy was last known to be what the table says.
+    pub fn age(&self) -> Duration {
+        self.known_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Whether a certificate that passed the handshake was issued by nobody here; one that was replaced since was.
     pub fn is_unaccounted_for(&self, presented: &Presented) -> bool {
-        self.current().grants.get(&presented.grant).is_some_and(|grant| presented.is_unaccounted_for(grant))
+        let current = self.current();
+        let grant = current.grants.get(&presented.grant);
+        let replaced = current.refused.iter().any(|leaf| leaf.serial == presented.serial);
+        !replaced && grant.is_some_and(|grant| presented.is_unaccounted_for(grant))
     }
 
     /// Judges who presents a certificate, by the clock and the copy as they are now.
     pub fn judge(&self, presented: &Presented) -> Result<Caller<Grant>, Refusal> {
         let current = self.current();
-        if current.age() > MAX_AGE {
+        if self.age() > MAX_AGE {
             return Err(Refusal::new(Reason::SnapshotStale).retry_after(HEARTBEAT));
         }
         Caller::present(presented, current.grants.get(&presented.grant).cloned(), self.clock.now())

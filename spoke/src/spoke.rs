@@ -9,6 +9,7 @@ use crate::{
 };
 use domain::{
     audit::Record,
+    grant::State,
     id::{GrantId, InstanceId, Name},
     world::World,
 };
@@ -72,7 +73,7 @@ pub struct SpokeStatus {
     pub links_listener: Option<SocketAddr>,
     /// Where invites are taken; none while there is no open invite.
     pub enrolment_listener: Option<SocketAddr>,
-    /// Grants that are not revoked.
+    /// Grants that are active: held by another instance, neither revoked nor expired.
     pub grants: usize,
     /// Live connections with their grants.
     pub connections: Vec<(GrantId, usize)>,
@@ -82,13 +83,13 @@ pub struct SpokeStatus {
     pub snapshot_age: Duration,
     /// Answers held back because a row failed the second check: the database's policies are broken.
     pub second_check_failures: u64,
-    /// Calls refused because their record could not be written.
+    /// Answers and refusals that were held back because their record could not be written.
     pub unrecorded: u64,
     /// Calls with a certificate of our CA that no enrolment accounts for: somebody else can sign with its key.
     pub unknown_certificates: u64,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
-    /// Handshakes and connections refused before any call.
+    /// Connections turned away before any call.
     pub incidents: u64,
 }
 
@@ -108,9 +109,9 @@ impl Spoke {
             limits: Limits::default(),
             faults: Faults::default(),
         });
-        let rooms =
-            Rooms { links: links(&parts, &road), query: Query::new(Gate::new(&road), Arc::clone(&parts.store)) };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let rooms =
+            Rooms { links: links(&parts, &road, &stop), query: Query::new(Gate::new(&road), Arc::clone(&parts.store)) };
         let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
         let spoke = Arc::new(Self { parts, registry, snapshots, listeners, road, stop, tasks });
         spoke.listeners.open_what_is_needed().await?;
@@ -143,12 +144,17 @@ impl Spoke {
 
     /// How the sharing side stands.
     pub fn status(&self) -> SpokeStatus {
-        let connections = self.registry.all();
+        let (connections, now) = (self.registry.all(), self.parts.world.now());
         let faults = &self.road.faults;
         SpokeStatus {
             links_listener: self.listeners.links_address(),
             enrolment_listener: self.listeners.enrolment_address(),
-            grants: self.snapshots.current().grants().count(),
+            grants: self
+                .snapshots
+                .current()
+                .grants()
+                .filter(|grant| grant.standing(now) == State::Active.word())
+                .count(),
             calls: connections.iter().map(|(id, _)| self.registry.calls(*id)).sum(),
             connections,
             snapshot_age: self.snapshots.age(),
@@ -166,7 +172,7 @@ impl Spoke {
     }
 }
 
-fn links(parts: &Parts, road: &Arc<Road>) -> Links {
+fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken) -> Links {
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),
@@ -175,6 +181,7 @@ fn links(parts: &Parts, road: &Arc<Road>) -> Links {
         world: parts.world.clone(),
         instance: parts.instance,
         name: parts.name.clone(),
+        stop: stop.clone(),
     }
 }
 

@@ -27,11 +27,6 @@ impl<T> Released<T> {
     pub fn into_inner(self) -> T {
         self.0
     }
-
-    /// The answer in another form.
-    pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Released<U> {
-        Released(form(self.0))
-    }
 }
 
 /// Why an answer must not leave.

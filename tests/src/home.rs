@@ -53,7 +53,13 @@ impl Home {
             name: home_name(),
             dialler: Arc::new(Dialler::new(world.clock())),
         };
-        Self { hub: Hub::new(parts), owner: Asker { user, workspace }, world, database, store }
+        let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
+        Self { hub: Hub::new(parts), owner, world, database, store }
+    }
+
+    /// The owner with a new question.
+    pub fn anew(&self) -> Asker {
+        Asker { request: RequestId(self.world.uuid()), ..self.owner }
     }
 
     /// Adds a second person.
@@ -61,7 +67,7 @@ impl Home {
         let record = Record::act(self.world.now(), Act::UserAdd, self.owner.user, RequestId(self.world.uuid()));
         let (id, workspace) = (UserId(self.world.uuid()), name("main"));
         let added = self.store.add_user(id, &name(person), None, &workspace, Role::Member, record).await;
-        Asker { user: added.expect("a user").id, workspace: self.owner.workspace }
+        Asker { user: added.expect("a user").id, ..self.anew() }
     }
 
     /// Writes rows of the owner's.

@@ -12,7 +12,7 @@ use domain::{
     world::World,
 };
 use pki::Authority;
-use spoke::{GrantOrder, Listen, Parts, Spoke};
+use spoke::{By, GrantOrder, Listen, Parts, Spoke};
 use std::{net::Ipv4Addr, sync::Arc};
 use store::{AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
 
@@ -144,7 +144,7 @@ impl Instance {
         let spec: Spec = serde_json::from_value(spec).expect("a scope");
         let label = name(&format!("grant-{}", &self.world.uuid().to_string()[..8]));
         let order = GrantOrder { name: label, subject: name(subject), spec, personal_default: true, sensitive: false };
-        let created = self.spoke.create(self.owner, order).await.expect("a grant");
+        let created = self.spoke.create(self.by(), order).await.expect("a grant");
         (created.grant, Invite::decode(created.invite.expose()).expect("an invite"))
     }
 
@@ -152,6 +152,11 @@ impl Instance {
     pub async fn log(&self, limit: u32) -> Vec<domain::audit::Entry> {
         let query = AuditQuery { limit, last: true, ..AuditQuery::default() };
         self.store.entries(&query).await.expect("the log")
+    }
+
+    /// The owner, in a request of their own.
+    pub fn by(&self) -> By {
+        By { user: self.owner, request: RequestId(self.world.uuid()) }
     }
 
     /// A record of the owner's, for what a test does itself.

@@ -36,6 +36,13 @@ struct Open {
     last: Record,
 }
 
+impl Open {
+    fn close(self) -> Record {
+        let note = format!("repeats; last: {}", self.last.note);
+        Record { rows: self.repeats, ..self.last }.noting(&note)
+    }
+}
+
 /// Refusals being counted.
 #[derive(Debug, Default)]
 pub struct Folds(HashMap<Key, Open>);
@@ -78,7 +85,7 @@ impl Folds {
     fn drain(&mut self, mut over: impl FnMut(&Open) -> bool) -> Vec<Record> {
         let closed = self.0.extract_if(|_, open| over(open));
         let counted = closed.filter(|(_, open)| open.repeats > 0);
-        counted.map(|(_, open)| Record { rows: open.repeats, ..open.last }.noting("repeats")).collect()
+        counted.map(|(_, open)| open.close()).collect()
     }
 }
 

@@ -60,13 +60,16 @@ impl Draft {
         Some(record)
     }
 
+    /// What the draft says so far, while it is open.
+    pub fn template(&self) -> Option<Record> {
+        self.0.lock().clone()
+    }
+
     /// A new draft for the next chunk of the same call.
     #[must_use]
-    pub fn following(&self) -> Self {
-        let record = self.0.lock().clone();
-        let clean = record.map(|record| Record { stage: Stage::Decide, ending: Ending::Abandoned, ..record });
-        let shared = Shared { auditor: Arc::clone(&self.0.auditor), began: Instant::now(), record: Mutex::new(clean) };
-        Self(Arc::new(shared))
+    pub fn following(&self, template: Record) -> Self {
+        let record = Record { stage: Stage::Decide, ending: Ending::Abandoned, ..template };
+        Self::open(&self.0.auditor, record)
     }
 }
 

@@ -11,9 +11,9 @@ use domain::{
     decide::Ground,
     grant::Grant,
     invite::Invited,
-    operation::{AuditClass, Operation},
+    operation::Operation,
 };
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use link::Connection;
 use prost::Message;
 use std::sync::{Arc, atomic::Ordering};
@@ -58,9 +58,9 @@ impl<G: Ground> Call<G> {
     }
 
     /// The same call, for its next chunk.
-    fn following(&self) -> Self {
+    fn following(&self, template: Record) -> Self {
         let (caller, connection) = (self.caller.clone(), self.connection.clone());
-        Self { draft: self.draft.following(), caller, connection, later: true }
+        Self { draft: self.draft.following(template), caller, connection, later: true }
     }
 }
 
@@ -105,7 +105,7 @@ impl Gate {
             let caller = call.caller.clone().ok_or_else(nobody)?;
             let permit = decided(&call, &caller, operation)?;
             // An operation that changes standing moves its own grant: its answer stands on the change's own record.
-            let moves = O::METHOD.audit_class() == AuditClass::Standing;
+            let moves = O::METHOD.moves_standing();
             let generation = (!moves).then_some(permit.grant().generation);
             let answer = handle(permit).await.map_err(|refusal| Stop::Refused(Stage::Store, refusal))?;
             self.release(&call, generation, answer).await
@@ -171,7 +171,7 @@ impl Gate {
                 Err(status) => (Err(status), (gate, None, room)),
             })
         });
-        Ok(respond(first.map(|message| stream::once(async { Ok(message) }).chain(later).boxed())))
+        Ok(respond_stream(first, later))
     }
 
     async fn chunk<O, T>(&self, call: Call<Grant>, operation: O, room: &impl Chunks<O, T>) -> Result<Step<O, T>, Status>
@@ -199,9 +199,11 @@ impl Gate {
         let caller = self.0.snapshots.judge(presented).map_err(|refusal| Stop::Refused(Stage::Standing, refusal))?;
         let permit = decided(call, &caller, operation)?;
         let chunk = room.chunk(&permit).await.map_err(|refusal| Stop::Refused(Stage::Store, refusal))?;
-        let following = chunk.next.map(|operation| (call.following(), operation));
+        let template = call.draft.template();
         let released = self.release(call, Some(permit.grant().generation), chunk.answer).await?;
-        Ok((released, following))
+        // A draft opened before the release would tell of a chunk that nobody asked for, should the release fail.
+        let following = chunk.next.zip(template);
+        Ok((released, following.map(|(operation, template)| (call.following(template), operation))))
     }
 
     async fn release<G: Ground, T: Message>(
@@ -303,4 +305,14 @@ pub fn from_store(error: StoreError) -> Refusal {
 #[expect(clippy::disallowed_methods, reason = "the one place where a response is made, from a release")]
 fn respond<T>(released: Released<T>) -> Response<T> {
     Response::new(released.into_inner())
+}
+
+/// The same for a stream that begins with a released chunk; each later one comes from its own release.
+#[expect(clippy::disallowed_methods, reason = "the one place where a response is made, from a release")]
+fn respond_stream<T: Send + 'static>(
+    first: Released<T>,
+    later: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> Response<BoxStream<'static, Result<T, Status>>> {
+    let first = first.into_inner();
+    Response::new(stream::once(async { Ok(first) }).chain(later).boxed())
 }

@@ -105,12 +105,12 @@ fn check(bucket: &Bucket, reason: Reason) -> Result<CallsLeft, Refusal> {
     })
 }
 
-/// Takes the method's cost or refuses with the time to wait.
+/// Takes a token where the method is limited, or refuses with the time to wait.
 pub async fn limit(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {
     let method = Method::from_path(request.uri().path());
-    let costs = method.is_none_or(|method| method.cost() > 0);
+    let limited = method.is_none_or(Method::is_limited);
     let caller = request.extensions().get::<Caller<Grant>>();
-    let taken = caller.filter(|_| costs).map(|caller| road.limits.take(caller.ground())).transpose();
+    let taken = caller.filter(|_| limited).map(|caller| road.limits.take(caller.ground())).transpose();
     match taken {
         Ok(left) => {
             left.map(|left| request.extensions_mut().insert(left));

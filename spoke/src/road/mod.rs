@@ -40,7 +40,7 @@ pub struct Road {
 pub struct Faults {
     /// Answers held back because a row failed the second check: the database's policies are broken.
     pub second_check: AtomicU64,
-    /// Calls refused because their record could not be written.
+    /// Answers and refusals that were held back because their record could not be written.
     pub unrecorded: AtomicU64,
     /// Calls with a certificate of our CA that no enrolment of ours accounts for: somebody else can sign with its key.
     pub unknown_certificates: AtomicU64,

@@ -7,11 +7,9 @@ use axum::{
     response::Response,
 };
 use domain::id::RequestId;
+use proto::REQUEST_ID;
 use std::sync::Arc;
 use tracing::Instrument;
-
-/// The header that carries the id, a UUID, in both directions.
-pub const REQUEST_ID: &str = "x-request-id";
 
 /// Gives the call its id and walks on.
 pub async fn trace(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {

@@ -77,7 +77,7 @@ async fn token_wrong_instance() {
     assert_eq!(refusal(&status), (Code::NotFound, "INVITE_UNKNOWN".to_owned()));
     // A grant that is held stays with its holder, whoever has a fresh invite for it.
     let first = enrol(&invite).await;
-    let fresh = office.spoke.invite(office.owner, first.grant).await.expect("an invite");
+    let fresh = office.spoke.invite(office.by(), first.grant).await.expect("an invite");
     let fresh = domain::invite::Invite::decode(fresh.invite.expose()).expect("an invite");
     let status = enrol_as(home(), &fresh).await.err().expect("enrolled");
     assert_eq!(refusal(&status), (Code::FailedPrecondition, "INVITE_SPENT".to_owned()));
@@ -91,7 +91,7 @@ async fn a_fresh_invite_replaces_the_certificate_and_the_old_one_is_turned_away(
     let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let old = enrol(&invite).await;
     old.list(tasks()).await.expect("an answer");
-    let fresh = office.spoke.invite(office.owner, old.grant).await.expect("an invite");
+    let fresh = office.spoke.invite(office.by(), old.grant).await.expect("an invite");
     let fresh = domain::invite::Invite::decode(fresh.invite.expose()).expect("an invite");
     let new = enrol_as(old.instance, &fresh).await.expect("a certificate");
     assert_eq!(titles(&new.list(tasks()).await.expect("an answer").0), ["one"]);
@@ -108,7 +108,7 @@ async fn an_invite_ends_after_fifteen_minutes_and_with_its_grant() {
     let status = enrol_as(home(), &late).await.err().expect("enrolled");
     assert_eq!(refusal(&status), (Code::FailedPrecondition, "INVITE_SPENT".to_owned()));
     let (grant, ended) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
-    office.spoke.revoke(office.owner, grant.id).await.expect("a revocation");
+    office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     let status = enrol_as(home(), &ended).await.err().expect("enrolled");
     assert_eq!(refusal(&status), (Code::FailedPrecondition, "INVITE_SPENT".to_owned()));
 }

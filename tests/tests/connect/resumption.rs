@@ -65,7 +65,7 @@ async fn resume_after_grant_revoked() {
     for _ in 0..3 {
         assert_eq!(shake(&config, &home, &address).await.expect("let in"), Some(HandshakeKind::Full));
     }
-    office.spoke.revoke(office.owner, grant.id).await.expect("a revocation");
+    office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     for _ in 0..3 {
         assert!(shake(&config, &home, &address).await.is_err(), "let in again");
     }

@@ -22,11 +22,11 @@ async fn revoke_ends_open_connections_and_turns_new_ones_away() {
     let home = enrol(&invite).await;
     let mut open = home.query().await;
     tests::asker::list(&mut open, tasks()).await.expect("an answer");
-    let revoked = office.spoke.revoke(office.owner, grant.id).await.expect("a revocation");
+    let revoked = office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     assert!(revoked.drained && revoked.connections == 1, "{revoked:?}");
     assert!(tests::asker::list(&mut open, tasks()).await.is_err(), "an open connection was answered");
     assert!(home.dial().await.is_err(), "a new connection was let in");
-    let again = office.spoke.revoke(office.owner, grant.id).await;
+    let again = office.spoke.revoke(office.by(), grant.id).await;
     assert!(again.is_err(), "revoked twice");
 }
 
@@ -108,6 +108,6 @@ async fn with_no_grant_and_no_invite_nothing_listens() {
     let (grant, _) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let status = office.spoke.status();
     assert!(status.links_listener.is_some() && status.enrolment_listener.is_some());
-    office.spoke.revoke(office.owner, grant.id).await.expect("a revocation");
+    office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     assert_eq!(office.spoke.status().grants, 0);
 }

@@ -132,7 +132,7 @@ async fn an_edited_scope_holds_from_the_next_call() {
     assert_eq!(tests::asker::list(&mut client, tasks()).await.expect("an answer").0.len(), 5);
     let spec = r#"{"workspace":"main","resources":["tasks"],"filters":{"tasks":{"include_teams":["T2"],"include_personal":false}}}"#;
     let spec = serde_json::from_str(spec).expect("a scope");
-    office.spoke.edit(office.owner, home.grant, spec, false).await.expect("an edit");
+    office.spoke.edit(office.by(), home.grant, spec, false).await.expect("an edit");
     let (items, _) = tests::asker::list(&mut client, tasks()).await.expect("an answer");
     assert_eq!(titles(&items), ["t2"]);
 }

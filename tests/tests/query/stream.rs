@@ -97,7 +97,7 @@ async fn revoke_between_two_chunks_ends_the_stream() {
     let mut stream = home.query().await.list(request).await.expect("an answer").into_inner();
     let first = stream.message().await.expect("a chunk").expect("a chunk");
     assert!(first.end.is_none());
-    let revoked = office.spoke.revoke(office.owner, grant.id).await.expect("a revocation");
+    let revoked = office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     assert!(revoked.drained, "{revoked:?}");
     let answered = |log: Vec<domain::audit::Entry>| {
         let lists = log.into_iter().filter(|entry| entry.about == "list" && entry.ending == Ending::Answered);
