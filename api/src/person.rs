@@ -194,7 +194,7 @@ impl Person {
 
     /// They, as the asking side knows them.
     pub fn asker(&self) -> hub::Asker {
-        hub::Asker { user: self.user.id, workspace: self.workspace_id }
+        hub::Asker { user: self.user.id, workspace: self.workspace_id, request: self.request }
     }
 
     /// They, as they are told.

@@ -11,7 +11,6 @@ use crate::{
     record::{Asking, Sum},
 };
 use domain::{
-    id::RequestId,
     operation::{List, Operation},
     page::PageToken,
 };
@@ -38,9 +37,8 @@ impl<'a> Ask<'a> {
                 // what one call answered.
                 let page = after.map(|after| PageToken::new(list.binding(&link.id.to_string()), after));
                 let list = List { page, ..list };
-                let request = RequestId(hub.world.uuid());
-                let asking = Asking::new(hub, asker, link, request).about(&list.resource, list.query_hash());
-                let call = Call::new(hub, *asker, link, request, deadline);
+                let asking = Asking::new(hub, asker, link).about(&list.resource, list.query_hash());
+                let call = Call::new(hub, link, asker.request, deadline);
                 (Reader::Link(Box::new(Link::new(call, &list, after))), Some(asking))
             }
         };

@@ -1,24 +1,22 @@
 //! One question on its way over a link: the connection it uses, its deadline, and what its end says about the link.
 
 use crate::{
-    Asker, Hub,
+    Hub,
     outcome::{Failure, Kind},
     session::{Channel, Live},
 };
 use domain::id::RequestId;
+use proto::REQUEST_ID;
 use std::time::Duration;
 use store::LinkRecord;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
-/// The metadata key that lets both sides' logs be matched.
-pub const REQUEST_ID: &str = "x-request-id";
 /// A call that is cut short this close to its deadline was cut short by it.
 const SLACK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Call<'a> {
     hub: &'a Hub,
-    asker: Asker,
     link: &'a LinkRecord,
     request: RequestId,
     started: Instant,
@@ -27,8 +25,8 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(hub: &'a Hub, asker: Asker, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
-        Self { hub, asker, link, request, started: Instant::now(), deadline, live: None }
+    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
+        Self { hub, link, request, started: Instant::now(), deadline, live: None }
     }
 
     /// Whether there was a connection to wait on: decides between `timeout` and `offline`.
@@ -71,7 +69,7 @@ impl<'a> Call<'a> {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let live = self.hub.sessions.open(&self.asker, self.link).await?;
+        let live = self.hub.sessions.open(self.link).await?;
         let channel = live.channel.clone();
         self.live = Some(live);
         let answer = ask(channel, self.request(message.clone())).await;
@@ -79,12 +77,7 @@ impl<'a> Call<'a> {
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
-        if let Ok(id) = self.request.to_string().parse() {
-            request.metadata_mut().insert(REQUEST_ID, id);
-        }
-        request.set_timeout(self.deadline.saturating_duration_since(Instant::now()));
-        request
+        request(message, self.request, self.deadline.saturating_duration_since(Instant::now()))
     }
 
     fn may_have_been_stale(&self) -> bool {
@@ -113,7 +106,7 @@ impl<'a> Call<'a> {
 
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
-        self.hub.sessions.note(&self.asker, self.link.id, failure);
+        self.hub.sessions.note(self.link, failure);
         if failure.is_some_and(|failure| failure.kind == Kind::Broken) {
             self.hang_up();
         }
@@ -121,7 +114,17 @@ impl<'a> Call<'a> {
 
     fn hang_up(&mut self) {
         if let Some(live) = self.live.take() {
-            self.hub.sessions.hang_up(&self.asker, self.link.id, &live);
+            self.hub.sessions.hang_up(self.link, &live);
         }
     }
+}
+
+/// A message with the question's id, which both sides' logs name, and the time that the answer may take.
+pub(crate) fn request<M>(message: M, id: RequestId, patience: Duration) -> Request<M> {
+    let mut request = Request::new(message);
+    if let Ok(id) = id.to_string().parse() {
+        request.metadata_mut().insert(REQUEST_ID, id);
+    }
+    request.set_timeout(patience);
+    request
 }

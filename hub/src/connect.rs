@@ -6,13 +6,14 @@ use crate::{
     enrol::Enrolled,
     health::{Health, LastFailure, LinkState},
     hello::Ping,
+    record::Asking,
     session::key_context,
 };
 use domain::{
     Time,
     answer::may_name_a_link,
     audit::{Act, Record, one_line},
-    id::{GrantId, InstanceId, Name, RequestId, UserId},
+    id::{GrantId, InstanceId, Name, UserId},
     invite::{BadInvite, Invite, Offer},
 };
 use serde::Serialize;
@@ -103,17 +104,33 @@ impl Hub {
             Some(former) => same_link(former, &invite, name.as_ref())?,
             None => free_name(&links, name.unwrap_or_else(|| invite.instance_name.clone()))?,
         };
-        let enrolled = self.enrol(&invite).await?;
-        let link = self.link_record(asker, &invite, name, former.as_ref(), enrolled)?;
         let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
-        let record = self.act(act, asker.user, &link);
-        match former {
-            Some(_) => self.store.replace_link(&link, record).await?,
-            None => self.store.add_link(&link, record).await?,
-        }
+        let linking = Asking::linking(self, asker, &invite, act);
+        let link = match self.keep(asker, &invite, name, former.as_ref()).await {
+            Ok(link) => link,
+            Err(error) => return Err(linking.no_link(error).await),
+        };
+        linking.recorded();
         self.sessions.forget(asker.user, link.id);
         let first = self.try_out(asker, &link).await;
         Ok(Linked { link: self.status_of(&link), replaced: former.is_some(), first })
+    }
+
+    /// Trades the invite for a certificate and keeps it, with its record.
+    async fn keep(
+        &self,
+        asker: &Asker,
+        invite: &Invite,
+        name: Name,
+        former: Option<&LinkRecord>,
+    ) -> Result<LinkRecord, HubError> {
+        let enrolled = self.enrol(invite, asker.request).await?;
+        let link = self.link_record(asker, invite, name, former, enrolled)?;
+        match former {
+            Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,
+            None => self.store.add_link(&link, self.act(Act::LinkAdd, asker, &link)).await?,
+        }
+        Ok(link)
     }
 
     /// The asker's links, by name.
@@ -133,7 +150,7 @@ impl Hub {
     pub async fn unlink(self: &Arc<Self>, asker: &Asker, link: &Name, now: bool) -> Result<Unlinked, HubError> {
         let link = self.own_link(asker, link).await?;
         let left = if now { None } else { Some(self.leave(asker, &link).await) };
-        let record = self.act(Act::LinkRemove, asker.user, &link);
+        let record = self.act(Act::LinkRemove, asker, &link);
         self.store.remove_link(asker.user, link.id, record).await?;
         let (told, reason) = match left {
             Some(Ok(())) => (true, None),
@@ -147,24 +164,36 @@ impl Hub {
         Ok(Unlinked { id: link.id, name: link.name.clone(), told, reason })
     }
 
-    /// Removes other users' links of this id, for an administrator; the other side is told in the background. Gives what
-    /// was removed.
-    pub async fn forget(self: &Arc<Self>, by: UserId, link: GrantId) -> Result<Vec<LinkEntry>, HubError> {
-        let entries = self.store.link_directory().await?.into_iter().filter(|entry| entry.id == link);
+    /// Removes exactly these links of any users, for an administrator who was judged to manage their owners; the other side
+    /// is told in the background. Gives what was removed, which leaves out what was gone already.
+    pub async fn forget(self: &Arc<Self>, by: &Asker, entries: Vec<LinkEntry>) -> Result<Vec<LinkEntry>, HubError> {
         let mut removed = Vec::new();
         for entry in entries {
-            let Some(owner) = self.store.user(&entry.owner).await? else { continue };
-            let of_owner = self.store.links(owner.id).await?;
-            let Some(record) = of_owner.into_iter().find(|record| record.id == link) else { continue };
-            self.store.remove_link(owner.id, link, self.act(Act::LinkRemove, by, &record)).await?;
-            self.leave_later(Asker { user: owner.id, workspace: domain::id::WorkspaceId(link.0) }, Arc::new(record));
-            self.sessions.forget(owner.id, link);
-            removed.push(entry);
+            if self.forget_one(by, &entry).await? {
+                removed.push(entry);
+            }
         }
         if removed.is_empty() {
             return Err(HubError::NoSuchLink("no link has this id; list the links of this instance anew".to_owned()));
         }
         Ok(removed)
+    }
+
+    async fn forget_one(self: &Arc<Self>, by: &Asker, entry: &LinkEntry) -> Result<bool, HubError> {
+        let Some(owner) = self.store.user(&entry.owner).await? else { return Ok(false) };
+        let links = self.store.links(owner.id).await?;
+        let Some(link) = links.into_iter().find(|link| link.id == entry.id) else { return Ok(false) };
+        let removed = self.store.remove_link(owner.id, link.id, self.act(Act::LinkRemove, by, &link)).await?;
+        if removed {
+            self.sessions.forget(owner.id, link.id);
+            self.leave_later(*by, Arc::new(link));
+        }
+        Ok(removed)
+    }
+
+    /// Lets go of every connection of a user who was removed; their links went with them.
+    pub fn forget_user(&self, user: UserId) {
+        self.sessions.forget_user(user);
     }
 
     fn link_record(
@@ -195,8 +224,8 @@ impl Hub {
         })
     }
 
-    fn act(&self, act: Act, by: UserId, link: &LinkRecord) -> Record {
-        let record = Record::act(self.world.now(), act, by, RequestId(self.world.uuid()));
+    fn act(&self, act: Act, by: &Asker, link: &LinkRecord) -> Record {
+        let record = Record::act(self.world.now(), act, by.user, by.request);
         Record { grant: Some(link.id), peer: Some(link.peer), ..record }.noting(link.name.as_str())
     }
 
@@ -224,7 +253,7 @@ impl Hub {
 fn same_link(former: &LinkRecord, invite: &Invite, name: Option<&Name>) -> Result<Name, HubError> {
     let known = &former.name;
     if former.peer != invite.instance || former.root != invite.root {
-        return Err(HubError::Enrolment(format!(
+        return Err(HubError::OtherLink(format!(
             "this invite is for the grant of your link `{known}`, but from another instance or with another root; ask its \
              owner what happened, and unlink `{known}` first if that is meant"
         )));

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-/// Rows of one question or page, at most; also the most a scope may allow.
-pub const MAX_ROWS: u32 = 10_000;
 /// Bytes that the rows of one merged page may take while it is put together, over all its sources.
 pub const PAGE_BYTES: usize = 64 << 20;
-/// The largest message that is read from another instance.
-pub const MESSAGE_BYTES: usize = 4 << 20;
+
+/// The largest message that is read from another instance, in bytes: what our own sharing side sends at most.
+pub fn message_bytes() -> usize {
+    link::Limits::default().message
+}
 
 /// How long the asking side waits for an answer. How long it waits for a connection is in [`link::dial::DialLimits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a person at the asking side is told when a question or an act cannot even begin. How a source ended is no error
 //! but an outcome: see [`domain::answer`].
 
-use domain::answer::SourceOutcome;
+use domain::{Reason, answer::SourceOutcome};
 
 /// Why nothing was done. The text is cause and next step.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,17 @@ pub enum HubError {
     /// A link cannot have this name, or the grant is linked under another one.
     #[error("{0}")]
     Name(String),
+    /// The invite is for the grant of a link that is there, but comes from elsewhere.
+    #[error("{0}")]
+    OtherLink(String),
+    /// The sharing instance refused the invite, and would do so again: it is used up, unknown, or not for this instance.
+    #[error("the other side did not accept the invite: {said}")]
+    Refused {
+        /// Its own words, as one safe line.
+        said: String,
+        /// Its reason, where it gave one of the closed list.
+        reason: Option<Reason>,
+    },
     /// The sharing instance gave no certificate, or one that cannot be trusted.
     #[error("{0}")]
     Enrolment(String),

@@ -3,7 +3,7 @@
 use crate::{
     Asker, Hub, HubError,
     call::Call,
-    deadlines::MESSAGE_BYTES,
+    deadlines::message_bytes,
     outcome::Failure,
     peer,
     question::{Source, Sources},
@@ -12,7 +12,7 @@ use crate::{
 use domain::{
     Reason, Time,
     answer::{One, Outcome, Row, SourceOutcome},
-    id::{ItemId, RequestId, Resource},
+    id::{ItemId, Resource},
     item::Item,
     operation::{Get, Operation},
     wire,
@@ -62,16 +62,15 @@ impl Hub {
     }
 
     async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
-        let Asker { workspace, user } = *asker;
+        let Asker { workspace, user, .. } = *asker;
         let access = Access::Native { workspace, user, operation: get };
         let found = timeout(self.deadlines.source, self.store.get(access)).await;
         found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)
     }
 
     async fn get_link(&self, asker: &Asker, link: &LinkRecord, get: &Get) -> Found {
-        let request = RequestId(self.world.uuid());
-        let mut asking = Asking::new(self, asker, link, request).about(&get.resource, get.query_hash());
-        let mut call = Call::new(self, *asker, link, request, Instant::now() + self.deadlines.source);
+        let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
+        let mut call = Call::new(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get).await;
         call.end(found.as_ref().err());
         match &found {
@@ -85,7 +84,7 @@ impl Hub {
 async fn ask(call: &mut Call<'_>, get: &Get) -> (Found, u64) {
     let wire = v1::GetRequest { resource: get.resource.to_string(), id: get.id.to_string() };
     let answer = call.send(&wire, |channel, request| async move {
-        QueryServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).get(request).await
+        QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).get(request).await
     });
     match answer.await {
         Ok(answer) => {

@@ -3,14 +3,14 @@
 use crate::{
     Asker, Hub,
     call::Call,
-    deadlines::MESSAGE_BYTES,
+    deadlines::message_bytes,
     outcome::Failure,
     record::{Asking, Sum},
 };
 use domain::{
     Reason, Time,
     answer::{Outcome, SourceOutcome},
-    id::{Field, InstanceId, Name, RequestId, Resource},
+    id::{Field, InstanceId, Name, Resource},
     operation::PROTOCOL_VERSION,
     scope::Verb,
     wire,
@@ -81,9 +81,8 @@ impl Hub {
     /// The opening exchange and the grant's words, as one recorded question.
     pub(crate) async fn try_out(&self, asker: &Asker, link: &LinkRecord) -> Ping {
         let started = Instant::now();
-        let request = RequestId(self.world.uuid());
-        let mut asking = Asking::new(self, asker, link, request);
-        let mut call = Call::new(self, *asker, link, request, started + self.deadlines.source);
+        let mut asking = Asking::new(self, asker, link).calling("ping");
+        let mut call = Call::new(self, link, asker.request, started + self.deadlines.source);
         let mut ping = Ping {
             outcome: SourceOutcome::empty(link.name.as_str(), Outcome::Ok, "", Duration::ZERO),
             hello: None,
@@ -92,7 +91,7 @@ impl Hub {
         let ended = self.greet(&mut call, link, &mut ping).await;
         call.end(ended.as_ref().err());
         let recorded = match &ended {
-            Ok(()) => asking.answered(Sum::default(), "ping").await,
+            Ok(()) => asking.answered(Sum::default(), "").await,
             Err(failure) => asking.failed(failure).await,
         };
         ping.outcome = match recorded.and(ended) {
@@ -111,12 +110,12 @@ impl Hub {
             time: Some(wire::timestamp(asked)),
         };
         let answer = call.send(&wire, |channel, request| async move {
-            ConnectServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).connect(request).await
+            ConnectServiceClient::new(channel).max_decoding_message_size(message_bytes()).connect(request).await
         });
         let answer = answer.await?;
         ping.hello = Some(hello(&answer, link, asked, started.elapsed())?);
         let answer = call.send(&v1::CapabilitiesRequest {}, |channel, request| async move {
-            QueryServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).capabilities(request).await
+            QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).capabilities(request).await
         });
         match answer.await {
             Ok(answer) => ping.shares = Some(shares(&answer, link)?),
@@ -127,29 +126,39 @@ impl Hub {
         Ok(())
     }
 
-    /// Ends the grant at the other side. An error says why that is not certain, and what to do.
-    pub(crate) async fn leave(&self, asker: &Asker, link: &LinkRecord) -> Result<(), String> {
-        let request = RequestId(self.world.uuid());
-        let mut call = Call::new(self, *asker, link, request, Instant::now() + self.deadlines.source);
-        let answer = call.send(&v1::DisconnectRequest {}, |channel, request| async move {
-            ConnectServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).disconnect(request).await
-        });
-        match answer.await {
-            Ok(_) => Ok(()),
+    /// Ends the grant at the other side, recorded as done by `by`. An error says why that is not certain, and what to do.
+    pub(crate) async fn leave(&self, by: &Asker, link: &LinkRecord) -> Result<(), String> {
+        let mut asking = Asking::new(self, by, link).calling("disconnect");
+        let ended = self.say_goodbye(by, link).await;
+        let recorded = match &ended {
+            Ok(()) => asking.answered(Sum::default(), "").await,
+            Err(failure) => asking.failed(failure).await,
+        };
+        match recorded.and(ended) {
+            Ok(()) => Ok(()),
             // It had ended before.
             Err(failure) if failure.outcome == Outcome::Revoked => Ok(()),
             Err(failure) => Err(format!(
-                "the other side could not be told ({}); its grant stays until it ends by itself or its owner revokes it",
+                "it is not certain that the other side was told ({}); if not, its grant stays until it ends by itself or \
+                 its owner revokes it",
                 failure.reason
             )),
         }
     }
 
+    async fn say_goodbye(&self, by: &Asker, link: &LinkRecord) -> Result<(), Failure> {
+        let mut call = Call::new(self, link, by.request, Instant::now() + self.deadlines.source);
+        let answer = call.send(&v1::DisconnectRequest {}, |channel, request| async move {
+            ConnectServiceClient::new(channel).max_decoding_message_size(message_bytes()).disconnect(request).await
+        });
+        answer.await.map(|_| ())
+    }
+
     /// As [`Hub::leave`], with nobody waiting.
-    pub(crate) fn leave_later(self: &Arc<Self>, asker: Asker, link: Arc<LinkRecord>) {
+    pub(crate) fn leave_later(self: &Arc<Self>, by: Asker, link: Arc<LinkRecord>) {
         let hub = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Err(reason) = hub.leave(&asker, &link).await {
+            if let Err(reason) = hub.leave(&by, &link).await {
                 tracing::warn!(link = %link.id, reason, "a link was removed here only");
             }
             hub.sessions.forget(link.owner, link.id);

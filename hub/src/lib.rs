@@ -9,7 +9,7 @@
 //! user's link.
 
 mod ask;
-pub mod call;
+mod call;
 pub mod connect;
 mod cursor;
 pub mod deadlines;

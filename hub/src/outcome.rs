@@ -2,11 +2,13 @@
 //!
 //! Judged by code and `ErrorInfo`, never by parsing text. Text that the other side chose is shown as one safe line.
 
+use crate::{HubError, deadlines::message_bytes};
 use domain::{
     Reason,
     answer::{Outcome, SourceOutcome},
     audit::one_line,
 };
+use link::DialError;
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -67,6 +69,16 @@ impl Failure {
         Self::new(Outcome::Offline, Kind::Broken, reason)
     }
 
+    /// Why no connection came about.
+    pub(crate) fn dial(error: &DialError) -> Self {
+        let outcome = match error {
+            DialError::OurCertificate(_) => Outcome::Revoked,
+            _ if error.is_offline() => Outcome::Offline,
+            _ => Outcome::Error,
+        };
+        Self::new(outcome, Kind::Broken, one_line(&error.to_string()))
+    }
+
     /// The other side refused this link's certificate or grant.
     pub(crate) fn revoked(said: &str) -> Self {
         let reason =
@@ -102,8 +114,7 @@ impl Failure {
     /// Reads a refusal of the other side, or the news that the connection broke. `waited` is set once the deadline is
     /// reached: then whatever cut the call short, on either side, was the deadline.
     pub(crate) fn from_status(status: &Status, waited: Option<Duration>) -> Self {
-        // A status that was received has no cause on this side; one that this side made of a broken connection has.
-        let broken = std::error::Error::source(status).is_some();
+        let broken = is_broken(status);
         if let Some(waited) = waited.filter(|_| broken || status.code() == Code::Cancelled) {
             return Self::silent(waited);
         }
@@ -115,6 +126,30 @@ impl Failure {
         let failure = refusal.map_or_else(|| by_code(status), |reason| by_reason(reason, status));
         Self { retry_after, refusal, ..failure }
     }
+}
+
+/// What a bad status says of an invite that was sent. Only a refusal that would stay the same is one.
+pub(crate) fn enrolment(status: &Status) -> HubError {
+    if is_broken(status) {
+        return unclear("the connection broke");
+    }
+    let said = quoted(status.message());
+    let passing = [Code::Unavailable, Code::ResourceExhausted, Code::DeadlineExceeded, Code::Cancelled, Code::Internal];
+    match reason_of(status) {
+        _ if passing.contains(&status.code()) => unclear(&format!("the other side could not answer ({said})")),
+        Some(reason) => HubError::Refused { said, reason: Some(reason) },
+        None => HubError::Refused { said: format!("{said}; ask its owner for a new one"), reason: None },
+    }
+}
+
+/// The token may be spent: sending it a second time may not help.
+pub(crate) fn unclear(what: &str) -> HubError {
+    HubError::Enrolment(format!("{what} after the invite was sent; it may be used up: ask for a new one"))
+}
+
+/// A status that was received has no cause on this side; one that this side made of a broken connection has.
+fn is_broken(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
 }
 
 fn reason_of(status: &Status) -> Option<Reason> {
@@ -140,7 +175,7 @@ fn by_code(status: &Status) -> Failure {
             let reason = "the other side did not finish within the deadline; try again, or ask for fewer rows";
             Failure::new(Outcome::Timeout, Kind::Answered, reason)
         }
-        Code::OutOfRange => Failure::lie("a message of the answer was above 4 MiB"),
+        Code::OutOfRange => Failure::lie(format!("a message of the answer was above {} MiB", message_bytes() >> 20)),
         _ => refused(status),
     }
 }
@@ -160,7 +195,7 @@ fn refused(status: &Status) -> Failure {
 }
 
 /// A text that the other side chose, as one short safe line.
-pub(crate) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let line: String = one_line(text).chars().take(MAX_TEXT).collect();
     if line.trim().is_empty() { "it gave no reason".to_owned() } else { line }
 }

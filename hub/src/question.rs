@@ -1,21 +1,25 @@
 //! What a local person asks, and of whom. Links are found by name among the asker's own and nobody else's.
 
-use crate::{Hub, HubError, cursor::SourceId, deadlines::MAX_ROWS};
+use crate::{Hub, HubError, cursor::SourceId};
 use domain::{
     answer::HERE,
-    id::{Name, Resource, UserId, WorkspaceId},
+    id::{Name, RequestId, Resource, UserId, WorkspaceId},
     operation::List,
+    scope::spec::MAX_ROWS,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::LinkRecord;
 
-/// A local person who asks. Links are theirs alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A local person who asks, for one question. Links are theirs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
     /// Who.
     pub user: UserId,
     /// Whose rows `here` means.
     pub workspace: WorkspaceId,
+    /// Which question: every record of it, and every call to another instance, has this id. Nothing that outlives the
+    /// question is kept by it.
+    pub request: RequestId,
 }
 
 /// Which sources to ask.

@@ -3,7 +3,7 @@
 use crate::{
     Asker, Hub,
     call::Call,
-    deadlines::MESSAGE_BYTES,
+    deadlines::message_bytes,
     outcome::Failure,
     peer::{Batch, Check},
 };
@@ -64,7 +64,7 @@ impl<'a> Here<'a> {
     }
 
     async fn next(&mut self) -> Result<Batch, Failure> {
-        let Asker { workspace, user } = self.asker;
+        let Asker { workspace, user, .. } = self.asker;
         let access = Access::Native { workspace, user, operation: &self.list };
         let mut chunk = self.hub.store.list(access).await.map_err(Failure::own)?;
         let more = chunk.more || chunk.items.len() > self.left as usize;
@@ -108,7 +108,7 @@ impl<'a> Link<'a> {
             Some(stream) => stream,
             none => {
                 let answer = self.call.send(&self.wire, |channel, request| async move {
-                    QueryServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES).list(request).await
+                    QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).list(request).await
                 });
                 none.insert(answer.await?)
             }

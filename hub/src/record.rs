@@ -1,12 +1,14 @@
-//! Asking a link is written into this instance's own log before anything of its answer is shown.
+//! Asking a link is written into this instance's own log before anything of its answer is shown; so is that an invite was
+//! sent, which may have spent it, whatever came back.
 
-use crate::{Asker, Hub, outcome::Failure};
+use crate::{Asker, Hub, HubError, outcome::Failure};
 use domain::{
     audit::{Act, Ending, Record, Stage, Subject},
-    id::{QueryHash, RequestId, Resource},
+    id::{GrantId, InstanceId, QueryHash, Resource},
+    invite::Invite,
 };
 use std::sync::Arc;
-use store::{Auditor, LinkRecord};
+use store::{Auditor, LinkRecord, ReleaseError, StoreError};
 use tokio::time::Instant;
 
 /// The record of a question that is under way. Dropped before it was closed it writes itself as abandoned: the question
@@ -26,15 +28,30 @@ pub(crate) struct Sum {
 }
 
 impl Asking {
-    pub(crate) fn new(hub: &Hub, asker: &Asker, link: &LinkRecord, request: RequestId) -> Self {
-        let about = Subject::Act(Act::Ask);
+    /// A question of `asker` over `link`.
+    pub(crate) fn new(hub: &Hub, asker: &Asker, link: &LinkRecord) -> Self {
+        Self::begin(hub, asker, (Stage::Ask, Act::Ask), (link.id, link.peer))
+    }
+
+    /// The making or renewing of a link, from the sending of the invite to the link's own record.
+    pub(crate) fn linking(hub: &Hub, asker: &Asker, invite: &Invite, act: Act) -> Self {
+        Self::begin(hub, asker, (Stage::Admin, act), (invite.grant, invite.instance))
+    }
+
+    fn begin(hub: &Hub, asker: &Asker, (stage, act): (Stage, Act), (grant, peer): (GrantId, InstanceId)) -> Self {
         let draft = Record {
-            grant: Some(link.id),
-            peer: Some(link.peer),
+            grant: Some(grant),
+            peer: Some(peer),
             subject: Some(asker.user),
-            ..Record::new(hub.world.now(), Stage::Ask, Ending::Abandoned, about, request)
+            ..Record::new(hub.world.now(), stage, Ending::Abandoned, Subject::Act(act), asker.request)
         };
         Self { auditor: Arc::clone(&hub.auditor), draft, started: Instant::now(), open: true }
+    }
+
+    /// With what was called, where that is not asking for rows.
+    pub(crate) fn calling(mut self, what: &'static str) -> Self {
+        what.clone_into(&mut self.draft.note);
+        self
     }
 
     /// With what was asked: the hash is the one that the other side's log has.
@@ -46,34 +63,56 @@ impl Asking {
 
     /// Writes that this much was answered; it may be shown once this returns.
     pub(crate) async fn answered(&mut self, sum: Sum, note: &str) -> Result<(), Failure> {
-        let record = Record { rows: sum.rows, bytes: sum.bytes, ..self.record(Ending::Answered) };
-        self.write(record.noting(note)).await
+        let record = Record { rows: sum.rows, bytes: sum.bytes, ..self.record(Ending::Answered, note) };
+        self.write(record).await.map_err(|error| unrecorded(&error))
     }
 
     /// Writes that nothing was answered, and why.
     pub(crate) async fn failed(&mut self, failure: &Failure) -> Result<(), Failure> {
-        let record = Record { reason: failure.refusal, ..self.record(Ending::Refused) };
-        self.write(record.noting(&format!("{}: {}", failure.outcome, failure.reason))).await
+        let note = format!("{}: {}", failure.outcome, failure.reason);
+        let record = Record { reason: failure.refusal, ..self.record(Ending::Refused, &note) };
+        self.write(record).await.map_err(|error| unrecorded(&error))
     }
 
-    fn record(&self, ending: Ending) -> Record {
-        let time = self.auditor.clock().now();
-        Record { time, ending, latency: self.started.elapsed(), ..self.draft.clone() }
+    /// Writes that no link came about, and hands the error back; or the failure of recording with it.
+    pub(crate) async fn no_link(mut self, error: HubError) -> HubError {
+        let reason = if let HubError::Refused { reason, .. } = &error { *reason } else { None };
+        let record = Record { reason, ..self.record(Ending::Refused, &error.to_string()) };
+        match self.write(record).await {
+            Ok(()) => error,
+            Err(why) => {
+                StoreError::Unavailable(format!("no link was made and that could not be recorded ({why}): {error}"))
+                    .into()
+            }
+        }
     }
 
-    async fn write(&mut self, record: Record) -> Result<(), Failure> {
+    /// The act was recorded together with what it did.
+    pub(crate) fn recorded(mut self) {
         self.open = false;
-        let written = self.auditor.record(record).await;
-        written.map_err(|error| {
-            Failure::own(format!("the question could not be recorded, so its answer is not shown: {error}"))
-        })
     }
+
+    fn record(&self, ending: Ending, note: &str) -> Record {
+        let time = self.auditor.clock().now();
+        let note = [self.draft.note.as_str(), note].into_iter().filter(|part| !part.is_empty());
+        let note = note.collect::<Vec<_>>().join(": ");
+        Record { time, ending, latency: self.started.elapsed(), ..self.draft.clone() }.noting(&note)
+    }
+
+    async fn write(&mut self, record: Record) -> Result<(), ReleaseError> {
+        self.open = false;
+        self.auditor.record(record).await
+    }
+}
+
+fn unrecorded(error: &ReleaseError) -> Failure {
+    Failure::own(format!("the question could not be recorded, so its answer is not shown: {error}"))
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
         if self.open {
-            self.auditor.enqueue(self.record(Ending::Abandoned));
+            self.auditor.enqueue(self.record(Ending::Abandoned, ""));
         }
     }
 }

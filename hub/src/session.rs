@@ -3,12 +3,7 @@
 //! What is told about a link's state comes from real calls. Everything is kept per user and link: two users of one instance
 //! may hold links of the same grant one after the other, and neither may use the other's connection.
 
-use crate::{
-    Asker,
-    dialling::Dialling,
-    health::Health,
-    outcome::{Failure, Kind},
-};
+use crate::{dialling::Dialling, health::Health, outcome::Failure};
 use domain::{
     id::{GrantId, UserId},
     world::World,
@@ -67,8 +62,8 @@ impl Sessions {
     }
 
     /// The link's connection, dialled if there is none. Callers who come during a dial share it and its failure.
-    pub(crate) async fn open(&self, asker: &Asker, link: &LinkRecord) -> Result<Live, Failure> {
-        let key = (asker.user, link.id);
+    pub(crate) async fn open(&self, link: &LinkRecord) -> Result<Live, Failure> {
+        let key = (link.owner, link.id);
         let (ticket, dial, reused) = self.current(key, link);
         match dial.await {
             Ok(dialled) => Ok(Live { channel: dialled.channel.clone(), reused, dialled, ticket }),
@@ -119,8 +114,8 @@ impl Sessions {
     }
 
     /// Lets go of this connection, unless another one has taken its place. Calls on it end by themselves.
-    pub(crate) fn hang_up(&self, asker: &Asker, link: GrantId, live: &Live) {
-        self.remove((asker.user, link), live.ticket);
+    pub(crate) fn hang_up(&self, link: &LinkRecord, live: &Live) {
+        self.remove((link.owner, link.id), live.ticket);
     }
 
     fn remove(&self, key: Key, ticket: u64) {
@@ -136,16 +131,21 @@ impl Sessions {
         self.lock().1.remove(&(owner, link));
     }
 
+    /// Forgets every link of a user.
+    pub(crate) fn forget_user(&self, user: UserId) {
+        self.lock().1.retain(|(owner, _), _| *owner != user);
+    }
+
     /// Lets go of every connection.
     pub(crate) fn clear(&self) {
         self.lock().1.clear();
     }
 
     /// Notes how a call ended.
-    pub(crate) fn note(&self, asker: &Asker, link: GrantId, failure: Option<&Failure>) {
+    pub(crate) fn note(&self, link: &LinkRecord, failure: Option<&Failure>) {
         let now = self.world.now();
         // A link that was forgotten meanwhile stays forgotten.
-        if let Some(slot) = self.lock().1.get_mut(&(asker.user, link)) {
+        if let Some(slot) = self.lock().1.get_mut(&(link.owner, link.id)) {
             match failure {
                 None => slot.health.succeeded(now),
                 Some(failure) => slot.health.failed(now, failure),
@@ -167,18 +167,4 @@ impl Sessions {
 /// Where a link's sealed key belongs; it opens nowhere else.
 pub(crate) fn key_context(owner: UserId, link: GrantId) -> String {
     format!("link key {link} of user {owner}")
-}
-
-impl Failure {
-    /// Why no link came about.
-    pub(crate) fn dial(error: &link::DialError) -> Self {
-        use domain::answer::Outcome;
-        use link::DialError as D;
-        let outcome = match error {
-            D::OurCertificate(_) => Outcome::Revoked,
-            D::Target(_) | D::TheirCertificate(_) => Outcome::Error,
-            _ => Outcome::Offline,
-        };
-        Self::new(outcome, Kind::Broken, domain::audit::one_line(&error.to_string()))
-    }
 }

@@ -9,11 +9,10 @@ use axum::{
 use domain::{
     answer::Page,
     audit::Act,
-    id::{GrantId, Name, Resource},
+    id::{Name, Resource},
 };
 use hub::{HubError, Question, Sources};
 use std::{collections::BTreeSet, sync::Arc};
-use tokio::{runtime::Handle, task::spawn_blocking};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -68,11 +67,10 @@ pub(super) async fn create(
     Ok(Json(view::LinkMade { link: linked.link.into(), replaced: linked.replaced, ping, first }))
 }
 
-/// To its end, whoever goes away meanwhile: an invite that was spent must leave a link. On a thread of its own, since the
-/// future of a dial may not move between threads.
+/// To its end, in a task of its own: a client who goes away meanwhile must not lose a certificate that was issued already.
 async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> Result<hub::Linked, Problem> {
-    let (hub, runtime) = (Arc::clone(&door.hub), Handle::current());
-    let task = spawn_blocking(move || runtime.block_on(hub.link(&asker, &order.invite, order.name)));
+    let hub = Arc::clone(&door.hub);
+    let task = tokio::spawn(async move { hub.link(&asker, &order.invite, order.name).await });
     let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "linking broke off; try again"))?;
     Ok(ended?)
 }
@@ -128,14 +126,13 @@ pub(super) async fn forget(
     Path(link): Path<String>,
 ) -> Answer<Vec<view::DirectoryEntry>> {
     let all = known(&door, &person).await?;
-    let ids: BTreeSet<GrantId> =
-        by_id(&all, &link, |entry| entry.id.to_string()).iter().map(|entry| entry.id).collect();
-    let mut ids = ids.into_iter();
-    let (Some(id), None) = (ids.next(), ids.next()) else {
+    let meant: Vec<_> = by_id(&all, &link, |entry| entry.id.to_string()).into_iter().cloned().collect();
+    let ids: BTreeSet<_> = meant.iter().map(|entry| entry.id).collect();
+    if ids.len() != 1 {
         let cause = format!("`{link}` is not the beginning of one link's id");
         return Err(Problem::missing(cause).next("mosaic-fed links --all"));
-    };
-    Ok(Json(door.hub.forget(person.user.id, id).await?.into_iter().map(Into::into).collect()))
+    }
+    Ok(Json(door.hub.forget(&person.asker(), meant).await?.into_iter().map(Into::into).collect()))
 }
 
 impl From<HubError> for Problem {
@@ -143,7 +140,7 @@ impl From<HubError> for Problem {
         let kind = match error {
             HubError::Store(error) => return error.into(),
             HubError::NoSuchLink(_) => Kind::Missing,
-            HubError::Name(_) => Kind::Conflict,
+            HubError::Name(_) | HubError::OtherLink(_) | HubError::Refused { .. } => Kind::Conflict,
             HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,
             HubError::Enrolment(_) => Kind::Unavailable,
             HubError::Incomplete(_) => Kind::Incomplete,

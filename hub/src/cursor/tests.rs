@@ -1,10 +1,15 @@
 use super::*;
-use domain::operation::{List, Operation};
+use domain::{
+    id::RequestId,
+    operation::{List, Operation},
+    world::World,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 fn asker(user: u128) -> Asker {
-    Asker { user: UserId(Uuid::from_u128(user)), workspace: WorkspaceId(Uuid::from_u128(1)) }
+    let (user, workspace) = (UserId(Uuid::from_u128(user)), WorkspaceId(Uuid::from_u128(1)));
+    Asker { user, workspace, request: RequestId(World::system().uuid()) }
 }
 
 fn bound(resource: &str, user: u128) -> Bound {

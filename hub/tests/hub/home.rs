@@ -105,6 +105,11 @@ impl Home {
         Self { world, model, log, hub, parts, alice, bob }
     }
 
+    /// Alice with a new question.
+    pub fn anew(&self) -> Asker {
+        Asker { request: RequestId(self.world.uuid()), ..self.alice }
+    }
+
     /// A hub as it would be after a restart: the same database and key, no memory.
     pub fn restarted(&self) -> Arc<Hub> {
         Hub::with_deadlines((self.parts)(), DEADLINES)
@@ -184,7 +189,8 @@ async fn people(model: &Model, world: &World, instance: InstanceId) -> (Asker, A
     model.create_instance(&identity, (workspace, name("main")), owner, record(Act::Start)).await.unwrap();
     let (second, main) = (name("bob"), name("main"));
     model.add_user(bob, &second, None, &main, Role::Member, record(Act::UserAdd)).await.unwrap();
-    (Asker { user: alice, workspace }, Asker { user: bob, workspace })
+    let asker = |user| Asker { user, workspace, request: RequestId(world.uuid()) };
+    (asker(alice), asker(bob))
 }
 
 /// An invite with a token of its own, as the owner of `side` would make a second one.

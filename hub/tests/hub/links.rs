@@ -5,6 +5,7 @@ use crate::{
     side::{Forge, Side, task},
 };
 use domain::{
+    Reason,
     answer::Outcome,
     id::{GrantId, InstanceId},
 };
@@ -97,8 +98,8 @@ async fn the_same_invite_twice_is_told_as_spent() {
     let side = Side::with("work", vec![]).await;
     home.link(&side).await;
     let refused = home.hub.link(&home.alice, &side.invite().encode(), None).await.unwrap_err();
-    assert!(matches!(refused, HubError::Enrolment(_)));
-    assert_eq!(refused.to_string(), "this invite can no longer be used; ask for a new one");
+    assert!(matches!(refused, HubError::Refused { reason: Some(Reason::InviteSpent), .. }), "{refused:?}");
+    assert_eq!(refused.to_string(), "the other side did not accept the invite: spent\\u{1b}[2J");
     assert_eq!(home.hub.links(&home.alice).await.unwrap().len(), 1, "the link of the first use stays");
 }
 
@@ -127,7 +128,7 @@ async fn an_invite_from_elsewhere_cannot_take_over_a_link() {
     let mut invite = thief.invite();
     invite.grant = side.grant;
     let refused = home.hub.link(&home.alice, &invite.encode(), None).await.unwrap_err();
-    assert!(refused.to_string().contains("from another instance"), "{refused}");
+    assert!(matches!(&refused, HubError::OtherLink(why) if why.contains("from another instance")), "{refused:?}");
     invite.instance = side.instance;
     assert!(home.hub.link(&home.alice, &invite.encode(), None).await.is_err());
     assert_eq!(thief.issued(), 0);
@@ -193,7 +194,7 @@ async fn everything_that_is_asked_may_move_between_threads() {
     movable(&home.hub.links(&alice));
     movable(&home.hub.ping(&alice, &work));
     movable(&home.hub.unlink(&alice, &work, true));
-    movable(&home.hub.forget(alice.user, GrantId(Uuid::from_u128(1))));
+    movable(&home.hub.forget(&alice, Vec::new()));
     movable(&home.hub.page(&alice, tasks(Sources::All, 1)));
     movable(&home.hub.stream(&alice, tasks(Sources::All, 1)));
     movable(&home.hub.get(&alice, &Sources::All, "tasks".parse().unwrap(), task(1, 1).id));
@@ -241,11 +242,45 @@ async fn unlink_now_waits_for_nobody_and_tells_in_the_background() {
 async fn an_administrator_removes_a_link_without_being_able_to_ask_through_it() {
     let home = Home::new().await;
     let side = Side::with("work", vec![]).await;
-    let id = home.link(&side).await.link.id;
-    let removed = home.hub.forget(home.bob.user, id).await.unwrap();
+    home.link(&side).await;
+    let all = home.model.link_directory().await.unwrap();
+    let removed = home.hub.forget(&home.bob, all.clone()).await.unwrap();
     assert_eq!((removed.len(), removed[0].owner.as_str()), (1, "alice"));
     assert!(home.hub.links(&home.alice).await.unwrap().is_empty());
-    assert!(matches!(home.hub.forget(home.bob.user, id).await, Err(HubError::NoSuchLink(_))));
+    assert!(matches!(home.hub.forget(&home.bob, all).await, Err(HubError::NoSuchLink(_))));
+}
+
+#[tokio::test]
+async fn of_two_owners_with_the_same_grant_only_the_one_that_is_named_loses_their_link() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    home.link(&side).await;
+    home.hub.link(&home.bob, &fresh_invite(&side, 'f'), None).await.unwrap();
+    let mut named = home.model.link_directory().await.unwrap();
+    assert!(named.len() == 2 && named[0].id == named[1].id, "{named:?}");
+    named.retain(|entry| entry.owner.as_str() == "alice");
+    assert_eq!(home.hub.forget(&home.bob, named.clone()).await.unwrap(), named);
+    assert!(home.model.links(home.alice.user).await.unwrap().is_empty());
+    assert_eq!(home.hub.page(&home.bob, tasks(from(&["work"]), 5)).await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_removed_users_connections_are_let_go_and_nobody_elses() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    home.hub.link(&home.bob, &fresh_invite(&side, 'f'), None).await.unwrap();
+    home.hub.forget_user(home.alice.user);
+    let alices = home.hub.links(&home.alice).await.unwrap()[0].state;
+    let bobs = home.hub.links(&home.bob).await.unwrap()[0].state;
+    assert_eq!((alices, bobs), (LinkState::Unknown, LinkState::Up));
+    for _ in 0..200 {
+        if side.registry.connections(side.grant) == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the connection of the removed user stays open");
 }
 
 #[tokio::test]

@@ -1,18 +1,19 @@
 //! Asking is recorded here before anything is shown, so that both sides' logs can be matched; rows are in neither.
 
 use crate::{
-    home::{Home, assert_ended, from, tasks},
+    home::{Home, assert_ended, fresh_invite, from, name, tasks},
     service::{After, Behaviour, chunk},
     side::{Side, task},
 };
 use domain::{
     answer::{Outcome, Step},
-    audit::{Ending, Stage},
+    audit::{Ending, Entry, Stage},
     operation::Operation,
     wire,
 };
 use futures::StreamExt;
-use hub::{Deadlines, call::REQUEST_ID};
+use hub::{Asker, Deadlines};
+use proto::REQUEST_ID;
 use std::{sync::atomic::Ordering, time::Duration};
 use store::{AuditLog as _, AuditQuery, Links as _};
 
@@ -129,4 +130,102 @@ async fn nothing_of_another_instances_rows_is_kept() {
     assert!(links.iter().all(|link| !link.certificate.windows(MARK.len()).any(|w| w == MARK.as_bytes())));
     let local = home.hub.page(&home.alice, tasks(from(&["here"]), 5)).await.unwrap();
     assert!(local.rows.is_empty());
+}
+
+impl Home {
+    /// Every record of one question: what it is about, how it ended, and its note.
+    async fn records_of(&self, asker: &Asker) -> Vec<(String, Ending, String)> {
+        let entries = self.model.entries(&AuditQuery::default()).await.unwrap();
+        let of_question = entries.into_iter().filter(|entry| entry.request == asker.request);
+        of_question.map(|Entry { about, ending, note, .. }| (about, ending, note)).collect()
+    }
+}
+
+fn record(about: &str, ending: Ending, note: &str) -> (String, Ending, String) {
+    (about.to_owned(), ending, note.to_owned())
+}
+
+#[tokio::test]
+async fn every_record_and_every_call_of_one_question_has_its_id() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    let (linking, asking, one, leaving) = (home.anew(), home.anew(), home.anew(), home.anew());
+    home.hub.link(&linking, &side.invite().encode(), None).await.unwrap();
+    home.hub.page(&asking, tasks(from(&["work"]), 5)).await.unwrap();
+    home.hub.get(&one, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap();
+    home.hub.unlink(&leaving, &name("work"), false).await.unwrap();
+    let calls = [
+        ("enroll", linking),
+        ("connect", linking),
+        ("capabilities", linking),
+        ("list", asking),
+        ("get", one),
+        ("disconnect", leaving),
+    ];
+    let calls: Vec<_> = calls.into_iter().map(|(call, asker)| (call, asker.request.to_string())).collect();
+    assert_eq!(side.board().ids, calls);
+    let (done, answered) = (Ending::Done, Ending::Answered);
+    let linked = [record("link_add", done, "work"), record("ask", answered, "ping")];
+    assert_eq!(home.records_of(&linking).await, linked);
+    assert_eq!(home.records_of(&asking).await, [record("ask", answered, "")]);
+    assert_eq!(home.records_of(&one).await, [record("ask", answered, "")]);
+    let left = [record("ask", answered, "disconnect"), record("link_remove", done, "work")];
+    assert_eq!(home.records_of(&leaving).await, left);
+}
+
+#[tokio::test]
+async fn the_next_question_uses_the_same_connection_and_the_cursor_of_the_one_before() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(2, 2), task(1, 1)]).await;
+    home.link(&side).await;
+    let first = home.hub.page(&home.anew(), tasks(from(&["work"]), 1)).await.unwrap();
+    let question = hub::Question { cursor: first.next, ..tasks(from(&["work"]), 1) };
+    let second = home.hub.page(&home.anew(), question).await.unwrap();
+    assert_eq!((first.rows[0].item.id, second.rows[0].item.id), (task(2, 2).id, task(1, 1).id));
+    assert_eq!(side.registry.connections(side.grant), 1);
+}
+
+#[tokio::test]
+async fn leaving_in_the_background_is_recorded_however_it_ends() {
+    let home = Home::new().await;
+    for dead in [false, true] {
+        let side = Side::with("work", vec![]).await;
+        home.link(&side).await;
+        if dead {
+            side.die().await;
+        }
+        let leaving = home.anew();
+        home.hub.unlink(&leaving, &name("work"), true).await.unwrap();
+        let mut records = home.records_of(&leaving).await;
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+        while records.len() < 2 && tokio::time::Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            records = home.records_of(&leaving).await;
+        }
+        let (about, ending, note) = &records[1];
+        assert_eq!((about.as_str(), *ending), ("ask", if dead { Ending::Refused } else { Ending::Answered }));
+        assert!(note.starts_with(if dead { "disconnect: offline: " } else { "disconnect" }), "{note}");
+    }
+}
+
+#[tokio::test]
+async fn an_invite_that_made_no_link_leaves_a_refused_record() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.hub.link(&home.bob, &side.invite().encode(), None).await.unwrap();
+    let (spent, away) = (home.anew(), home.anew());
+    home.hub.link(&spent, &side.invite().encode(), None).await.unwrap_err();
+    let entry = home.model.entries(&AuditQuery::default()).await.unwrap().pop().unwrap();
+    assert_eq!((entry.about.as_str(), entry.ending, entry.stage), ("link_add", Ending::Refused, Stage::Admin));
+    assert_eq!((entry.request, entry.subject), (spent.request, Some(home.alice.user)));
+    assert_eq!((entry.grant, entry.peer), (Some(side.grant), Some(side.instance)));
+    assert_eq!(entry.reason.as_deref(), Some("INVITE_SPENT"));
+    assert!(entry.note.starts_with("the other side did not accept the invite: spent"), "{}", entry.note);
+    side.die().await;
+    home.hub.link(&away, &fresh_invite(&side, 'c'), None).await.unwrap_err();
+    let records = home.records_of(&away).await;
+    assert!(matches!(records.as_slice(), [(about, Ending::Refused, _)] if about == "link_add"), "{records:?}");
+    home.log.broken.store(true, Ordering::SeqCst);
+    let error = home.hub.link(&away, &fresh_invite(&side, 'd'), None).await.unwrap_err();
+    assert!(error.to_string().contains("could not be recorded"), "{error}");
 }

@@ -52,6 +52,8 @@ pub struct Board {
     pub cap: Option<u32>,
     /// What was asked, with its metadata.
     pub asked: Vec<(v1::ListRequest, MetadataMap)>,
+    /// The question's id in every call, in their order.
+    pub ids: Vec<(&'static str, String)>,
     /// Whether the grant was ended from the asking side.
     pub disconnected: bool,
     /// Changes the opening answer.
@@ -87,6 +89,11 @@ impl Service {
         board.always.clone().or_else(|| board.next.pop_front()).unwrap_or(Behaviour::Honest)
     }
 
+    fn called<M>(&self, what: &'static str, request: &Request<M>) {
+        let id = request.metadata().get(proto::REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        self.board.lock().unwrap().ids.push((what, id.to_owned()));
+    }
+
     fn honest(&self, wire: &v1::ListRequest) -> Result<v1::ListResponse, Status> {
         let list = wire::list(wire).map_err(|refused| Status::invalid_argument(refused.public_text()))?;
         let owner = self.grant.to_string();
@@ -114,8 +121,9 @@ impl QueryService for Service {
 
     async fn capabilities(
         &self,
-        _: Request<v1::CapabilitiesRequest>,
+        request: Request<v1::CapabilitiesRequest>,
     ) -> Result<Response<v1::CapabilitiesResponse>, Status> {
+        self.called("capabilities", &request);
         Ok(response(v1::CapabilitiesResponse {
             grant_id: self.grant.to_string(),
             grant_name: "home".into(),
@@ -131,6 +139,7 @@ impl QueryService for Service {
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<Chunks>, Status> {
+        self.called("list", &request);
         let (metadata, _, wire) = request.into_parts();
         self.board.lock().unwrap().asked.push((wire.clone(), metadata));
         let chunks = match self.behaviour() {
@@ -150,6 +159,7 @@ impl QueryService for Service {
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
+        self.called("get", &request);
         let wire = request.into_inner();
         match self.behaviour() {
             Behaviour::Hang => std::future::pending().await,
@@ -168,7 +178,8 @@ impl QueryService for Service {
 
 #[tonic::async_trait]
 impl ConnectService for Service {
-    async fn connect(&self, _: Request<v1::ConnectRequest>) -> Result<Response<v1::ConnectResponse>, Status> {
+    async fn connect(&self, request: Request<v1::ConnectRequest>) -> Result<Response<v1::ConnectResponse>, Status> {
+        self.called("connect", &request);
         let mut hello = self.hello.clone();
         if let Some(change) = self.board.lock().unwrap().hello {
             change(&mut hello);
@@ -176,7 +187,11 @@ impl ConnectService for Service {
         Ok(response(hello))
     }
 
-    async fn disconnect(&self, _: Request<v1::DisconnectRequest>) -> Result<Response<v1::DisconnectResponse>, Status> {
+    async fn disconnect(
+        &self,
+        request: Request<v1::DisconnectRequest>,
+    ) -> Result<Response<v1::DisconnectResponse>, Status> {
+        self.called("disconnect", &request);
         self.board.lock().unwrap().disconnected = true;
         Ok(response(v1::DisconnectResponse { revoked_at: None }))
     }
@@ -185,6 +200,7 @@ impl ConnectService for Service {
 #[tonic::async_trait]
 impl EnrolService for Service {
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
+        self.called("enroll", &request);
         (self.enrol)(request.into_inner()).map(response)
     }
 }

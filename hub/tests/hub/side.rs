@@ -186,7 +186,7 @@ fn enrolment(
     let used = Mutex::new(HashSet::new());
     Arc::new(move |request| {
         if !used.lock().unwrap().insert(request.token.clone()) {
-            return Err(refusal(Code::FailedPrecondition, "INVITE_SPENT", "spent"));
+            return Err(refusal(Code::FailedPrecondition, "INVITE_SPENT", "spent\u{1b}[2J"));
         }
         let now = World::system().now();
         let mut order = GrantOrder {

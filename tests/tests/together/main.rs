@@ -44,7 +44,7 @@ fn question(limit: u32, cursor: Option<String>) -> Question {
 
 impl Pair {
     async fn page(&self, limit: u32, cursor: Option<String>) -> Page {
-        self.home.hub.page(&self.home.owner, question(limit, cursor)).await.expect("a page")
+        self.home.hub.page(&self.home.anew(), question(limit, cursor)).await.expect("a page")
     }
 
     fn outcome(page: &Page, source: &str) -> Outcome {
@@ -88,7 +88,7 @@ async fn a_stream_gives_every_row_and_an_end_for_each_source() {
 async fn after_a_revocation_the_answer_says_revoked_and_keeps_its_own_rows() {
     let pair = pair(5, 3).await;
     assert_eq!(pair.page(100, None).await.rows.len(), 8);
-    pair.office.spoke.revoke(pair.office.owner, pair.grant.id).await.expect("a revocation");
+    pair.office.spoke.revoke(pair.office.by(), pair.grant.id).await.expect("a revocation");
     let page = pair.page(100, None).await;
     assert_eq!((page.rows.len(), Pair::outcome(&page, "work")), (3, Outcome::Revoked));
     assert_eq!(Pair::outcome(&page, "here"), Outcome::Ok);
@@ -134,7 +134,7 @@ async fn a_fresh_invite_replaces_the_links_certificate_in_place() {
     let pair = pair(5, 0).await;
     let hub = &pair.home.hub;
     let before = hub.links(&pair.home.owner).await.expect("links").remove(0);
-    let fresh = pair.office.spoke.invite(pair.office.owner, pair.grant.id).await.expect("an invite");
+    let fresh = pair.office.spoke.invite(pair.office.by(), pair.grant.id).await.expect("an invite");
     let linked = hub.link(&pair.home.owner, fresh.invite.expose(), None).await.expect("a new certificate");
     assert!(linked.replaced && linked.link.name == before.name && linked.link.id == before.id);
     assert_eq!(pair.page(100, None).await.rows.len(), 5);
