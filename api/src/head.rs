@@ -29,10 +29,7 @@ pub fn read(data_dir: &Path) -> io::Result<Option<SignedHead>> {
 pub(crate) async fn keep(door: Arc<Door>, data_dir: PathBuf) {
     let mut written = None;
     loop {
-        let closing = tokio::select! {
-            () = door.closing.cancelled() => true,
-            () = tokio::time::sleep(PACE) => false,
-        };
+        let closing = door.closing.is_cancelled();
         match move_on(&door, &data_dir, written).await {
             Ok(sequence) => written = Some(sequence),
             Err(cause) => tracing::warn!(cause, "the signed head of the log could not be written"),
@@ -40,6 +37,7 @@ pub(crate) async fn keep(door: Arc<Door>, data_dir: PathBuf) {
         if closing {
             return;
         }
+        drop(tokio::time::timeout(PACE, door.closing.cancelled()).await);
     }
 }
 

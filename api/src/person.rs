@@ -197,6 +197,11 @@ impl Person {
         hub::Asker { user: self.user.id, workspace: self.workspace_id, request: self.request }
     }
 
+    /// They, as the sharing side's records name them.
+    pub fn by(&self) -> spoke::By {
+        spoke::By { user: self.user.id, request: self.request }
+    }
+
     /// They, as they are told.
     pub fn view(&self) -> view::Person {
         view::Person {

@@ -158,17 +158,3 @@ impl From<ClientError> for Failure {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_exit_code_is_documented_with_its_meaning() {
-        let page = include_str!("../../docs/cli.md");
-        for exit in Exit::ALL {
-            let row = format!("| {} | {} |", exit as u8, exit.meaning());
-            assert!(page.contains(&row), "docs/cli.md lacks {row}");
-        }
-    }
-}

@@ -15,6 +15,8 @@ mod exit;
 mod import;
 mod out;
 mod place;
+#[cfg(test)]
+mod reference;
 mod rooms;
 mod table;
 

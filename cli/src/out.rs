@@ -73,13 +73,19 @@ impl Out {
         format!("{} {command}", self.prefix)
     }
 
+    /// A next step of the daemon's or of ours, its commands made to reach the same instance.
+    fn reaching(&self, next: &str) -> String {
+        next.replace("mosaic-fed ", &self.command(""))
+    }
+
     /// A failure: cause and next step, on stderr.
     pub fn failure(&self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
         let written = if self.json {
             serde_json::to_string(failure).map_err(io::Error::other).and_then(|text| writeln!(stderr, "{text}"))
         } else {
-            let next = failure.next.as_deref().map_or_else(String::new, |next| format!("\n  next: {}", visible(next)));
+            let next = failure.next.as_deref().map(|next| self.reaching(next));
+            let next = next.map_or_else(String::new, |next| format!("\n  next: {}", visible(&next)));
             writeln!(stderr, "error: {}{next}", visible(&failure.cause))
         };
         drop(written);

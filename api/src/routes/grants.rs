@@ -71,7 +71,7 @@ pub(super) async fn create(
 ) -> Answer<view::InviteMade> {
     let order = permitted(&door, &person, order).await?;
     let subject = order.subject.clone();
-    let created = door.spoke.create(person.user.id, order).await?;
+    let created = door.spoke.create(person.by(), order).await?;
     Ok(Json(made(&door, created, subject)))
 }
 
@@ -82,7 +82,8 @@ pub(super) async fn invite(
     Path(grant): Path<String>,
 ) -> Answer<view::InviteMade> {
     let view = find(&door, &person, &grant).await?;
-    let created = door.spoke.invite(person.user.id, view.grant.id).await?;
+    may_share(&door, &person, &view.subject_name, view.grant.scope.workspace(), Act::InviteCreate).await?;
+    let created = door.spoke.invite(person.by(), view.grant.id).await?;
     Ok(Json(made(&door, created, view.subject_name)))
 }
 
@@ -94,7 +95,8 @@ pub(super) async fn edit(
     Asked(order): Asked<view::EditOrder>,
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
-    let grant = door.spoke.edit(person.user.id, view.grant.id, order.scope, order.sensitive).await?;
+    may_share(&door, &person, &view.subject_name, view.grant.scope.workspace(), Act::GrantEdit).await?;
+    let grant = door.spoke.edit(person.by(), view.grant.id, order.scope, order.sensitive).await?;
     Ok(Json(view::GrantEntry::named(&GrantView { grant, ..view }, door.world.now())))
 }
 
@@ -105,7 +107,7 @@ pub(super) async fn revoke(
     Path(grant): Path<String>,
 ) -> Answer<view::RevokeReport> {
     let view = find(&door, &person, &grant).await?;
-    let revoked = door.spoke.revoke(person.user.id, view.grant.id).await?;
+    let revoked = door.spoke.revoke(person.by(), view.grant.id).await?;
     let view = GrantView { grant: revoked.grant, ..view };
     Ok(Json(view::RevokeReport {
         grant: view::GrantEntry::named(&view, door.world.now()),
@@ -128,17 +130,25 @@ pub(super) async fn can(
     Ok(Json(view::VerdictView { allowed: verdict.allowed, why: verdict.why, rows: verdict.rows }))
 }
 
-/// The order, if the caller may give it: for themselves as a member, for others as one who manages the workspace.
+/// The order, if the caller may give it.
 async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
     let view::InviteOrder { name, subject, scope, personal, sensitive } = order;
-    let own = subject == person.user.name;
-    let role = person.user.roles.get(&scope.workspace).copied();
+    may_share(door, person, &subject, &scope.workspace, Act::GrantCreate).await?;
+    let personal_default = subject == person.user.name || personal;
+    Ok(GrantOrder { name, subject, spec: scope, personal_default, sensitive })
+}
+
+/// What somebody sees is shared by themselves, as a member at least, or by one who manages the workspace. Ending a grant
+/// takes nothing but being its subject.
+async fn may_share(door: &Door, person: &Person, subject: &Name, workspace: &Name, act: Act) -> Result<(), Problem> {
+    let own = *subject == person.user.name;
+    let role = person.user.roles.get(workspace).copied();
     let enough = if own { role > Some(Role::Guest) } else { role.is_some_and(Role::manages) };
-    if !enough {
-        let problem = Problem::forbidden(not_enough(person, &subject, &scope.workspace, own));
-        return Err(person.refused(door, Act::GrantCreate, problem).await);
+    if enough {
+        return Ok(());
     }
-    Ok(GrantOrder { name, subject, spec: scope, personal_default: own || personal, sensitive })
+    let problem = Problem::forbidden(not_enough(person, subject, workspace, own));
+    Err(person.refused(door, act, problem).await)
 }
 
 fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> String {

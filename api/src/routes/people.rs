@@ -1,7 +1,7 @@
 //! Users, workspaces and teams: managed by owners and admins of the workspace.
 
 use super::{Asked, name};
-use crate::{Door, Problem, door::is_operator, person::Person, problem::Kind, view};
+use crate::{Door, Problem, door::is_operator, person::Person, view};
 use axum::{
     Json,
     extract::{Path, State},
@@ -75,9 +75,6 @@ pub(super) async fn set_role(
     let held = user.roles.get(&person.workspace).copied();
     let touches_owner = role == Some(Role::Owner) || held == Some(Role::Owner);
     owner_gives_ownership(&door, &person, Act::UserEdit, touches_owner).await?;
-    if held == Some(Role::Owner) && role != Some(Role::Owner) {
-        keep_an_owner(&door, &user, &person.workspace).await?;
-    }
     let as_what = role.map_or("out of", Role::word);
     let record = person.act(&door, Act::UserEdit).noting(&format!("{} {as_what} {}", user.name, person.workspace));
     let user = door.store.set_role(&user.name, &person.workspace, role, record).await?;
@@ -101,10 +98,12 @@ pub(super) async fn remove_user(
     for (workspace, _) in user.roles.iter().filter(|(_, role)| **role == Role::Owner) {
         let owner = person.user.roles.get(workspace) == Some(&Role::Owner);
         owner_gives_ownership(&door, &person, Act::UserRemove, !owner).await?;
-        keep_an_owner(&door, &user, workspace).await?;
     }
     let record = person.act(&door, Act::UserRemove).noting(user.name.as_str());
     let revoked = door.store.remove_user(&user.name, record).await?;
+    // Their grants are revoked by now; what is open under them ends before this is answered.
+    door.spoke.ended(&revoked.iter().map(|grant| grant.id).collect::<Vec<_>>()).await;
+    door.hub.forget_user(user.id);
     let revoked_grants = revoked.into_iter().map(|grant| grant.name).collect();
     Ok(Json(view::Removed { name: user.name, revoked_grants }))
 }
@@ -121,17 +120,6 @@ async fn owner_gives_ownership(door: &Door, person: &Person, act: Act, touched: 
     }
     let problem = Problem::forbidden(format!("only an owner of `{}` may do this to an owner", person.workspace));
     Err(person.refused(door, act, problem).await)
-}
-
-/// A workspace without an owner could never be given one again.
-async fn keep_an_owner(door: &Door, leaving: &User, workspace: &Name) -> Result<(), Problem> {
-    let all = door.store.users().await?;
-    let mut others = all.iter().filter(|user| user.id != leaving.id);
-    if others.any(|user| user.roles.get(workspace) == Some(&Role::Owner)) {
-        return Ok(());
-    }
-    let cause = format!("{} is the only owner of `{workspace}`", leaving.name);
-    Err(Problem::new(Kind::Conflict, cause).next("make another user owner first: mosaic-fed user role NAME owner"))
 }
 
 /// The workspaces that the caller is in.

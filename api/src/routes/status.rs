@@ -4,6 +4,7 @@ use crate::{
     Door, Problem,
     door::is_operator,
     person::{Peer, Person},
+    problem::Kind,
     view,
 };
 use axum::{Extension, Json, extract::State};
@@ -39,7 +40,7 @@ pub(super) async fn status(
 ) -> Result<Json<view::Status>, Problem> {
     let links = match person {
         Ok(person) => count_links(&door, &person).await?,
-        Err(_) if is_operator(peer.uid) => Vec::new(),
+        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => Vec::new(),
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
@@ -62,6 +63,7 @@ pub(super) async fn status(
         snapshot_age_ms: u64::try_from(spoke.snapshot_age.as_millis()).unwrap_or(u64::MAX),
         second_check_failures: spoke.second_check_failures,
         refused_unrecorded: spoke.unrecorded,
+        unknown_certificates: spoke.unknown_certificates,
         incidents: spoke.incidents,
         audit_records_lost: door.auditor.lost(),
         audit_head,

@@ -36,7 +36,7 @@ pub struct Status {
     /// Where invites are taken; none while there is no open invite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrolment_listener: Option<String>,
-    /// Grants in force.
+    /// Grants that are active: held by another instance, neither revoked nor expired.
     pub grants: u64,
     /// Connections under grants.
     pub connections: u64,
@@ -46,9 +46,11 @@ pub struct Status {
     pub snapshot_age_ms: u64,
     /// Answers that the second check refused: anything but 0 means that the database's policies are broken.
     pub second_check_failures: u64,
-    /// Refusals that could not be recorded.
+    /// Answers and refusals that were held back because their record could not be written.
     pub refused_unrecorded: u64,
-    /// Things inside the serving side that an operator should look at.
+    /// Calls with a certificate of this CA that was never issued here: somebody else can sign with its key.
+    pub unknown_certificates: u64,
+    /// Connections turned away before any call.
     pub incidents: u64,
     /// Records that nobody waited for and that could not be written.
     pub audit_records_lost: u64,

@@ -40,8 +40,8 @@ async fn make_both(stage: &mut Stage, data: Option<&Path>) -> Outcome<u64> {
     }
     let notes = fill_office(stage, data).await?;
     stage.say("Alice has rows of her own at home.")?;
-    typed(stage, "home", "import data/home/tasks.jsonl").await?;
-    typed(stage, "home", "import data/home/notes").await?;
+    typed(stage, "home", "import demo/home/tasks.jsonl").await?;
+    typed(stage, "home", "import demo/home/notes").await?;
     Ok(notes)
 }
 
@@ -54,12 +54,12 @@ async fn init(stage: &mut Stage, name: &str, user: &str, links: u16, enrolment: 
 
 async fn fill_office(stage: &mut Stage, data: Option<&Path>) -> Outcome<u64> {
     let own = data.map(|path| path.display().to_string());
-    let folder = own.as_deref().unwrap_or("data/office/handbook");
+    let folder = own.as_deref().unwrap_or("demo/office/handbook");
     if data.is_none() {
-        typed(stage, "office", "--as alice import data/office/platform.jsonl").await?;
-        typed(stage, "office", "--as bob import data/office/customers.jsonl").await?;
-        typed(stage, "office", "--as alice import data/office/alice.jsonl").await?;
-        typed(stage, "office", "--as bob import data/office/bob.jsonl").await?;
+        typed(stage, "office", "--as alice import demo/office/platform.jsonl").await?;
+        typed(stage, "office", "--as bob import demo/office/customers.jsonl").await?;
+        typed(stage, "office", "--as alice import demo/office/alice.jsonl").await?;
+        typed(stage, "office", "--as bob import demo/office/bob.jsonl").await?;
     }
     let ran = stage.done(&["-C", "office", "--as", "alice", "import", folder, "--team", "platform"]).await?;
     number_before(&ran.output, " added")

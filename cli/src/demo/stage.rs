@@ -37,7 +37,7 @@ impl Stage {
         let directory = std::env::temp_dir().join(format!("mosaic-fed-demo-{number:08x}"));
         let failed = |error| Failure::file("make", &directory, &error);
         fs::DirBuilder::new().mode(0o700).create(&directory).map_err(failed)?;
-        let data = directory.join("data");
+        let data = directory.join("demo");
         fs::create_dir(&data).and_then(|()| SAMPLE.extract(&data)).map_err(failed)?;
         Ok(Self { shell: Shell::new(out, this_program()?, directory, stopped), daemons: Vec::new() })
     }

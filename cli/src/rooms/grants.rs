@@ -44,7 +44,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
         out.value(&rows, |rows| format!("would show {} now", counted(rows)))?;
-        out.next("the same without --dry-run");
+        out.remark("nothing was made; leave out --dry-run to make it");
         return Ok(Exit::Done);
     }
     let made: view::InviteMade = client.post("/v1/grants", &order).await?;

@@ -160,7 +160,7 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let Some(row) = &one.row else {
         tell_outcomes(&one.sources, out);
         return Err(
-            Failure::new(Exit::Missing, format!("no such row in {kind}")).next(out.command(&format!("list {kind}")))
+            Failure::new(Exit::Missing, format!("no such row in {kind}")).next(format!("mosaic-fed list {kind}"))
         );
     };
     out.value(&one, |_| row_text(row))?;

@@ -41,7 +41,11 @@ fn shown(status: &view::Status) -> String {
 fn alarms(status: &view::Status) -> Vec<String> {
     let alarms = [
         (status.second_check_failures, "answers were refused by the second check: the database's policies are broken"),
-        (status.refused_unrecorded, "refusals could not be recorded"),
+        (status.refused_unrecorded, "calls were refused because their record could not be written"),
+        (
+            status.unknown_certificates,
+            "calls came with a certificate of this CA that was never issued here: its key may be stolen",
+        ),
         (status.audit_records_lost, "audit records could not be written"),
     ];
     let raised = alarms.into_iter().filter(|(count, _)| *count > 0);

@@ -1,0 +1,175 @@
+//! An instance of its own for each test: a directory, free ports, a daemon, and nothing left of them afterwards.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// The value that `--json` printed.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The same, if it ended well.
+    #[track_caller]
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+
+    /// That it failed with this code and these words, cause and next step.
+    #[track_caller]
+    pub fn fails(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(words.iter().all(|word| self.err.contains(word)), "{words:?} in {self:?}");
+    }
+}
+
+/// The program, without settings of whoever runs the tests.
+pub fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mosaic-fed"));
+    command.args(words).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MOSAIC_FED_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub fn finish(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// A port of the loopback interface that nobody listens on, below those that the system hands out.
+pub fn free_port() -> u16 {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + number % 12_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// An instance in a directory of its own.
+pub struct Instance {
+    pub base: TempDir,
+    pub links: u16,
+    daemon: Option<Child>,
+}
+
+impl Instance {
+    /// Made, not running. Its owner is dana.
+    pub fn made(name: &str) -> Self {
+        let instance = Self { base: tempfile::tempdir().unwrap(), links: free_port(), daemon: None };
+        let (links, enrolment) = (format!("127.0.0.1:{}", instance.links), format!("127.0.0.1:{}", free_port()));
+        let words = ["init", name, "--user", "dana", "--advertise", "127.0.0.1"];
+        instance.run(&[&words[..], &["--listen", &links, "--listen-enrolment", &enrolment]].concat()).done();
+        instance
+    }
+
+    /// Made and running.
+    pub fn running(name: &str) -> Self {
+        let mut instance = Self::made(name);
+        instance.serve();
+        instance
+    }
+
+    /// The data directory, which is not the test's own.
+    pub fn data(&self) -> PathBuf {
+        self.base.path().join("data")
+    }
+
+    /// Starts the daemon and waits until its door is open.
+    pub fn serve(&mut self) {
+        let data = self.data();
+        let log = fs::File::create(self.base.path().join("serve.log")).unwrap();
+        let mut command = program(&["-C", data.to_str().unwrap(), "serve"]);
+        self.daemon = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        let end = Instant::now() + Duration::from_mins(1);
+        while UnixStream::connect(data.join("api.sock")).is_err() {
+            let words = || fs::read_to_string(self.base.path().join("serve.log")).unwrap_or_default();
+            assert!(self.daemon.as_mut().unwrap().try_wait().unwrap().is_none(), "{}", words());
+            assert!(Instant::now() < end, "{}", words());
+            pause();
+        }
+    }
+
+    /// Ends the daemon as a service manager does. Gives its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let mut daemon = self.daemon.take()?;
+        tell(&daemon, Signal::SIGTERM);
+        daemon.wait().unwrap().code()
+    }
+
+    /// Runs a command on this instance.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        let data = self.data();
+        let mut command = program(&[&["-C", data.to_str().unwrap()], words].concat());
+        command.current_dir(self.base.path());
+        finish(command)
+    }
+
+    /// Types a command without words that would have to be quoted.
+    pub fn types(&self, line: &str) -> Ran {
+        self.run(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Writes a file beside the data directory.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.base.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.stop();
+        remove_database(&self.data());
+    }
+}
+
+/// A root daemon's database lies outside its data directory.
+fn remove_database(data: &Path) {
+    let Ok(text) = fs::read(data.join("postgres.json")) else { return };
+    let record: Value = serde_json::from_slice(&text).unwrap();
+    let base = record["cluster"].as_str().and_then(|cluster| Path::new(cluster).parent());
+    base.filter(|base| !base.starts_with(data)).map(fs::remove_dir_all).transpose().unwrap();
+}
+
+/// Sends a signal to a child.
+pub fn tell(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+/// A moment for another process.
+#[expect(clippy::disallowed_methods, reason = "these tests wait for other processes and have no runtime")]
+pub fn pause() {
+    thread::sleep(Duration::from_millis(30));
+}

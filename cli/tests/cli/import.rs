@@ -1,0 +1,61 @@
+//! People's own files.
+
+use super::harness::Instance;
+use std::os::unix::fs::symlink;
+
+#[test]
+fn an_import_reports_what_it_took_and_a_second_one_changes_nothing() {
+    let instance = Instance::running("home");
+    instance.file("notes/plan.md", "---\ntags: [a]\n---\n# The plan\ntext");
+    instance.file("notes/deep/er/ünïcode.md", "body without a heading");
+    instance.file("notes/broken.md", b"caf\xe9");
+    instance.file("notes/large.md", "x".repeat((1 << 20) + 1));
+    instance.file("notes/picture.png", "no note");
+    symlink("..", instance.base.path().join("notes/deep/circle")).unwrap();
+    let first = instance.types("import notes --json").done().json();
+    assert_eq!((&first["added"], &first["read"]), (&2.into(), &5.into()), "{first}");
+    let refused: Vec<_> = first["refused"].as_array().unwrap().iter().map(|one| one["at"].as_str().unwrap()).collect();
+    assert_eq!(refused, ["broken.md", "deep/circle", "large.md"]);
+    let second = instance.types("import notes --json").done().json();
+    assert_eq!((&second["unchanged"], &second["added"], &second["updated"]), (&2.into(), &0.into(), &0.into()));
+    instance.file("notes/plan.md", "# Another plan");
+    assert_eq!(instance.types("import notes --json").done().json()["updated"], 1);
+    let titles = instance.types("list notes").done().out;
+    assert!(titles.contains("Another plan") && titles.contains("ünïcode"), "{titles}");
+    assert_eq!(instance.types("import notes --strict").code, 7);
+}
+
+#[test]
+fn broken_lines_are_reported_with_their_place_and_the_rest_goes_in() {
+    let instance = Instance::running("home");
+    let lines = [
+        r#"{"resource":"tasks","title":"one","attributes":{"status":"open"}}"#,
+        "not json",
+        r#"{"resource":"tasks","title":"two","attributes":{"status":"unheard of"}}"#,
+        r#"{"title":"three"}"#,
+    ];
+    instance.file("rows.jsonl", lines.join("\n"));
+    let report = instance.types("import rows.jsonl --kind tasks --json").done().json();
+    assert_eq!((&report["added"], &report["read"]), (&2.into(), &4.into()), "{report}");
+    let places: Vec<_> = report["refused"].as_array().unwrap().iter().map(|one| one["at"].as_str().unwrap()).collect();
+    assert_eq!(places, ["rows.jsonl:2", "rows.jsonl:3"]);
+    assert_eq!(instance.types("import rows.jsonl --kind tasks --json").done().json()["unchanged"], 2);
+}
+
+#[test]
+fn every_cell_of_a_table_stands_in_the_json_of_the_same_command() {
+    let instance = Instance::running("home");
+    for title in ["first", "second \u{1b}[31mred", "third"] {
+        instance.run(&["add", "tasks", title, "--set", "status=open", "--project", "house"]).done();
+    }
+    for line in ["list tasks", "user list", "workspace list", "audit query --limit 3"] {
+        let table = instance.types(line).done().out;
+        let json = instance.types(&format!("{line} --json")).done().json().to_string().replace('T', " ");
+        assert!(!table.contains('\u{1b}'), "{table}");
+        let rows = table.lines().skip(1).filter(|row| !row.contains("\\u{1b}"));
+        let cells = rows.flat_map(|row| row.split("  ")).map(str::trim).filter(|cell| !cell.is_empty() && *cell != "-");
+        for cell in cells.filter(|cell| !cell.contains(" of ")) {
+            assert!(json.contains(cell), "`{cell}` of `{line}` is not in {json}");
+        }
+    }
+}

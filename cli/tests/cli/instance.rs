@@ -1,0 +1,87 @@
+//! Making and running an instance, and what is refused on the way.
+
+use super::harness::{Instance, finish, free_port, program};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+
+#[test]
+fn a_wrong_command_line_ends_with_two_and_says_what_is_right() {
+    for words in [
+        &["lst"][..],
+        &["list"],
+        &["init", "Capital"],
+        &["list", "tasks", "--limit", "x"],
+        &["can", "g", "own", "tasks"],
+    ] {
+        let ran = finish(program(words));
+        ran.fails(2, &["error"]);
+        assert!(ran.out.is_empty(), "{ran:?}");
+    }
+}
+
+#[test]
+fn completions_exist_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(finish(program(&["completions", shell])).done().out.contains("mosaic-fed"), "{shell}");
+    }
+}
+
+#[test]
+fn without_an_instance_or_a_daemon_the_next_step_is_said() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("Büro und Zuhause");
+    let typed = |word| finish(program(&["-C", dir.to_str().unwrap(), word]));
+    typed("serve").fails(4, &["no instance", "init NAME"]);
+    typed("status").fails(3, &["no daemon", "serve", "'"]);
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_second_init_a_second_daemon_and_unknown_settings_are_refused() {
+    let mut instance = Instance::made("office");
+    let mode = |name: &str| fs::metadata(instance.data().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("kek"), mode("config.toml")), (0o700, 0o600, 0o600));
+    instance.run(&["init", "office"]).fails(6, &["holds the instance `office`"]);
+    let config = instance.data().join("config.toml");
+    let written = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{written}colour = \"red\"\n")).unwrap();
+    instance.run(&["serve"]).fails(2, &["colour", "listen_enrolment"]);
+    fs::write(&config, written).unwrap();
+    instance.serve();
+    instance.run(&["serve"]).fails(6, &["already runs", "kill"]);
+    assert!(instance.types("status").done().out.contains("there is no grant"));
+    assert_eq!(instance.stop(), Some(0));
+    assert!(!instance.data().join("api.sock").exists());
+}
+
+#[test]
+fn a_key_file_that_others_may_read_or_that_is_another_ones_stops_the_start() {
+    let instance = Instance::made("office");
+    let kek = instance.data().join("kek");
+    fs::set_permissions(&kek, fs::Permissions::from_mode(0o644)).unwrap();
+    instance.run(&["serve"]).fails(5, &["chmod 600"]);
+    fs::set_permissions(&kek, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = fs::read_to_string(&kek).unwrap();
+    fs::write(&kek, text.chars().map(|c| if c == 'a' { 'b' } else { c }).collect::<String>()).unwrap();
+    let ran = instance.run(&["serve"]);
+    assert_ne!(ran.code, 0);
+    assert!(!ran.err.contains(&text[8..40]), "{ran:?}");
+}
+
+#[test]
+fn a_failed_init_leaves_nothing_behind() {
+    let base = tempfile::tempdir().unwrap();
+    let dir = base.path().join("data");
+    let nowhere = format!("postgres://u:hunter2@127.0.0.1:{}/mosaic", free_port());
+    let words = ["-C", dir.to_str().unwrap(), "init", "office", "--postgres", &nowhere, "--postgres-app", &nowhere];
+    let ran = finish(program(&words));
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert!(!ran.err.contains("hunter2") && !dir.exists(), "{ran:?}");
+}
+
+#[test]
+fn a_port_in_use_is_named_when_the_first_grant_needs_it() {
+    let instance = Instance::running("office");
+    let _taken = TcpListener::bind(("127.0.0.1", instance.links)).unwrap();
+    let ran = instance.types("invite first --share tasks");
+    ran.fails(8, &[&instance.links.to_string(), "listen"]);
+}

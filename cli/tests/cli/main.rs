@@ -1,0 +1,14 @@
+//! The program as people run it: built, started as processes, typed at. One file per theme; every test is a sentence.
+
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod door;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod instance;
+#[cfg(test)]
+mod log;
