@@ -94,10 +94,8 @@ impl Stage {
             self.daemons.drain(..).filter_map(|(_, child)| child.id()).map(|pid| pid.to_string()).collect();
         let directory = self.shell.directory().display();
         self.say(&format!("both run on in {directory}: try `cd {directory} && mosaic-fed -C home list tasks`"))?;
-        self.say(&format!(
-            "to end them: kill {} (their databases end with them); then remove the directory",
-            pids.join(" ")
-        ))
+        let places = self.places().iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(" ");
+        self.say(&format!("to end them: kill {}; to remove them then: rm -r {places}", pids.join(" ")))
     }
 
     /// Ends the daemons and their databases and removes every file.
@@ -110,24 +108,31 @@ impl Stage {
                 drop(child.kill().await);
             }
         }
-        let directory = self.shell.directory();
-        for instance in ["office", "home"] {
-            remove_database(&directory.join(instance));
+        for place in self.places() {
+            drop(fs::remove_dir_all(place));
         }
-        drop(fs::remove_dir_all(directory));
+    }
+
+    /// Everything the demo has on disk.
+    fn places(&self) -> Vec<PathBuf> {
+        let directory = self.shell.directory();
+        let outside = ["office", "home"].into_iter().flat_map(|instance| database_outside(&directory.join(instance)));
+        outside.chain([directory.to_owned()]).collect()
     }
 }
 
 /// A root daemon's database lies outside its data directory, where `postgres.json` says.
-fn remove_database(data: &Path) {
-    let Ok(text) = fs::read(data.join("postgres.json")) else { return };
-    let Ok(record) = serde_json::from_slice::<serde_json::Value>(&text) else { return };
+fn database_outside(data: &Path) -> Vec<PathBuf> {
+    let record = fs::read(data.join("postgres.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let record: serde_json::Value = record.unwrap_or_default();
     let path = |key: &str| record.get(key).and_then(serde_json::Value::as_str).map(PathBuf::from);
     let cluster = path("cluster").filter(|cluster| cluster.ends_with("cluster"));
     let base = cluster.and_then(|cluster| cluster.parent().map(Path::to_owned));
-    for place in base.into_iter().chain(path("socket")).filter(|place| !place.starts_with(data)) {
-        drop(fs::remove_dir_all(place));
-    }
+    let places = base.iter().cloned().chain(path("socket"));
+    let known = |place: &PathBuf| {
+        place.starts_with(data) || base.as_ref().is_some_and(|base| place != base && place.starts_with(base))
+    };
+    places.filter(|place| !known(place)).collect()
 }
 
 /// As many ports of the loopback interface as wanted that nobody listens on, below those that the system hands out.
