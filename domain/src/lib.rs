@@ -1,7 +1,7 @@
 //! What the protocol means: ids, scopes, grants, operations, the decision, refusals, the audit record and its chain.
 //!
 //! Map, in the order a request meets it: [`wire`] turns messages into values, [`operation`] is the closed list of what can
-//! be asked, [`caller`] judges the standing of who asks, [`decide`] turns both into a [`Permitted`] or a [`Refusal`],
+//! be asked, [`caller`] judges the standing of who asks, [`decide()`] turns both into a [`Permitted`] or a [`Refusal`],
 //! [`audit`] is the record of it. [`scope`] and [`grant`] are what an owner wrote; [`item`] and [`kind`] are what rows are;
 //! [`answer`] is what an asking side tells its person; [`world`] is where time and randomness come from.
 //!
