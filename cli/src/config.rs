@@ -124,6 +124,10 @@ impl Config {
                 Failure::new(Exit::Usage, cause).next("set both, or neither for a PostgreSQL of the daemon's own")
             );
         }
+        if self.listen == self.listen_enrolment && self.listen.port() != 0 {
+            let cause = format!("`listen` and `listen_enrolment` are both {}", self.listen);
+            return Err(Failure::new(Exit::Usage, cause).next("give each a port of its own"));
+        }
         Ok(self)
     }
 

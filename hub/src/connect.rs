@@ -97,6 +97,10 @@ impl Hub {
     /// it. `name` is what the owner calls it, else the sharing instance's own name.
     pub async fn link(&self, asker: &Asker, invite: &str, name: Option<Name>) -> Result<Linked, HubError> {
         let invite = self.offer(invite)?;
+        if invite.instance == self.instance {
+            let own = "this invite is this instance's own and was not used; give it to the other instance's owner";
+            return Err(HubError::OtherLink(own.to_owned()));
+        }
         let links = self.store.links(asker.user).await?;
         // Everything that can be refused here is refused before the token is spent.
         let former = links.iter().find(|link| link.id == invite.grant).cloned();
@@ -271,7 +275,9 @@ fn free_name(links: &[LinkRecord], name: Name) -> Result<Name, HubError> {
         return Err(HubError::Name(format!("a link cannot be called `{name}`; give it another name")));
     }
     if links.iter().any(|link| link.name == name) {
-        return Err(HubError::Name(format!("you have a link called `{name}`; give this one another name")));
+        return Err(HubError::Name(format!(
+            "you have a link called `{name}`; end that one with `mosaic-fed unlink {name}`, or give this one another name"
+        )));
     }
     Ok(name)
 }

@@ -45,7 +45,7 @@ pub(super) async fn status(
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
     let head = tokio::time::timeout(PATIENCE, door.store.head()).await;
-    let audit_head = head.ok().and_then(Result::ok).map_or(0, |head| head.sequence);
+    let audit_head = head.ok().and_then(Result::ok).map(|head| head.sequence);
     let about = &door.about;
     let spoke = door.spoke.status();
     Ok(Json(view::Status {

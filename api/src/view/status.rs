@@ -54,8 +54,8 @@ pub struct Status {
     pub incidents: u64,
     /// Records that nobody waited for and that could not be written.
     pub audit_records_lost: u64,
-    /// The log's last entry.
-    pub audit_head: u64,
+    /// The log's last entry; none while the database does not say.
+    pub audit_head: Option<u64>,
     /// The caller's own links, by state.
     pub links: Vec<LinkCount>,
 }

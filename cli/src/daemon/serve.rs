@@ -67,14 +67,16 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     shown_to_the_end.map(|()| Exit::Done)
 }
 
-/// Resolves once SIGTERM or SIGINT has come since this call.
+/// Resolves once SIGTERM, SIGINT or SIGHUP (a closed terminal) has come since this call.
 pub fn told_to_stop() -> Outcome<impl Future<Output = ()> + Unpin> {
     let on = |kind| unix::signal(kind).map_err(Failure::of);
     let (mut terminate, mut interrupt) = (on(unix::SignalKind::terminate())?, on(unix::SignalKind::interrupt())?);
+    let mut closed = on(unix::SignalKind::hangup())?;
     Ok(Box::pin(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = closed.recv() => {}
         }
     }))
 }

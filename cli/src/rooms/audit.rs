@@ -152,7 +152,8 @@ async fn export(client: &Client, out: &Out, output: Option<PathBuf>, after: Opti
         return Ok(Exit::Done);
     };
     let failed = |error| Failure::file("write", &path, &error);
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| failed(error).next("name a file that is not there yet, or remove this one"))?;
     let mut file = std::io::BufWriter::new(file);
     let mut head = None;
     while let Some(line) = lines.next().await? {

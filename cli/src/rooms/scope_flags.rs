@@ -4,13 +4,19 @@ use crate::exit::{Exit, Failure, Outcome};
 use clap::Args;
 use domain::{
     Time,
-    id::Name,
+    id::{Field, Name},
+    kind::{Class, Kinds},
     scope::{
         Rate, Spec,
         spec::{FilterSpec, Tags},
     },
 };
-use std::{collections::BTreeMap, io::Read, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// The flags.
 #[derive(Args, Default)]
@@ -74,7 +80,9 @@ impl ScopeFlags {
             return read(path);
         }
         if !self.share.is_empty() {
+            let before = spec.clone();
             spec.resources.clone_from(&self.share);
+            self.limit_new_kinds(&before, &mut spec)?;
             let kept = |name: &String| self.share.contains(name);
             spec.filters.retain(|name, _| kept(name));
             spec.fields.retain(|name, _| kept(name));
@@ -85,6 +93,26 @@ impl ScopeFlags {
         let end = self.days.map(|days| now + Duration::from_secs(u64::from(days) * 24 * 3_600));
         spec.not_after = end.or(spec.not_after);
         Ok(spec)
+    }
+
+    /// A kind that comes to a grant takes on the limits of the kinds that are there: nobody who takes one out and puts it
+    /// back means to share more than before.
+    fn limit_new_kinds(&self, before: &Spec, spec: &mut Spec) -> Outcome<()> {
+        let old = |kind: &&String| before.resources.contains(kind);
+        let Some(first) = before.resources.first() else { return Ok(()) };
+        for kind in self.share.iter().filter(|kind| !old(kind)) {
+            let filter = before.filters.get(first).cloned().unwrap_or_default();
+            let alike = |one: &String| before.filters.get(one).cloned().unwrap_or_default() == filter;
+            if !before.resources.iter().all(alike) {
+                let cause = format!("`{kind}` is new to this grant, whose other kinds have limits that differ");
+                return Err(Failure::new(Exit::Usage, cause).next("say all of it in JSON: --scope FILE"));
+            }
+            spec.filters.insert(kind.clone(), filter);
+            if let Some(fields) = fields_as_in(before, kind) {
+                spec.fields.insert(kind.clone(), fields);
+            }
+        }
+        Ok(())
     }
 
     /// The same filter for every kind: flags do not tell kinds apart, JSON does.
@@ -105,6 +133,23 @@ impl ScopeFlags {
         }
         filters.retain(|_, filter| *filter != FilterSpec::default());
     }
+}
+
+/// The kind's own fields, without secret ones and without those that another kind of the grant has and does not share.
+fn fields_as_in(before: &Spec, kind: &str) -> Option<Vec<String>> {
+    let kinds = Kinds::builtin();
+    let declared = kinds.get(&kind.parse().ok()?)?.fields_without(&BTreeSet::from([Class::Secret]));
+    let withheld = |field: &Field| {
+        before.fields.iter().any(|(other, shared)| {
+            let has = other
+                .parse()
+                .ok()
+                .and_then(|other| kinds.get(&other))
+                .is_some_and(|other| other.fields.contains_key(field));
+            has && !shared.iter().any(|name| name == field.as_str())
+        })
+    };
+    Some(declared.iter().filter(|field| !withheld(field)).map(ToString::to_string).collect())
 }
 
 fn read(path: &PathBuf) -> Outcome<Spec> {
@@ -138,6 +183,21 @@ mod tests {
         let spec = |personal| flags(personal).make(&"main".parse().unwrap(), now()).unwrap();
         assert_eq!(spec(false).filters["tasks"].include_personal, Some(false));
         assert_eq!(spec(true).filters["tasks"].include_personal, Some(true));
+    }
+
+    #[test]
+    fn a_kind_that_is_put_back_is_limited_as_the_others_are() {
+        let share = |kinds: &[&str]| ScopeFlags {
+            share: kinds.iter().map(ToString::to_string).collect(),
+            ..ScopeFlags::default()
+        };
+        let made = ScopeFlags { team: vec!["core".into()], ..share(&["tasks", "notes"]) };
+        let made = made.make(&"main".parse().unwrap(), now()).unwrap();
+        let mut narrowed = share(&["tasks"]).change(made.clone(), now()).unwrap();
+        narrowed.fields.insert("tasks".into(), vec!["title".into(), "status".into()]);
+        let back = share(&["tasks", "notes"]).change(narrowed, now()).unwrap();
+        assert_eq!(back.filters["notes"], made.filters["notes"]);
+        assert_eq!(back.fields["notes"], ["path", "pinned", "source", "title"]);
     }
 
     #[test]

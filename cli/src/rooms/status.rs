@@ -31,7 +31,7 @@ fn shown(status: &view::Status) -> String {
         format!("grants       {} in force, {} connections, {} calls", status.grants, status.connections, status.calls),
         format!("listening    {}", at_or(&status.links_listener, "nowhere: there is no grant")),
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
-        format!("audit        {} entries", status.audit_head),
+        format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| format!("{last} entries"))),
     ];
     lines.extend(alarms(status));
     lines.join("\n")
