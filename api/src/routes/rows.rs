@@ -8,13 +8,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    answer::{One, Row},
+    answer::{One, Outcome, Row, SourceOutcome},
     id::{ItemId, Resource},
     kind::Kinds,
 };
 use futures::StreamExt;
 use hub::{Question, Sources};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Rows on a page that does not say.
 const PAGE: u32 = 50;
@@ -60,7 +63,10 @@ pub(super) async fn get(
     let id = if let Ok(id) = id.parse::<ItemId>() {
         id
     } else {
-        let row = scan(&door, &person, &resource, &from, &id).await?;
+        let row = match scan(&door, &person, &resource, &from, &id).await? {
+            Scanned::Found(row) => row,
+            Scanned::Unanswered(sources) => return Ok(Json(One { row: None, sources })),
+        };
         from = Sources::Some(vec![row.source]);
         row.item.id
     };
@@ -86,14 +92,27 @@ fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
     if fits { Ok(limit) } else { Err(Problem::invalid(format!("limit is {limit}; it must be 1 to {MAX_PAGE}"))) }
 }
 
+/// What reading the newest rows came to.
+enum Scanned {
+    Found(Box<Row>),
+    /// Nothing, but these sources did not answer: the row may be with one of them.
+    Unanswered(Vec<SourceOutcome>),
+}
+
 /// The one row whose id begins with `start`. There is no question for that on the wire, so the newest rows are read.
-async fn scan(door: &Door, person: &Person, resource: &Resource, from: &Sources, start: &str) -> Result<Row, Problem> {
+async fn scan(
+    door: &Door,
+    person: &Person,
+    resource: &Resource,
+    from: &Sources,
+    start: &str,
+) -> Result<Scanned, Problem> {
     if start.len() < 4 || !start.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
         return Err(Problem::invalid(format!("`{start}` is no id"))
             .next(format!("type at least its first four characters, as `mosaic-fed list {resource}` shows them")));
     }
     let mut cursor = None;
-    let mut found = Vec::new();
+    let (mut found, mut unanswered) = (Vec::new(), BTreeMap::new());
     for _ in 0..SCAN_PAGES {
         let question = Question {
             from: from.clone(),
@@ -105,12 +124,17 @@ async fn scan(door: &Door, person: &Person, resource: &Resource, from: &Sources,
         };
         let page = door.hub.page(&person.asker(), question).await?;
         found.extend(by_id(&page.rows, start, |row| row.item.id.to_string()).into_iter().cloned());
+        let missing = page.sources.into_iter().filter(|source| source.outcome != Outcome::Ok);
+        unanswered.extend(missing.map(|source| (source.source.clone(), source)));
         cursor = page.next;
         if cursor.is_none() || (start.len() >= SHOWN && !found.is_empty()) {
             break;
         }
     }
-    only(found, start, resource, cursor.is_none())
+    if found.is_empty() && !unanswered.is_empty() {
+        return Ok(Scanned::Unanswered(unanswered.into_values().collect()));
+    }
+    only(found, start, resource, cursor.is_none()).map(|row| Scanned::Found(Box::new(row)))
 }
 
 fn only(mut found: Vec<Row>, start: &str, resource: &Resource, whole: bool) -> Result<Row, Problem> {

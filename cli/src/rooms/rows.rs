@@ -159,6 +159,11 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
     let Some(row) = &one.row else {
         tell_outcomes(&one.sources, out);
+        if one.sources.iter().any(|source| source.outcome != Ended::Ok) {
+            let cause =
+                format!("no such row in {kind} where it was answered; it may be with a source that did not answer");
+            return Err(Failure::new(Exit::Incomplete, cause).next("mosaic-fed links"));
+        }
         return Err(
             Failure::new(Exit::Missing, format!("no such row in {kind}")).next(format!("mosaic-fed list {kind}"))
         );
