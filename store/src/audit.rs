@@ -87,7 +87,13 @@ impl Auditor {
     /// Makes a refusal durable, unless it repeats one of the last ten seconds: then it is counted.
     pub async fn refuse(&self, record: Record) -> Result<(), ReleaseError> {
         match self.fold(&record) {
-            Verdict::Write => self.record(record).await,
+            Verdict::Write => {
+                let written = self.record(record.clone()).await;
+                if written.is_err() {
+                    self.folds.lock().unwrap_or_else(PoisonError::into_inner).forget(&record);
+                }
+                written
+            }
             Verdict::Counted => Ok(()),
         }
     }

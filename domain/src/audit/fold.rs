@@ -72,6 +72,11 @@ impl Folds {
         Verdict::Write
     }
 
+    /// Forgets a refusal whose record could not be written: the next of its kind is the first again.
+    pub fn forget(&mut self, record: &Record) {
+        self.0.remove(&Key::of(record));
+    }
+
     /// Closes every fold that is older than the window: one record for each that counted repeats, `rows` saying how many.
     pub fn close(&mut self, now: Time) -> Vec<Record> {
         self.drain(|open| now.since(open.since) >= WINDOW || now < open.since)
@@ -138,6 +143,14 @@ mod tests {
         let closed = folds.close(Time::from_seconds(10));
         assert_eq!(closed.iter().map(|record| record.rows).collect::<Vec<_>>(), [48]);
         assert_eq!(folds.take(&refusal(11, "10.0.0.1:1")), Verdict::Write);
+    }
+
+    #[test]
+    fn a_refusal_that_could_not_be_written_does_not_hide_the_next_one() {
+        let mut folds = Folds::default();
+        assert_eq!(folds.take(&refusal(0, "10.0.0.1:1")), Verdict::Write);
+        folds.forget(&refusal(0, "10.0.0.1:1"));
+        assert_eq!(folds.take(&refusal(1, "10.0.0.1:2")), Verdict::Write);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn faults(file: &str, text: &str) -> Vec<String> {
     found.collect()
 }
 
-/// Whether the place begins a path: `demo/work/notes` is nobody's machine.
+/// Whether the place begins a path: the same words further inside one are nobody's machine.
 fn is_absolute(line: &str, place: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '}' | '~' | '$' | '*');
     line.match_indices(place).any(|(at, _)| !line.get(..at).is_some_and(|before| before.ends_with(inside)))
