@@ -1,7 +1,8 @@
 //! New connections per second and address, counted before anything else is done for them.
 //!
 //! Each address has one instant: when its bucket will be full again (the generic cell rate algorithm). An address whose instant
-//! has passed needs no entry, so the table holds only addresses of the last seconds.
+//! has passed needs no entry, so the table holds only addresses of the last seconds. Not governor, which limits calls in
+//! `spoke`: its keyed store cannot tell a known key from a new one, and a full table must refuse newcomers only.
 
 use std::{
     collections::HashMap,

@@ -72,11 +72,6 @@ impl Connection {
             }
         });
     }
-
-    /// Whether it was ended from this side.
-    pub fn is_cut(&self) -> bool {
-        self.cut.is_cancelled()
-    }
 }
 
 /// An accepted connection, ready for a tonic server. Dropping it closes it and takes it out of the registry.

@@ -200,6 +200,7 @@ impl Spoke {
                 scope.workspace()
             )));
         }
+        self.teams_exist(&scope).await?;
         let record = self.act(Act::GrantEdit, by, id).noting(&scope_note(&scope));
         let grant = self.parts.store.edit_grant(id, &scope, record).await?;
         self.snapshots.refresh_after_change().await;
@@ -248,13 +249,15 @@ impl Spoke {
     async fn draft(&self, order: &GrantOrder) -> Result<Grant, AdminError> {
         let workspace = self.workspace(&order.spec.workspace).await?;
         let subject = self.subject(&order.subject, &workspace).await?;
+        let scope = order.spec.close(self.context(order.personal_default, order.sensitive))?;
+        self.teams_exist(&scope).await?;
         Ok(Grant {
             id: GrantId(self.parts.world.uuid()),
             name: order.name.clone(),
             workspace: workspace.id,
             subject: subject.id,
             peer: None,
-            scope: order.spec.close(self.context(order.personal_default, order.sensitive))?,
+            scope,
             state: State::Pending,
             generation: 1,
             leaf: None,
@@ -266,6 +269,21 @@ impl Spoke {
         let listed = all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = all.into_iter().find(|one| one.name == *name);
         found.ok_or_else(|| AdminError::Missing(format!("there is no workspace `{name}`; {listed} exist")))
+    }
+
+    /// A team that does not exist is a misspelt one: its grant would show nothing, and nobody would know why.
+    async fn teams_exist(&self, scope: &Scope) -> Result<(), AdminError> {
+        let named = scope.resources().filter_map(|(_, filter)| filter.teams.as_ref()).flatten();
+        let teams = self.parts.store.teams(scope.workspace()).await?;
+        let Some(missing) = named.into_iter().find(|named| teams.iter().all(|team| team.id != **named)) else {
+            return Ok(());
+        };
+        let listed = teams.iter().map(|team| team.id.as_str()).collect::<Vec<_>>().join(", ");
+        let listed = if listed.is_empty() { "it has none".to_owned() } else { format!("{listed} exist") };
+        Err(AdminError::Missing(format!(
+            "there is no team `{missing}` in workspace {}; {listed}; add one with `team add {missing}`",
+            scope.workspace()
+        )))
     }
 
     async fn subject(&self, name: &Name, workspace: &Workspace) -> Result<User, AdminError> {

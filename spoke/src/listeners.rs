@@ -177,7 +177,18 @@ impl Listeners {
 
     /// Opens both doors for an invite that is about to be made, and says what it should name.
     pub async fn open_for_invite(&self) -> Result<Addresses, ListenError> {
-        let (links, enrolment) = (self.open_links().await?, self.open_enrolment().await?);
+        let needed = self.links_address().is_some();
+        let links = self.open_links().await?;
+        let enrolment = match self.open_enrolment().await {
+            Ok(enrolment) => enrolment,
+            Err(error) => {
+                // No invite will be made: what was opened for it alone is not left open.
+                if !needed && shut(&self.links, |_| true).await {
+                    self.note_addresses(|both| both.0 = None);
+                }
+                return Err(error);
+            }
+        };
         let hosts = |bound| hosts(&self.parts.listen, bound);
         Ok(Addresses { links: hosts(links), enrolment: hosts(enrolment) })
     }
@@ -206,10 +217,10 @@ impl Listeners {
     async fn adjust(&self) -> Result<(), ListenError> {
         if self.grants_stand() {
             self.open_links().await?;
-        } else if close(&self.links).await {
+        } else if shut(&self.links, lingered).await {
             self.note_addresses(|both| both.0 = None);
         }
-        if !self.invites_stand().await? && close(&self.enrolment).await {
+        if !self.invites_stand().await? && shut(&self.enrolment, lingered).await {
             self.note_addresses(|both| both.1 = None);
         }
         Ok(())
@@ -340,13 +351,18 @@ impl Listeners {
     }
 }
 
-/// Closes a door that nobody has needed for a while.
-async fn close(door: &Mutex<Option<Open>>) -> bool {
-    let closed = door.lock().await.take_if(|open| open.needed.elapsed() > LINGER);
+/// Closes a door if `when` says so of it.
+async fn shut(door: &Mutex<Option<Open>>, when: impl FnOnce(&Open) -> bool) -> bool {
+    let closed = door.lock().await.take_if(|open| when(open));
     closed.is_some_and(|open| {
         open.stop.cancel();
         true
     })
+}
+
+/// Nobody has needed it for a while.
+fn lingered(open: &Open) -> bool {
+    open.needed.elapsed() > LINGER
 }
 
 async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ListenError> {

@@ -81,6 +81,15 @@ impl Instance {
 
     /// Starts an instance on a database that the test looks after.
     pub async fn start_on(world: World, database: Database) -> Self {
+        Self::open(world, database, loopback()).await
+    }
+
+    /// Starts an instance that listens where the test says.
+    pub async fn start_at(listen: Listen) -> Self {
+        Self::open(World::system(), cluster::database().await, listen).await
+    }
+
+    async fn open(world: World, database: Database, listen: Listen) -> Self {
         pki::install_provider();
         let postgres = Postgres::connect(database.owner(), database.app(), world.clock()).await.expect("a database");
         let store: Shared = Arc::new(postgres);
@@ -106,7 +115,7 @@ impl Instance {
             authority: Arc::clone(&authority) as _,
             instance: id,
             name: name("office"),
-            listen: loopback(),
+            listen,
             limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
         };
         let spoke = Spoke::start(parts).await.expect("a sharing side");
@@ -165,7 +174,8 @@ impl Instance {
     }
 }
 
-fn loopback() -> Listen {
+/// Free ports of loopback.
+pub fn loopback() -> Listen {
     let any = (Ipv4Addr::LOCALHOST, 0).into();
     Listen { links: any, enrolment: any, advertise: Vec::new(), public_names: Vec::new() }
 }

@@ -84,7 +84,6 @@ async fn a_cut_works_even_if_nobody_waits_for_it_and_waits_for_calls_that_outliv
     let accepted = link::Accepted::granted(near, presented, &sharing.registry, 1, Duration::from_mins(1)).unwrap();
     let call = accepted.connection().call();
     let cut = sharing.registry.cut(GRANT);
-    assert!(accepted.connection().is_cut());
     drop(accepted);
     let waiting = tokio::spawn(cut);
     tokio::time::sleep(Duration::from_millis(50)).await;

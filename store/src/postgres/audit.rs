@@ -24,7 +24,8 @@ use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Pauses before the attempts after the first; with them a batch stays within the patience of those who wait for it.
+/// Pauses before the attempts after the first. Whoever waits gives up sooner than a silent server does and is refused; its record
+/// may be written all the same, so that the log says more than was sent, never less.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 /// A server that is gone without a word must not hold the writer until TCP gives up.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -6,11 +6,13 @@ use domain::{
 };
 use futures::future::join_all;
 use proto::v1;
-use std::{sync::Arc, time::Duration};
+use spoke::{GrantOrder, Listen};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use tests::{
     asker::{enrol, refusal, tasks},
-    instance::{Instance, task},
+    instance::{Instance, loopback, name, task},
 };
+use tokio::net::TcpListener;
 use tonic::{Code, Request};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,4 +112,24 @@ async fn with_no_grant_and_no_invite_nothing_listens() {
     assert!(status.links_listener.is_some() && status.enrolment_listener.is_some());
     office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     assert_eq!(office.spoke.status().grants, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_whose_second_door_cannot_be_opened_leaves_no_door_open() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let enrolment = taken.local_addr().expect("an address");
+    let office = Instance::start_at(Listen { enrolment, ..loopback() }).await;
+    let order = || GrantOrder {
+        name: name("phone"),
+        subject: name("owner"),
+        spec: serde_json::from_str(r#"{"workspace":"main","resources":["tasks"]}"#).expect("a scope"),
+        personal_default: true,
+        sensitive: false,
+    };
+    let error = office.spoke.create(office.by(), order()).await.err().expect("a refusal").to_string();
+    assert!(error.contains(&enrolment.to_string()) && error.contains("listen_enrolment"), "{error}");
+    assert_eq!(office.spoke.status().links_listener, None);
+    drop(taken);
+    office.spoke.create(office.by(), order()).await.expect("the same order, once the port is free");
+    assert!(office.spoke.status().links_listener.is_some());
 }

@@ -3,9 +3,10 @@
 use domain::{item::NewItem, rights::Role};
 use proto::v1;
 use serde_json::json;
+use spoke::GrantOrder;
 use tests::{
     asker::{Asker, enrol, refusal, tasks, titles},
-    instance::{Instance, task, team},
+    instance::{Instance, name, task, team},
 };
 use tonic::Code;
 
@@ -78,7 +79,7 @@ async fn fields_leave_only_when_the_scope_lets_them() {
     let attributes = item.attributes.expect("attributes").fields;
     assert!(attributes.contains_key("status") && !attributes.contains_key("private_remark"));
     let closed =
-        r#"{"resources":["tasks"],"filters":{"tasks":{"include_teams":["T9"]}},"fields":{"tasks":["status"]}}"#;
+        r#"{"resources":["tasks"],"filters":{"tasks":{"include_teams":["T3"]}},"fields":{"tasks":["status"]}}"#;
     let narrow = ask(&office, "alice", closed).await;
     let item = narrow.list(request()).await.expect("an answer").0.pop().expect("a row");
     assert_eq!((item.title, item.body, item.owner), (None, None, None));
@@ -135,4 +136,29 @@ async fn an_edited_scope_holds_from_the_next_call() {
     office.spoke.edit(office.by(), home.grant, spec, false).await.expect("an edit");
     let (items, _) = tests::asker::list(&mut client, tasks()).await.expect("an answer");
     assert_eq!(titles(&items), ["t2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_does_not_exist_is_refused_by_name_when_a_grant_is_made_and_when_it_is_edited() {
+    let office = office().await;
+    let spec = |team: &str| {
+        let text = format!(
+            r#"{{"workspace":"main","resources":["tasks"],"filters":{{"tasks":{{"include_teams":["{team}"]}}}}}}"#
+        );
+        serde_json::from_str(&text).expect("a scope")
+    };
+    let order = GrantOrder {
+        name: name("misspelt"),
+        subject: name("alice"),
+        spec: spec("T9"),
+        personal_default: false,
+        sensitive: false,
+    };
+    let expected = "there is no team `T9` in workspace main; T1, T2, T3 exist; add one with `team add T9`";
+    let made = office.spoke.create(office.by(), order).await.err().expect("a refusal");
+    assert_eq!(made.to_string(), expected);
+    let (grant, _) = office.grant("alice", r#"{"resources":["tasks"]}"#).await;
+    let edited = office.spoke.edit(office.by(), grant.id, spec("T9"), false).await.err().expect("a refusal");
+    assert_eq!(edited.to_string(), expected);
+    office.spoke.edit(office.by(), grant.id, spec("T3"), false).await.expect("an edit");
 }

@@ -1,19 +1,21 @@
 //! Grants, peers, certificates that are refused, and invites.
 
+/// What `row::grant` reads, of a row `g` of grants.
+macro_rules! columns {
+    () => {
+        "g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer, g.scope, g.state, g.generation, g.serial, g.spki, \
+         g.leaf_not_after, g.created_at"
+    };
+}
+
 statements! {
     VERSION = "SELECT version FROM grants_version";
-    LIVE = "SELECT id, name, workspace, subject, subject_name, peer, NULL AS peer_name, scope, state, generation, serial, spki,
-            leaf_not_after, created_at
-        FROM grants WHERE state <> 'revoked'";
-    ALL_GRANTS = "SELECT g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer, p.name AS peer_name, g.scope, g.state,
-            g.generation, g.serial, g.spki, g.leaf_not_after, g.created_at
-        FROM grants g LEFT JOIN peers p ON p.id = g.peer ORDER BY g.created_at DESC, g.id DESC";
-    GRANT = "SELECT id, name, workspace, subject, subject_name, peer, NULL AS peer_name, scope, state, generation, serial, spki,
-            leaf_not_after, created_at
-        FROM grants WHERE id = $1 FOR UPDATE";
-    GRANTS_OF = "SELECT id, name, workspace, subject, subject_name, peer, NULL AS peer_name, scope, state, generation, serial, spki,
-            leaf_not_after, created_at
-        FROM grants WHERE subject = $1 AND state <> 'revoked' ORDER BY id FOR UPDATE";
+    LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", p.name AS peer_name
+        FROM grants g LEFT JOIN peers p ON p.id = g.peer ORDER BY g.created_at DESC, g.id DESC");
+    GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
+    GRANTS_OF = concat!("SELECT ", columns!(), "
+        FROM grants g WHERE g.subject = $1 AND g.state <> 'revoked' ORDER BY g.id FOR UPDATE");
     /// Whether another grant that has not ended has this name.
     NAME_TAKEN = "SELECT EXISTS (SELECT FROM grants WHERE name = $1 AND id <> $2 AND state <> 'revoked' AND not_after > $3)";
     ADD = "INSERT INTO grants (id, name, workspace, subject, subject_name, peer, scope, not_after, state, generation, serial,
@@ -31,9 +33,8 @@ statements! {
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
     ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND used_at IS NULL AND expires_at > $2";
-    INVITED = "SELECT i.id AS invite, i.expires_at, i.used_at, g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer,
-            NULL AS peer_name, g.scope, g.state, g.generation, g.serial, g.spki, g.leaf_not_after, g.created_at
-        FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1";
+    INVITED = concat!("SELECT i.id AS invite, i.expires_at, i.used_at, ", columns!(), "
+        FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1");
     CLAIM = "UPDATE invites i SET used_at = $2 FROM grants g
         WHERE i.id = $1 AND i.used_at IS NULL AND i.expires_at > $2
           AND g.id = i.grant_id AND g.state <> 'revoked' AND g.not_after > $2";

@@ -2,7 +2,7 @@
 //! The only statements built at run time are in `postgres/filter.rs`.
 
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
         $($(#[$doc])* pub const $name: &str = $text;)*
         /// All of this group, by name.
         pub const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
