@@ -18,6 +18,8 @@ use store::User;
 
 /// The header by which the operator acts as another local user.
 pub const AS: &str = "x-mosaic-as";
+/// Users who are named to one who misspelt one.
+const NAMED: usize = 20;
 /// The header that names the workspace a request is about, for users who are in several.
 pub const WORKSPACE: &str = "x-mosaic-workspace";
 
@@ -84,13 +86,21 @@ impl Caller<'_> {
     }
 
     async fn borrow(&self, wanted: &Name, own: Option<User>) -> Result<(User, bool), Problem> {
-        let missing = || Problem::missing(format!("there is no user `{wanted}`")).next("mosaic-fed user list");
-        let user = self.door.store.user(wanted).await?.ok_or_else(missing)?;
+        let Some(user) = self.door.store.user(wanted).await? else { return Err(self.no_user(wanted).await?) };
         let by = own.map_or_else(|| "the operator".to_owned(), |own| own.name.to_string());
         let note = format!("{by} (uid {}) acts as {wanted}", self.peer.uid);
         let record = Record::act(self.door.world.now(), Act::Impersonate, user.id, self.request).noting(&note);
         self.door.auditor.record(record).await?;
         Ok((user, true))
+    }
+
+    /// A command as the next step would act as nobody again: the operator is told whom there is to act as.
+    async fn no_user(&self, wanted: &Name) -> Result<Problem, Problem> {
+        let users = self.door.store.users().await?;
+        let named: Vec<_> = users.iter().take(NAMED).map(|user| user.name.as_str()).collect();
+        let more = if users.len() > NAMED { " and others" } else { "" };
+        let next = format!("leave out --as, or act as somebody who exists: {}{more}", named.join(", "));
+        Ok(Problem::missing(format!("there is no user `{wanted}`")).next(next))
     }
 
     async fn unmapped(&self) -> Result<Problem, Problem> {
@@ -140,12 +150,13 @@ fn chosen(user: &User, wanted: Option<Name>) -> Result<Name, Problem> {
     match (wanted, names.next(), names.next()) {
         (Some(wanted), _, _) => Ok(wanted),
         (None, None, _) => Err(Problem::forbidden(format!("{} is in no workspace", user.name))
-            .next("ask an admin of the workspace to run `mosaic-fed user role`")),
+            .next(format!("ask an admin of the workspace to run `mosaic-fed user role {} member`", user.name))),
         (None, Some(only), None) => Ok(only.clone()),
         (None, Some(_), Some(_)) => {
             let main = user.roles.keys().find(|name| name.as_str() == "main");
             main.cloned().ok_or_else(|| {
-                Problem::invalid(format!("{} is in several workspaces", user.name)).next("add --workspace NAME")
+                Problem::invalid(format!("{} is in several workspaces", user.name))
+                    .next(format!("say which: --workspace with one of {}", listed(user)))
             })
         }
     }
@@ -153,8 +164,15 @@ fn chosen(user: &User, wanted: Option<Name>) -> Result<Name, Problem> {
 
 /// The same words whether the workspace exists or not.
 fn not_there(user: &User, workspace: &Name) -> Problem {
-    let known = user.roles.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-    Problem::missing(format!("no such workspace `{workspace}`; {} is in {known}", user.name))
+    Problem::missing(format!("no such workspace `{workspace}`")).next(format!(
+        "say one that {} is in: --workspace with one of {}",
+        user.name,
+        listed(user)
+    ))
+}
+
+fn listed(user: &User) -> String {
+    user.roles.keys().map(Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl Person {

@@ -76,6 +76,15 @@ impl Problem {
         Self { next: Some(next.into()), ..self }
     }
 
+    /// What a crate below says in one text, cause and command apart where it ends with one: the command line makes a next
+    /// step reach the same instance, a cause it leaves alone.
+    pub(crate) fn told(kind: Kind, text: &str) -> Self {
+        match text.rsplit_once("; ").filter(|(_, next)| next.contains("`mosaic-fed ") && !next.contains("` printed")) {
+            Some((cause, next)) => Self::new(kind, cause).next(next),
+            None => Self::new(kind, text),
+        }
+    }
+
     /// There is no such thing.
     pub fn missing(cause: impl Into<String>) -> Self {
         Self::new(Kind::Missing, cause)
@@ -116,7 +125,7 @@ impl From<StoreError> for Problem {
             StoreError::Denied(_) => Kind::Forbidden,
             StoreError::PageToken(_) => Kind::Invalid,
         };
-        Self::new(kind, error.to_string())
+        Self::told(kind, &error.to_string())
     }
 }
 
@@ -124,5 +133,21 @@ impl From<ReleaseError> for Problem {
     fn from(error: ReleaseError) -> Self {
         Self::new(Kind::Unavailable, error.to_string())
             .next("nothing was done; see `mosaic-fed status` for the database, then try again")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_at_the_end_of_a_text_becomes_the_next_step() {
+        let told = Problem::told(Kind::Missing, "there is no user `x`; see `mosaic-fed user list`");
+        assert_eq!(
+            (told.cause.as_str(), told.next.as_deref()),
+            ("there is no user `x`", Some("see `mosaic-fed user list`"))
+        );
+        let whole = "this is no invite; paste the line that `mosaic-fed invite` printed";
+        assert_eq!(Problem::told(Kind::Invalid, whole), Problem::new(Kind::Invalid, whole));
     }
 }

@@ -106,7 +106,7 @@ impl Cursor {
 
     /// Reads a cursor that must belong to `bound` and exactly these `sources`.
     pub(crate) fn decode(text: &str, bound: &Bound, sources: &[SourceId]) -> Result<Self, HubError> {
-        let read = read(text).ok_or(HubError::Cursor)?;
+        let read = read(text).ok_or_else(no_cursor)?;
         let found = Bound { query: read.query, user: read.user, workspace: read.workspace };
         let same = read.sources.iter().map(|(id, _)| id).eq(sources);
         if read.v != VERSION || found != *bound || !same {
@@ -115,6 +115,11 @@ impl Cursor {
         let sources = read.sources.into_iter().map(|(id, state)| (id, progress(&state))).collect();
         Ok(Self { shown: read.shown.map(position), sources })
     }
+}
+
+fn no_cursor() -> HubError {
+    let next = "take the whole of what an earlier page called `next`, or start again without a cursor";
+    HubError::Question(format!("this is not a cursor; {next}"))
 }
 
 fn read(text: &str) -> Option<Text> {

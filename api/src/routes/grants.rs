@@ -178,6 +178,6 @@ impl From<AdminError> for Problem {
             AdminError::Invalid(_) => Kind::Invalid,
             AdminError::Listener(_) => Kind::Unavailable,
         };
-        Self::new(kind, error.to_string())
+        Self::told(kind, &error.to_string())
     }
 }

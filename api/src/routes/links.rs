@@ -35,7 +35,8 @@ async fn find(door: &Door, person: &Person, text: &str) -> Result<Name, Problem>
 /// The caller's links.
 pub(super) async fn entries(door: &Door, person: &Person) -> Result<Vec<view::LinkEntry>, Problem> {
     let links = door.hub.links(&person.asker()).await?;
-    Ok(links.into_iter().map(Into::into).collect())
+    let now = door.world.now();
+    Ok(links.into_iter().map(|link| view::LinkEntry::new(link, now)).collect())
 }
 
 /// The caller's links.
@@ -64,7 +65,8 @@ pub(super) async fn create(
         Some(resource) => Some(first_rows(&door, &person, &linked.link.name, resource.clone()).await?),
         None => None,
     };
-    Ok(Json(view::LinkMade { link: linked.link.into(), replaced: linked.replaced, ping, first }))
+    let link = view::LinkEntry::new(linked.link, door.world.now());
+    Ok(Json(view::LinkMade { link, replaced: linked.replaced, ping, first }))
 }
 
 /// To its end, in a task of its own: a client who goes away meanwhile must not lose a certificate that was issued already.
@@ -146,6 +148,6 @@ impl From<HubError> for Problem {
             HubError::Incomplete(_) => Kind::Incomplete,
             HubError::Key(_) => Kind::Internal,
         };
-        Self::new(kind, error.to_string())
+        Self::told(kind, &error.to_string())
     }
 }

@@ -12,7 +12,7 @@ use crate::{Door, Problem, problem::Kind};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, Uri, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
@@ -61,7 +61,11 @@ pub(crate) fn all(door: Arc<Door>) -> Router {
         .with_state(door)
 }
 
-async fn unknown() -> Problem {
+async fn unknown(path: Uri) -> Problem {
+    if path.path().split('/').skip(1).any(str::is_empty) {
+        let cause = format!("a name or an id in {} is empty", path.path());
+        return Problem::invalid(cause).next("say which one is meant");
+    }
     Problem::missing("no such path")
         .next("the command line and this daemon are of different versions: update the older")
 }
@@ -113,4 +117,20 @@ fn by_id<'a, T>(all: &'a [T], text: &str, id: impl Fn(&T) -> String) -> Vec<&'a 
         return Vec::new();
     }
     all.iter().filter(|one| id(one).starts_with(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_empty_name_in_a_path_is_told_apart_from_a_path_of_another_version() {
+        for (path, kind) in
+            [("/v1/rows/tasks/", Kind::Invalid), ("/v1/links//ping", Kind::Invalid), ("/v9", Kind::Missing)]
+        {
+            let problem = unknown(Uri::from_static(path)).await;
+            assert_eq!(problem.kind, kind, "{path}");
+            assert!(problem.next.is_some());
+        }
+    }
 }

@@ -176,9 +176,6 @@ pub(super) async fn set_member(
     if !leaves && !leads(&door, &person, &team).await? {
         person.must_manage(&door, Act::TeamEdit).await?;
     }
-    if role == Some(Role::Guest) {
-        return Err(Problem::invalid("in a team one is owner, admin or member"));
-    }
     let as_what = role.map_or("out of", Role::word);
     let record = person.act(&door, Act::TeamEdit).noting(&format!("{user} {as_what} team {team}"));
     Ok(Json(door.store.set_member(&person.workspace, &team, &user, role, record).await?.into()))

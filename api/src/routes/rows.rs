@@ -11,6 +11,7 @@ use domain::{
     answer::{One, Outcome, Row, SourceOutcome},
     id::{ItemId, Resource},
     kind::Kinds,
+    scope::spec::MAX_ROWS,
 };
 use futures::StreamExt;
 use hub::{Question, Sources};
@@ -19,10 +20,10 @@ use std::{
     sync::Arc,
 };
 
+/// The word for every source.
+const ALL: &str = "all";
 /// Rows on a page that does not say.
 const PAGE: u32 = 50;
-/// The most rows on a page.
-const MAX_PAGE: u32 = 10_000;
 /// A shortened id is looked for among this many pages of [`SCAN_PAGE`] rows.
 const SCAN_PAGES: usize = 25;
 const SCAN_PAGE: u32 = 400;
@@ -37,7 +38,7 @@ pub(super) async fn list(
     Queried(question): Queried<view::ListQuestion>,
 ) -> Result<Response, Problem> {
     let asked = Question {
-        from: sources(question.from.as_deref()),
+        from: sources(question.from.as_deref())?,
         resource: resource(&kind)?,
         limit: limit(question.limit)?,
         include_body: question.body,
@@ -59,7 +60,7 @@ pub(super) async fn get(
     Queried(question): Queried<view::GetQuestion>,
 ) -> Result<Json<One>, Problem> {
     let resource = resource(&kind)?;
-    let mut from = sources(question.from.as_deref());
+    let mut from = sources(question.from.as_deref())?;
     let id = if let Ok(id) = id.parse::<ItemId>() {
         id
     } else {
@@ -73,23 +74,33 @@ pub(super) async fn get(
     Ok(Json(door.hub.get(&person.asker(), &from, resource, id).await?))
 }
 
-fn sources(from: Option<&str>) -> Sources {
-    match from {
-        None | Some("all") => Sources::All,
-        Some(names) => Sources::Some(names.split(',').map(|name| name.trim().to_owned()).collect()),
+fn sources(from: Option<&str>) -> Result<Sources, Problem> {
+    let Some(from) = from else { return Ok(Sources::All) };
+    let names: Vec<_> = from.split(',').map(|name| name.trim().to_owned()).collect();
+    let invalid = |cause: &str| Problem::invalid(format!("`{from}` {cause}"));
+    match &names[..] {
+        [all] if all == ALL => Ok(Sources::All),
+        names if names.iter().any(String::is_empty) => Err(invalid("names no source, or one without a name")
+            .next("say all, or sources with commas between: here,LINK")),
+        names if names.iter().any(|name| name == ALL) => {
+            Err(invalid("names sources beside `all`, which means each of them").next("say all alone, or leave it out"))
+        }
+        _ => Ok(Sources::Some(names)),
     }
 }
 
 fn resource(kind: &str) -> Result<Resource, Problem> {
     let known = Kinds::builtin();
     let resource = kind.parse().ok().filter(|resource| known.get(resource).is_some());
-    resource.ok_or_else(|| Problem::missing(format!("there is no kind `{kind}`; {} exist", known.listed())))
+    resource.ok_or_else(|| {
+        Problem::missing(format!("there is no kind `{kind}`")).next(format!("name one that exists: {}", known.listed()))
+    })
 }
 
 fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
     let limit = wanted.unwrap_or(PAGE);
-    let fits = (1..=MAX_PAGE).contains(&limit);
-    if fits { Ok(limit) } else { Err(Problem::invalid(format!("limit is {limit}; it must be 1 to {MAX_PAGE}"))) }
+    let fits = (1..=MAX_ROWS).contains(&limit);
+    if fits { Ok(limit) } else { Err(Problem::invalid(format!("limit is {limit}; it must be 1 to {MAX_ROWS}"))) }
 }
 
 /// What reading the newest rows came to.
@@ -149,6 +160,22 @@ fn only(mut found: Vec<Row>, start: &str, resource: &Resource, whole: bool) -> R
         (_, None) => {
             Err(Problem::missing(format!("no id among the newest rows begins with `{start}`"))
                 .next("type the whole id"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_stands_alone_and_every_source_has_a_name() {
+        assert!(matches!(sources(None), Ok(Sources::All)));
+        assert!(matches!(sources(Some("all")), Ok(Sources::All)));
+        assert!(matches!(sources(Some("here, work")), Ok(Sources::Some(names)) if names == ["here", "work"]));
+        for wrong in ["all,here", "here,all", "", "here,,work", ","] {
+            let problem = sources(Some(wrong)).unwrap_err();
+            assert!(problem.cause.contains(wrong) && problem.next.is_some(), "{problem:?}");
         }
     }
 }

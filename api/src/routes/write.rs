@@ -3,6 +3,7 @@
 use super::Asked;
 use crate::{Door, Problem, person::Person, view};
 use axum::{Json, extract::State};
+use domain::item::NewItem;
 use std::sync::Arc;
 
 /// Rows in one request: a batch is one transaction, and others wait behind it.
@@ -17,6 +18,19 @@ pub(super) async fn items(
     if order.items.len() > MAX_ITEMS {
         return Err(Problem::invalid(format!("{} items at once; send at most {MAX_ITEMS}", order.items.len())));
     }
-    let written = door.store.put(person.workspace_id, person.user.id, order.items).await?;
-    Ok(Json(written.into_iter().map(Into::into).collect()))
+    let refusals: Vec<_> = order.items.iter().map(unfit).collect();
+    let fit = order.items.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
+    let fit: Vec<_> = fit.map(|(item, _)| item).collect();
+    let mut written = door.store.put(person.workspace_id, person.user.id, fit).await?.into_iter();
+    let verdicts = refusals.into_iter().map_while(|refusal| refusal.or_else(|| written.next().map(Into::into)));
+    Ok(Json(verdicts.collect()))
+}
+
+/// A title of several lines would be cut by every table that shows it.
+fn unfit(item: &NewItem) -> Option<view::Written> {
+    let breaks = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+    item.title.contains(breaks).then(|| {
+        let reason = "a title is one line, and this one has several; put what follows the first into the body";
+        view::Written { verdict: view::PutVerdict::Refused, id: None, reason: Some(reason.to_owned()) }
+    })
 }

@@ -23,6 +23,9 @@ pub struct AuditEntry {
     pub peer_name: Option<Name>,
 }
 
+/// The most entries in one answer.
+pub const MAX_ENTRIES: u32 = 10_000;
+
 /// Which entries to read, in the query string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +33,7 @@ pub struct AuditFilter {
     /// Only entries after this sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// At most this many, 1 to 10,000. Default: 1,000.
+    /// At most this many, 1 to [`MAX_ENTRIES`]. Default: 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// The last ones that fit rather than the first.

@@ -81,7 +81,7 @@ pub struct LinkEntry {
     /// Why, where it is not up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whole days until its certificate ends.
+    /// Days until its certificate ends, one that has begun counted whole; 0 or less once it has ended.
     pub days_left: i64,
     /// The last answered call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,8 +93,9 @@ pub struct LinkEntry {
     pub addresses: Vec<String>,
 }
 
-impl From<hub::LinkStatus> for LinkEntry {
-    fn from(link: hub::LinkStatus) -> Self {
+impl LinkEntry {
+    /// A link, as it stands at `now`.
+    pub fn new(link: hub::LinkStatus, now: Time) -> Self {
         let up = link.state.word() == hub::LinkState::Up.word();
         let failure = link.last_failure;
         Self {
@@ -104,12 +105,18 @@ impl From<hub::LinkStatus> for LinkEntry {
             resources: link.offer.resources,
             state: link.state.word().to_owned(),
             reason: failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone()),
-            days_left: link.days_left,
+            days_left: days_until(link.certificate_not_after, now),
             last_success: link.last_success,
             last_failure: failure.map(|failure| failure.at),
             addresses: link.addresses,
         }
     }
+}
+
+/// A minute after thirty days were given, thirty are left.
+fn days_until(end: Time, now: Time) -> i64 {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    -(now.micros() - end.micros()).div_euclid(DAY)
 }
 
 /// A link that was made, with its first answer.
@@ -216,5 +223,21 @@ impl From<store::LinkEntry> for DirectoryEntry {
     fn from(entry: store::LinkEntry) -> Self {
         let store::LinkEntry { id, name, owner, peer_name, added_at } = entry;
         Self { id, name, owner, peer_name, added_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_begun_day_counts_whole_and_an_end_is_no_day() {
+        let (now, day) = (Time::from_seconds(1_790_000_000), Duration::from_hours(24));
+        let minute = Duration::from_mins(1);
+        let left = [(now + day * 30, 30), ((now + day * 30).before(minute), 30), (now + minute, 1), (now, 0)];
+        for (end, days) in left.into_iter().chain([(now.before(minute), 0), (now.before(day), -1)]) {
+            assert_eq!(days_until(end, now), days, "{end}");
+        }
     }
 }
