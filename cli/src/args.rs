@@ -1,11 +1,12 @@
 //! The commands people type. Each room's file has the arguments of its own commands.
 
 use crate::{
-    config, daemon, demo,
+    daemon, demo,
     exit::{self, Outcome},
     import,
     out::Out,
     place::Place,
+    reach::Reach,
     rooms::{audit, grants, links, people, rows, status},
 };
 use api::client::Client;
@@ -148,22 +149,16 @@ impl Global {
     pub fn client(&self) -> Outcome<Client> {
         let socket = match &self.socket {
             Some(path) => path.clone(),
-            None => self.place()?.socket(),
+            None => self.place()?.made()?.socket(),
         };
         Ok(Client::new(socket, self.acting_as.clone(), self.workspace.clone()))
     }
 
     /// Where this command writes.
     pub fn out(&self) -> Out {
-        let mut prefix = String::from("mosaic-fed");
-        let typed = std::env::args_os().any(|word| word == "-C" || word == "--dir");
-        if let Some(dir) = self.dir.as_ref().filter(|_| typed) {
-            prefix = format!("{prefix} -C {}", config::shell_word(&dir.display().to_string()));
-        }
-        if let Some(name) = &self.acting_as {
-            prefix = format!("{prefix} --as {name}");
-        }
-        Out::new(self.json, prefix)
+        let Self { dir, socket, acting_as, workspace, json } = self;
+        let (dir, socket) = (dir.clone(), socket.clone());
+        Out::new(*json, Reach { dir, socket, acting_as: acting_as.clone(), workspace: workspace.clone() })
     }
 }
 

@@ -110,10 +110,13 @@ impl Config {
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
         for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
             overlay(&mut table, &name, value)?;
+            // One by one, so that the failure names the one that does not fit. Its value may be a password.
+            table.clone().try_into::<Self>().map_err(|error| {
+                Failure::new(Exit::Usage, format!("{name} in the environment does not fit: {}", error.message()))
+                    .next("unset it, or write it as docs/configuration.md says")
+            })?;
         }
-        let config: Self = table.try_into().map_err(|error: toml::de::Error| {
-            Failure::new(Exit::Usage, format!("a MOSAIC_FED_ variable does not fit: {}", error.message()))
-        })?;
+        let config: Self = table.try_into().map_err(Failure::of)?;
         config.checked()
     }
 
@@ -205,7 +208,8 @@ mod tests {
         let config = read("listen = \"127.0.0.1:8\"", &variables).unwrap();
         assert_eq!(config.listen.port(), 9);
         assert_eq!(config.advertise, ["a.example", "b.example"]);
-        assert!(read("", &[("MOSAIC_FED_LISTEN", "nowhere")]).is_err());
+        let failure = read("", &[("MOSAIC_FED_LOG", "warn"), ("MOSAIC_FED_LISTEN", "nowhere")]).unwrap_err();
+        assert!(failure.cause.contains("MOSAIC_FED_LISTEN") && failure.next.is_some(), "{}", failure.cause);
     }
 
     #[test]

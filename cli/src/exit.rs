@@ -146,9 +146,11 @@ impl From<ClientError> for Failure {
         let cause = error.to_string();
         match error {
             ClientError::Problem(problem) => problem.into(),
-            ClientError::NotRunning(_) => {
+            ClientError::NotRunning(socket) if socket.ends_with(api::socket::FILE) => {
                 Self::new(Exit::NotRunning, cause).next("start it in another terminal: mosaic-fed serve")
             }
+            ClientError::NotRunning(_) => Self::new(Exit::NotRunning, cause)
+                .next("ask the operator to start it, or name the directory of an instance of yours: -C DIR"),
             ClientError::NotAllowed(_) => Self::new(Exit::Forbidden, cause).next(
                 "the instance is another account's: ask its operator for a user of your own, then use --socket PATH",
             ),

@@ -2,9 +2,10 @@
 
 use crate::{
     exit::{Exit, Failure},
+    reach::Reach,
     table::Table,
 };
-use domain::audit::one_line;
+use domain::{audit::one_line, id::Name};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -13,14 +14,19 @@ use std::io::{self, IsTerminal, Write};
 pub struct Out {
     /// Whether values are printed as JSON.
     pub json: bool,
-    /// How a next command must begin to reach the same instance as the same user.
-    prefix: String,
+    /// How a next command reaches the same instance.
+    pub reach: Reach,
 }
 
 impl Out {
-    /// Prints JSON if asked, and begins next commands with `prefix`.
-    pub fn new(json: bool, prefix: String) -> Self {
-        Self { json, prefix }
+    /// Prints JSON if asked; next commands reach what this one did.
+    pub fn new(json: bool, reach: Reach) -> Self {
+        Self { json, reach }
+    }
+
+    /// The same for next commands in another workspace.
+    pub fn in_workspace(&self, workspace: Name) -> Self {
+        Self { reach: Reach { workspace: Some(workspace), ..self.reach.clone() }, ..*self }
     }
 
     /// A value: as JSON, or as `shown` draws it.
@@ -64,27 +70,18 @@ impl Out {
     /// The command to try next, where people read.
     pub fn next(&self, command: &str) {
         if !self.json {
-            self.remark(&format!("next: {}", self.command(command)));
+            self.remark(&format!("next: {}", self.reach.command(command)));
         }
-    }
-
-    /// A command of this program that reaches the same instance.
-    pub fn command(&self, command: &str) -> String {
-        format!("{} {command}", self.prefix)
-    }
-
-    /// A next step of the daemon's or of ours, its commands made to reach the same instance.
-    fn reaching(&self, next: &str) -> String {
-        next.replace("mosaic-fed ", &self.command(""))
     }
 
     /// A failure: cause and next step, on stderr.
     pub fn failure(&self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
+        let next = failure.next.as_deref().map(|next| self.reach.rewrite(next));
         let written = if self.json {
-            serde_json::to_string(failure).map_err(io::Error::other).and_then(|text| writeln!(stderr, "{text}"))
+            let failure = Failure { next, ..failure.clone() };
+            serde_json::to_string(&failure).map_err(io::Error::other).and_then(|text| writeln!(stderr, "{text}"))
         } else {
-            let next = failure.next.as_deref().map(|next| self.reaching(next));
             let next = next.map_or_else(String::new, |next| format!("\n  next: {}", visible(&next)));
             writeln!(stderr, "error: {}{next}", visible(&failure.cause))
         };

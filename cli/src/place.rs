@@ -85,6 +85,14 @@ impl Place {
         Err(Failure::new(Exit::Conflict, cause).next("use the mosaic-fed that wrote it, or a newer one"))
     }
 
+    /// Itself, unless it is plain that no instance is here. A directory that is closed to the caller may hold one.
+    pub fn made(self) -> Outcome<Self> {
+        match fs::metadata(self.marker_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.no_instance()),
+            _ => Ok(self),
+        }
+    }
+
     fn no_instance(&self) -> Failure {
         Failure::new(Exit::Missing, format!("there is no instance in {}", self.dir.display()))
             .next("make one: mosaic-fed init NAME (or name another directory with -C)")

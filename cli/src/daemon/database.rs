@@ -8,7 +8,7 @@ use crate::{
 use domain::{id::InstanceId, world::World};
 use std::{path::PathBuf, sync::Arc};
 use store::{
-    embedded::{self, Lifetime, Server},
+    embedded::{self, Lifetime, Server, Supervised},
     postgres::Postgres,
 };
 
@@ -16,7 +16,7 @@ use store::{
 pub struct Database {
     /// What the rest of the daemon asks.
     pub store: Arc<Postgres>,
-    server: Option<Server>,
+    server: Option<Supervised>,
 }
 
 impl Database {
@@ -34,9 +34,9 @@ impl Database {
         }
         let server = start(config, place, instance).await?;
         match Postgres::connect(server.owner(), server.app(), world.clock()).await {
-            Ok(store) => Ok(Self { store: Arc::new(store), server: Some(server) }),
+            Ok(store) => Ok(Self { store: Arc::new(store), server: Some(server.supervised()) }),
             Err(error) => {
-                stop(Some(server)).await;
+                stopped(server.stop().await);
                 Err(away(error))
             }
         }
@@ -44,7 +44,7 @@ impl Database {
 
     /// The server's version, where it is the daemon's own.
     pub fn version(&self) -> &str {
-        self.server.as_ref().map_or("", Server::version)
+        self.server.as_ref().map_or("", Supervised::version)
     }
 
     /// Where the server's files lie, where it is the daemon's own.
@@ -54,8 +54,11 @@ impl Database {
 
     /// Closes connections and stops the daemon's own server.
     pub async fn close(self) {
+        self.server.iter().for_each(Supervised::let_end);
         self.store.close().await;
-        stop(self.server).await;
+        if let Some(server) = self.server {
+            stopped(server.stop().await);
+        }
     }
 }
 
@@ -69,10 +72,8 @@ async fn start(config: &Config, place: &Place, instance: InstanceId) -> Outcome<
     Server::start(wanted).await.map_err(away)
 }
 
-async fn stop(server: Option<Server>) {
-    if let Some(server) = server
-        && let Err(error) = server.stop().await
-    {
+fn stopped(outcome: Result<(), embedded::EmbeddedError>) {
+    if let Err(error) = outcome {
         tracing::error!(%error, "PostgreSQL did not stop");
     }
 }

@@ -57,6 +57,16 @@ pub fn open(world: &World, kek: &Kek, record: &InstanceRecord) -> Outcome<Identi
 
 /// SHA-256 of the root certificate, hex: what two people compare.
 pub fn fingerprint(root: &[u8]) -> String {
-    let digest: [u8; 32] = Sha256::digest(root).into();
-    domain::id::Spki(digest).to_string()
+    format!("{:x}", Sha256::digest(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_what_sha256sum_prints_of_the_certificate() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(fingerprint(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
 }

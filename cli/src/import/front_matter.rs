@@ -1,5 +1,6 @@
 //! The block between two `---` lines at the head of a Markdown file, as far as an import uses it: `title` and `tags`, as one
-//! line, a list in brackets or a list below. Anything else in it is left alone; what is no such block is body.
+//! line, a list in brackets or a list below. Anything else in it is left alone; what is no such block is body. A block that
+//! begins as one and is broken is told with its line: half of it taken as text would be worse than the note left out.
 
 use domain::id::Tag;
 use std::collections::BTreeSet;
@@ -15,37 +16,60 @@ pub struct FrontMatter<'a> {
     pub body: &'a str,
 }
 
+/// Where a block is broken, as people count lines, and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The line in the file, from 1.
+    pub line: usize,
+    /// Cause and next step.
+    pub reason: &'static str,
+}
+
+const NO_END: &str = "front matter begins here and never ends; close it with a line of ---";
+const NO_KEY: &str =
+    "front matter with a line that is no `key: value`; correct it, or indent what continues the line before";
+const OPEN_LIST: &str = "a list of tags that is never closed; end it with ]";
+
 impl<'a> FrontMatter<'a> {
     /// Reads the text of a file.
-    pub fn of(text: &'a str) -> Self {
-        let Some((block, body)) = split(text) else { return Self { body: text, ..Self::default() } };
+    pub fn of(text: &'a str) -> Result<Self, Broken> {
+        let Some((block, body)) = split(text)? else { return Ok(Self { body: text, ..Self::default() }) };
         let mut found = Self { body, ..Self::default() };
         let mut key = "";
-        for line in block.lines() {
-            match line.split_once(':').filter(|_| !line.starts_with([' ', '\t', '-', '#'])) {
-                Some((name, value)) => {
-                    key = name.trim();
-                    found.take(key, value.trim());
-                }
-                None => {
-                    if let Some(entry) = line.trim().strip_prefix("- ").filter(|_| key == "tags") {
-                        found.tag(entry);
-                    }
-                }
+        let mut open: Option<Open> = None;
+        // Line 1 is the one that opens the block.
+        for (line, number) in block.lines().zip(2..) {
+            if let Some(list) = open.take() {
+                open = found.list(list, line);
+            } else if let Some((name, value)) = pair(line) {
+                key = name;
+                open = found.take(key, value, number);
+            } else if let Some(entry) = line.trim().strip_prefix("- ").filter(|_| key == "tags") {
+                found.tag(entry);
+            } else if is_loose(line) {
+                return Err(Broken { line: number, reason: NO_KEY });
             }
         }
-        found
+        open.map_or(Ok(found), |list| Err(Broken { line: list.line, reason: OPEN_LIST }))
     }
 
-    fn take(&mut self, key: &str, value: &str) {
+    /// Takes what is used; a list in brackets may go on in the lines below.
+    fn take(&mut self, key: &str, value: &str, line: usize) -> Option<Open> {
         match key {
             "title" => self.title = Some(unquoted(value).to_owned()).filter(|title| !title.trim().is_empty()),
-            "tags" => {
-                let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value);
-                inner.split(',').for_each(|tag| self.tag(tag));
-            }
+            "tags" => match value.strip_prefix('[') {
+                Some(inner) => return self.list(Open { line }, inner),
+                None => value.split(',').for_each(|tag| self.tag(tag)),
+            },
             _ => {}
         }
+        None
+    }
+
+    fn list(&mut self, open: Open, text: &str) -> Option<Open> {
+        let (inner, ended) = text.split_once(']').map_or((text, false), |(inner, _)| (inner, true));
+        inner.split(',').for_each(|tag| self.tag(tag));
+        (!ended).then_some(open)
     }
 
     /// A label that is no valid tag is left out rather than keeping the whole note out.
@@ -54,17 +78,42 @@ impl<'a> FrontMatter<'a> {
     }
 }
 
-/// The block and what follows it; none where the text does not begin with one that ends.
-fn split(text: &str) -> Option<(&str, &str)> {
-    let rest = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"))?;
+/// A list whose bracket is open since this line.
+struct Open {
+    line: usize,
+}
+
+/// `key: value` at the beginning of a line.
+fn pair(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.split_once(':').filter(|_| !line.starts_with([' ', '\t', '-', '#']))?;
+    Some((name.trim(), value.trim()))
+}
+
+/// What YAML lets begin a line besides a key: nothing, a comment, an entry, or what belongs to the line before.
+fn is_loose(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with([' ', '\t', '-', '#', ']', '}', '"', '\'', '?', '%'])
+}
+
+/// The block and what follows it; none where the text has no front matter: a rule with a paragraph below it is none.
+fn split(text: &str) -> Result<Option<(&str, &str)>, Broken> {
+    let rest = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"));
+    let Some(rest) = rest.filter(|rest| begins_with_a_key(rest)) else { return Ok(None) };
     let mut at = 0;
     for line in rest.split_inclusive('\n') {
         if matches!(line.trim_end(), "---" | "...") {
-            return Some((&rest[..at], &rest[at + line.len()..]));
+            return Ok(Some((&rest[..at], &rest[at + line.len()..])));
         }
         at += line.len();
     }
-    None
+    Err(Broken { line: 1, reason: NO_END })
+}
+
+/// Whether the first line that says something is a key, or the end of an empty block.
+fn begins_with_a_key(rest: &str) -> bool {
+    let first = rest.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let named = |name: &str| name.chars().all(|c| c.is_alphanumeric() || "_-.\"'".contains(c)) && !name.is_empty();
+    let is_key = pair(first).is_some_and(|(name, _)| named(name) && !first.contains("://"));
+    is_key || matches!(first.trim_end(), "---" | "...")
 }
 
 fn unquoted(text: &str) -> &str {
@@ -79,24 +128,47 @@ mod tests {
 
     #[test]
     fn tags_are_read_in_every_usual_form() {
-        for block in ["tags: [x, y]", "tags: x, y", "tags:\n  - x\n  - y", "tags:\n- '#x'\n- \"y\""] {
+        for block in
+            ["tags: [x, y]", "tags: [x,\n  y\n]", "tags: x, y", "tags:\n  - x\n  - y", "tags:\n- '#x'\n- \"y\""]
+        {
             let text = format!("---\nid: 7\n{block}\nauthor: z\n---\nbody");
-            let found = FrontMatter::of(&text);
+            let found = FrontMatter::of(&text).unwrap();
             assert_eq!(found.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["x", "y"], "{block}");
             assert_eq!(found.body, "body");
         }
     }
 
     #[test]
-    fn a_rule_at_the_head_without_an_end_is_body() {
-        let text = "---\nnot front matter";
-        assert_eq!(FrontMatter::of(text).body, text);
+    fn a_rule_with_a_paragraph_below_it_is_body() {
+        for text in ["---\nnot front matter", "---\nA heading\n---\ntext", "---\n\nSee https://a.example: it\n---\n"] {
+            assert_eq!(FrontMatter::of(text).unwrap().body, text);
+        }
+        assert_eq!(FrontMatter::of("---\n---\nbody").unwrap().body, "body");
+    }
+
+    #[test]
+    fn a_broken_block_is_refused_at_its_line() {
+        let broken = [
+            ("---\ntitle: x\nbody and no end", 1, NO_END),
+            ("---\ntitle: x\nthis is no key\n---\nbody", 3, NO_KEY),
+            ("---\na: b\ntags: [x, y\nmore: z\n---\nbody", 3, OPEN_LIST),
+        ];
+        for (text, line, reason) in broken {
+            assert_eq!(FrontMatter::of(text).unwrap_err(), Broken { line, reason }, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_yaml_puts_on_several_lines_is_left_alone() {
+        let text = "---\n# comment\ntitle: x\nabout: >\n  long\n  text\nlist:\n- a\n- b\nflow: {a: 1,\n  b: 2\n}\n\nlast: y\n---\nbody";
+        let found = FrontMatter::of(text).unwrap();
+        assert_eq!((found.title.as_deref(), found.body), (Some("x"), "body"));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "(---\n)?([a-z:\\-\\[\\]' #é\n\r]{0,60})(---\n)?.{0,20}") {
-            let _ = FrontMatter::of(&text);
+            let _: Result<_, _> = FrontMatter::of(&text);
         }
     }
 }

@@ -2,18 +2,21 @@
 
 use super::{Common, Found, Refused, walk::File};
 use domain::{
-    id::QueryHash,
+    id::Resource,
     item::{MAX_ITEM_BYTES, NewItem},
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
+    collections::{HashMap, hash_map::Entry},
     fs,
     io::{BufRead, BufReader, Read},
 };
 
 /// JSON's escapes make a line up to six times as long as what it says.
 const MAX_LINE: u64 = 6 * MAX_ITEM_BYTES as u64 + 4_096;
+
+const TOO_LONG: &str = "the line is too long, and what follows it was not read; shorten it or split it";
 
 /// The lines of a file.
 pub struct Lines {
@@ -33,7 +36,7 @@ impl Lines {
     /// Opens a file.
     pub fn open(file: &File) -> Result<Self, Refused> {
         let opened = fs::File::open(&file.path);
-        let opened = opened.map_err(|error| Refused { at: file.relative.clone(), reason: error.to_string() })?;
+        let opened = opened.map_err(|error| Refused { at: file.relative.clone(), reason: super::unread(&error) })?;
         Ok(Self { file: BufReader::new(opened), name: file.relative.clone(), number: 0, ended: false })
     }
 
@@ -45,7 +48,7 @@ impl Lines {
             Ok(0) => None,
             Ok(read) if read as u64 == MAX_LINE && !bytes.ends_with(b"\n") => {
                 self.ended = true;
-                Some(Err(Refused { at, reason: "the line is too long, and what follows it was not read".to_owned() }))
+                Some(Err(Refused { at, reason: TOO_LONG.to_owned() }))
             }
             Ok(_) => Some(
                 String::from_utf8(bytes)
@@ -54,7 +57,7 @@ impl Lines {
             ),
             Err(error) => {
                 self.ended = true;
-                Some(Err(Refused { at, reason: error.to_string() }))
+                Some(Err(Refused { at, reason: super::unread(&error) }))
             }
         }
     }
@@ -76,19 +79,54 @@ impl Iterator for Lines {
 
 impl Line {
     /// The item it says, completed with what all of this import have in common.
-    pub fn item(self, common: &Common) -> Result<Found, Refused> {
+    pub fn item(self, common: &Common, keys: &mut Keys) -> Result<Found, Refused> {
         let Self { at, text } = self;
         let refuse = |reason: String| Refused { at: at.clone(), reason };
-        let mut value: Value = serde_json::from_str(&text).map_err(|error| refuse(format!("no JSON: {error}")))?;
-        let Some(fields) = value.as_object_mut() else { return Err(refuse("no JSON object".to_owned())) };
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let mut value: Value = serde_json::from_str(text).map_err(|error| refuse(no_json(&error)))?;
+        let Some(fields) = value.as_object_mut() else {
+            return Err(refuse(format!("JSON, but no object; {ONE_OBJECT}")));
+        };
         fields.entry("resource").or_insert_with(|| Value::from(common.kind.as_str()));
-        let mut item: NewItem = serde_json::from_value(value).map_err(|error| refuse(error.to_string()))?;
+        let mut item: NewItem =
+            serde_json::from_value(value).map_err(|error| refuse(format!("{error}; correct the line")))?;
         item.team = item.team.or_else(|| common.team.clone());
         item.project = item.project.or_else(|| common.project.clone());
-        // The same line again is the same row, wherever it stands in the file.
-        let key = item.source_key.take().unwrap_or_else(|| QueryHash(Sha256::digest(text.trim()).into()).to_string());
+        let key = match item.source_key.take() {
+            Some(key) => keys.first(&item.resource, key, &at).map_err(refuse)?,
+            // The same line again is the same row, wherever it stands in the file.
+            None => format!("{:x}", Sha256::digest(text)),
+        };
         item.source_key = Some(format!("{}/{key}", common.source));
         Ok(Found { at, item })
+    }
+}
+
+const ONE_OBJECT: &str = "write one object on each line, as in {\"title\": \"Bleed the radiators\"}";
+
+/// The parser counts lines within this one: only its column says something.
+fn no_json(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let cause = said.split(" at line ").next().unwrap_or(&said);
+    format!("no JSON: {cause} at column {}; {ONE_OBJECT}", error.column())
+}
+
+/// The source keys of a file so far: a second line with one would silently take the place of the first.
+#[derive(Default)]
+pub struct Keys(HashMap<(Resource, String), String>);
+
+impl Keys {
+    fn first(&mut self, kind: &Resource, key: String, at: &str) -> Result<String, String> {
+        match self.0.entry((kind.clone(), key.clone())) {
+            Entry::Vacant(free) => {
+                free.insert(at.to_owned());
+                Ok(key)
+            }
+            Entry::Occupied(former) => {
+                let shown: String = domain::audit::one_line(&key).chars().take(80).collect();
+                Err(format!("its source_key `{shown}` is that of {}; give each line its own, or none", former.get()))
+            }
+        }
     }
 }
 
@@ -102,7 +140,8 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let common = Common { kind: "tasks".parse().unwrap(), team: None, project: None, source: "s".into() };
         let file = File { path, relative: "x.jsonl".into(), kind: super::super::walk::Kind::Lines };
-        Lines::open(&file).unwrap().map(|line| line.and_then(|line| line.item(&common))).collect()
+        let mut keys = Keys::default();
+        Lines::open(&file).unwrap().map(|line| line.and_then(|line| line.item(&common, &mut keys))).collect()
     }
 
     #[test]
@@ -111,6 +150,28 @@ mod tests {
         let places: Vec<_> =
             found.iter().map(|one| one.as_ref().map_or_else(|r| r.at.clone(), |f| f.item.title.clone())).collect();
         assert_eq!(places, ["one", "x.jsonl:3", "x.jsonl:4", "three"]);
+    }
+
+    #[test]
+    fn a_second_line_with_a_source_key_is_refused_and_names_the_first() {
+        let found = items(
+            "{\"title\":\"one\",\"source_key\":\"k\"}\n{\"title\":\"two\",\"source_key\":\"k\"}\n\
+             {\"title\":\"three\",\"source_key\":\"k\",\"resource\":\"notes\"}",
+        );
+        let refused = found[1].as_ref().err().unwrap();
+        assert!(refused.at == "x.jsonl:2" && refused.reason.contains("x.jsonl:1"), "{refused:?}");
+        assert!(found[0].is_ok() && found[2].is_ok());
+    }
+
+    #[test]
+    fn broken_json_says_its_column_and_what_a_line_is() {
+        let reasons =
+            ["not json", "[1]", "{\"title\":7}", "{\"title\":"].map(|text| items(text).remove(0).err().unwrap());
+        assert!(reasons[0].reason.contains("column 2") && !reasons[0].reason.contains("at line"), "{reasons:?}");
+        assert!(
+            reasons.iter().all(|refused| refused.at == "x.jsonl:1" && refused.reason.contains("; ")),
+            "{reasons:?}"
+        );
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A Markdown file as an item: its title from the front matter, else its first heading, else its name.
 
-use super::{Common, Found, Refused, front_matter::FrontMatter, walk::File};
+use super::{
+    Common, Found, Refused,
+    front_matter::{Broken, FrontMatter},
+    walk::File,
+};
 use domain::{
     Time,
     item::{MAX_ITEM_BYTES, NewItem},
@@ -16,7 +20,10 @@ const MAX_TITLE: usize = 300;
 pub fn read(file: &File, common: &Common) -> Result<Found, Refused> {
     let refuse = |reason: String| Refused { at: file.relative.clone(), reason };
     let (text, created_at) = load(&file.path).map_err(refuse)?;
-    let front = FrontMatter::of(&text);
+    let front = FrontMatter::of(&text).map_err(|Broken { line, reason }| Refused {
+        at: format!("{}:{line}", file.relative),
+        reason: reason.to_owned(),
+    })?;
     let title = front.title.clone().or_else(|| heading(front.body)).unwrap_or_else(|| stem(&file.relative));
     let mut attributes = Map::new();
     if common.kind.as_str() == "notes" {
@@ -38,10 +45,10 @@ pub fn read(file: &File, common: &Common) -> Result<Found, Refused> {
 
 /// The text and when the file last changed. A file that is too large is not read whole first.
 fn load(path: &Path) -> Result<(String, Option<Time>), String> {
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let file = fs::File::open(path).map_err(|error| super::unread(&error))?;
     let changed = file.metadata().and_then(|meta| meta.modified()).ok();
     let mut bytes = Vec::new();
-    file.take(MAX_ITEM_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(MAX_ITEM_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| super::unread(&error))?;
     if bytes.len() > MAX_ITEM_BYTES {
         return Err(format!("larger than {MAX_ITEM_BYTES} bytes; split it"));
     }
@@ -49,7 +56,7 @@ fn load(path: &Path) -> Result<(String, Option<Time>), String> {
         format!("no UTF-8 at byte {}; convert it, as in `iconv -t UTF-8`", error.utf8_error().valid_up_to())
     })?;
     if text.contains('\0') {
-        return Err("holds a NUL byte: no text".to_owned());
+        return Err("holds a NUL byte: no text; save it as text, or leave it out".to_owned());
     }
     let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
     Ok((text, changed.map(|changed| OffsetDateTime::from(changed).into())))

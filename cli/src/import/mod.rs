@@ -18,7 +18,10 @@ use domain::{
     kind::Kinds,
 };
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Items in one request at most.
 const BATCH_ITEMS: usize = 200;
@@ -86,10 +89,10 @@ pub struct Common {
 pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     let ImportArgs { path, kind, team, project, source, strict } = args;
     if Kinds::builtin().get(&kind).is_none() {
-        let cause = format!("there is no kind `{kind}`; {} exist", Kinds::builtin().listed());
-        return Err(Failure::new(Exit::Missing, cause));
+        let next = format!("name one that exists: --kind with one of {}", Kinds::builtin().listed());
+        return Err(Failure::new(Exit::Missing, format!("there is no kind `{kind}`")).next(next));
     }
-    let root = path.canonicalize().map_err(|error| Failure::file("read", &path, &error))?;
+    let root = importable(&path)?;
     let source = source.unwrap_or_else(|| root.display().to_string());
     let mut import = Import {
         client,
@@ -113,8 +116,47 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     if !out.json {
         report.refused.iter().for_each(|refused| out.remark(&format!("refused {}: {}", refused.at, refused.reason)));
     }
+    if report.read == 0 {
+        let looked_for =
+            if root.is_dir() { "a folder is searched for files that end in .md" } else { "it has no line" };
+        out.remark(&format!("nothing importable was found in {}: {looked_for}", path.display()));
+    }
     out.next(&format!("list {kind}"));
     Ok(if strict && !report.refused.is_empty() { Exit::Incomplete } else { Exit::Done })
+}
+
+/// The path without links, if it is one that an import reads.
+fn importable(path: &Path) -> Outcome<PathBuf> {
+    let root = path.canonicalize().map_err(|error| unusable(path, &error))?;
+    let opened = if root.is_dir() { std::fs::read_dir(&root).map(drop) } else { std::fs::File::open(&root).map(drop) };
+    opened.map_err(|error| unusable(path, &error))?;
+    // A link is judged by its own name as well as by that of what it leads to.
+    if root.is_dir() || walk::kind(&root).is_some() {
+        return Ok(root);
+    }
+    let cause = format!("{} is neither Markdown nor JSON lines by its name", path.display());
+    Err(Failure::new(Exit::Usage, cause).next(format!("import {}; rename the file if it is one", walk::IMPORTABLE)))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::file("read", path, error);
+    let with = |exit, next: String| Failure::new(exit, failure.cause.clone()).next(next);
+    match error.kind() {
+        io::ErrorKind::NotFound => with(Exit::Missing, format!("check the path; import {}", walk::IMPORTABLE)),
+        io::ErrorKind::PermissionDenied => with(Exit::Forbidden, PERMIT.to_owned()),
+        _ => with(Exit::Failed, format!("import {}", walk::IMPORTABLE)),
+    }
+}
+
+const PERMIT: &str = "let your account read it, as with chmod u+r, or import as an account that may";
+
+/// Why a file below a folder could not be read, and what to do.
+fn unread(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("{error}; {PERMIT}"),
+        io::ErrorKind::NotFound => format!("{error}; it went away meanwhile, or is a link to nothing: remove it"),
+        _ => format!("{error}; try again without it"),
+    }
 }
 
 #[derive(Default)]
@@ -133,7 +175,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    async fn all(&mut self, root: &std::path::Path) -> Outcome<()> {
+    async fn all(&mut self, root: &Path) -> Outcome<()> {
         for file in walk::files(root) {
             let file = match file {
                 Ok(file) => file,
@@ -158,8 +200,9 @@ impl Import<'_> {
                 return Ok(());
             }
         };
+        let mut keys = jsonl::Keys::default();
         for line in lines {
-            let found = line.and_then(|line| line.item(&self.common));
+            let found = line.and_then(|line| line.item(&self.common, &mut keys));
             self.take(found).await?;
         }
         Ok(())

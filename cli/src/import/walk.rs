@@ -18,6 +18,18 @@ pub enum Kind {
     Lines,
 }
 
+/// What a named file must be called to be read.
+pub const IMPORTABLE: &str = "a folder of Markdown, a Markdown file (.md), or JSON lines (.jsonl, .ndjson)";
+
+/// What is in a file of this name; none where it is not for an import.
+pub fn kind(path: &Path) -> Option<Kind> {
+    match path.extension().and_then(OsStr::to_str).map(str::to_lowercase).as_deref() {
+        Some("md") => Some(Kind::Markdown),
+        Some("jsonl" | "ndjson") => Some(Kind::Lines),
+        _ => None,
+    }
+}
+
 /// A file to read.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -44,12 +56,7 @@ fn wanted(root: &Path, entry: &DirEntry) -> Option<File> {
         return None;
     }
     let named = entry.depth() == 0;
-    let kind = match entry.path().extension().and_then(OsStr::to_str).map(str::to_lowercase).as_deref() {
-        Some("md") => Kind::Markdown,
-        Some("jsonl" | "ndjson") if named => Kind::Lines,
-        _ if named => Kind::Markdown,
-        _ => return None,
-    };
+    let kind = kind(entry.path()).filter(|kind| named || *kind == Kind::Markdown)?;
     Some(File { path: entry.path().to_owned(), relative: relative(root, entry.path()), kind })
 }
 
@@ -63,7 +70,7 @@ fn unreadable(root: &Path, error: &walkdir::Error) -> Refused {
     let at = error.path().map_or_else(String::new, |path| relative(root, path));
     let reason = match (error.loop_ancestor(), error.io_error()) {
         (Some(ancestor), _) => format!("a link in a circle: it leads back to {}", relative(root, ancestor)),
-        (None, Some(error)) => error.to_string(),
+        (None, Some(error)) => super::unread(error),
         (None, None) => error.to_string(),
     };
     Refused { at, reason }

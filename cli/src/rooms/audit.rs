@@ -3,6 +3,7 @@
 use super::{asking, audit_verify, minute, or_dash};
 use crate::{
     args::Global,
+    config::shell_word,
     exit::{Exit, Failure, Outcome},
     out::Out,
     table::Table,
@@ -20,8 +21,8 @@ use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
 pub enum AuditCommand {
     /// The last entries
     Tail {
-        /// How many
-        #[arg(short = 'n', long, default_value_t = 20)]
+        /// How many, 1 to 10000
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = super::up_to(view::MAX_ENTRIES))]
         lines: u32,
         /// Go on with new ones as they come
         #[arg(short, long)]
@@ -58,7 +59,7 @@ pub struct QueryArgs {
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
     /// At most this many, 1 to 10000
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = super::up_to(view::MAX_ENTRIES))]
     limit: u32,
 }
 
@@ -102,8 +103,18 @@ async fn query(args: QueryArgs, client: &Client, out: &Out) -> Outcome {
     let entries: Vec<view::AuditEntry> = client.get(&asking("/v1/audit", &filter)?).await?;
     out.table(&entries, |entries| entries_table(entries))?;
     let more = entries.last().filter(|_| entries.len() as u64 == u64::from(limit));
-    out.next(&more.map_or("audit tail".to_owned(), |last| format!("audit query --after {}", last.entry.sequence)));
+    out.next(&more.map_or("audit tail".to_owned(), |last| going_on(&filter, last.entry.sequence, limit)));
     Ok(Exit::Done)
+}
+
+/// The same question about what follows.
+fn going_on(filter: &view::AuditFilter, after: u64, limit: u32) -> String {
+    let said = [
+        filter.grant.as_deref().map(|grant| format!(" --grant {}", shell_word(grant))),
+        filter.ending.map(|ending| format!(" --ending {ending}")),
+        filter.since.map(|since| format!(" --since {since}")),
+    ];
+    format!("audit query{} --after {after} --limit {limit}", said.into_iter().flatten().collect::<String>())
 }
 
 fn cells(view: &view::AuditEntry) -> [String; 10] {
@@ -169,6 +180,6 @@ async fn export(client: &Client, out: &Out, output: Option<PathBuf>, after: Opti
         let time = minute(head.head.time);
         format!("{}: entries up to {} ({time} UTC), signed by {}", path.display(), head.head.sequence, head.name)
     })?;
-    out.next(&format!("audit verify {}", crate::config::shell_word(&or_dash(Some(&path.display())))));
+    out.next(&format!("audit verify {}", shell_word(&or_dash(Some(&path.display())))));
     Ok(Exit::Done)
 }

@@ -10,14 +10,14 @@ use clap::Args;
 use domain::{
     audit::{
         SignedHead,
-        chain::{Line, Verified, Verifier},
+        chain::{Broken, Line, Verified, Verifier},
     },
     id::EntryHash,
 };
 use serde::Serialize;
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -27,8 +27,17 @@ pub struct VerifyArgs {
     /// What `audit export` wrote
     file: PathBuf,
     /// The key that must have signed it, as `mosaic-fed id` shows it; the data directory's if not given
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = key)]
     key: Option<String>,
+}
+
+/// 64 hex digits, in either case.
+fn key(text: &str) -> Result<String, String> {
+    let text = text.trim().to_lowercase();
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text);
+    }
+    Err("a key is 64 hex digits; copy `audit key` from what `mosaic-fed id` shows on the instance it is of".to_owned())
 }
 
 /// What was found.
@@ -53,11 +62,12 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
     let head = &verified.head;
     pki::verify_head(head).map_err(|error| broken(&args.file, error))?;
     if let Some(key) = args.key.as_ref().filter(|key| **key != head.key) {
-        return Err(broken(&args.file, format!("it is signed with {}, not with {key}", head.key)));
+        return Err(other_key(&args.file, head, key));
     }
     let known = known.filter(|(_, known)| args.key.is_none() || known.instance == head.instance);
     if let Some((path, known)) = &known {
-        compare(head, known, at_known).map_err(|cause| broken(&args.file, format!("{cause} ({})", path.display())))?;
+        same_log(&args.file, head, known)?;
+        compare(known, at_known).map_err(|cause| broken(&args.file, format!("{cause} ({})", path.display())))?;
     }
     let report = Report {
         entries: verified.entries,
@@ -80,40 +90,93 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
 fn known_head(place: Option<&Place>) -> Outcome<Option<(PathBuf, SignedHead)>> {
     let Some(place) = place else { return Ok(None) };
     let path = place.dir().join(api::head::FILE);
-    let head = api::head::read(place.dir()).map_err(|error| Failure::file("read", &path, &error))?;
+    let head = api::head::read(place.dir()).map_err(|error| {
+        Failure::file("read", &path, &error).next("the daemon writes it anew within a second: mosaic-fed serve")
+    })?;
     Ok(head.map(|head| (path, head)))
 }
 
 /// Reads the export, and on the way the hash of the entry that the known head names.
 fn read(path: &Path, known: Option<u64>) -> Outcome<(Verified, Option<EntryHash>)> {
-    let failed = |error| Failure::file("read", path, &error);
-    let mut file = BufReader::new(fs::File::open(path).map_err(failed)?);
-    let (mut verifier, mut at_known, mut line) = (Verifier::default(), None, String::new());
-    loop {
-        line.clear();
-        let read = std::io::Read::take(&mut file, MAX_LINE as u64).read_line(&mut line).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        verifier.line(&line).map_err(|error| broken(path, error))?;
+    let mut file = BufReader::new(fs::File::open(path).map_err(|error| unreadable(path, &error))?);
+    let (mut verifier, mut at_known, mut number) = (Verifier::default(), None, 0);
+    while let Some(line) = next_line(&mut file).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData if number > 0 => broken(path, format!("line {} is no text", number + 1)),
+        _ => unreadable(path, &error),
+    })? {
+        number += 1;
+        verifier.line(&line).map_err(|error| match error {
+            Broken::Unreadable { line: 1, .. } => no_export(path),
+            error => broken(path, error),
+        })?;
         if let Ok(Line::Entry(entry)) = serde_json::from_str(&line)
             && Some(entry.sequence) == known
         {
             at_known = Some(entry.hash);
         }
     }
-    Ok((verifier.finish().map_err(|error| broken(path, error))?, at_known))
+    match verifier.finish() {
+        Err(Broken::NoHead) if number == 0 => Err(no_export(path)),
+        finished => Ok((finished.map_err(|error| broken(path, error))?, at_known)),
+    }
+}
+
+fn next_line(file: &mut BufReader<fs::File>) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = file.take(MAX_LINE as u64).read_line(&mut line)?;
+    Ok((read > 0).then_some(line))
+}
+
+/// What is no log of this instance cannot be judged by its key.
+fn same_log(path: &Path, head: &SignedHead, known: &SignedHead) -> Outcome<()> {
+    if head.instance != known.instance {
+        let cause = format!(
+            "{}: another instance's log: it is of {} ({}), the data directory is of {} ({})",
+            path.display(),
+            head.name,
+            head.instance,
+            known.name,
+            known.instance
+        );
+        return Err(Failure::new(Exit::Failed, cause).next(format!(
+            "give the audit key that `id` shows on {}: --key HEX; or -C with that instance's directory",
+            head.name
+        )));
+    }
+    if head.key == known.key { Ok(()) } else { Err(other_key(path, head, &known.key)) }
+}
+
+fn other_key(path: &Path, head: &SignedHead, key: &str) -> Failure {
+    let cause = format!(
+        "{}: another key: {}'s log here is signed with {}, not with {key}",
+        path.display(),
+        head.name,
+        head.key
+    );
+    Failure::new(Exit::Failed, cause).next(format!(
+        "compare both with the audit key that `id` shows on {}; where neither is wrong, somebody else signed this file",
+        head.name
+    ))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::InvalidData => no_export(path),
+        io::ErrorKind::NotFound => Failure { exit: Exit::Missing, ..Failure::file("read", path, error) }.next(EXPORT),
+        _ => Failure::file("read", path, error).next("name a file that your account may read"),
+    }
+}
+
+const EXPORT: &str = "make one: mosaic-fed audit export --output FILE";
+
+/// A file whose very first line is no line of a log was not cut or altered: it is something else.
+fn no_export(path: &Path) -> Failure {
+    Failure::new(Exit::Usage, format!("{} is no export of a log", path.display())).next(EXPORT)
 }
 
 /// Whether the export and the known head can be of one log.
-fn compare(head: &SignedHead, known: &SignedHead, at_known: Option<EntryHash>) -> Result<(), String> {
+fn compare(known: &SignedHead, at_known: Option<EntryHash>) -> Result<(), String> {
     pki::verify_head(known).map_err(|error| format!("the head in the data directory is damaged: {error}"))?;
-    if head.instance != known.instance || head.key != known.key {
-        return Err(format!(
-            "it is of {} ({}), the data directory is of {} ({})",
-            head.name, head.instance, known.name, known.instance
-        ));
-    }
     // An export that ends before the known head, or begins after it, does not hold the entry: then there is nothing to compare.
     match at_known {
         Some(hash) if hash != known.head.hash => Err(format!(

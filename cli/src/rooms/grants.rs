@@ -1,8 +1,11 @@
 //! The sharing side: invites and grants.
 
-use super::{joined, millis, minute, or_dash, scope_flags::ScopeFlags, segment, short};
+use super::{
+    counted, joined, limits, millis, minute, named, next_as, next_for_members, or_dash, scope_flags::ScopeFlags,
+    segment, short,
+};
 use crate::{
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     out::Out,
     table::Table,
 };
@@ -43,7 +46,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     };
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
-        out.value(&rows, |rows| format!("would show {} now", counted(rows)))?;
+        out.value(&rows, |rows| format!("would show {} now", shown_now(rows)))?;
         out.remark("nothing was made; leave out --dry-run to make it");
         return Ok(Exit::Done);
     }
@@ -55,7 +58,7 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     let grant = &made.grant;
     if !out.json {
         let subject = or_dash(grant.subject.as_ref());
-        out.remark(&format!("grant {} on behalf of {subject}: shows {} now", grant.name, counted(&made.rows)));
+        out.remark(&format!("grant {} on behalf of {subject}: shows {} now", grant.name, shown_now(&made.rows)));
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
         out.remark(&format!(
             "the invite below is a secret for one use, good until {} UTC; hand it to the other side's owner",
@@ -70,11 +73,11 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn counted(rows: &view::Counted) -> String {
+fn shown_now(rows: &view::Counted) -> String {
     if rows.is_empty() {
         "no rows".to_owned()
     } else {
-        joined(rows.iter().map(|(kind, count)| format!("{count} {kind}")))
+        joined(rows.iter().map(|(kind, count)| format!("{} of {kind}", counted(*count, "row"))))
     }
 }
 
@@ -86,11 +89,13 @@ pub enum GrantCommand {
     /// One grant with its whole scope
     Show {
         /// Its name, or the beginning of its id
+        #[arg(value_parser = named)]
         grant: String,
     },
     /// Put another scope in force; the next call is judged by it
     Edit {
         /// Its name, or the beginning of its id
+        #[arg(value_parser = named)]
         grant: String,
         #[command(flatten)]
         scope: ScopeFlags,
@@ -98,11 +103,13 @@ pub enum GrantCommand {
     /// End a grant for ever, and wait until its calls are gone
     Revoke {
         /// Its name, or the beginning of its id
+        #[arg(value_parser = named)]
         grant: String,
     },
     /// A fresh invite for a grant, for example for a new machine of the same holder
     Invite {
         /// Its name, or the beginning of its id
+        #[arg(value_parser = named)]
         grant: String,
     },
 }
@@ -132,19 +139,17 @@ async fn list(client: &Client, out: &Out) -> Outcome {
                 grant.state.clone(),
                 or_dash(grant.subject.as_ref()),
                 or_dash(grant.peer_name.as_ref()),
-                format!("{} of {}", joined(&scope.resources), scope.workspace),
+                limits::of(scope),
                 scope.not_after.map_or_else(|| "-".to_owned(), minute),
                 short(&grant.id),
             ]);
         }
         table
     })?;
-    out.next(
-        grants
-            .first()
-            .map_or("invite NAME --share tasks,notes".to_owned(), |grant| format!("grant show {}", grant.name))
-            .as_str(),
-    );
+    match grants.first() {
+        Some(grant) => out.next(&format!("grant show {}", grant.name)),
+        None => next_for_members(client, out, "invite NAME --share tasks,notes", "list tasks").await,
+    }
     Ok(Exit::Done)
 }
 
@@ -171,6 +176,11 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
 }
 
 async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Outcome {
+    if flags.say_nothing() {
+        let next = "say what: --share, --team, --project, --tag, --since, --personal, --no-personal, --days, --rows, \
+                    --rate, or --scope with all of it";
+        return Err(Failure::new(Exit::Usage, format!("nothing is to change in {grant}")).next(next));
+    }
     let path = format!("/v1/grants/{}", segment(grant));
     let entry: view::GrantEntry = client.get(&path).await?;
     let sensitive = flags.sensitive;
@@ -186,15 +196,18 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
     out.value(&report, |report| {
         let ended = if report.drained { "all ended" } else { "not all were seen to end" };
         format!(
-            "{} is {} after {}: {} connections cut, {} calls in flight, {ended}",
+            "{} is {} after {}: {} cut, {} in flight, {ended}",
             report.grant.name,
             report.grant.state,
             millis(report.took_us),
-            report.connections,
-            report.calls
+            counted(report.connections, "connection"),
+            counted(report.calls, "call")
         )
     })?;
-    out.next(&format!("audit query --grant {}", report.grant.name));
+    // The log is the operator's to read, and of those who manage every workspace.
+    let own = |me: &view::Person| out.reach.acting_as.as_ref().is_none_or(|name| *name == me.user);
+    let log = format!("audit query --grant {}", report.grant.name);
+    next_as(client, out, |me| if me.operator && own(me) { log } else { "grant list".to_owned() }).await;
     Ok(Exit::Done)
 }
 
@@ -202,6 +215,7 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
 #[derive(Args)]
 pub struct CanArgs {
     /// The grant's name, or the beginning of its id
+    #[arg(value_parser = named)]
     grant: String,
     /// capabilities, list, get or search
     #[arg(value_parser = verb)]
@@ -221,7 +235,7 @@ pub async fn can(args: CanArgs, client: &Client, out: &Out) -> Outcome {
     let question = view::CanQuestion { verb, resource: kind.clone() };
     let verdict: view::VerdictView = client.post(&format!("/v1/grants/{}/can", segment(&grant)), &question).await?;
     out.value(&verdict, |verdict| {
-        let rows = verdict.rows.map_or_else(String::new, |rows| format!(" ({rows} rows now)"));
+        let rows = verdict.rows.map_or_else(String::new, |rows| format!(" ({} now)", counted(rows, "row")));
         format!("{}: {}{rows}", if verdict.allowed { "yes" } else { "no" }, verdict.why)
     })?;
     out.next(&format!("grant show {grant}"));

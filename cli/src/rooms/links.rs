@@ -1,6 +1,6 @@
 //! The asking side: your links.
 
-use super::{joined, minute, rows::rows_table, segment, short};
+use super::{counted, joined, minute, named, rows::rows_table, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -86,7 +86,8 @@ fn agreed(piped: bool) -> Outcome<()> {
 fn shown(made: &view::LinkMade) -> String {
     let how = if made.replaced { "has a new certificate" } else { "is linked" };
     let first = made.first.as_ref().map(|page| format!("\n{}", rows_table(&page.rows).draw(None)));
-    format!("{} {how} ({} days){}", made.link.name, made.link.days_left, first.unwrap_or_default())
+    let days = counted(u64::try_from(made.link.days_left).unwrap_or(0), "day");
+    format!("{} {how} ({days}){}", made.link.name, first.unwrap_or_default())
 }
 
 /// The arguments of `links`.
@@ -102,7 +103,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     if args.all {
         let entries: Vec<view::DirectoryEntry> = client.get("/v1/directory").await?;
         out.table(&entries, |entries| directory(entries))?;
-        out.next("unlink ID --any");
+        out.next(if entries.is_empty() { "link INVITE" } else { "unlink ID --any" });
         return Ok(Exit::Done);
     }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
@@ -141,6 +142,7 @@ fn directory(entries: &[view::DirectoryEntry]) -> Table {
 #[derive(Args)]
 pub struct PingArgs {
     /// The link's name, or the beginning of its id
+    #[arg(value_parser = named)]
     link: String,
 }
 
@@ -169,6 +171,7 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
 #[derive(Args)]
 pub struct UnlinkArgs {
     /// The link's name, or the beginning of its id
+    #[arg(value_parser = named)]
     link: String,
     /// Erase it at once; the other side is told in the background
     #[arg(long)]

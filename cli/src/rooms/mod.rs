@@ -3,13 +3,16 @@
 pub mod audit;
 pub mod audit_verify;
 pub mod grants;
+pub mod limits;
 pub mod links;
 pub mod people;
 pub mod rows;
 pub mod scope_flags;
 pub mod status;
 
-use domain::Time;
+use crate::{exit::Outcome, out::Out};
+use api::{client::Client, view};
+use domain::{Time, rights::Role};
 
 /// A path segment: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986 section 2.1).
 pub fn segment(text: &str) -> String {
@@ -18,9 +21,52 @@ pub fn segment(text: &str) -> String {
 }
 
 /// A path with a query string.
-pub fn asking(path: &str, query: &impl serde::Serialize) -> crate::exit::Outcome<String> {
+pub fn asking(path: &str, query: &impl serde::Serialize) -> Outcome<String> {
     let query = serde_urlencoded::to_string(query).map_err(crate::exit::Failure::of)?;
     Ok(if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
+}
+
+/// A name or the beginning of an id, as an argument.
+pub fn named(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty; give a name, or the first characters of an id as tables show them".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A number from 1 to `most`, as an argument.
+pub fn up_to(most: u32) -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(most))
+}
+
+/// The next step that the caller's place allows; who they are is asked for only where people read.
+pub async fn next_as(client: &Client, out: &Out, step: impl FnOnce(&view::Person) -> String) {
+    if out.json {
+        return;
+    }
+    // A daemon that cannot say who the caller is has no next step for them either.
+    if let Ok(me) = client.get::<view::Person>("/v1/me").await {
+        out.next(&step(&me));
+    }
+}
+
+/// A next step for those who manage the workspace, or another one.
+pub async fn next_for_managers(client: &Client, out: &Out, step: &str, otherwise: &str) {
+    next_as(client, out, |me| if me.role.manages() { step } else { otherwise }.to_owned()).await;
+}
+
+/// A next step for those who may write and share, or another one.
+pub async fn next_for_members(client: &Client, out: &Out, step: &str, otherwise: &str) {
+    next_as(client, out, |me| if me.role > Role::Guest { step } else { otherwise }.to_owned()).await;
+}
+
+/// "1 row", "2 rows".
+pub fn counted(count: u64, one: &str) -> String {
+    match (count, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) if !stem.ends_with('a') => format!("{count} {stem}ies"),
+        _ => format!("{count} {one}s"),
+    }
 }
 
 /// Enough of an id to type.
@@ -46,4 +92,15 @@ pub fn joined<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
 /// Milliseconds with what people can read of them.
 pub fn millis(micros: u64) -> String {
     format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_a_thing_is_not_many() {
+        let said = [(0, "row"), (1, "row"), (2, "day"), (1, "entry"), (3, "entry")].map(|(n, one)| counted(n, one));
+        assert_eq!(said, ["0 rows", "1 row", "2 days", "1 entry", "3 entries"]);
+    }
 }

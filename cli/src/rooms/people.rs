@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{joined, or_dash, segment, short};
+use super::{joined, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -51,14 +51,14 @@ pub async fn user(command: UserCommand, client: &Client, out: &Out) -> Outcome {
             let added: view::UserEntry = client.post("/v1/users", &order).await?;
             out.table(&vec![added.clone()], |users| users_table(users))?;
             if let Some(notice) = &added.notice {
-                out.remark(notice);
+                out.remark(&out.reach.rewrite(notice));
             }
             out.next(&format!("team join TEAM {}", added.name));
         }
         UserCommand::List => {
             let users: Vec<view::UserEntry> = client.get("/v1/users").await?;
             out.table(&users, |users| users_table(users))?;
-            out.next("user add NAME");
+            next_for_managers(client, out, "user add NAME", "team list").await;
         }
         UserCommand::Role { name, role } => {
             let order = view::RoleOrder { role: role_or_none(&role)? };
@@ -134,7 +134,8 @@ pub async fn team(command: TeamCommand, client: &Client, out: &Out) -> Outcome {
         TeamCommand::List => {
             let teams: Vec<view::TeamEntry> = client.get("/v1/teams").await?;
             out.table(&teams, |teams| teams_table(teams))?;
-            out.next("team join TEAM USER");
+            let step = if teams.is_empty() { "team add TEAM" } else { "team join TEAM USER" };
+            next_for_managers(client, out, step, "list tasks").await;
             return Ok(Exit::Done);
         }
         TeamCommand::Add { team } => {
@@ -181,22 +182,28 @@ pub enum WorkspaceCommand {
 
 /// `workspace`.
 pub async fn workspace(command: WorkspaceCommand, client: &Client, out: &Out) -> Outcome {
-    let (workspaces, next) = match command {
+    match command {
         WorkspaceCommand::Add { name } => {
-            let next = format!("--workspace {name} team add TEAM");
-            let added: view::WorkspaceEntry = client.post("/v1/workspaces", &view::WorkspaceOrder { name }).await?;
-            (vec![added], next)
+            let order = view::WorkspaceOrder { name: name.clone() };
+            let added: view::WorkspaceEntry = client.post("/v1/workspaces", &order).await?;
+            print_workspaces(&[added], out)?;
+            out.in_workspace(name).next("team add TEAM");
         }
-        WorkspaceCommand::List => (client.get("/v1/workspaces").await?, "workspace add NAME".to_owned()),
-    };
-    out.table(&workspaces, |workspaces: &Vec<view::WorkspaceEntry>| {
+        WorkspaceCommand::List => {
+            print_workspaces(&client.get::<Vec<_>>("/v1/workspaces").await?, out)?;
+            next_for_managers(client, out, "workspace add NAME", "list tasks").await;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print_workspaces(workspaces: &[view::WorkspaceEntry], out: &Out) -> Outcome<()> {
+    out.table(&workspaces, |workspaces| {
         let mut table = Table::new(&["WORKSPACE", "MEMBERS", "YOU ARE", "ID"], "no workspaces");
-        for entry in workspaces {
+        for entry in *workspaces {
             let role = or_dash(entry.role.as_ref());
             table.row([entry.name.to_string(), entry.members.to_string(), role, short(&entry.id)]);
         }
         table
-    })?;
-    out.next(&next);
-    Ok(Exit::Done)
+    })
 }

@@ -1,6 +1,6 @@
 //! Rows: list, get, add.
 
-use super::{asking, joined, minute, or_dash, segment, short};
+use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::{Out, escaped, visible},
@@ -13,6 +13,7 @@ use domain::{
     id::{ItemId, Project, Resource, Tag, TeamId},
     item::NewItem,
     kind::{Kinds, Type},
+    scope::spec::MAX_ROWS,
 };
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, io::Read};
@@ -25,8 +26,8 @@ pub struct ListArgs {
     /// all, or sources with commas between: here and names of links
     #[arg(long, value_name = "SOURCES", default_value = "all")]
     from: String,
-    /// Rows on one page; with --stream of each source
-    #[arg(long, value_name = "ROWS", default_value_t = 50)]
+    /// Rows on one page, 1 to 10000; with --stream of each source
+    #[arg(long, value_name = "ROWS", default_value_t = 50, value_parser = super::up_to(MAX_ROWS))]
     limit: u32,
     /// With their bodies (seen with --json)
     #[arg(long)]
@@ -65,8 +66,10 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     if page.next.is_some() && !out.json {
         out.remark("more rows follow: a higher --limit, or --cursor with what --json calls `next`");
     }
-    let first = page.rows.first().map(|row| format!("get {kind} {}", short(&row.item.id)));
-    out.next(&first.unwrap_or_else(|| format!("add {kind} TITLE")));
+    match page.rows.first() {
+        Some(row) => out.next(&format!("get {kind} {}", short(&row.item.id))),
+        None => next_for_members(client, out, &format!("add {kind} TITLE"), "links").await,
+    }
     Ok(ended(&page.sources, strict))
 }
 
@@ -146,6 +149,7 @@ pub struct GetArgs {
     /// tasks or notes
     kind: Resource,
     /// Its id, or the beginning of it as `list` shows it
+    #[arg(value_parser = named)]
     id: String,
     /// all, or sources with commas between: here and names of links
     #[arg(long, value_name = "SOURCES", default_value = "all")]
@@ -234,7 +238,9 @@ pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
     let written: Vec<view::Written> = client.post("/v1/items", &order).await?;
     let written = written.into_iter().next().ok_or_else(|| Failure::of("the daemon gave no verdict"))?;
     if written.verdict == view::PutVerdict::Refused {
-        return Err(Failure::new(Exit::Usage, written.reason.unwrap_or_else(|| "refused without a reason".into())));
+        let reason = written.reason.unwrap_or_else(|| "refused without a reason".into());
+        let (cause, next) = reason.split_once("; ").unwrap_or((&reason, "see `mosaic-fed add --help`"));
+        return Err(Failure::new(Exit::Usage, cause).next(next));
     }
     out.value(&Added { id: written.id, kind: kind.clone() }, |added| or_dash(added.id.as_ref()))?;
     out.next(&format!("get {kind} {}", written.id.map(|id| short(&id)).unwrap_or_default()));
@@ -264,7 +270,10 @@ fn text_or_stdin(text: String) -> Outcome<String> {
         return Ok(text);
     }
     let mut read = String::new();
-    std::io::stdin().read_to_string(&mut read).map_err(|error| Failure::new(Exit::Usage, format!("stdin: {error}")))?;
+    std::io::stdin().read_to_string(&mut read).map_err(|error| {
+        Failure::new(Exit::Usage, format!("the body cannot be read from stdin: {error}"))
+            .next("pipe UTF-8 text into it")
+    })?;
     Ok(read)
 }
 

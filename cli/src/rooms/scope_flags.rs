@@ -1,5 +1,6 @@
 //! Flags that write a scope, for `invite` and `grant edit`: anything they do not say stays as it was.
 
+use super::up_to;
 use crate::exit::{Exit, Failure, Outcome};
 use clap::Args;
 use domain::{
@@ -8,7 +9,7 @@ use domain::{
     kind::{Class, Kinds},
     scope::{
         Rate, Spec,
-        spec::{FilterSpec, Tags},
+        spec::{FilterSpec, MAX_ROWS, Tags},
     },
 };
 use std::{
@@ -18,8 +19,11 @@ use std::{
     time::Duration,
 };
 
+/// The longest life of a grant that flags give: the root that certifies it lives no longer.
+const MAX_DAYS: u32 = 3_650;
+
 /// The flags.
-#[derive(Args, Default)]
+#[derive(Args, Default, PartialEq, Eq)]
 pub struct ScopeFlags {
     /// Kinds of row to share, with commas between
     #[arg(long, value_delimiter = ',', value_name = "KIND")]
@@ -42,11 +46,11 @@ pub struct ScopeFlags {
     /// Keep the personal rows of the user out
     #[arg(long, conflicts_with = "personal")]
     pub no_personal: bool,
-    /// End the grant after this many days
-    #[arg(long, value_name = "DAYS")]
+    /// End the grant after this many days, 1 to 3650
+    #[arg(long, value_name = "DAYS", value_parser = up_to(MAX_DAYS))]
     pub days: Option<u32>,
     /// The most rows in one answer, 1 to 10000
-    #[arg(long, value_name = "ROWS")]
+    #[arg(long, value_name = "ROWS", value_parser = up_to(MAX_ROWS))]
     pub rows: Option<u32>,
     /// Calls a minute, and at once
     #[arg(long, value_name = "CALLS")]
@@ -64,6 +68,11 @@ pub struct ScopeFlags {
 }
 
 impl ScopeFlags {
+    /// Whether nothing is said of a scope. A confirmation alone says nothing.
+    pub fn say_nothing(&self) -> bool {
+        *self == Self { sensitive: self.sensitive, ..Self::default() }
+    }
+
     /// A new scope in `workspace`.
     pub fn make(self, workspace: &Name, now: Time) -> Outcome<Spec> {
         if self.scope.is_none() && self.share.is_empty() {
@@ -160,7 +169,10 @@ fn read(path: &PathBuf) -> Outcome<Spec> {
         std::fs::read_to_string(path).map(|read| text = read)
     };
     read.map_err(|error| Failure::file("read", path, &error))?;
-    let bad = |error| Failure::new(Exit::Usage, format!("{}: {error}", path.display()));
+    let bad = |error| {
+        Failure::new(Exit::Usage, format!("{} is no scope: {error}", path.display()))
+            .next("write it as `mosaic-fed grant show NAME` shows the scope of a grant")
+    };
     serde_json::from_str(&text).map_err(bad)
 }
 

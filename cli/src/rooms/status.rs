@@ -1,6 +1,6 @@
 //! What runs, and who this instance is.
 
-use super::{joined, minute};
+use super::{counted, joined, minute, next_for_members};
 use crate::{
     exit::{Exit, Outcome},
     out::Out,
@@ -11,7 +11,11 @@ use api::{client::Client, view};
 pub async fn status(client: &Client, out: &Out) -> Outcome {
     let status: view::Status = client.get("/v1/status").await?;
     out.value(&status, shown)?;
-    out.next(if status.grants == 0 && status.links.is_empty() { "invite NAME --share tasks,notes" } else { "links" });
+    if status.grants == 0 && status.links.is_empty() {
+        next_for_members(client, out, "invite NAME --share tasks,notes", "list tasks").await;
+    } else {
+        out.next("links");
+    }
     Ok(Exit::Done)
 }
 
@@ -28,10 +32,15 @@ fn shown(status: &view::Status) -> String {
         ),
         format!("database     {}{}", status.database, if status.database_answers { "" } else { " DOES NOT ANSWER" }),
         format!("links        {}", if own.is_empty() { "none" } else { &own }),
-        format!("grants       {} in force, {} connections, {} calls", status.grants, status.connections, status.calls),
+        format!(
+            "grants       {} in force, {}, {}",
+            status.grants,
+            counted(status.connections, "connection"),
+            counted(status.calls, "call")
+        ),
         format!("listening    {}", at_or(&status.links_listener, "nowhere: there is no grant")),
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
-        format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| format!("{last} entries"))),
+        format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
     lines.extend(alarms(status));
     lines.join("\n")
@@ -40,18 +49,21 @@ fn shown(status: &view::Status) -> String {
 /// What must not be: each with what it means.
 fn alarms(status: &view::Status) -> Vec<String> {
     let alarms = [
-        (status.second_check_failures, "answers were refused by the second check: the database's policies are broken"),
-        (status.refused_unrecorded, "calls were refused because their record could not be written"),
+        (status.second_check_failures, "answer", "refused by the second check: the database's policies are broken"),
+        (status.refused_unrecorded, "call", "refused because no record of it could be written"),
         (
             status.unknown_certificates,
-            "calls came with a certificate of this CA that was never issued here: its key may be stolen",
+            "call",
+            "made with a certificate of this CA that was never issued here: its key may be stolen",
         ),
-        (status.audit_records_lost, "audit records could not be written"),
+        (status.audit_records_lost, "audit record", "lost: the log could not be written"),
     ];
-    let raised = alarms.into_iter().filter(|(count, _)| *count > 0);
-    let mut lines: Vec<_> = raised.map(|(count, what)| format!("ALARM        {count} {what}")).collect();
+    let raised = alarms.into_iter().filter(|(count, ..)| *count > 0);
+    let mut lines: Vec<_> =
+        raised.map(|(count, one, what)| format!("ALARM        {}: {what}", counted(count, one))).collect();
     if status.incidents > 0 {
-        lines.push(format!("turned away  {} handshakes or connections before any call", status.incidents));
+        let turned_away = counted(status.incidents, "connection");
+        lines.push(format!("turned away  {turned_away} before any call, at the handshake or before it"));
     }
     lines
 }

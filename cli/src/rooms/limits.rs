@@ -1,0 +1,108 @@
+//! What a grant shares as one cell of a table: kinds and workspace, and after them every limit that lets fewer rows or fields
+//! through. Whoever reads "tasks of main" must be able to trust that it is all of them.
+
+use super::{joined, minute};
+use domain::{
+    id::Resource,
+    kind::{Class, Kinds},
+    scope::{
+        Spec,
+        spec::{FilterSpec, Tags},
+    },
+};
+use std::collections::BTreeSet;
+
+/// The kinds of a scope with nothing left to defaults, those that are limited alike together.
+pub fn of(scope: &Spec) -> String {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for kind in &scope.resources {
+        let said = limits(scope, kind);
+        match groups.iter_mut().find(|(limits, _)| *limits == said) {
+            Some((_, kinds)) => kinds.push(kind),
+            None => groups.push((said, vec![kind])),
+        }
+    }
+    let shown = groups.into_iter().map(|(limits, kinds)| {
+        let limits = if limits.is_empty() { limits } else { format!(" ({limits})") };
+        format!("{} of {}{limits}", joined(kinds), scope.workspace)
+    });
+    joined(shown)
+}
+
+fn limits(scope: &Spec, kind: &str) -> String {
+    let fields = scope.fields.get(kind).and_then(|fields| fields_only(kind, fields));
+    let rows = scope.filters.get(kind).map(rows_only).unwrap_or_default();
+    rows.into_iter().chain(fields).collect::<Vec<_>>().join("; ")
+}
+
+fn rows_only(filter: &FilterSpec) -> Vec<String> {
+    let named = |what: &str, list: &Vec<String>| format!("{what} {}", joined(list));
+    let teams = filter.include_teams.as_ref().filter(|teams| !teams.is_empty());
+    let personal = match (&filter.include_teams, filter.include_personal) {
+        (None, Some(false)) => Some("no personal rows"),
+        (Some(teams), Some(true)) if teams.is_empty() => Some("personal rows only"),
+        (Some(_), Some(true)) => Some("and personal rows"),
+        _ => None,
+    };
+    let limits = [
+        teams.map(|teams| named("team", teams)),
+        personal.map(str::to_owned),
+        filter.include_projects.as_ref().map(|projects| named("project", projects)),
+        filter.include_tags.as_ref().map(tagged),
+        filter.since.map(|since| format!("since {}", minute(since))),
+    ];
+    limits.into_iter().flatten().collect()
+}
+
+fn tagged(tags: &Tags) -> String {
+    match tags {
+        Tags::Any(any) => format!("tag {}", any.join(" or ")),
+        Tags::Each(each) => {
+            let sets = each.iter().map(|any| any.join(" or ")).collect::<Vec<_>>();
+            format!("tags {}", sets.join(" and "))
+        }
+    }
+}
+
+/// The fields, where they are not all that a kind shares unless told otherwise.
+fn fields_only(kind: &str, fields: &[String]) -> Option<String> {
+    let kind = kind.parse::<Resource>().ok().and_then(|kind| Kinds::builtin().get(&kind))?;
+    let whole = kind.fields_without(&BTreeSet::from([Class::Secret]));
+    let same = whole.len() == fields.len() && whole.iter().all(|field| fields.iter().any(|one| one == field.as_str()));
+    match (same, fields.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some("no fields".to_owned()),
+        (false, false) => Some(format!("fields {}", joined(fields))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Time, scope::spec::Context};
+
+    fn shown(json: &str) -> String {
+        let spec: Spec = serde_json::from_str(json).unwrap();
+        let now = Time::from_seconds(1_790_000_000);
+        let context = Context { kinds: Kinds::builtin(), now, personal: true, sensitive: false };
+        of(&spec.close(context).unwrap().to_spec())
+    }
+
+    #[test]
+    fn what_has_no_limit_shows_none() {
+        assert_eq!(shown(r#"{"workspace":"main","resources":["tasks","notes"]}"#), "notes, tasks of main");
+    }
+
+    #[test]
+    fn every_limit_is_shown_at_the_kinds_that_have_it() {
+        let spec = r#"{"workspace":"main","resources":["tasks","notes"],"fields":{"tasks":["title"]},"filters":{
+            "tasks":{"include_teams":["core"],"include_personal":false,"include_projects":["p"],"include_tags":["a","b"],
+                     "since":"2026-11-21T09:30:00Z"},
+            "notes":{"include_personal":false}}}"#;
+        let wanted = "notes of main (no personal rows), tasks of main (team core; project p; tag a or b; \
+                      since 2026-11-21 09:30; fields title)";
+        assert_eq!(shown(spec), wanted);
+        let both = r#"{"workspace":"main","resources":["tasks"],"filters":{"tasks":{"include_teams":["core"],"include_personal":true}}}"#;
+        assert_eq!(shown(both), "tasks of main (team core; and personal rows)");
+    }
+}
