@@ -273,11 +273,9 @@ impl Spoke {
 
     /// A team that does not exist is a misspelt one: its grant would show nothing, and nobody would know why.
     async fn teams_exist(&self, scope: &Scope) -> Result<(), AdminError> {
-        let named = scope.resources().filter_map(|(_, filter)| filter.teams.as_ref()).flatten();
         let teams = self.parts.store.teams(scope.workspace()).await?;
-        let Some(missing) = named.into_iter().find(|named| teams.iter().all(|team| team.id != **named)) else {
-            return Ok(());
-        };
+        let mut named = scope.resources().filter_map(|(_, filter)| filter.teams.as_ref()).flatten();
+        let Some(missing) = named.find(|named| teams.iter().all(|team| team.id != **named)) else { return Ok(()) };
         let listed = teams.iter().map(|team| team.id.as_str()).collect::<Vec<_>>().join(", ");
         let listed = if listed.is_empty() { "it has none".to_owned() } else { format!("{listed} exist") };
         Err(AdminError::Missing(format!(
