@@ -124,6 +124,9 @@ pub enum EmbeddedError {
         /// The reason.
         source: sqlx::Error,
     },
+    /// The watch over the server ended before it.
+    #[error("PostgreSQL is not watched any longer: {0}\nrestart mosaic-fed")]
+    Watch(String),
     /// The server outlived every signal.
     #[error("PostgreSQL process {pid} did not stop within {seconds} s\nend it with `kill -QUIT {pid}`")]
     Stop {

@@ -21,8 +21,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a dead process may wait for its parent to notice.
-const ZOMBIE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a dead process may wait for its parent to notice. Some parents (the first process of many containers) never do;
+/// without its lock file PostgreSQL looks for backends that still run just as closely as with it.
+const ZOMBIE_PATIENCE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Who has a process id.

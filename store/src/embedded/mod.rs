@@ -4,7 +4,8 @@
 //! roles, by peer authentication. A server that a killed daemon left behind is adopted by the next one.
 //!
 //! Map: `programs` and `bundle` find PostgreSQL, `account` says whom it runs as, `place` where it lies, `cluster` makes and
-//! configures it, `leftover` adopts, `process` starts and stops, `bootstrap` makes roles and database.
+//! configures it, `leftover` adopts, `process` starts and stops, `supervise` starts again what ended untold, `bootstrap`
+//! makes roles and database.
 //! Must not: know a table of ours, or hand out a connection that outlives its options.
 
 mod account;
@@ -18,11 +19,13 @@ mod lock;
 mod place;
 mod process;
 mod programs;
+mod supervise;
 #[cfg(test)]
 mod tests;
 
 pub use environment::{Bundle, Environment};
 pub use error::{EmbeddedError, INSTALL_HELP};
+pub use supervise::Supervised;
 
 use account::Account;
 use lock::Lock;
@@ -32,6 +35,7 @@ use programs::Programs;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use supervise::Told;
 use uuid::Uuid;
 
 /// Bootstrap role, made by initdb: sets up the other two and is used for nothing else.
@@ -76,6 +80,8 @@ pub struct Server {
     process: Process,
     place: Place,
     programs: Programs,
+    account: Account,
+    lifetime: Lifetime,
     version: String,
     adopted: bool,
 }
@@ -101,9 +107,10 @@ impl Server {
         }
         let process = match found {
             Some(process) => process,
-            None => launch(&place, &programs, &account, config.lifetime).await?,
+            None => launch(&place, &programs, &account, config.lifetime, &mut Told::never()).await?,
         };
-        let mut server = Server { process, place, programs, version: String::new(), adopted };
+        let lifetime = config.lifetime;
+        let mut server = Server { process, place, programs, account, lifetime, version: String::new(), adopted };
         match bootstrap::prepare(&server.place).await {
             Ok(version) => server.version = version,
             Err(error) => return Err(server.abandon(error).await),
@@ -162,6 +169,11 @@ impl Server {
         &self.place.socket
     }
 
+    /// Keeps it running from here on: see [`Supervised`]. Only a `Lifetime::Daemon` server is ever started again.
+    pub fn supervised(self) -> Supervised {
+        Supervised::watch(self)
+    }
+
     /// Fast shutdown (clients are disconnected, a checkpoint is written), after 15 s an immediate one.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         self.process.stop(&self.place).await
@@ -184,6 +196,7 @@ async fn launch(
     programs: &Programs,
     account: &Account,
     lifetime: Lifetime,
+    told: &mut Told,
 ) -> Result<Process, EmbeddedError> {
     if place.major().is_none() {
         cluster::initialise(place, programs, account).await?;
@@ -196,7 +209,7 @@ async fn launch(
         persistent: lifetime == Lifetime::Daemon,
     };
     place.write_record(&record)?;
-    Process::start(place, programs, account, &record).await
+    Process::start(place, programs, account, &record, told).await
 }
 
 /// Options for a role on the socket; PG* variables of our environment have no say in where we connect.

@@ -101,6 +101,11 @@ impl Place {
         Ok(Place { base, cluster, socket, record: data.join("postgres.json"), temporary: false })
     }
 
+    /// What the record says; none before the first start.
+    pub fn read_record(&self) -> Result<Option<Record>, EmbeddedError> {
+        read_record(&self.record)
+    }
+
     /// Writes the record so that a crash leaves the old one or the new one.
     pub fn write_record(&self, record: &Record) -> Result<(), EmbeddedError> {
         let text =

@@ -10,6 +10,7 @@ use super::error::at;
 use super::leftover::{self, Holder, Identity};
 use super::place::{Place, Record};
 use super::programs::Programs;
+use super::supervise::Told;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -25,8 +26,11 @@ pub(super) const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const FAST_TIMEOUT: Duration = Duration::from_secs(15);
 const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
+/// How often a server that is not our child is looked at: nobody tells us when it ends.
+const LOOK: Duration = Duration::from_millis(100);
 /// After a crash the last backends of the old postmaster need a moment to notice: the shared memory is in use until then.
-const ATTEMPTS: usize = 5;
+const SHARED_MEMORY_PATIENCE: Duration = Duration::from_secs(3);
+const SHARED_MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs `"$@"`, kills it with SIGQUIT (immediate shutdown) when standard input closes, deletes `$1` at the end.
 /// Background jobs of a shell read /dev/null, hence descriptor 3.
@@ -61,26 +65,37 @@ impl Process {
         Process { pid, child: None, guard: None }
     }
 
-    /// Starts the postmaster and waits until it answers with our nonce.
+    /// Starts the postmaster and waits until it answers with our nonce; ends it again when told to stop meanwhile.
     pub async fn start(
         place: &Place,
         programs: &Programs,
         account: &Account,
         record: &Record,
+        told: &mut Told,
     ) -> Result<Process, EmbeddedError> {
-        let mut attempt = 1;
+        let deadline = Instant::now() + SHARED_MEMORY_PATIENCE;
         loop {
-            let outcome = start_once(place, programs, account, record).await;
-            match outcome {
+            match start_once(place, programs, account, record, told).await {
                 Err(EmbeddedError::Start { tail, .. })
-                    if attempt < ATTEMPTS && tail.contains("shared memory block") =>
+                    if tail.contains("shared memory block") && Instant::now() < deadline =>
                 {
-                    attempt += 1;
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tokio::time::sleep(SHARED_MEMORY_PAUSE).await;
                 }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Resolves when the postmaster is gone, with what is known of its end.
+    pub async fn ended(&mut self, place: &Place) -> String {
+        if let Some(child) = &mut self.child {
+            // An error means that somebody else reaped it: gone all the same.
+            return child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+        }
+        while leftover::holder(self.pid, &place.cluster) == Holder::Ours {
+            tokio::time::sleep(LOOK).await;
+        }
+        "the process is gone".into()
     }
 
     /// Fast shutdown, then an immediate one, each bounded; returns when the process and its guard are gone.
@@ -98,17 +113,7 @@ impl Process {
     }
 
     async fn gone_within(&mut self, place: &Place, patience: Duration) -> bool {
-        let pid = self.pid;
-        let gone = async {
-            if let Some(child) = &mut self.child {
-                // An error means that somebody else reaped it: gone all the same.
-                return drop(child.wait().await);
-            }
-            while leftover::holder(pid, &place.cluster) == Holder::Ours {
-                tokio::time::sleep(POLL).await;
-            }
-        };
-        let in_time = tokio::time::timeout(patience, gone).await.is_ok();
+        let in_time = tokio::time::timeout(patience, self.ended(place)).await.is_ok();
         if in_time {
             self.guard = None;
         }
@@ -121,6 +126,7 @@ async fn start_once(
     programs: &Programs,
     account: &Account,
     record: &Record,
+    told: &mut Told,
 ) -> Result<Process, EmbeddedError> {
     let log = open_log(place)?;
     if place.temporary {
@@ -135,11 +141,15 @@ async fn start_once(
         |cause: String| EmbeddedError::Start { cause, log: place.log(), tail: log_tail(&place.log(), log_start) };
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     let guard = child.stdin.take().and_then(|stdin| stdin.into_owned_fd().ok());
-    match ready(place, record, &mut child).await {
+    let outcome = tokio::select! {
+        outcome = ready(place, record, &mut child) => outcome,
+        () = told.no_longer_wanted() => Err("it is no longer wanted".into()),
+    };
+    match outcome {
         Ok(pid) => Ok(Process { pid, child: Some(child), guard }),
         Err(cause) => {
             let error = failed(cause);
-            give_up(place, child, guard).await;
+            give_up(child, guard).await;
             Err(error)
         }
     }
@@ -186,11 +196,12 @@ async fn ready(place: &Place, record: &Record, child: &mut Child) -> Result<u32,
     Err(format!("not ready within {} s: {last}", READY_TIMEOUT.as_secs()))
 }
 
-/// Ends what did not become ready: SIGQUIT for the postmaster, the pipe for a guard.
-async fn give_up(place: &Place, mut child: Child, guard: Option<OwnedFd>) {
-    drop(guard);
-    if let Some(pid) = leftover::postmaster(&place.cluster).filter(|pid| child.id() == Some(*pid)) {
-        send(pid, Signal::SIGQUIT);
+/// Ends what did not become ready: SIGQUIT for the postmaster, the pipe for a guard. The child is asked, not
+/// `postmaster.pid`: that one may still name the server before it.
+async fn give_up(mut child: Child, guard: Option<OwnedFd>) {
+    match (guard, child.id()) {
+        (None, Some(postmaster)) => send(postmaster, Signal::SIGQUIT),
+        (guard, _) => drop(guard),
     }
     if tokio::time::timeout(IMMEDIATE_TIMEOUT, child.wait()).await.is_err() {
         tracing::warn!("a PostgreSQL that did not become ready does not stop either");

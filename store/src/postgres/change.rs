@@ -5,14 +5,14 @@ use super::{
     Postgres, audit,
     row::{digest, number, time},
     sql,
-    unit::{self, Unit},
+    unit::{self, Pool, Unit},
 };
 use crate::StoreError;
 use domain::{
     audit::{Head, Record},
     id::EntryHash,
 };
-use sqlx::{PgConnection, Row, postgres::PgPool};
+use sqlx::{PgConnection, Row};
 use std::ops::{Deref, DerefMut};
 
 /// A transaction that holds the head's lock, from its first statement on.
@@ -34,7 +34,7 @@ impl Postgres {
 }
 
 impl Change {
-    async fn begin(pool: &PgPool) -> Result<Self, StoreError> {
+    async fn begin(pool: &Pool) -> Result<Self, StoreError> {
         let mut unit = unit::write(pool).await?;
         let head = lock_head(&mut unit).await?;
         Ok(Self { unit, head })

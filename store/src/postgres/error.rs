@@ -9,6 +9,11 @@ impl From<Error> for StoreError {
     }
 }
 
+/// Nobody was let in, and nobody else was in the way.
+pub(super) fn away() -> StoreError {
+    StoreError::Unavailable("PostgreSQL is away or starting; try again in a moment".into())
+}
+
 /// What went wrong, without any value of a row.
 pub(super) fn describe(error: &Error) -> String {
     match error {

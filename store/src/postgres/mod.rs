@@ -29,16 +29,17 @@ pub use start::{Pools, StartError};
 
 use domain::world::Clock;
 use listen::Changes;
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
+use unit::Pool;
 
 /// The store, connected. Shared behind an `Arc`; dropping it closes its connections.
 #[derive(Debug)]
 pub struct Postgres {
     /// Reads and ordinary changes.
-    serving: PgPool,
+    serving: Pool,
     /// Revocation, the audit and the health check, so that they never wait behind reads.
-    reserved: PgPool,
+    reserved: Pool,
     changes: Changes,
     clock: Arc<dyn Clock>,
 }
@@ -66,12 +67,7 @@ impl Postgres {
         start::migrate(owner, &app).await?;
         boot::check(&app).await?;
         let changes = Changes::listen(&app).await?;
-        Ok(Self {
-            serving: unit::pool(&app, pools.serving),
-            reserved: unit::pool(&app, pools.reserved),
-            changes,
-            clock,
-        })
+        Ok(Self { serving: Pool::new(&app, pools.serving), reserved: Pool::new(&app, pools.reserved), changes, clock })
     }
 
     /// Closes every connection; calls under way end first.

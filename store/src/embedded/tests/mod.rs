@@ -4,6 +4,7 @@ mod access;
 mod lifecycle;
 mod paths;
 mod search;
+mod supervision;
 
 use super::*;
 use sqlx::{Connection, PgConnection};
