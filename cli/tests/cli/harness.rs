@@ -85,10 +85,15 @@ pub struct Instance {
 impl Instance {
     /// Made, not running. Its owner is dana.
     pub fn made(name: &str) -> Self {
+        Self::made_with(name, &[])
+    }
+
+    /// Made with these options of `init`, not running.
+    pub fn made_with(name: &str, options: &[&str]) -> Self {
         let instance = Self { base: tempfile::tempdir().unwrap(), links: free_port(), daemon: None };
         let (links, enrolment) = (format!("127.0.0.1:{}", instance.links), format!("127.0.0.1:{}", free_port()));
         let words = ["init", name, "--user", "dana", "--advertise", "127.0.0.1"];
-        instance.run(&[&words[..], &["--listen", &links, "--listen-enrolment", &enrolment]].concat()).done();
+        instance.run(&[&words[..], &["--listen", &links, "--listen-enrolment", &enrolment], options].concat()).done();
         instance
     }
 
@@ -106,9 +111,15 @@ impl Instance {
 
     /// Starts the daemon and waits until its door is open.
     pub fn serve(&mut self) {
+        self.serve_with(&[], &std::env::temp_dir());
+    }
+
+    /// The same with options, and with a directory of its own for temporary files.
+    pub fn serve_with(&mut self, options: &[&str], temporary: &Path) {
         let data = self.data();
         let log = fs::File::create(self.base.path().join("serve.log")).unwrap();
-        let mut command = program(&["-C", data.to_str().unwrap(), "serve"]);
+        let mut command = program(&[&["-C", data.to_str().unwrap(), "serve"], options].concat());
+        command.env("TMPDIR", temporary);
         self.daemon = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         let end = Instant::now() + Duration::from_mins(1);
         while UnixStream::connect(data.join("api.sock")).is_err() {
@@ -117,6 +128,18 @@ impl Instance {
             assert!(Instant::now() < end, "{}", words());
             pause();
         }
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: Signal) {
+        tell(self.daemon.as_ref().unwrap(), signal);
+    }
+
+    /// Kills the daemon as a crash does.
+    pub fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        tell(&daemon, Signal::SIGKILL);
+        daemon.wait().unwrap();
     }
 
     /// Ends the daemon as a service manager does. Gives its exit code.
@@ -155,10 +178,14 @@ impl Drop for Instance {
     }
 }
 
+/// What the data directory remembers of the daemon's own PostgreSQL: `cluster` and `socket`, once there is one.
+pub fn database(data: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(data.join("postgres.json")).ok()?).ok()
+}
+
 /// A root daemon's database lies outside its data directory.
-fn remove_database(data: &Path) {
-    let Ok(text) = fs::read(data.join("postgres.json")) else { return };
-    let record: Value = serde_json::from_slice(&text).unwrap();
+pub fn remove_database(data: &Path) {
+    let Some(record) = database(data) else { return };
     let base = record["cluster"].as_str().and_then(|cluster| Path::new(cluster).parent());
     base.filter(|base| !base.starts_with(data)).map(fs::remove_dir_all).transpose().unwrap();
 }

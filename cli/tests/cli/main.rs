@@ -1,6 +1,10 @@
 //! The program as people run it: built, started as processes, typed at. One file per theme; every test is a sentence.
 
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
+mod dead;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod door;
@@ -12,3 +16,5 @@ mod import;
 mod instance;
 #[cfg(test)]
 mod log;
+#[cfg(test)]
+mod words;
