@@ -187,7 +187,8 @@ impl Person {
             return Ok(());
         }
         let cause = format!("{} is {} in `{}`; this needs owner or admin", self.user.name, self.role, self.workspace);
-        Err(self.refused(door, act, Problem::forbidden(cause)).await)
+        let problem = Problem::forbidden(cause).next(format!("ask an owner or admin of `{}` to do it", self.workspace));
+        Err(self.refused(door, act, problem).await)
     }
 
     /// Records that they were refused, and hands the refusal back.

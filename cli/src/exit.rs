@@ -85,6 +85,9 @@ pub struct Failure {
     pub next: Option<String>,
 }
 
+/// What to do about a file that is closed to the caller.
+pub const PERMIT: &str = "let your account read it, as with chmod u+r, or run this as an account that may";
+
 /// What every command returns.
 pub type Outcome<T = Exit> = Result<T, Failure>;
 
@@ -103,6 +106,20 @@ impl Failure {
     /// A file that could not be used.
     pub fn file(action: &str, path: &Path, cause: &io::Error) -> Self {
         Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()))
+    }
+
+    /// A file that somebody named to be read, and that could not be.
+    pub fn input(path: &Path, cause: &io::Error) -> Self {
+        let failure = Self::file("read", path, cause);
+        match cause.kind() {
+            io::ErrorKind::NotFound => {
+                Self { exit: Exit::Missing, error: word(Exit::Missing), ..failure }.next("check the path")
+            }
+            io::ErrorKind::PermissionDenied => {
+                Self { exit: Exit::Forbidden, error: word(Exit::Forbidden), ..failure }.next(PERMIT)
+            }
+            _ => failure.next("name a file that holds what is asked for"),
+        }
     }
 
     /// Anything else that says its own cause.

@@ -26,7 +26,9 @@ async fn must_read(door: &Door, person: &Person, act: Act) -> Result<(), Problem
         return Ok(());
     }
     let cause = "the log covers every workspace; reading it needs owner or admin in each of them";
-    Err(person.refused(door, act, Problem::forbidden(cause)).await)
+    let problem =
+        Problem::forbidden(cause).next("ask the operator, or somebody who is owner or admin everywhere, to do it");
+    Err(person.refused(door, act, problem).await)
 }
 
 async fn asked(door: &Door, person: &Person, filter: &view::AuditFilter) -> Result<AuditQuery, Problem> {

@@ -118,7 +118,8 @@ async fn owner_gives_ownership(door: &Door, person: &Person, act: Act, touched: 
     if !touched || person.role == Role::Owner {
         return Ok(());
     }
-    let problem = Problem::forbidden(format!("only an owner of `{}` may do this to an owner", person.workspace));
+    let problem = Problem::forbidden(format!("only an owner of `{}` may do this to an owner", person.workspace))
+        .next("ask an owner to do it");
     Err(person.refused(door, act, problem).await)
 }
 

@@ -7,7 +7,7 @@ mod markdown;
 mod walk;
 
 use crate::{
-    exit::{Exit, Failure, Outcome},
+    exit::{Exit, Failure, Outcome, PERMIT},
     out::Out,
 };
 use api::{client::Client, view};
@@ -139,16 +139,11 @@ fn importable(path: &Path) -> Outcome<PathBuf> {
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::file("read", path, error);
-    let with = |exit, next: String| Failure::new(exit, failure.cause.clone()).next(next);
-    match error.kind() {
-        io::ErrorKind::NotFound => with(Exit::Missing, format!("check the path; import {}", walk::IMPORTABLE)),
-        io::ErrorKind::PermissionDenied => with(Exit::Forbidden, PERMIT.to_owned()),
-        _ => with(Exit::Failed, format!("import {}", walk::IMPORTABLE)),
+    match (Failure::input(path, error), error.kind()) {
+        (failure, io::ErrorKind::PermissionDenied) => failure,
+        (failure, _) => failure.next(format!("check the path; import {}", walk::IMPORTABLE)),
     }
 }
-
-const PERMIT: &str = "let your account read it, as with chmod u+r, or import as an account that may";
 
 /// Why a file below a folder could not be read, and what to do.
 fn unread(error: &io::Error) -> String {
@@ -259,6 +254,22 @@ impl Import<'_> {
                 let reason = written.reason.unwrap_or_else(|| "refused without a reason".to_owned());
                 refused.push(Refused { at, reason });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_cannot_be_read_has_cause_next_step_and_exit_code() {
+        let cases = [(io::ErrorKind::NotFound, Exit::Missing), (io::ErrorKind::PermissionDenied, Exit::Forbidden)];
+        for (kind, exit) in cases {
+            let failure = unusable(Path::new("notes"), &kind.into());
+            assert_eq!(failure.exit, exit);
+            assert!(failure.cause.contains("notes") && failure.next.is_some(), "{failure:?}");
+            assert!(unread(&kind.into()).contains("; "));
         }
     }
 }

@@ -162,8 +162,8 @@ fn other_key(path: &Path, head: &SignedHead, key: &str) -> Failure {
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::InvalidData => no_export(path),
-        io::ErrorKind::NotFound => Failure { exit: Exit::Missing, ..Failure::file("read", path, error) }.next(EXPORT),
-        _ => Failure::file("read", path, error).next("name a file that your account may read"),
+        io::ErrorKind::NotFound => Failure::input(path, error).next(EXPORT),
+        _ => Failure::input(path, error),
     }
 }
 

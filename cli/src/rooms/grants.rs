@@ -204,10 +204,10 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
             counted(report.calls, "call")
         )
     })?;
-    // The log is the operator's to read, and of those who manage every workspace.
-    let own = |me: &view::Person| out.reach.acting_as.as_ref().is_none_or(|name| *name == me.user);
+    // The log is for those who manage every workspace, and for the operator as long as they act as nobody else.
+    let itself = out.reach.acting_as.is_none();
     let log = format!("audit query --grant {}", report.grant.name);
-    next_as(client, out, |me| if me.operator && own(me) { log } else { "grant list".to_owned() }).await;
+    next_as(client, out, |me| if me.operator && itself { log } else { "grant list".to_owned() }).await;
     Ok(Exit::Done)
 }
 

@@ -238,9 +238,7 @@ pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
     let written: Vec<view::Written> = client.post("/v1/items", &order).await?;
     let written = written.into_iter().next().ok_or_else(|| Failure::of("the daemon gave no verdict"))?;
     if written.verdict == view::PutVerdict::Refused {
-        let reason = written.reason.unwrap_or_else(|| "refused without a reason".into());
-        let (cause, next) = reason.split_once("; ").unwrap_or((&reason, "see `mosaic-fed add --help`"));
-        return Err(Failure::new(Exit::Usage, cause).next(next));
+        return Err(Failure::new(Exit::Usage, written.reason.unwrap_or_else(|| "refused without a reason".into())));
     }
     out.value(&Added { id: written.id, kind: kind.clone() }, |added| or_dash(added.id.as_ref()))?;
     out.next(&format!("get {kind} {}", written.id.map(|id| short(&id)).unwrap_or_default()));
@@ -284,8 +282,12 @@ fn attribute(kind: &Resource, pair: &str) -> Outcome<(String, Value)> {
     let known =
         Kinds::builtin().get(kind).and_then(|kind| kind.fields.iter().find(|(field, _)| field.as_str() == name));
     let value = match known.map(|(_, field)| field.kind) {
-        Some(Type::Number | Type::Flag) => {
-            serde_json::from_str(text).map_err(|_| wrong(format!("`{name}` takes no `{text}`")))?
+        Some(kind @ (Type::Number | Type::Flag)) => {
+            let wanted = if kind == Type::Number { "a number" } else { "true or false" };
+            serde_json::from_str(text).map_err(|_| {
+                let cause = format!("`{name}` takes {wanted}, not `{text}`");
+                Failure::new(Exit::Usage, cause).next(format!("write {wanted} after --set {name}="))
+            })?
         }
         Some(Type::List) => text.split(',').map(|item| Value::from(item.trim())).collect(),
         _ => Value::from(text),

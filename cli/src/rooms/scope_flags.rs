@@ -168,7 +168,7 @@ fn read(path: &PathBuf) -> Outcome<Spec> {
     } else {
         std::fs::read_to_string(path).map(|read| text = read)
     };
-    read.map_err(|error| Failure::file("read", path, &error))?;
+    read.map_err(|error| Failure::input(path, &error))?;
     let bad = |error| {
         Failure::new(Exit::Usage, format!("{} is no scope: {error}", path.display()))
             .next("write it as `mosaic-fed grant show NAME` shows the scope of a grant")

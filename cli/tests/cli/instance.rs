@@ -31,7 +31,7 @@ fn without_an_instance_or_a_daemon_the_next_step_is_said() {
     let dir = base.path().join("Büro und Zuhause");
     let typed = |word| finish(program(&["-C", dir.to_str().unwrap(), word]));
     typed("serve").fails(4, &["no instance", "init NAME"]);
-    typed("status").fails(3, &["no daemon", "serve", "'"]);
+    typed("status").fails(4, &["no instance", "init NAME", "'"]);
     assert!(!dir.exists());
 }
 
