@@ -118,7 +118,10 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
-            StoreError::Unavailable(_) => Kind::Unavailable,
+            StoreError::Unavailable(_) => {
+                return Self::new(Kind::Unavailable, error.to_string())
+                    .next("mend that, or wait until `mosaic-fed status` says that the database answers; then try again");
+            }
             StoreError::SecondCheck(_) => Kind::Internal,
             StoreError::Missing(_) => Kind::Missing,
             StoreError::Conflict(_) => Kind::Conflict,

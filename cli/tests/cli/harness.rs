@@ -116,13 +116,17 @@ impl Instance {
 
     /// The same with options, and with a directory of its own for temporary files.
     pub fn serve_with(&mut self, options: &[&str], temporary: &Path) {
-        let data = self.data();
-        let log = fs::File::create(self.base.path().join("serve.log")).unwrap();
-        let mut command = program(&[&["-C", data.to_str().unwrap(), "serve"], options].concat());
+        let mut command = program(&[&["-C", self.data().to_str().unwrap(), "serve"], options].concat());
         command.env("TMPDIR", temporary);
+        self.start(command);
+    }
+
+    /// Starts the daemon by a command that becomes it, and waits until its door is open.
+    pub fn start(&mut self, mut command: Command) {
+        let log = fs::File::create(self.base.path().join("serve.log")).unwrap();
         self.daemon = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         let end = Instant::now() + Duration::from_mins(1);
-        while UnixStream::connect(data.join("api.sock")).is_err() {
+        while UnixStream::connect(self.data().join("api.sock")).is_err() {
             let words = || fs::read_to_string(self.base.path().join("serve.log")).unwrap_or_default();
             assert!(self.daemon.as_mut().unwrap().try_wait().unwrap().is_none(), "{}", words());
             assert!(Instant::now() < end, "{}", words());

@@ -9,6 +9,8 @@ mod demo;
 #[cfg(test)]
 mod door;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod import;
