@@ -119,8 +119,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::Unavailable(_) => {
-                return Self::new(Kind::Unavailable, error.to_string())
-                    .next("mend that, or wait until `mosaic-fed status` says that the database answers; then try again");
+                return Self::new(Kind::Unavailable, error.to_string()).next(
+                    "mend that, or wait until `mosaic-fed status` says that the database answers; then try again",
+                );
             }
             StoreError::SecondCheck(_) => Kind::Internal,
             StoreError::Missing(_) => Kind::Missing,
