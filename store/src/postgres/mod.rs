@@ -67,7 +67,8 @@ impl Postgres {
         start::migrate(owner, &app).await?;
         boot::check(&app).await?;
         let changes = Changes::listen(&app).await?;
-        Ok(Self { serving: Pool::new(&app, pools.serving), reserved: Pool::new(&app, pools.reserved), changes, clock })
+        let serving = Pool::new(&app, pools.serving);
+        Ok(Self { reserved: serving.beside(&app, pools.reserved), serving, changes, clock })
     }
 
     /// Closes every connection; calls under way end first.

@@ -17,15 +17,18 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 /// How long a caller waits for its turn while others hold every connection; shorter than any source's deadline.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long while the server lets nobody in: past that the copy of the grants is too old to judge anybody by anyhow.
 const AWAY: Duration = Duration::from_secs(2);
-/// How long once that is known: callers must not pile up behind a server that is gone. [`returned`] looks out for it.
+/// How long once that is known: callers must not pile up behind a server that is gone.
 const KNOWN_AWAY: Duration = Duration::from_millis(300);
-/// Between attempts to connect, where the pool itself does not try again.
+/// Between attempts to connect.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Connections, made when first asked for, and the difference between a queue for them and a server that is away: both look
@@ -41,10 +44,22 @@ pub(super) struct Pool {
 struct Seen {
     /// Connections that callers hold.
     held: AtomicU32,
-    /// Transactions that were ever begun.
-    begun: AtomicU64,
-    /// The last wait ended without the server letting anybody in.
-    away: AtomicBool,
+    /// How often the server let somebody in.
+    let_in: AtomicU64,
+    /// The last wait ended without the server letting anybody in. Shared by all pools of one server: a call that waited in
+    /// one for a server that is gone does not wait as long again in the next.
+    away: Arc<AtomicBool>,
+    /// Somebody looks out for it.
+    sought: AtomicBool,
+    /// It is there again: whoever waits between two attempts need wait no longer.
+    back: Notify,
+}
+
+impl Seen {
+    fn answered(&self) {
+        self.let_in.fetch_add(1, Ordering::Relaxed);
+        self.away.store(false, Ordering::Relaxed);
+    }
 }
 
 /// One more connection in a caller's hands.
@@ -60,8 +75,17 @@ impl Drop for Held {
 impl Pool {
     /// At most `size` connections. Liveness is not tested on each acquire: [`begin`] retries on a stale connection.
     pub(super) fn new(options: &PgConnectOptions, size: u32) -> Self {
+        Self::seeing(options, size, Seen::default())
+    }
+
+    /// Another pool of the same server.
+    pub(super) fn beside(&self, options: &PgConnectOptions, size: u32) -> Self {
+        Self::seeing(options, size, Seen { away: Arc::clone(&self.seen.away), ..Seen::default() })
+    }
+
+    fn seeing(options: &PgConnectOptions, size: u32, seen: Seen) -> Self {
         let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE).test_before_acquire(false);
-        Self { connections: pool.connect_lazy_with(options.clone()), seen: Arc::default() }
+        Self { connections: pool.connect_lazy_with(options.clone()), seen: Arc::new(seen) }
     }
 
     /// Closes every connection; calls under way end first.
@@ -74,12 +98,12 @@ impl Pool {
     }
 
     async fn acquire(&self) -> Result<Unit, StoreError> {
-        let begun = self.seen.begun.load(Ordering::Relaxed);
+        let before = self.seen.let_in.load(Ordering::Relaxed);
         let first = if self.seen.away.load(Ordering::Relaxed) { KNOWN_AWAY } else { AWAY };
         let mut connecting = std::pin::pin!(self.connect());
         let connected = match timeout(first, &mut connecting).await {
             Ok(connected) => connected,
-            Err(_) if self.is_queue(begun) => {
+            Err(_) if self.is_queue(before) => {
                 timeout(PATIENCE.saturating_sub(first), connecting).await.unwrap_or(Err(Error::PoolTimedOut))
             }
             Err(_) => Err(Error::PoolTimedOut),
@@ -89,51 +113,57 @@ impl Pool {
                 self.seen.held.fetch_add(1, Ordering::Relaxed);
                 Ok(Unit { connection, ended: false, _held: Held(Arc::clone(&self.seen)) })
             }
-            Err(Error::PoolTimedOut) if !self.is_queue(begun) => {
-                if !self.seen.away.swap(true, Ordering::Relaxed) {
-                    tokio::spawn(returned(self.connections.clone(), Arc::downgrade(&self.seen)));
-                }
+            Err(Error::PoolTimedOut) if !self.is_queue(before) => {
+                self.seen.away.store(true, Ordering::Relaxed);
+                self.look_out();
                 Err(away())
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The pool waits while the server refuses or starts; a socket that is not there, or ends in mid-greeting, is no
-    /// different.
+    /// The pool tries again while the server refuses or starts, with pauses that grow; a socket that is not there, or ends in
+    /// mid-greeting, is no different.
     async fn connect(&self) -> Result<PoolConnection<Postgres>, Error> {
         loop {
-            match self.connections.acquire().await {
-                Err(Error::Io(error)) => {
-                    tracing::debug!(%error, "PostgreSQL cannot be reached");
-                    sleep(PAUSE).await;
-                }
-                other => return other,
-            }
+            let acquired = tokio::select! {
+                acquired = self.connections.acquire() => acquired,
+                () = self.seen.back.notified() => continue,
+            };
+            let Err(Error::Io(error)) = acquired else { return acquired };
+            tracing::debug!(%error, "PostgreSQL cannot be reached");
+            self.look_out();
+            sleep(PAUSE).await;
         }
     }
 
-    /// Whether a wait was for others: they hold every connection, or somebody was served since it began.
-    fn is_queue(&self, begun: u64) -> bool {
-        self.seen.held.load(Ordering::Relaxed) >= self.size() || self.seen.begun.load(Ordering::Relaxed) != begun
+    /// Has somebody look out for the server.
+    fn look_out(&self) {
+        if !self.seen.sought.swap(true, Ordering::Relaxed) {
+            tokio::spawn(look_out(self.connections.connect_options(), Arc::downgrade(&self.seen)));
+        }
     }
 
-    fn answered(&self) {
-        self.seen.begun.fetch_add(1, Ordering::Relaxed);
-        self.seen.away.store(false, Ordering::Relaxed);
+    /// Whether a wait is for others: they hold every connection, or somebody was let in since it began.
+    fn is_queue(&self, before: u64) -> bool {
+        self.seen.held.load(Ordering::Relaxed) >= self.size() || self.seen.let_in.load(Ordering::Relaxed) != before
     }
 }
 
-/// Waits for a server that was away with more patience than callers have: a connection may take longer than theirs to make.
-async fn returned(pool: PgPool, seen: Weak<Seen>) {
-    while let Some(seen) = seen.upgrade().filter(|seen| seen.away.load(Ordering::Relaxed) && !pool.is_closed()) {
-        if let Ok(mut connection) = pool.acquire().await {
-            match connection.ping().await {
-                Ok(()) => seen.away.store(false, Ordering::Relaxed),
-                Err(_) => connection.close_on_drop(),
-            }
-        }
+/// Tries to connect more often than the pool, and with more patience than callers have: a connection may take longer to make
+/// than they wait for a server that is known to be away.
+async fn look_out(options: Arc<PgConnectOptions>, seen: Weak<Seen>) {
+    loop {
+        let connected = timeout(PATIENCE, PgConnection::connect_with(&options)).await;
         // Nobody may be left to look out for.
+        let Some(seen) = seen.upgrade() else { return };
+        if let Ok(Ok(connection)) = connected {
+            seen.answered();
+            seen.sought.store(false, Ordering::Relaxed);
+            seen.back.notify_waiters();
+            drop(timeout(PATIENCE, connection.close()).await);
+            return;
+        }
         drop(seen);
         sleep(PAUSE).await;
     }
@@ -165,10 +195,13 @@ async fn begin(pool: &Pool, statement: &'static str) -> Result<Unit, StoreError>
         let mut unit = pool.acquire().await?;
         match unit.execute(statement).await {
             Ok(_) => {
-                pool.answered();
+                pool.seen.answered();
                 return Ok(unit);
             }
-            Err(error) if is_stale(&error) && stale > 0 => stale -= 1,
+            Err(error) if is_stale(&error) && stale > 0 => {
+                stale -= 1;
+                pool.look_out();
+            }
             Err(error) => return Err(error.into()),
         }
     }
