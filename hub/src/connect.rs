@@ -39,8 +39,6 @@ pub struct LinkStatus {
     pub added_at: Time,
     /// When its certificate ends.
     pub certificate_not_after: Time,
-    /// Whole days until then; below zero once it has ended.
-    pub days_left: i64,
     /// From the last real call.
     pub state: LinkState,
     /// When a call last ended well, since this daemon started.
@@ -234,7 +232,6 @@ impl Hub {
     }
 
     fn status_of(&self, link: &LinkRecord) -> LinkStatus {
-        const DAY: i64 = 24 * 60 * 60;
         let Health { state, last_success, last_failure } = self.sessions.health(link.owner, link.id);
         LinkStatus {
             id: link.id,
@@ -245,7 +242,6 @@ impl Hub {
             offer: link.offer.clone(),
             added_at: link.added_at,
             certificate_not_after: link.certificate_not_after,
-            days_left: (link.certificate_not_after.seconds() - self.world.now().seconds()).div_euclid(DAY),
             state,
             last_success,
             last_failure,

@@ -29,7 +29,7 @@ pub enum HubError {
     /// The sharing instance gave no certificate, or one that cannot be trusted.
     #[error("{0}")]
     Enrolment(String),
-    /// The cursor is malformed or belongs to another question, user or set of sources.
+    /// The cursor belongs to another question, user or set of sources.
     #[error("this cursor belongs to another question; start again without it")]
     Cursor,
     /// The question cannot be asked.

@@ -156,7 +156,7 @@ impl Spoke {
         if grant.state == State::Revoked || grant.has_expired(now) {
             let standing = grant.standing(now);
             return Err(AdminError::Conflict(format!(
-                "grant {} is {standing}; make a new one with `invite`",
+                "grant {} is {standing}; make a new one: `mosaic-fed invite NAME --share KINDS`",
                 grant.name
             )));
         }
@@ -279,19 +279,19 @@ impl Spoke {
         let listed = teams.iter().map(|team| team.id.as_str()).collect::<Vec<_>>().join(", ");
         let listed = if listed.is_empty() { "it has none".to_owned() } else { format!("{listed} exist") };
         Err(AdminError::Missing(format!(
-            "there is no team `{missing}` in workspace {}; {listed}; add one with `team add {missing}`",
+            "there is no team `{missing}` in workspace {}: {listed}; `mosaic-fed team add {missing}`",
             scope.workspace()
         )))
     }
 
     async fn subject(&self, name: &Name, workspace: &Workspace) -> Result<User, AdminError> {
-        let missing = || AdminError::Missing(format!("there is no user `{name}`; add one with `user add {name}`"));
+        let missing = || AdminError::Missing(format!("there is no user `{name}`; `mosaic-fed user add {name}`"));
         let user = self.parts.store.user(name).await?.ok_or_else(missing)?;
         if user.roles.contains_key(&workspace.name) {
             return Ok(user);
         }
         Err(AdminError::Invalid(format!(
-            "user `{name}` is not in workspace {}; add them with `user role {name} member`",
+            "user `{name}` is not in workspace {}; `mosaic-fed user role {name} member`",
             workspace.name
         )))
     }
@@ -299,7 +299,7 @@ impl Spoke {
     async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
         let all = self.parts.store.grants().await?;
         let found = all.into_iter().find(|view| view.grant.id == id);
-        found.ok_or_else(|| AdminError::Missing(format!("there is no grant {id}; see `grant list`")))
+        found.ok_or_else(|| AdminError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`")))
     }
 
     fn context(&self, personal: bool, sensitive: bool) -> Context<'static> {

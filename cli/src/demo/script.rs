@@ -89,7 +89,7 @@ async fn ask(stage: &mut Stage, marker: &str, notes: u64) -> Outcome<()> {
     let got = typed(stage, "home", &format!("get tasks {id}")).await?;
     expect(&got, "the marked task, whole", |text| text.contains(marker) && text.contains("team         platform"))?;
     let can = typed(stage, "office", "can alice-home list notes").await?;
-    expect(&can, "as many notes as were imported", |text| text.contains(&format!("({notes} rows now)")))?;
+    expect(&can, "as many notes as were imported", |text| text.contains(&format!("({notes} row")))?;
     let all = typed(stage, "home", "list notes --from work --limit 5").await?;
     expect(&all, "notes of the office only", |text| {
         notes == 0 || (has_source(text, "work") && !has_source(text, "here"))

@@ -228,6 +228,7 @@ fn ask_a_lot(home: &Instance, wanted: usize) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 fn nothing_of_the_other_sides_rows_stays() {
     let (world, mut searcher) = (World::system(), Searcher::default());
     let mut mint = Mint { world: &world, searcher: &mut searcher };

@@ -70,6 +70,7 @@ fn wait_for(file: &Path) {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 fn a_full_disk_refuses_is_counted_and_heals_by_itself() {
     let (mut office, home) = (Instance::made("office"), Instance::running("home"));
     serve_on_small_disk(&mut office);

@@ -27,8 +27,8 @@ pub(crate) fn no_user_id(id: UserId) -> StoreError {
 
 pub(crate) fn no_team<'a>(team: &TeamId, workspace: &Name, known: impl Iterator<Item = &'a TeamId>) -> StoreError {
     let known = known.map(TeamId::as_str).collect::<Vec<_>>().join(", ");
-    let known = if known.is_empty() { "it has none yet".to_owned() } else { format!("{known} exist") };
-    StoreError::Missing(format!("there is no team `{team}` in {workspace}; {known}"))
+    let known = if known.is_empty() { "it has none".to_owned() } else { format!("{known} exist") };
+    StoreError::Missing(format!("there is no team `{team}` in {workspace}: {known}; `mosaic-fed team add {team}`"))
 }
 
 pub(crate) fn not_in_workspace(user: &Name, workspace: &Name) -> StoreError {
