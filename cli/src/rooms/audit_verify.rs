@@ -78,6 +78,11 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
         compared_with: known.map(|(path, _)| path.display().to_string()),
     };
     out.value(&report, |report| shown(report, &minute(head.head.time)))?;
+    if let Some(first) = report.first.filter(|first| *first > 1) {
+        out.remark(&format!(
+            "the file begins at entry {first}: it says nothing of what was before; the whole log is `audit export` without --after"
+        ));
+    }
     if report.compared_with.is_none() && args.key.is_none() {
         out.remark(
             "whose key signed it was not checked: compare it with `mosaic-fed id` of that instance, or give --key",
