@@ -4,7 +4,7 @@
 //! tells them apart (`/proc/PID/cwd` needs a capability that root lacks in containers); the nonce proves the rest.
 
 use super::error::at;
-use super::place::{Place, Record};
+use super::place::{PORT, Place, Record};
 use super::process::{Process, READY_TIMEOUT};
 use super::{EmbeddedError, Lifetime, SUPERUSER, options};
 use nix::errno::Errno;
@@ -21,9 +21,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a dead process may wait for its parent to notice. Some parents (the first process of many containers) never do;
-/// without its lock file PostgreSQL looks for backends that still run just as closely as with it.
-const ZOMBIE_PATIENCE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(50);
 
 /// Who has a process id.
@@ -31,11 +28,10 @@ const POLL: Duration = Duration::from_millis(50);
 pub(super) enum Holder {
     /// Nobody.
     Nobody,
-    /// A dead process that its parent has not reaped. PostgreSQL takes it for a live one.
-    Zombie,
     /// A postmaster on this cluster, or one that cannot be told from it.
     Ours,
-    /// A process that has nothing to do with this cluster.
+    /// A process that has nothing to do with this cluster, or a dead one that its parent has not reaped (the first process of
+    /// many containers never does). PostgreSQL takes either for a live postmaster.
     Other,
 }
 
@@ -60,7 +56,18 @@ pub(super) fn nonce() -> Result<String, EmbeddedError> {
 
 /// The process id in `postmaster.pid`.
 pub(super) fn postmaster(cluster: &Path) -> Option<u32> {
-    fs::read_to_string(cluster.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+    first_number(&cluster.join("postmaster.pid"))
+}
+
+/// Whether `postmaster.pid` says that the server is still starting (its eighth line; older ones and half-written ones say
+/// nothing). Asking the server instead costs it a process each time.
+pub(super) fn is_starting(cluster: &Path) -> bool {
+    let text = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
+    text.lines().nth(7).is_some_and(|status| status.trim() == "starting")
+}
+
+fn first_number(file: &Path) -> Option<u32> {
+    fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()
 }
 
 /// Who holds the cluster: adopts a daemon's server, waits for one that ends, clears a lock file that names a stranger.
@@ -74,8 +81,7 @@ pub(super) async fn resolve(
     while let Some(pid) = postmaster(&place.cluster) {
         match holder(pid, &place.cluster) {
             Holder::Nobody => return Ok(None),
-            Holder::Zombie if start.elapsed() < ZOMBIE_PATIENCE => {}
-            Holder::Zombie | Holder::Other => return clear(place).map(|()| None),
+            Holder::Other => return clear(place, pid).map(|()| None),
             Holder::Ours => match record.filter(|record| record.persistent) {
                 None if record.is_none() => {
                     return Err(foreign(place, pid, "there is no record of its start".into()));
@@ -119,7 +125,7 @@ pub(super) fn holder(pid: u32, cluster: &Path) -> Holder {
     }
     let proc = Path::new("/proc").join(pid.to_string());
     if fs::read_to_string(proc.join("stat")).is_ok_and(|stat| is_dead(&stat)) {
-        return Holder::Zombie;
+        return Holder::Other;
     }
     match fs::read(proc.join("cmdline")) {
         Ok(line) if runs_elsewhere(&line, cluster) => Holder::Other,
@@ -169,7 +175,13 @@ async fn take_over(place: &Place, pid: u32, lifetime: Lifetime) -> Result<Option
     process.stop(place).await.map(|()| None)
 }
 
-fn clear(place: &Place) -> Result<(), EmbeddedError> {
+/// Removes the lock files of the directory and of the socket. Without them PostgreSQL looks for backends that still run just as
+/// closely: the shared memory is found by the directory itself.
+fn clear(place: &Place, pid: u32) -> Result<(), EmbeddedError> {
+    let socket = place.socket.join(format!(".s.PGSQL.{PORT}.lock"));
+    if first_number(&socket) == Some(pid) {
+        fs::remove_file(&socket).map_err(at("remove", &socket))?;
+    }
     let file = place.cluster.join("postmaster.pid");
     fs::remove_file(&file).map_err(at("remove", &file))
 }

@@ -184,7 +184,12 @@ async fn ready(place: &Place, record: &Record, child: &mut Child) -> Result<u32,
         if let Ok(Some(status)) = child.try_wait() {
             return Err(format!("it ended at once ({status})"));
         }
-        match leftover::identify(record).await {
+        let identity = if leftover::is_starting(&place.cluster) {
+            Identity::NotYet("it is still starting".into())
+        } else {
+            leftover::identify(record).await
+        };
+        match identity {
             Identity::Proven => {
                 return leftover::postmaster(&place.cluster).ok_or_else(|| "it wrote no postmaster.pid".into());
             }

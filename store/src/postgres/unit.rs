@@ -29,26 +29,25 @@ const AWAY: Duration = Duration::from_secs(2);
 /// How long once that is known: callers must not pile up behind a server that is gone.
 const KNOWN_AWAY: Duration = Duration::from_millis(300);
 /// Between attempts to connect.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections, made when first asked for, and the difference between a queue for them and a server that is away: both look
 /// the same to the pool, which only sees that nobody got one in time.
 #[derive(Debug)]
 pub(super) struct Pool {
     connections: PgPool,
+    /// Connections that callers hold.
+    held: Arc<AtomicU32>,
     seen: Arc<Seen>,
 }
 
-/// What callers met lately.
+/// What callers met lately at one server, through whichever pool.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Connections that callers hold.
-    held: AtomicU32,
-    /// How often the server let somebody in.
+    /// How often it let somebody in.
     let_in: AtomicU64,
-    /// The last wait ended without the server letting anybody in. Shared by all pools of one server: a call that waited in
-    /// one for a server that is gone does not wait as long again in the next.
-    away: Arc<AtomicBool>,
+    /// The last wait ended without its letting anybody in.
+    away: AtomicBool,
     /// Somebody looks out for it.
     sought: AtomicBool,
     /// It is there again: whoever waits between two attempts need wait no longer.
@@ -64,28 +63,31 @@ impl Seen {
 
 /// One more connection in a caller's hands.
 #[derive(Debug)]
-struct Held(Arc<Seen>);
+struct Held(Arc<AtomicU32>);
+
+impl Held {
+    fn by(held: &Arc<AtomicU32>) -> Self {
+        held.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(held))
+    }
+}
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Pool {
     /// At most `size` connections. Liveness is not tested on each acquire: [`begin`] retries on a stale connection.
     pub(super) fn new(options: &PgConnectOptions, size: u32) -> Self {
-        Self::seeing(options, size, Seen::default())
-    }
-
-    /// Another pool of the same server.
-    pub(super) fn beside(&self, options: &PgConnectOptions, size: u32) -> Self {
-        Self::seeing(options, size, Seen { away: Arc::clone(&self.seen.away), ..Seen::default() })
-    }
-
-    fn seeing(options: &PgConnectOptions, size: u32, seen: Seen) -> Self {
         let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE).test_before_acquire(false);
-        Self { connections: pool.connect_lazy_with(options.clone()), seen: Arc::new(seen) }
+        Self { connections: pool.connect_lazy_with(options.clone()), held: Arc::default(), seen: Arc::default() }
+    }
+
+    /// Another pool of the same server: what one learns of it the other knows.
+    pub(super) fn beside(&self, options: &PgConnectOptions, size: u32) -> Self {
+        Self { seen: Arc::clone(&self.seen), ..Self::new(options, size) }
     }
 
     /// Closes every connection; calls under way end first.
@@ -109,10 +111,7 @@ impl Pool {
             Err(_) => Err(Error::PoolTimedOut),
         };
         match connected {
-            Ok(connection) => {
-                self.seen.held.fetch_add(1, Ordering::Relaxed);
-                Ok(Unit { connection, ended: false, _held: Held(Arc::clone(&self.seen)) })
-            }
+            Ok(connection) => Ok(Unit { connection, ended: false, _held: Held::by(&self.held) }),
             Err(Error::PoolTimedOut) if !self.is_queue(before) => {
                 self.seen.away.store(true, Ordering::Relaxed);
                 self.look_out();
@@ -146,7 +145,7 @@ impl Pool {
 
     /// Whether a wait is for others: they hold every connection, or somebody was let in since it began.
     fn is_queue(&self, before: u64) -> bool {
-        self.seen.held.load(Ordering::Relaxed) >= self.size() || self.seen.let_in.load(Ordering::Relaxed) != before
+        self.held.load(Ordering::Relaxed) >= self.size() || self.seen.let_in.load(Ordering::Relaxed) != before
     }
 }
 

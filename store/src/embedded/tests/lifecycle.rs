@@ -64,16 +64,21 @@ async fn a_killed_postmaster_is_replaced_and_committed_rows_are_there() {
 }
 
 #[tokio::test]
-async fn a_stale_lock_file_that_names_a_stranger_does_not_stop_a_start() {
+async fn stale_lock_files_that_name_a_stranger_or_an_unreaped_dead_process_do_not_stop_a_start() {
     let home = Home::new();
-    let first = home.start(Lifetime::Process).await;
-    let cluster = first.cluster().to_owned();
-    let lock_file = std::fs::read_to_string(cluster.join("postmaster.pid")).unwrap();
-    let own = first.pid().to_string();
-    first.stop().await.unwrap();
-    let stranger = lock_file.replacen(&own, &std::process::id().to_string(), 1);
-    std::fs::write(cluster.join("postmaster.pid"), stranger).unwrap();
-    home.start(Lifetime::Process).await.stop().await.unwrap();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for pid in [std::process::id(), dead.id()] {
+        let first = home.start(Lifetime::Process).await;
+        let lock_files = [first.cluster().join("postmaster.pid"), first.socket().join(format!(".s.PGSQL.{PORT}.lock"))];
+        let own = first.pid().to_string();
+        let stranger = |file: &PathBuf| std::fs::read_to_string(file).unwrap().replacen(&own, &pid.to_string(), 1);
+        let texts = lock_files.each_ref().map(stranger);
+        first.stop().await.unwrap();
+        lock_files.iter().zip(texts).for_each(|(file, text)| std::fs::write(file, text).unwrap());
+        home.start(Lifetime::Process).await.stop().await.unwrap();
+    }
+    dead.wait().unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,25 @@
+//! What happens to a running instance when things break: killed processes, starts in bad surroundings, many starts in a row.
+//! Real processes of the built program; one file per theme; every test is a sentence.
+//!
+//! Each proof has a small setting for every change and a large one by hand (`MOSAIC_TEST_SCALE=large`).
+#![expect(clippy::print_stdout, reason = "counts and times are part of what a run tells")]
+
+// As a stranger would write it: shared with the suites in `tests/`.
+#[cfg(test)]
+#[path = "../../../tests/src/asker.rs"]
+#[expect(dead_code, reason = "the other suites use the rest")]
+mod asker;
+#[cfg(test)]
+#[path = "../cli/harness.rs"]
+#[expect(dead_code, reason = "the suite `cli` uses the rest")]
+mod harness;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod load;
+
+/// The small setting's number, or the large one's.
+#[cfg(test)]
+fn scale<T>(small: T, large: T) -> T {
+    if std::env::var("MOSAIC_TEST_SCALE").is_ok_and(|scale| scale == "large") { large } else { small }
+}
