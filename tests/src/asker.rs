@@ -1,7 +1,7 @@
 //! An asking side as a stranger would write it: the generated client over the dialler, nothing of `hub`.
 
 use domain::{
-    id::{GrantId, InstanceId},
+    id::{GrantId, InstanceId, Name},
     invite::Invite,
     secret::Secret,
     world::World,
@@ -35,6 +35,20 @@ pub async fn enrol_as(instance: InstanceId, invite: &Invite) -> Result<Asker, St
     Ok(Asker { instance, grant: invite.grant, target: target(invite, Some(credential)), dialler: dialler() })
 }
 
+/// Trades an invite for a certificate, as `instance` that calls itself `called`.
+pub async fn enrol_named(instance: InstanceId, called: &Name, invite: &Invite) -> Result<Asker, Status> {
+    let key = RequestKey::generate().expect("a key");
+    let request = v1::EnrollRequest {
+        token: invite.token.expose().clone(),
+        csr: key.csr,
+        instance_id: instance.to_string(),
+        instance_name: called.to_string(),
+    };
+    let certificate = send(invite, request).await?.certificate;
+    let credential = ClientCredential { certificate, key: key.key_pkcs8 };
+    Ok(Asker { instance, grant: invite.grant, target: target(invite, Some(credential)), dialler: dialler() })
+}
+
 /// Trades an invite for a certificate, as a new instance.
 pub async fn enrol(invite: &Invite) -> Asker {
     enrol_as(InstanceId(World::system().uuid()), invite).await.expect("an enrolment")
@@ -47,15 +61,14 @@ pub async fn send_enrolment(
     token: &str,
     csr: Vec<u8>,
 ) -> Result<v1::EnrollResponse, Status> {
+    let (token, instance_name) = (token.to_owned(), "home".to_owned());
+    send(invite, v1::EnrollRequest { token, csr, instance_id: instance.to_string(), instance_name }).await
+}
+
+async fn send(invite: &Invite, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
     let mut target = target(invite, None);
     target.addresses.clone_from(&invite.enrol_addresses);
     let dialled = dialler().dial(&target).await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let request = v1::EnrollRequest {
-        token: token.to_owned(),
-        csr,
-        instance_id: instance.to_string(),
-        instance_name: "home".to_owned(),
-    };
     Ok(EnrolServiceClient::new(dialled.channel).enroll(request).await?.into_inner())
 }
 
