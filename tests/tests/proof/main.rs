@@ -9,7 +9,9 @@
 mod bytes;
 mod health;
 mod last_look;
+mod malformed;
 mod measure;
 mod origin_field_spoof;
 mod revoke_between_check_and_use;
 mod revoke_while_streaming;
+mod siege;
