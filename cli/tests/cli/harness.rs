@@ -150,6 +150,8 @@ impl Instance {
     pub fn stop(&mut self) -> Option<i32> {
         let mut daemon = self.daemon.take()?;
         tell(&daemon, Signal::SIGTERM);
+        // One that a test stopped and left so, because it failed, would never hear the first.
+        tell(&daemon, Signal::SIGCONT);
         daemon.wait().unwrap().code()
     }
 
