@@ -2,12 +2,15 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use domain::id::{InstanceId, Name};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::geteuid,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +32,12 @@ pub struct Marker {
     pub instance: InstanceId,
     /// What it calls itself.
     pub name: Name,
+}
+
+/// What every layout says of itself.
+#[derive(Deserialize)]
+struct Layout {
+    version: u32,
 }
 
 /// Held while a daemon runs.
@@ -77,12 +86,36 @@ impl Place {
             Err(error) => return Err(Failure::file("read", &path, &error)),
         };
         let damaged = |cause| Failure::new(Exit::Failed, format!("{} is damaged: {cause}", path.display()));
-        let marker: Marker = serde_json::from_slice(&text).map_err(damaged)?;
-        if marker.version == VERSION {
-            return Ok(marker);
+        // The version alone first: nothing else of another layout can be relied on.
+        let Layout { version } = serde_json::from_slice(&text).map_err(damaged)?;
+        if version == VERSION {
+            return serde_json::from_slice(&text).map_err(damaged);
         }
-        let cause = format!("{} is of layout {}; this program knows {VERSION}", self.dir.display(), marker.version);
+        let cause = format!("{} is of layout {version}; this program knows {VERSION}", self.dir.display());
         Err(Failure::new(Exit::Conflict, cause).next("use the mosaic-fed that wrote it, or a newer one"))
+    }
+
+    /// Refuses a directory that is another account's, or in which others may put files in place of the instance's. One that
+    /// they may only look into is served from, with the remark that is returned.
+    pub fn guarded(&self) -> Outcome<Option<String>> {
+        let Ok(meta) = fs::metadata(&self.dir) else { return Ok(None) };
+        self.own(&meta)?;
+        let (dir, mode) = (self.dir.display(), meta.mode() & 0o777);
+        if mode & 0o022 != 0 {
+            let cause = format!("others may write in {dir} (mode {mode:o}): files there may not be the instance's own");
+            let next = format!("look for what is not yours, then chmod 700 {dir}");
+            return Err(Failure::new(Exit::Forbidden, cause).next(next));
+        }
+        Ok((mode & 0o077 != 0).then(|| format!("others may look into {dir} (mode {mode:o}): chmod 700 {dir}")))
+    }
+
+    fn own(&self, meta: &fs::Metadata) -> Outcome<()> {
+        if meta.uid() == geteuid().as_raw() {
+            return Ok(());
+        }
+        let (owner, this) = (meta.uid(), geteuid());
+        let cause = format!("{} belongs to user id {owner}, and this is run by user id {this}", self.dir.display());
+        Err(Failure::new(Exit::Forbidden, cause).next("run it as the account that the directory belongs to"))
     }
 
     /// Itself, unless it is plain that no instance is here. A directory that is closed to the caller may hold one.
@@ -103,6 +136,9 @@ impl Place {
         if let Ok(marker) = self.marker() {
             let cause = format!("{} holds the instance `{}`", self.dir.display(), marker.name);
             return Err(Failure::new(Exit::Conflict, cause).next("mosaic-fed serve, or `-C DIR` for a second instance"));
+        }
+        if let Ok(meta) = fs::metadata(&self.dir) {
+            self.own(&meta)?;
         }
         let found = fs::read_dir(&self.dir);
         match found.map(|mut entries| entries.next().is_none()) {

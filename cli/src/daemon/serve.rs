@@ -48,10 +48,12 @@ struct Running {
 
 /// Runs the instance until SIGTERM or SIGINT.
 pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
+    let open_to_others = place.guarded()?;
     let marker = place.marker()?;
     let mut config = Config::read(&place.config(), std::env::vars())?;
     config.log = args.log.clone().unwrap_or(config.log);
     log::start(&config)?;
+    remark(open_to_others, place);
     let _lock = place.lock()?;
     keep_memory_private()?;
     // A start is never broken off half-way: its PostgreSQL would stay behind. A signal meanwhile stops the daemon at once.
@@ -65,6 +67,20 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     tracing::info!("stopping");
     daemon.close().await;
     shown_to_the_end.map(|()| Exit::Done)
+}
+
+/// Says what is amiss with the data directory and no reason not to serve.
+fn remark(open_to_others: Option<String>, place: &Place) {
+    if let Some(open) = open_to_others {
+        tracing::warn!("{open}");
+    }
+    let settings = place.config();
+    if !settings.exists() {
+        let path = settings.display();
+        tracing::warn!(
+            "{path} is missing, every setting has its default: restore it, or write what differs into a new one"
+        );
+    }
 }
 
 /// Resolves once SIGTERM, SIGINT or SIGHUP (a closed terminal) has come since this call.

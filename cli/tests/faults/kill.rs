@@ -2,9 +2,9 @@
 //! given has its record, the log is whole, and the instance serves again within five seconds.
 
 use super::{
-    harness::{Instance, database, pause},
+    harness::{Instance, pause},
     load::{self, Call, Calls},
-    scale,
+    lock_file, scale,
 };
 use domain::{
     audit::{Ending, Entry, chain::Line},
@@ -18,7 +18,6 @@ use nix::{
 use std::{
     collections::HashMap,
     fs,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -68,7 +67,7 @@ fn ack_after_commit() {
 /// Kills, brings the daemon back if it was the victim, and measures until a call that began after the kill was answered.
 fn strike(instance: &mut Instance, calls: &Calls, victim: Victim) -> Kill {
     settle(calls);
-    let postmaster = postmaster(&instance.data());
+    let postmaster = postmaster(instance);
     let at = Instant::now();
     let since = match victim {
         Victim::Postmaster => {
@@ -83,7 +82,7 @@ fn strike(instance: &mut Instance, calls: &Calls, victim: Victim) -> Kill {
         }
     };
     let recovery = wait_for_an_answer(calls, at).duration_since(since);
-    let adopted = self::postmaster(&instance.data()) == postmaster;
+    let adopted = self::postmaster(instance) == postmaster;
     assert_eq!(adopted, victim == Victim::Daemon, "a daemon's PostgreSQL is adopted, a dead one replaced");
     Kill { victim, at, recovery }
 }
@@ -110,11 +109,9 @@ fn wait_for_an_answer(calls: &Calls, moment: Instant) -> Instant {
 }
 
 /// The instance's own PostgreSQL.
-fn postmaster(data: &Path) -> Pid {
-    let record = database(data).unwrap();
-    let file = Path::new(record["cluster"].as_str().unwrap()).join("postmaster.pid");
-    let first = fs::read_to_string(file).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
-    Pid::from_raw(first.unwrap())
+fn postmaster(instance: &Instance) -> Pid {
+    let text = fs::read_to_string(lock_file(instance)).unwrap();
+    Pid::from_raw(text.lines().next().unwrap().trim().parse().unwrap())
 }
 
 /// Chunks and rows that the log says were answered, by request; the log verifies.

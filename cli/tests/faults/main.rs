@@ -17,9 +17,22 @@ mod harness;
 mod kill;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod starts;
+#[cfg(test)]
+mod surroundings;
+#[cfg(test)]
+mod url;
 
 /// The small setting's number, or the large one's.
 #[cfg(test)]
 fn scale<T>(small: T, large: T) -> T {
     if std::env::var("MOSAIC_TEST_SCALE").is_ok_and(|scale| scale == "large") { large } else { small }
+}
+
+/// What the instance's own PostgreSQL keeps in its directory while it runs; the first line is its process id.
+#[cfg(test)]
+fn lock_file(instance: &harness::Instance) -> std::path::PathBuf {
+    let record = harness::database(&instance.data()).unwrap();
+    std::path::Path::new(record["cluster"].as_str().unwrap()).join("postmaster.pid")
 }

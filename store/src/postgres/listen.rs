@@ -3,7 +3,7 @@
 
 use super::start::{PROBE, StartError};
 use crate::heard::Heard;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use std::time::Duration;
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -15,6 +15,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Changes {
     heard: Heard,
+    /// Of the one connection that listens.
+    pool: PgPool,
     task: JoinHandle<()>,
 }
 
@@ -27,7 +29,7 @@ impl Changes {
         let mut listener = PgListener::connect_with(&pool).await.map_err(failed)?;
         listener.listen(CHANNEL).await.map_err(failed)?;
         let (tell, heard) = watch::channel(0);
-        Ok(Self { heard: Heard::new(heard), task: tokio::spawn(hear(listener, tell)) })
+        Ok(Self { heard: Heard::new(heard), pool, task: tokio::spawn(hear(listener, tell)) })
     }
 
     /// Resolves once something was heard that no earlier call reported.
@@ -35,14 +37,16 @@ impl Changes {
         self.heard.changed().await;
     }
 
-    pub(super) fn stop(&self) {
+    /// Closes the connection that listens: a server that ends under it would be complained of.
+    pub(super) async fn close(&self) {
         self.task.abort();
+        self.pool.close().await;
     }
 }
 
 impl Drop for Changes {
     fn drop(&mut self) {
-        self.stop();
+        self.task.abort();
     }
 }
 

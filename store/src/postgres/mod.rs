@@ -30,8 +30,11 @@ pub use start::{Pools, StartError};
 use domain::world::Clock;
 use listen::Changes;
 use sqlx::postgres::PgConnectOptions;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use unit::Pool;
+
+/// How long the last calls may take to end.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// The store, connected. Shared behind an `Arc`; dropping it closes its connections.
 #[derive(Debug)]
@@ -71,10 +74,11 @@ impl Postgres {
         Ok(Self { reserved: serving.beside(&app, pools.reserved), serving, changes, clock })
     }
 
-    /// Closes every connection; calls under way end first.
+    /// Closes every connection; calls under way end first, unless the server has stopped answering them.
     pub async fn close(&self) {
-        self.changes.stop();
-        self.serving.close().await;
-        self.reserved.close().await;
+        let closed = async { tokio::join!(self.changes.close(), self.serving.close(), self.reserved.close()) };
+        if tokio::time::timeout(CLOSE, closed).await.is_err() {
+            tracing::warn!("PostgreSQL does not answer; its connections are dropped");
+        }
     }
 }
