@@ -2,26 +2,31 @@
 
 use super::{
     caller::who,
+    frames::scale,
     sharing::{GRANT, Opened, Sharing},
 };
 use link::{Class, Limits};
 use rustls::{ClientConnection, pki_types::ServerName};
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 /// Connects from one of the loopback's many addresses and says nothing.
 async fn silent(opened: &Opened, from: u8) -> TcpStream {
+    silent_at(opened.address, from).await
+}
+
+async fn silent_at(address: SocketAddr, from: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, from), 0).into()).unwrap();
-    socket.connect(opened.address).await.unwrap()
+    socket.connect(address).await.unwrap()
 }
 
 /// Whether the other side closed it.
@@ -136,13 +141,14 @@ async fn clienthello_in_1_byte_fragments() {
     honest_gets_in(&sharing, &opened).await;
 }
 
+/// Garbage instead of a handshake, 10,000 times in the large setting; then the door opens within a second.
 #[tokio::test]
 async fn accept_survives_garbage() {
     let sharing = Sharing::new(Sharing::patient());
     let mut opened = sharing.federation().await;
     let hello = hello(&sharing);
     let mut classes = HashMap::new();
-    let rounds = 400;
+    let rounds = scale(400, 10_000);
     for n in 0..rounds {
         let mut stream = silent(&opened, 4 + u8::try_from(n % 50).unwrap()).await;
         let garbage: &[u8] = match n % 6 {
@@ -160,20 +166,44 @@ async fn accept_survives_garbage() {
         let class = opened.incident().await.class;
         *classes.entry(class.word()).or_insert(0) += 1;
     }
-    assert_eq!(classes.values().sum::<i32>(), rounds);
+    assert_eq!(classes.values().sum::<usize>(), rounds);
     assert!(classes.keys().all(|class| ["garbage", "closed", "alert"].contains(class)), "{classes:?}");
-    honest_gets_in(&sharing, &opened).await;
+    within_a_second(honest_gets_in(&sharing, &opened)).await;
 }
 
+async fn within_a_second<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(1), future).await.expect("within a second")
+}
+
+/// Connections that end in a reset, at every moment there is: while nobody accepts yet, after the accept, and within the
+/// handshake.
 #[tokio::test]
 async fn connections_that_were_reset_before_they_were_accepted_change_nothing() {
     let sharing = Sharing::new(Sharing::patient());
-    let opened = sharing.federation().await;
-    for _ in 0..200 {
-        let stream = silent(&opened, 5).await;
-        stream.set_zero_linger().unwrap();
+    let rounds = u8::try_from(scale(50, 250)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    for from in 0..rounds {
+        drop(resetting(&silent_at(address, 2 + from).await));
     }
-    honest_gets_in(&sharing, &opened).await;
+    let mut opened = sharing.open_on(listener, sharing.door(sharing.verifier()));
+    let hello = hello(&sharing);
+    for from in 0..rounds {
+        let mut stream = silent(&opened, 2 + from).await;
+        if from % 2 == 0 {
+            stream.write_all(&hello).await.unwrap();
+        }
+        resetting(&stream);
+    }
+    within_a_second(honest_gets_in(&sharing, &opened)).await;
+    for _ in 0..2 * usize::from(rounds) {
+        assert_eq!(opened.incident().await.class, Class::Closed);
+    }
+}
+
+/// Its close will be a reset.
+fn resetting(stream: &TcpStream) {
+    stream.set_zero_linger().unwrap();
 }
 
 #[tokio::test]

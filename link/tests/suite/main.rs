@@ -8,6 +8,8 @@ mod cuts;
 mod descriptors;
 mod dialling;
 mod doors;
+mod floods;
+mod frames;
 mod resumption;
 mod sharing;
 mod wire;

@@ -38,10 +38,11 @@ pub const ISSUER: InstanceId = InstanceId(Uuid::from_u128(1));
 pub const HOLDER: InstanceId = InstanceId(Uuid::from_u128(2));
 pub const GRANT: GrantId = GrantId(Uuid::from_u128(3));
 
-/// Calls that were begun and calls whose handler is still there.
+/// Calls that were begun, those of them that hang, and calls whose handler is still there.
 #[derive(Clone, Default)]
 pub struct Calls {
     pub begun: Arc<AtomicUsize>,
+    pub hung: Arc<AtomicUsize>,
     pub alive: Arc<AtomicUsize>,
 }
 
@@ -118,7 +119,11 @@ impl Sharing {
     }
 
     pub async fn open(&self, door: Door, at: &str) -> Opened {
-        let listener = TcpListener::bind(at).await.unwrap();
+        self.open_on(TcpListener::bind(at).await.unwrap(), door)
+    }
+
+    /// Opens a door on a socket that listens already.
+    pub fn open_on(&self, listener: TcpListener, door: Door) -> Opened {
         let address = listener.local_addr().unwrap();
         let (reporter, incidents) = Incidents::channel(10_000);
         let shutdown = CancellationToken::new();
@@ -171,12 +176,14 @@ async fn answer(request: Request<Body>, calls: Calls) -> Result<Response<Body>, 
     let connection = request.extensions().get::<Connection>().unwrap().clone();
     calls.begun.fetch_add(1, Ordering::SeqCst);
     calls.alive.fetch_add(1, Ordering::SeqCst);
-    let _alive = Alive(calls, connection.call());
+    let alive = Alive(calls, connection.call());
     if request.uri().path() == "/hang" {
+        alive.0.hung.fetch_add(1, Ordering::SeqCst);
         pending::<()>().await;
     }
     let who = connection.presented().map_or_else(|| "nobody".to_owned(), |presented| presented.grant.to_string());
     let response = Response::builder().header("who", who).header("from", connection.address().ip().to_string());
+    drop(alive);
     Ok(response.body(Body::default()).unwrap())
 }
 
