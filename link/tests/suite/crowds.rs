@@ -180,7 +180,7 @@ async fn within_a_second<F: Future>(future: F) -> F::Output {
 #[tokio::test]
 async fn connections_that_were_reset_before_they_were_accepted_change_nothing() {
     let sharing = Sharing::new(Sharing::patient());
-    let rounds = u8::try_from(scale(50, 250)).unwrap();
+    let rounds = u8::try_from(scale(50, 100)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     for from in 0..rounds {
