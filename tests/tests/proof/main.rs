@@ -8,6 +8,7 @@
 
 mod bytes;
 mod health;
+mod hostile;
 mod last_look;
 mod malformed;
 mod measure;
