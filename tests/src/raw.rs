@@ -29,9 +29,9 @@ pub mod kind {
 
 /// The flags of frames.
 pub mod flag {
-    /// END_STREAM of DATA and HEADERS, ACK of SETTINGS and PING.
+    /// `END_STREAM` of DATA and HEADERS, ACK of SETTINGS and PING.
     pub const END_OR_ACK: u8 = 1;
-    /// END_HEADERS of HEADERS.
+    /// `END_HEADERS` of HEADERS.
     pub const END_HEADERS: u8 = 4;
 }
 
@@ -75,7 +75,7 @@ impl Frame {
         Self::new(kind::SETTINGS, 0, 0, bytes.collect::<Vec<_>>())
     }
 
-    /// WINDOW_UPDATE.
+    /// `WINDOW_UPDATE`.
     pub fn window(stream: u32, more: u32) -> Self {
         Self::new(kind::WINDOW_UPDATE, 0, stream, more.to_be_bytes())
     }

@@ -1,5 +1,6 @@
 //! Attacks by the holder of a good certificate that cost the attacker little and the other side much: each ends with the
 //! attacker's connection, in bounded memory, while another caller is served.
+#![expect(clippy::print_stdout, reason = "counts and times are part of what a run tells")]
 
 use super::{
     caller::who,
@@ -166,11 +167,11 @@ async fn h2_continuation_flood() {
     // A header field that never ends: literal, name and value of one byte.
     let field = [0, 1, b'a', 1, b'b'];
     for payload in [Vec::new(), field.to_vec(), field.repeat(3_000)] {
-        let head = frame(HEADERS, END_STREAM, 1, &block("/hang"));
+        let opening = frame(HEADERS, END_STREAM, 1, &block("/hang"));
         let more = std::iter::repeat_n(frame(CONTINUATION, 0, 1, &payload), total);
-        let (sent, heard) = siege.flood(std::iter::once(head).chain(more)).await;
+        let (found_room, heard) = siege.flood(std::iter::once(opening).chain(more)).await;
         ended(&heard, "headers without end");
-        println!("h2_continuation_flood: {sent} frames of {} bytes found room, {heard:?}", payload.len());
+        println!("h2_continuation_flood: {found_room} frames of {} bytes found room, {heard:?}", payload.len());
     }
     assert_eq!(siege.begun(), begun, "a header block without an end reached a handler");
     siege.end(&format!("h2_continuation_flood: {total} frames of three sizes")).await;
@@ -183,10 +184,10 @@ async fn h2_empty_data() {
     // Of no byte, of one, and of padding only; to a handler that never reads them.
     let padded = [&[255_u8][..], &[0; 255]].concat();
     for (flags, payload) in [(0, Vec::new()), (0, vec![7]), (8, padded)] {
-        let head = call(1, "/hang", false);
+        let opening = call(1, "/hang", false);
         let more = std::iter::repeat_n(frame(DATA, flags, 1, &payload), total);
-        let (sent, heard) = siege.flood(std::iter::once(head).chain(more)).await;
-        println!("h2_empty_data: {sent} frames of {} bytes found room, {heard:?}", payload.len());
+        let (found_room, heard) = siege.flood(std::iter::once(opening).chain(more)).await;
+        println!("h2_empty_data: {found_room} frames of {} bytes found room, {heard:?}", payload.len());
         ended(&heard, "data of nothing");
     }
     siege.end(&format!("h2_empty_data: {total} frames of three sizes")).await;

@@ -124,9 +124,9 @@ async fn times_at_the_ends_of_time_are_answered_like_any_other() {
 
 /// A thousand zeros in each byte.
 fn packed(mebibytes: usize) -> Vec<u8> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::new(4));
-    packer.write_all(&vec![0; mebibytes << 20]).expect("room");
-    let packed = packer.finish().expect("room");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(4));
+    encoder.write_all(&vec![0; mebibytes << 20]).expect("room");
+    let packed = encoder.finish().expect("room");
     assert!(packed.len() < mebibytes * 1_100, "{} bytes", packed.len());
     packed
 }

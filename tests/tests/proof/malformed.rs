@@ -35,14 +35,14 @@ fn spoil(dice: &Dice, good: &[u8]) -> Vec<u8> {
         2 => bytes.splice(at..at, dice.bytes(1 + dice.below(64))).for_each(drop),
         3 => drop(bytes.drain(at..(at + dice.below(16)).min(good.len()))),
         4 => bytes = dice.bytes(dice.below(600)),
-        5 => (0..1 + dice.below(8)).for_each(|_| bytes[dice.below(good.len())] = dice.bytes(1)[0]),
+        5 => (0..=dice.below(8)).for_each(|_| bytes[dice.below(good.len())] = dice.bytes(1)[0]),
         6 => bytes.extend(dice.bytes(dice.below(2_000))),
         _ => bytes.extend_from_within(at..),
     }
     bytes
 }
 
-/// A good ClientHello, as an asking side without a certificate sends it.
+/// A good `ClientHello`, as an asking side without a certificate sends it.
 fn hello(asker: &Asker) -> Vec<u8> {
     let target = &asker.target;
     let clock = World::system().clock();

@@ -155,10 +155,10 @@ async fn a_team_that_does_not_exist_is_refused_by_name_when_a_grant_is_made_and_
         sensitive: false,
     };
     let expected = "there is no team `T9` in workspace main: T1, T2, T3 exist; `mosaic-fed team add T9`";
-    let made = office.spoke.create(office.by(), order).await.err().expect("a refusal");
+    let made = office.spoke.create(office.by(), order).await.map(drop).expect_err("a refusal");
     assert_eq!(made.to_string(), expected);
     let (grant, _) = office.grant("alice", r#"{"resources":["tasks"]}"#).await;
-    let edited = office.spoke.edit(office.by(), grant.id, spec("T9"), false).await.err().expect("a refusal");
+    let edited = office.spoke.edit(office.by(), grant.id, spec("T9"), false).await.map(drop).expect_err("a refusal");
     assert_eq!(edited.to_string(), expected);
     office.spoke.edit(office.by(), grant.id, spec("T3"), false).await.expect("an edit");
 }
