@@ -84,7 +84,7 @@ pub struct Grant {
 
 /// The grant cannot make that move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the grant is {from} already, and that does not change")]
+#[error("it is {from} already, and that does not change")]
 pub struct IllegalMove {
     /// Where it stands.
     pub from: State,

@@ -135,7 +135,7 @@ text_id! {
     /// A tag.
     Tag "tag", "1 to 200 characters without control characters", is_label;
     /// A kind of row, e.g. `tasks`; what exists is declared in [`crate::kind`].
-    Resource "resource", "1 to 63 of a-z and _", is_resource;
+    Resource "kind", "1 to 63 of a-z and _", is_resource;
     /// A field of a kind of row, e.g. `title` or `status`.
     Field "field", "1 to 63 of a-z and _", is_resource;
 }

@@ -160,7 +160,7 @@ pub struct GrantView {
     pub grant: Grant,
     /// The subject's name.
     pub subject_name: Name,
-    /// What the peer calls itself, once there is one.
+    /// What the peer called itself when it enrolled, once there is one.
     pub peer_name: Option<Name>,
     /// When it was made.
     pub created_at: Time,
@@ -179,7 +179,7 @@ pub struct NewInvite {
     pub expires_at: Time,
 }
 
-/// Grants, peers and invites: the authority over who may ask. Every change bumps the grant's generation and the version.
+/// Grants and invites: the authority over who may ask. Every change bumps the grant's generation and the version.
 #[async_trait]
 pub trait Grants: Send + Sync {
     /// A number that changes with every change to any grant; cheap to read.
@@ -204,7 +204,7 @@ pub trait Grants: Send + Sync {
     async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError>;
     /// Marks an open invite used. True for exactly one of any number of callers.
     async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError>;
-    /// Gives the grant to a peer with its certificate, in one transaction with the peer's record. An earlier certificate
+    /// Gives the grant to a peer with its certificate, and keeps what it calls itself. An earlier certificate
     /// of the same grant is refused from then on.
     async fn activate_grant(
         &self,

@@ -5,7 +5,7 @@ use crate::{Door, Problem, ndjson, person::Person, view};
 use axum::{Json, extract::State, response::Response};
 use domain::{
     audit::{Act, Entry, Head, chain::Line},
-    id::{GrantId, InstanceId, Name, UserId},
+    id::{GrantId, Name, UserId},
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -130,7 +130,7 @@ fn up_to(door: Arc<Door>, after: u64, head: Head) -> impl Stream<Item = Result<E
 struct Names {
     grants: HashMap<GrantId, Name>,
     users: HashMap<UserId, Name>,
-    peers: HashMap<InstanceId, Name>,
+    peers: HashMap<GrantId, Name>,
 }
 
 impl Names {
@@ -139,7 +139,7 @@ impl Names {
         let mut grants: HashMap<_, _> = links.into_iter().map(|link| (link.id, link.name)).collect();
         let mut peers = HashMap::new();
         for view in door.store.grants().await? {
-            peers.extend(view.grant.peer.zip(view.peer_name));
+            peers.extend(view.peer_name.map(|name| (view.grant.id, name)));
             grants.insert(view.grant.id, view.grant.name);
         }
         let users = door.store.users().await?.into_iter().map(|user| (user.id, user.name)).collect();
@@ -150,7 +150,7 @@ impl Names {
         view::AuditEntry {
             grant_name: entry.grant.and_then(|id| self.grants.get(&id).cloned()),
             subject_name: entry.subject.and_then(|id| self.users.get(&id).cloned()),
-            peer_name: entry.peer.and_then(|id| self.peers.get(&id).cloned()),
+            peer_name: entry.grant.and_then(|id| self.peers.get(&id).cloned()),
             entry,
         }
     }

@@ -103,13 +103,13 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant means")]
 pub enum ScopeError {
-    #[error("a scope shares nothing: name at least one resource ({known})")]
+    #[error("a scope shares nothing: name at least one kind ({known})")]
     NoResource { known: String },
-    #[error("there is no resource `{name}`; {known} exist")]
+    #[error("there is no kind `{name}`; {known} exist")]
     UnknownResource { name: String, known: String },
     #[error("`{name}` is both shared and excluded; keep it in one of `resources` and `excluded_resources`")]
     Overlap { name: Resource },
-    #[error("`{key}` speaks of `{name}`, which is not among the shared resources; add it there or remove it here")]
+    #[error("`{key}` speaks of `{name}`, which is not among the shared kinds; add it there or remove it here")]
     NotShared { key: &'static str, name: String },
     #[error("`{name}` holds secrets' names and owners; share it only with an explicit confirmation (--sensitive)")]
     Sensitive { name: Resource },

@@ -224,10 +224,10 @@ fn limits_are_checked_at_one_below_at_and_one_above() {
 #[test]
 fn every_bad_scope_says_what_would_have_been_right() {
     let bad = [
-        (r#""resources":[]"#, "name at least one resource (notes, tasks)"),
-        (r#""resources":["passwords"]"#, "no resource `passwords`; notes, tasks exist"),
+        (r#""resources":[]"#, "name at least one kind (notes, tasks)"),
+        (r#""resources":["passwords"]"#, "no kind `passwords`; notes, tasks exist"),
         (r#""resources":["tasks"],"excluded_resources":["tasks"]"#, "both shared and excluded"),
-        (r#""resources":["tasks"],"filters":{"notes":{}}"#, "not among the shared resources"),
+        (r#""resources":["tasks"],"filters":{"notes":{}}"#, "not among the shared kinds"),
         (r#""resources":["tasks"],"filters":{"tasks":{"include_teams":[]}}"#, "`include_teams` is an empty list"),
         (r#""resources":["tasks"],"filters":{"tasks":{"include_tags":[]}}"#, "`include_tags` is an empty list"),
         (r#""resources":["tasks"],"filters":{"tasks":{"include_projects":[]}}"#, "`include_projects` is an empty"),

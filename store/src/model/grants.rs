@@ -1,4 +1,4 @@
-//! Grants, peers and invites.
+//! Grants and invites.
 
 use super::{Kept, KeptInvite, Model, State};
 use crate::{GrantView, Grants, NewInvite, Standing, StoreError, rules};
@@ -34,7 +34,7 @@ impl Grants for Model {
         let view = |kept: &Kept| GrantView {
             grant: kept.grant.clone(),
             subject_name: kept.subject_name.clone(),
-            peer_name: kept.grant.peer.and_then(|peer| state.peers.get(&peer).cloned()),
+            peer_name: kept.peer_name.clone(),
             created_at: kept.created_at,
         };
         let mut views: Vec<_> = state.grants.values().map(view).collect();
@@ -53,7 +53,9 @@ impl Grants for Model {
             if !state.workspaces.values().any(|id| *id == grant.workspace) {
                 return Err(rules::no_workspace_id(grant.workspace));
             }
-            state.grants.insert(grant.id, Kept { grant: grant.clone(), subject_name, created_at: now });
+            state
+                .grants
+                .insert(grant.id, Kept { grant: grant.clone(), subject_name, peer_name: None, created_at: now });
             state.version += 1;
             Ok(((), vec![record]))
         })
@@ -130,8 +132,10 @@ impl Grants for Model {
             if let Some(old) = found.leaf.filter(|old| old != leaf) {
                 state.refuse(old, now);
             }
-            state.peers.insert(peer, peer_name.clone());
             state.update(&active);
+            if let Some(kept) = state.grants.get_mut(&grant) {
+                kept.peer_name = Some(peer_name.clone());
+            }
             Ok((active, vec![record]))
         })
     }

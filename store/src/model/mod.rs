@@ -14,7 +14,7 @@ use domain::{
     Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
-    id::{EntryHash, GrantId, InstanceId, InviteId, ItemId, Name, TeamId, UserId, WorkspaceId},
+    id::{EntryHash, GrantId, InviteId, ItemId, Name, TeamId, UserId, WorkspaceId},
     item::StoredItem,
     rights::{Rights, Role},
     world::{Clock, SeededRng, World},
@@ -44,7 +44,6 @@ struct State {
     teams: BTreeMap<(WorkspaceId, TeamId), BTreeMap<UserId, Role>>,
     items: Arc<BTreeMap<ItemId, Row>>,
     grants: BTreeMap<GrantId, Kept>,
-    peers: BTreeMap<InstanceId, Name>,
     refused: Vec<Leaf>,
     invites: BTreeMap<InviteId, KeptInvite>,
     version: u64,
@@ -63,6 +62,7 @@ struct Row {
 struct Kept {
     grant: Grant,
     subject_name: Name,
+    peer_name: Option<Name>,
     created_at: Time,
 }
 

@@ -39,7 +39,7 @@ impl People for Model {
     ) -> Result<User, StoreError> {
         self.change(|state| {
             let place = state.workspace(workspace)?;
-            state.insert_user(id, name, uid)?;
+            state.insert_user((id, name, uid), workspace, role)?;
             state.roles.insert((place, id), role);
             Ok((state.user(name)?, vec![record]))
         })
@@ -138,7 +138,7 @@ impl People for Model {
             state.team(workspace, team)?;
             let member = state.user(user)?.id;
             if !state.roles.contains_key(&(place, member)) {
-                return Err(rules::not_in_workspace(user, workspace));
+                return Err(rules::not_in_workspace(user, workspace, role.is_some()));
             }
             let members = state.teams.entry((place, team.clone())).or_default();
             match role {
@@ -168,7 +168,7 @@ impl Instance for Model {
                 return Err(rules::instance_taken());
             }
             state.insert_workspace(workspace.0, &workspace.1)?;
-            state.insert_user(owner.0, &owner.1, owner.2)?;
+            state.insert_user((owner.0, &owner.1, owner.2), &workspace.1, Role::Owner)?;
             state.roles.insert((workspace.0, owner.0), Role::Owner);
             Ok(((), vec![record]))
         })
@@ -181,8 +181,8 @@ impl Instance for Model {
 
 impl State {
     fn workspace(&self, name: &Name) -> Result<WorkspaceId, StoreError> {
-        let known = || self.workspaces.keys().map(Name::as_str).collect::<Vec<_>>().join(", ");
-        self.workspaces.get(name).copied().ok_or_else(|| rules::no_workspace(name, &known()))
+        let known = || self.workspaces.keys().map(Name::as_str);
+        self.workspaces.get(name).copied().ok_or_else(|| rules::no_workspace(name, known()))
     }
 
     fn user(&self, name: &Name) -> Result<User, StoreError> {
@@ -218,10 +218,20 @@ impl State {
         self.teams.keys().filter(move |(workspace, _)| *workspace == place).map(|(_, team)| team.clone())
     }
 
-    fn insert_user(&mut self, id: UserId, name: &Name, uid: Option<u32>) -> Result<(), StoreError> {
-        let clash = |other: &(UserId, Option<u32>)| other.0 == id || (uid.is_some() && other.1 == uid);
-        if self.users.contains_key(name) || self.users.values().any(clash) {
-            return Err(rules::user_taken(name, uid));
+    fn insert_user(
+        &mut self,
+        (id, name, uid): (UserId, &Name, Option<u32>),
+        workspace: &Name,
+        role: Role,
+    ) -> Result<(), StoreError> {
+        let namesake = self.user(name).ok();
+        let holder = self.users.iter().find(|(_, (_, other))| uid.is_some() && *other == uid);
+        let holder = uid.zip(holder.map(|(holder, _)| holder));
+        if namesake.is_some() || holder.is_some() {
+            return Err(rules::user_taken(namesake.as_ref(), holder, workspace, role));
+        }
+        if self.users.values().any(|(other, _)| *other == id) {
+            return Err(rules::user_id_taken(id));
         }
         self.users.insert(name.clone(), (id, uid));
         Ok(())

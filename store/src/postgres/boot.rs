@@ -8,7 +8,7 @@ use super::start::{PROBE, StartError, connect};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 /// Tables that belong to the instance and to no tenant. Every other table must force row-level security.
-pub const EXEMPT: [&str; 11] = [
+pub const EXEMPT: [&str; 10] = [
     "_sqlx_migrations",
     "audit",
     "audit_head",
@@ -16,7 +16,6 @@ pub const EXEMPT: [&str; 11] = [
     "grants_version",
     "instance",
     "invites",
-    "peers",
     "refused_leaves",
     "users",
     "workspaces",

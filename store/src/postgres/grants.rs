@@ -21,14 +21,14 @@ use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 #[async_trait]
 impl Grants for Postgres {
     async fn grants_version(&self) -> Result<u64, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.reserved).await?;
         let version = version(&mut unit).await?;
         unit.end().await?;
         Ok(version)
     }
 
     async fn standing(&self) -> Result<Standing, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.reserved).await?;
         let version = version(&mut unit).await?;
         let grants = sqlx::query(sql::grants::LIVE).fetch_all(&mut *unit).await?;
         let now = self.clock.now().to_offset();
@@ -74,7 +74,7 @@ impl Grants for Postgres {
         let found = change.grant(grant).await?;
         let edited = found.edit(scope.clone()).map_err(|cause| rules::illegal_move(&found, cause))?;
         change.name_is_free(&edited, self.clock.now()).await?;
-        change.update(&edited).await?;
+        change.update(&edited, None).await?;
         change.record(&record).await?;
         Ok(edited)
     }
@@ -114,9 +114,7 @@ impl Grants for Postgres {
         if let Some(old) = found.leaf.as_ref().filter(|old| *old != leaf) {
             change.refuse(old, now).await?;
         }
-        let peer = sqlx::query(sql::grants::MEET).bind(peer.0).bind(peer_name.as_str()).bind(now.to_offset());
-        peer.execute(&mut *change).await?;
-        change.update(&active).await?;
+        change.update(&active, Some(peer_name)).await?;
         change.record(&record).await?;
         Ok(active)
     }
@@ -189,7 +187,8 @@ impl Change {
         Ok(if row.is_some() { rules::grant_id_taken(grant.id) } else { rules::no_subject(grant.subject) })
     }
 
-    async fn update(&mut self, grant: &Grant) -> Result<(), StoreError> {
+    /// Writes what may change of a grant, and what its peer calls itself where it was just met.
+    async fn update(&mut self, grant: &Grant, met: Option<&Name>) -> Result<(), StoreError> {
         let leaf = grant.leaf.as_ref();
         sqlx::query(sql::grants::UPDATE)
             .bind(grant.id.0)
@@ -201,6 +200,7 @@ impl Change {
             .bind(leaf.map(|leaf| leaf.serial.as_bytes()))
             .bind(leaf.map(|leaf| &leaf.spki.0[..]))
             .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
+            .bind(met.map(Name::as_str))
             .execute(&mut **self)
             .await?;
         Ok(())
@@ -213,7 +213,7 @@ impl Change {
             self.refuse(leaf, now).await?;
         }
         self.end_invites(grant.id, now).await?;
-        self.update(&revoked).await?;
+        self.update(&revoked, None).await?;
         Ok(revoked)
     }
 

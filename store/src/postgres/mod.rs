@@ -41,7 +41,7 @@ const CLOSE: Duration = Duration::from_secs(10);
 pub struct Postgres {
     /// Reads and ordinary changes.
     serving: Pool,
-    /// Revocation, the audit and the health check, so that they never wait behind reads.
+    /// Revocation, standing, the audit and the health check, so that they never wait behind reads.
     reserved: Pool,
     changes: Changes,
     clock: Arc<dyn Clock>,

@@ -56,7 +56,7 @@ impl People for Postgres {
     ) -> Result<User, StoreError> {
         let mut change = self.change().await?;
         let tenant = change.tenant(workspace).await?;
-        insert_user(&mut change, id, name, uid).await?;
+        insert_user(&mut change, (id, name, uid), workspace, role).await?;
         insert_membership(&mut change, tenant, id, role).await?;
         let user = change.user(name).await?;
         change.record(&record).await?;
@@ -183,7 +183,7 @@ pub(super) async fn tenant(connection: &mut PgConnection, workspace: &Name) -> R
         sqlx::query_scalar(sql::people::WORKSPACE).bind(workspace.as_str()).fetch_optional(&mut *connection).await?;
     let Some(id) = id else {
         let known: Vec<String> = sqlx::query_scalar(sql::people::WORKSPACE_NAMES).fetch_all(connection).await?;
-        return Err(crate::rules::no_workspace(workspace, &known.join(", ")));
+        return Err(crate::rules::no_workspace(workspace, known.iter().map(String::as_str)));
     };
     sqlx::query(sql::people::TENANT).bind(id).execute(connection).await?;
     Ok(WorkspaceId(id))
@@ -197,17 +197,28 @@ pub(super) async fn subject(connection: &mut PgConnection, user: UserId) -> Resu
 
 pub(super) async fn insert_user(
     connection: &mut PgConnection,
-    id: UserId,
-    name: &Name,
-    uid: Option<u32>,
+    (id, name, uid): (UserId, &Name, Option<u32>),
+    workspace: &Name,
+    role: Role,
 ) -> Result<(), StoreError> {
     let added = sqlx::query(sql::people::ADD_USER)
         .bind(id.0)
         .bind(name.as_str())
         .bind(uid.map(i64::from))
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    if added.rows_affected() == 1 { Ok(()) } else { Err(crate::rules::user_taken(name, uid)) }
+    if added.rows_affected() == 1 {
+        return Ok(());
+    }
+    let namesake = sqlx::query(sql::people::USER).bind(name.as_str()).fetch_optional(&mut *connection).await?;
+    let namesake = place_of(connection, namesake).await?;
+    let holder = sqlx::query(sql::people::USER_OF_UID).bind(uid.map(i64::from)).fetch_optional(connection).await?;
+    let holder = holder.as_ref().map(user).transpose()?;
+    let holder = uid.zip(holder.as_ref().map(|holder| &holder.name));
+    Err(match (&namesake, holder) {
+        (None, None) => crate::rules::user_id_taken(id),
+        _ => crate::rules::user_taken(namesake.as_ref(), holder, workspace, role),
+    })
 }
 
 pub(super) async fn insert_workspace(

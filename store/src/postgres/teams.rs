@@ -44,7 +44,7 @@ impl Postgres {
         one(&mut change, id, workspace, team).await?;
         let member = change.user(user).await?;
         if !member.roles.contains_key(workspace) {
-            return Err(rules::not_in_workspace(user, workspace));
+            return Err(rules::not_in_workspace(user, workspace, role.is_some()));
         }
         let query = match role {
             Some(_) => sqlx::query(sql::people::SET_MEMBER),

@@ -1,16 +1,21 @@
 //! What people are told when something named does not exist or cannot be, the same words from every store.
 
-use crate::StoreError;
+use crate::{StoreError, User};
 use domain::{
     Time,
     audit::{Act, Record, Subject},
     grant::{Grant, IllegalMove, Leaf, State},
     id::{GrantId, InstanceId, Name, TeamId, UserId, WorkspaceId},
     rights::Role,
+    say::existing,
 };
 
-pub(crate) fn no_workspace(name: &Name, known: &str) -> StoreError {
-    StoreError::Missing(format!("there is no workspace `{name}`; {known} exist"))
+/// What to do about a grant that has ended.
+const NEW_GRANT: &str = "see `mosaic-fed grant list`, or make a new one: `mosaic-fed invite NAME --share KINDS`";
+
+pub(crate) fn no_workspace<'a>(name: &Name, known: impl Iterator<Item = &'a str>) -> StoreError {
+    let known = existing(known, "there is none");
+    StoreError::Missing(format!("there is no workspace `{name}`: {known}; see `mosaic-fed workspace list`"))
 }
 
 pub(crate) fn no_workspace_id(id: WorkspaceId) -> StoreError {
@@ -26,30 +31,63 @@ pub(crate) fn no_user_id(id: UserId) -> StoreError {
 }
 
 pub(crate) fn no_team<'a>(team: &TeamId, workspace: &Name, known: impl Iterator<Item = &'a TeamId>) -> StoreError {
-    let known = known.map(TeamId::as_str).collect::<Vec<_>>().join(", ");
-    let known = if known.is_empty() { "it has none".to_owned() } else { format!("{known} exist") };
-    StoreError::Missing(format!("there is no team `{team}` in {workspace}: {known}; `mosaic-fed team add {team}`"))
+    let known = existing(known.map(TeamId::as_str), "it has none");
+    StoreError::Missing(format!("there is no team `{team}` in {workspace}: {known}; see `mosaic-fed team list`"))
 }
 
-pub(crate) fn not_in_workspace(user: &Name, workspace: &Name) -> StoreError {
-    StoreError::Missing(format!("{user} is not in {workspace}; give them a role there first"))
+/// Nobody is in a team of a workspace that they are not in.
+pub(crate) fn not_in_workspace(user: &Name, workspace: &Name, joining: bool) -> StoreError {
+    let next = if joining {
+        format!("`mosaic-fed --workspace {workspace} user role {user} member`")
+    } else {
+        "see `mosaic-fed team list`".to_owned()
+    };
+    StoreError::Missing(format!("`{user}` is not in workspace {workspace}; {next}"))
 }
 
-pub(crate) fn user_taken(name: &Name, uid: Option<u32>) -> StoreError {
-    let uid = uid.map_or_else(String::new, |uid| format!(", or another user acts for uid {uid}"));
-    StoreError::Conflict(format!("there is a user `{name}` already{uid}; choose another"))
+/// Why a user could not be added to `workspace` as `role`: whoever has the name, and whoever acts for the uid.
+pub(crate) fn user_taken(
+    namesake: Option<&User>,
+    uid: Option<(u32, &Name)>,
+    workspace: &Name,
+    role: Role,
+) -> StoreError {
+    let uid = uid.filter(|(_, holder)| namesake.is_none_or(|user| user.name != **holder));
+    let uid = uid.map(|(uid, holder)| format!("uid {uid} acts as user `{holder}` already"));
+    let name = namesake.map(|user| match user.roles.get(workspace) {
+        Some(held) => format!("there is a user `{}` already, {held} of {workspace}", user.name),
+        None => format!("there is a user `{}` already, who is not in {workspace}", user.name),
+    });
+    let next = match namesake {
+        Some(user) if !user.roles.contains_key(workspace) => {
+            format!("`mosaic-fed --workspace {workspace} user role {} {role}`", user.name)
+        }
+        Some(_) => "choose another name, or see `mosaic-fed user list`".to_owned(),
+        None => "leave --uid out or choose another, and see `mosaic-fed user list`".to_owned(),
+    };
+    let cause = name.into_iter().chain(uid).collect::<Vec<_>>().join(", and ");
+    StoreError::Conflict(format!("{cause}; {next}"))
+}
+
+pub(crate) fn user_id_taken(id: UserId) -> StoreError {
+    StoreError::Conflict(format!("there is a user with the id {id} already; try again"))
 }
 
 pub(crate) fn workspace_taken(name: &Name) -> StoreError {
-    StoreError::Conflict(format!("there is a workspace `{name}` already; choose another name"))
+    StoreError::Conflict(format!("there is a workspace `{name}` already; choose another name, or see `mosaic-fed workspace list`"))
 }
 
 pub(crate) fn team_taken(team: &TeamId, workspace: &Name) -> StoreError {
-    StoreError::Conflict(format!("there is a team `{team}` in {workspace} already; choose another id"))
+    StoreError::Conflict(format!(
+        "there is a team `{team}` in {workspace} already; choose another name, or see `mosaic-fed team list`"
+    ))
 }
 
 pub(crate) fn last_owner(workspace: &Name) -> StoreError {
-    StoreError::Conflict(format!("{workspace} would have no owner left; make somebody else its owner first"))
+    StoreError::Conflict(format!(
+        "{workspace} would have no owner left; make somebody else its owner first: \
+         `mosaic-fed --workspace {workspace} user role NAME owner`"
+    ))
 }
 
 /// Refuses a role that a team does not have.
@@ -61,7 +99,9 @@ pub(crate) fn team_role(role: Option<Role>) -> Result<(), StoreError> {
 }
 
 pub(crate) fn grant_name_taken(name: &Name) -> StoreError {
-    StoreError::Conflict(format!("a grant `{name}` exists and has not ended; choose another name or revoke that one"))
+    StoreError::Conflict(format!(
+        "a grant `{name}` exists and has not ended; choose another name, or see `mosaic-fed grant list`"
+    ))
 }
 
 pub(crate) fn grant_id_taken(id: GrantId) -> StoreError {
@@ -73,7 +113,7 @@ pub(crate) fn no_grant(id: GrantId) -> StoreError {
 }
 
 pub(crate) fn illegal_move(grant: &Grant, cause: IllegalMove) -> StoreError {
-    StoreError::Conflict(format!("{cause} (grant {}); make a new grant", grant.name))
+    StoreError::Conflict(format!("grant {}: {cause}; {NEW_GRANT}", grant.name))
 }
 
 pub(crate) fn no_subject(id: UserId) -> StoreError {
@@ -95,7 +135,7 @@ pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<
 pub(crate) fn may_invite(grant: &Grant, now: Time) -> Result<(), StoreError> {
     match grant.standing(now) {
         ended @ ("revoked" | "expired") => {
-            Err(StoreError::Conflict(format!("grant {} is {ended}; make a new grant", grant.name)))
+            Err(StoreError::Conflict(format!("grant {} is {ended}; {NEW_GRANT}", grant.name)))
         }
         _ => Ok(()),
     }

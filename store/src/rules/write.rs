@@ -78,7 +78,7 @@ fn team_refusal(team: &TeamId, known: &BTreeSet<TeamId>) -> String {
             "there is no team `{team}` that you can write to; you are in none, so leave the team out or ask an admin"
         )
     } else {
-        format!("there is no team `{team}` that you can write to; {known} exist for you")
+        format!("there is no team `{team}` that you can write to; choose one that you can: {known}")
     }
 }
 

@@ -309,7 +309,6 @@ async fn whoever_an_instance_says_it_is_it_gets_the_invites_own_grant() {
 
 /// What the owner sees beside a grant is what its own holder called itself.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails until an enrolment no longer renames a peer that is known by its id"]
 async fn an_instance_that_says_it_is_another_does_not_rename_it() {
     let (_alone, stage) = (alone().await, Stage::set().await);
     let (_, invite) = stage.office.grant("alice", SCOPE).await;

@@ -173,7 +173,6 @@ async fn revoke_while_many_lists_stream() {
 
 /// Every connection for rows is taken by a question that hangs: what ends a grant has connections of its own.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails until the standing is read on the connections that are kept for revocations"]
 async fn a_revocation_does_not_wait_behind_rows() {
     let (_alone, office) = (alone().await, office(1).await);
     let (grant, invite) = office.grant("owner", SCOPE).await;

@@ -1,4 +1,4 @@
-//! Grants, peers, certificates that are refused, and invites.
+//! Grants, certificates that are refused, and invites.
 
 /// What `row::grant` reads, of a row `g` of grants.
 macro_rules! columns {
@@ -11,8 +11,7 @@ macro_rules! columns {
 statements! {
     VERSION = "SELECT version FROM grants_version";
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
-    ALL_GRANTS = concat!("SELECT ", columns!(), ", p.name AS peer_name
-        FROM grants g LEFT JOIN peers p ON p.id = g.peer ORDER BY g.created_at DESC, g.id DESC");
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
         FROM grants g WHERE g.subject = $1 AND g.state <> 'revoked' ORDER BY g.id FOR UPDATE");
@@ -23,12 +22,11 @@ statements! {
         SELECT $1, $2, $3, u.id, u.name, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM users u WHERE u.id = $4
         ON CONFLICT DO NOTHING";
     UPDATE = "UPDATE grants SET peer = $2, scope = $3, not_after = $4, state = $5, generation = $6, serial = $7, spki = $8,
-            leaf_not_after = $9
+            leaf_not_after = $9, peer_name = coalesce($10, peer_name)
         WHERE id = $1";
     REFUSED = "SELECT serial, spki, not_after FROM refused_leaves WHERE not_after > $1";
     REFUSE = "INSERT INTO refused_leaves (serial, spki, not_after) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
-    MEET = "INSERT INTO peers (id, name, since) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET name = excluded.name";
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
     ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
