@@ -12,14 +12,13 @@ use domain::{
     audit::{Act, Ending, Record, Stage},
     id::{Name, RequestId, UserId, WorkspaceId},
     rights::Role,
+    say::named,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::User;
 
 /// The header by which the operator acts as another local user.
 pub const AS: &str = "x-mosaic-as";
-/// Users who are named to one who misspelt one.
-const NAMED: usize = 20;
 /// The header that names the workspace a request is about, for users who are in several.
 pub const WORKSPACE: &str = "x-mosaic-workspace";
 
@@ -97,9 +96,8 @@ impl Caller<'_> {
     /// A command as the next step would act as nobody again: the operator is told whom there is to act as.
     async fn no_user(&self, wanted: &Name) -> Result<Problem, Problem> {
         let users = self.door.store.users().await?;
-        let named: Vec<_> = users.iter().take(NAMED).map(|user| user.name.as_str()).collect();
-        let more = if users.len() > NAMED { " and others" } else { "" };
-        let next = format!("leave out --as, or act as somebody who exists: {}{more}", named.join(", "));
+        let known = named(users.iter().map(|user| user.name.as_str()));
+        let next = format!("leave out --as, or act as somebody who exists: {known}");
         Ok(Problem::missing(format!("there is no user `{wanted}`")).next(next))
     }
 
@@ -148,14 +146,14 @@ fn name_in(headers: &HeaderMap, header: &str) -> Result<Option<Name>, Problem> {
 fn chosen(user: &User, wanted: Option<Name>) -> Result<Name, Problem> {
     let mut names = user.roles.keys();
     match (wanted, names.next(), names.next()) {
+        (_, None, _) => Err(Problem::forbidden(format!("user `{}` is in no workspace", user.name))
+            .next(format!("ask an admin of a workspace to run `mosaic-fed user role {} member`", user.name))),
         (Some(wanted), _, _) => Ok(wanted),
-        (None, None, _) => Err(Problem::forbidden(format!("{} is in no workspace", user.name))
-            .next(format!("ask an admin of the workspace to run `mosaic-fed user role {} member`", user.name))),
         (None, Some(only), None) => Ok(only.clone()),
         (None, Some(_), Some(_)) => {
             let main = user.roles.keys().find(|name| name.as_str() == "main");
             main.cloned().ok_or_else(|| {
-                Problem::invalid(format!("{} is in several workspaces", user.name))
+                Problem::invalid(format!("user `{}` is in several workspaces", user.name))
                     .next(format!("say which: --workspace with one of {}", listed(user)))
             })
         }
@@ -165,14 +163,14 @@ fn chosen(user: &User, wanted: Option<Name>) -> Result<Name, Problem> {
 /// The same words whether the workspace exists or not.
 fn not_there(user: &User, workspace: &Name) -> Problem {
     Problem::missing(format!("no such workspace `{workspace}`")).next(format!(
-        "say one that {} is in: --workspace with one of {}",
+        "say one that user `{}` is in: --workspace with one of {}",
         user.name,
         listed(user)
     ))
 }
 
 fn listed(user: &User) -> String {
-    user.roles.keys().map(Name::as_str).collect::<Vec<_>>().join(", ")
+    named(user.roles.keys().map(Name::as_str))
 }
 
 impl Person {
@@ -186,7 +184,8 @@ impl Person {
         if self.manages() {
             return Ok(());
         }
-        let cause = format!("{} is {} in `{}`; this needs owner or admin", self.user.name, self.role, self.workspace);
+        let cause =
+            format!("user `{}` is {} in `{}`; this needs owner or admin", self.user.name, self.role, self.workspace);
         let problem = Problem::forbidden(cause).next(format!("ask an owner or admin of `{}` to do it", self.workspace));
         Err(self.refused(door, act, problem).await)
     }

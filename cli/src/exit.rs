@@ -10,7 +10,7 @@ use std::{fmt, io, path::Path};
 pub enum Exit {
     /// It was done, or answered.
     Done = 0,
-    /// It failed; of `audit verify`: the log is broken.
+    /// It failed; of `audit verify`: the log is broken; of `can`: the grant may not.
     Failed = 1,
     /// The command line is wrong, or what it names is no valid value.
     Usage = 2,
@@ -49,7 +49,7 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, or answered",
-            Self::Failed => "failed; of `audit verify`: the log is broken",
+            Self::Failed => "failed; of `audit verify`: the log is broken; of `can`: no",
             Self::Usage => "the command line is wrong, or what it names is no valid value",
             Self::NotRunning => "the daemon does not run",
             Self::Missing => "there is no such thing",

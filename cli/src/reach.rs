@@ -26,8 +26,10 @@ pub struct Reach {
 impl Reach {
     /// A command of this program, for whoever typed this one.
     pub fn command(&self, words: &str) -> String {
-        let named = [("--as", &self.acting_as), ("--workspace", &self.workspace)];
-        let named = named.into_iter().filter_map(|(flag, name)| Some(format!("{flag} {}", name.as_ref()?)));
+        // A command about another workspace names it itself.
+        let workspace = self.workspace.as_ref().filter(|_| !words.starts_with("--workspace "));
+        let named = [("--as", self.acting_as.as_ref()), ("--workspace", workspace)];
+        let named = named.into_iter().filter_map(|(flag, name)| Some(format!("{flag} {}", name?)));
         match words.split(' ').next() {
             Some(first) if OF_THE_DIRECTORY.contains(&first) => line([self.directory()], words),
             _ => line(self.place().into_iter().chain(named.map(Some)), words),
@@ -96,6 +98,12 @@ mod tests {
         let wanted = "mosaic-fed -C 'my office' --socket /run/x.sock --as bob --workspace side links";
         assert_eq!(reach().command("links"), wanted);
         assert_eq!(Reach::default().command("links"), "mosaic-fed links");
+    }
+
+    #[test]
+    fn a_command_that_names_its_workspace_keeps_it() {
+        let wanted = "mosaic-fed -C 'my office' --socket /run/x.sock --as bob --workspace other team list";
+        assert_eq!(reach().rewrite("mosaic-fed --workspace other team list"), wanted);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use domain::{
     invite::{Invite, OPEN_LIFE, Offer, Token},
     kind::Kinds,
     operation::Method,
+    say::existing,
     scope::{Context, Scope, ScopeError, Spec, Verb},
     secret::Secret,
 };
@@ -229,7 +230,7 @@ impl Spoke {
         let grant = self.view(id).await?.grant;
         let standing = grant.standing(self.parts.world.now());
         let Some(method) = Method::ALL.into_iter().find(|method| method.verb() == Some(verb)) else {
-            let why = format!("no call of this version does `{verb}` yet");
+            let why = format!("no call of this version does {verb} yet");
             return Ok(Verdict { allowed: false, why, rows: None });
         };
         let about = (verb != Verb::Capabilities).then_some(resource);
@@ -241,7 +242,11 @@ impl Spoke {
         let why = if allowed {
             format!("grant {} is active and allows {verb} on {resource}", grant.name)
         } else {
-            format!("the scope of grant {} allows {verb} on {resource}, but the grant is {standing}", grant.name)
+            let unused = if standing == State::Pending.word() { ": nobody has used its invite yet" } else { "" };
+            format!(
+                "the scope of grant {} allows {verb} on {resource}, but the grant is {standing}{unused}",
+                grant.name
+            )
         };
         Ok(Verdict { allowed, why, rows })
     }
@@ -266,9 +271,9 @@ impl Spoke {
 
     async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {
         let all = self.parts.store.workspaces().await?;
-        let listed = all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = all.into_iter().find(|one| one.name == *name);
-        found.ok_or_else(|| AdminError::Missing(format!("there is no workspace `{name}`; {listed} exist")))
+        let known = existing(all.iter().map(|one| one.name.as_str()), "there is none");
+        let missing = || format!("there is no workspace `{name}`: {known}; see `mosaic-fed workspace list`");
+        all.into_iter().find(|one| one.name == *name).ok_or_else(|| AdminError::Missing(missing()))
     }
 
     /// A team that does not exist is a misspelt one: its grant would show nothing, and nobody would know why.
@@ -276,23 +281,30 @@ impl Spoke {
         let teams = self.parts.store.teams(scope.workspace()).await?;
         let mut named = scope.resources().filter_map(|(_, filter)| filter.teams.as_ref()).flatten();
         let Some(missing) = named.find(|named| teams.iter().all(|team| team.id != **named)) else { return Ok(()) };
-        let listed = teams.iter().map(|team| team.id.as_str()).collect::<Vec<_>>().join(", ");
-        let listed = if listed.is_empty() { "it has none".to_owned() } else { format!("{listed} exist") };
+        let (workspace, known) =
+            (scope.workspace(), existing(teams.iter().map(|team| team.id.as_str()), "it has none"));
         Err(AdminError::Missing(format!(
-            "there is no team `{missing}` in workspace {}: {listed}; `mosaic-fed team add {missing}`",
-            scope.workspace()
+            "there is no team `{missing}` in workspace {workspace}: {known}; \
+             see `mosaic-fed --workspace {workspace} team list`"
         )))
     }
 
     async fn subject(&self, name: &Name, workspace: &Workspace) -> Result<User, AdminError> {
-        let missing = || AdminError::Missing(format!("there is no user `{name}`; `mosaic-fed user add {name}`"));
-        let user = self.parts.store.user(name).await?.ok_or_else(missing)?;
-        if user.roles.contains_key(&workspace.name) {
+        let place = &workspace.name;
+        let Some(user) = self.parts.store.user(name).await? else {
+            let all = self.parts.store.users().await?;
+            let here = all.iter().filter(|user| user.roles.contains_key(place)).map(|user| user.name.as_str());
+            let known = existing(here, "nobody is in it");
+            return Err(AdminError::Missing(format!(
+                "there is no user `{name}` in workspace {place}: {known}; \
+                 see `mosaic-fed --workspace {place} user list`"
+            )));
+        };
+        if user.roles.contains_key(place) {
             return Ok(user);
         }
         Err(AdminError::Invalid(format!(
-            "user `{name}` is not in workspace {}; `mosaic-fed user role {name} member`",
-            workspace.name
+            "user `{name}` is not in workspace {place}; `mosaic-fed --workspace {place} user role {name} member`"
         )))
     }
 

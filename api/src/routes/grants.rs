@@ -1,14 +1,14 @@
 //! Grants and invites: of everybody for those who manage the workspace, else of oneself.
 
-use super::{Asked, by_id};
+use super::{Asked, by_id, resource};
 use crate::{Door, Problem, person::Person, problem::Kind, view};
 use axum::{
     Json,
     extract::{Path, State},
 };
-use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role};
+use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role, say::existing};
 use spoke::{AdminError, GrantOrder};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use store::GrantView;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -31,9 +31,22 @@ pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<Gra
     }
     match by_id(&all, text, |view| view.grant.id.to_string())[..] {
         [one] => Ok(one.clone()),
-        [] => Err(Problem::missing(format!("no such grant `{text}`")).next("mosaic-fed grant list")),
+        [] => Err(no_grant(door, person, &all, text).await?),
         [..] => Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`; type more of it"))),
     }
+}
+
+/// A link's name is none of a grant: it is the other end that people mix up with this one.
+async fn no_grant(door: &Door, person: &Person, all: &[GrantView], text: &str) -> Result<Problem, Problem> {
+    let links = door.store.links(person.user.id).await?;
+    let mut same = links.iter().filter(|link| link.name.as_str() == text || link.id.to_string() == text);
+    if let Some(link) = same.next() {
+        let cause = format!("no such grant `{text}`: that is a link of yours, which another instance shares with you");
+        return Ok(Problem::missing(cause).next(format!("mosaic-fed ping {}", link.name)));
+    }
+    let named: BTreeSet<_> = all.iter().map(|view| view.grant.name.as_str()).collect();
+    let known = existing(named, "there is none");
+    Ok(Problem::missing(format!("no such grant `{text}`: {known}")).next("mosaic-fed grant list"))
 }
 
 /// Every grant that the caller may know of.
@@ -125,8 +138,10 @@ pub(super) async fn can(
     Path(grant): Path<String>,
     Asked(question): Asked<view::CanQuestion>,
 ) -> Answer<view::VerdictView> {
+    // "no" to a kind that does not exist would say that the scope withholds it.
+    let kind = resource(&question.resource)?;
     let view = find(&door, &person, &grant).await?;
-    let verdict = door.spoke.can(view.grant.id, question.verb, &question.resource).await?;
+    let verdict = door.spoke.can(view.grant.id, question.verb, &kind).await?;
     Ok(Json(view::VerdictView { allowed: verdict.allowed, why: verdict.why, rows: verdict.rows }))
 }
 
@@ -147,18 +162,17 @@ async fn may_share(door: &Door, person: &Person, subject: &Name, workspace: &Nam
     if enough {
         return Ok(());
     }
-    let problem = Problem::forbidden(not_enough(person, subject, workspace, own));
-    Err(person.refused(door, act, problem).await)
+    Err(person.refused(door, act, not_enough(person, subject, workspace, own)).await)
 }
 
-fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> String {
+fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> Problem {
     let who = &person.user.name;
     if own {
-        format!("{who} is no member of `{workspace}` and cannot share its rows")
+        let next = format!("ask an owner or admin of `{workspace}` to run `mosaic-fed user role {who} member`");
+        Problem::forbidden(format!("user `{who}` is no member of `{workspace}` and cannot share its rows")).next(next)
     } else {
-        format!(
-            "sharing {subject}'s view of `{workspace}` needs owner or admin there; {who} may invite for themselves: --for {who}"
-        )
+        let cause = format!("sharing the view that `{subject}` has of `{workspace}` needs owner or admin there");
+        Problem::forbidden(cause).next(format!("invite for yourself: --for {who}"))
     }
 }
 

@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
+use domain::{id::Resource, kind::Kinds};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 
@@ -109,6 +110,15 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Door>> for Queried<T> {
 /// A name in a path.
 fn name(text: &str) -> Result<domain::id::Name, Problem> {
     text.parse().map_err(|cause: domain::id::BadId| Problem::invalid(cause.to_string()))
+}
+
+/// A kind of row that exists.
+fn resource(kind: &str) -> Result<Resource, Problem> {
+    let known = Kinds::builtin();
+    let resource = kind.parse().ok().filter(|resource| known.get(resource).is_some());
+    resource.ok_or_else(|| {
+        Problem::missing(format!("there is no kind `{kind}`")).next(format!("name one that exists: {}", known.listed()))
+    })
 }
 
 /// Of those with an id, the ones whose id begins with `text`; at least four characters, so that nothing is hit by chance.

@@ -10,6 +10,7 @@ use domain::{
     audit::Act,
     id::{Name, UserId, WorkspaceId},
     rights::Role,
+    say::existing,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::User;
@@ -19,9 +20,15 @@ type Answer<T> = Result<Json<T>, Problem>;
 /// Everybody in the workspaces that the caller manages, and themselves.
 pub(super) async fn users(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::UserEntry>> {
     let managed = person.managed();
-    let all = door.store.users().await?.into_iter();
-    let seen = all.filter(|user| user.id == person.user.id || user.roles.keys().any(|name| managed.contains(name)));
+    let seen = seen(&door, &person).await?.into_iter();
     Ok(Json(seen.map(|user| trimmed(user, &managed, person.user.id)).collect()))
+}
+
+async fn seen(door: &Door, person: &Person) -> Result<Vec<User>, Problem> {
+    let managed = person.managed();
+    let mut all = door.store.users().await?;
+    all.retain(|user| user.id == person.user.id || user.roles.keys().any(|name| managed.contains(name)));
+    Ok(all)
 }
 
 /// What the caller may know of a user: their place in the workspaces that the caller manages.
@@ -71,7 +78,7 @@ pub(super) async fn set_role(
     Asked(view::RoleOrder { role }): Asked<view::RoleOrder>,
 ) -> Answer<view::UserEntry> {
     person.must_manage(&door, Act::UserEdit).await?;
-    let user = known(&door, &name(&user)?).await?;
+    let user = known(&door, &person, &name(&user)?).await?;
     let held = user.roles.get(&person.workspace).copied();
     let touches_owner = role == Some(Role::Owner) || held == Some(Role::Owner);
     owner_gives_ownership(&door, &person, Act::UserEdit, touches_owner).await?;
@@ -88,11 +95,13 @@ pub(super) async fn remove_user(
     Path(user): Path<String>,
 ) -> Answer<view::Removed> {
     person.must_manage(&door, Act::UserRemove).await?;
-    let user = known(&door, &name(&user)?).await?;
+    let user = known(&door, &person, &name(&user)?).await?;
     let managed = person.managed();
     if let Some(foreign) = user.roles.keys().find(|name| !managed.contains(*name)) {
-        let cause = format!("{} is also in `{foreign}`, which {} does not manage", user.name, person.user.name);
-        let problem = Problem::forbidden(cause).next(format!("mosaic-fed user role {} none", user.name));
+        let cause =
+            format!("user `{}` is also in `{foreign}`, which `{}` does not manage", user.name, person.user.name);
+        let next = format!("take them out of this workspace alone: `mosaic-fed user role {} none`", user.name);
+        let problem = Problem::forbidden(cause).next(next);
         return Err(person.refused(&door, Act::UserRemove, problem).await);
     }
     for (workspace, _) in user.roles.iter().filter(|(_, role)| **role == Role::Owner) {
@@ -108,9 +117,18 @@ pub(super) async fn remove_user(
     Ok(Json(view::Removed { name: user.name, revoked_grants }))
 }
 
-async fn known(door: &Door, name: &Name) -> Result<User, Problem> {
-    let missing = || Problem::missing(format!("there is no user `{name}`")).next("mosaic-fed user list");
-    door.store.user(name).await?.ok_or_else(missing)
+async fn known(door: &Door, person: &Person, name: &Name) -> Result<User, Problem> {
+    match door.store.user(name).await? {
+        Some(user) => Ok(user),
+        None => Err(no_user(door, person, name).await?),
+    }
+}
+
+/// Whom there is instead, as far as the caller may know: a name like one of theirs is a misspelt one.
+async fn no_user(door: &Door, person: &Person, name: &Name) -> Result<Problem, Problem> {
+    let seen = seen(door, person).await?;
+    let known = existing(seen.iter().map(|user| user.name.as_str()), "nobody exists");
+    Ok(Problem::missing(format!("there is no user `{name}`: {known}")).next("see `mosaic-fed user list`"))
 }
 
 /// Only an owner makes, unmakes or removes owners.
@@ -119,7 +137,7 @@ async fn owner_gives_ownership(door: &Door, person: &Person, act: Act, touched: 
         return Ok(());
     }
     let problem = Problem::forbidden(format!("only an owner of `{}` may do this to an owner", person.workspace))
-        .next("ask an owner to do it");
+        .next(format!("ask an owner of `{}` to do it", person.workspace));
     Err(person.refused(door, act, problem).await)
 }
 
@@ -177,9 +195,21 @@ pub(super) async fn set_member(
     if !leaves && !leads(&door, &person, &team).await? {
         person.must_manage(&door, Act::TeamEdit).await?;
     }
+    let joining = known(&door, &person, &user).await?;
+    if role.is_some() && !joining.roles.contains_key(&person.workspace) {
+        return Err(not_here(&person, &user));
+    }
     let as_what = role.map_or("out of", Role::word);
     let record = person.act(&door, Act::TeamEdit).noting(&format!("{user} {as_what} team {team}"));
     Ok(Json(door.store.set_member(&person.workspace, &team, &user, role, record).await?.into()))
+}
+
+/// Only somebody of the workspace joins a team of it; who leads a team may not give them a role there.
+fn not_here(person: &Person, user: &Name) -> Problem {
+    let place = &person.workspace;
+    let step = format!("mosaic-fed --workspace {place} user role {user} member");
+    let next = if person.manages() { step } else { format!("ask an owner or admin of `{place}` to run `{step}`") };
+    Problem::missing(format!("user `{user}` is not in workspace {place}")).next(next)
 }
 
 async fn leads(door: &Door, person: &Person, team: &domain::id::TeamId) -> Result<bool, Problem> {

@@ -1,6 +1,6 @@
 //! Rows, from here and from links, in one answer.
 
-use super::{Queried, by_id};
+use super::{Queried, by_id, resource};
 use crate::{Door, Problem, ndjson, person::Person, problem::Kind, view};
 use axum::{
     Json,
@@ -10,7 +10,6 @@ use axum::{
 use domain::{
     answer::{One, Outcome, Row, SourceOutcome},
     id::{ItemId, Resource},
-    kind::Kinds,
     scope::spec::MAX_ROWS,
 };
 use futures::StreamExt;
@@ -87,14 +86,6 @@ fn sources(from: Option<&str>) -> Result<Sources, Problem> {
         }
         _ => Ok(Sources::Some(names)),
     }
-}
-
-fn resource(kind: &str) -> Result<Resource, Problem> {
-    let known = Kinds::builtin();
-    let resource = kind.parse().ok().filter(|resource| known.get(resource).is_some());
-    resource.ok_or_else(|| {
-        Problem::missing(format!("there is no kind `{kind}`")).next(format!("name one that exists: {}", known.listed()))
-    })
 }
 
 fn limit(wanted: Option<u32>) -> Result<u32, Problem> {

@@ -133,7 +133,7 @@ pub struct CanQuestion {
     /// To do what.
     pub verb: Verb,
     /// With which kind of row.
-    pub resource: Resource,
+    pub resource: String,
 }
 
 /// What a grant may do, and why.

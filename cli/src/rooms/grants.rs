@@ -11,11 +11,7 @@ use crate::{
 };
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
-use domain::{
-    id::{Name, Resource},
-    scope::Verb,
-    world::World,
-};
+use domain::{id::Name, scope::Verb, world::World};
 
 /// The arguments of `invite`.
 #[derive(Args)]
@@ -221,7 +217,7 @@ pub struct CanArgs {
     #[arg(value_parser = verb)]
     verb: Verb,
     /// The kind of row
-    kind: Resource,
+    kind: String,
 }
 
 fn verb(text: &str) -> Result<Verb, String> {
@@ -232,12 +228,12 @@ fn verb(text: &str) -> Result<Verb, String> {
 /// `can`.
 pub async fn can(args: CanArgs, client: &Client, out: &Out) -> Outcome {
     let CanArgs { grant, verb, kind } = args;
-    let question = view::CanQuestion { verb, resource: kind.clone() };
+    let question = view::CanQuestion { verb, resource: kind };
     let verdict: view::VerdictView = client.post(&format!("/v1/grants/{}/can", segment(&grant)), &question).await?;
     out.value(&verdict, |verdict| {
         let rows = verdict.rows.map_or_else(String::new, |rows| format!(" ({} now)", counted(rows, "row")));
         format!("{}: {}{rows}", if verdict.allowed { "yes" } else { "no" }, verdict.why)
     })?;
-    out.next(&format!("grant show {grant}"));
-    Ok(Exit::Done)
+    out.next(&format!("grant show {}", crate::config::shell_word(&grant)));
+    Ok(if verdict.allowed { Exit::Done } else { Exit::Failed })
 }

@@ -51,7 +51,7 @@ impl Instance for Postgres {
             return Err(rules::instance_taken());
         }
         insert_workspace(&mut change, workspace.0, &workspace.1).await?;
-        insert_user(&mut change, owner.0, &owner.1, owner.2).await?;
+        insert_user(&mut change, (owner.0, &owner.1, owner.2), &workspace.1, Role::Owner).await?;
         insert_membership(&mut change, workspace.0, owner.0, Role::Owner).await?;
         change.record(&record).await
     }

@@ -1,0 +1,44 @@
+//! Names in messages to people: what there is, for one who named what there is not.
+
+/// Names in one message; past that they are counted.
+const MOST: usize = 20;
+
+/// "a", "a, b", or the first 20 "and 7 others".
+pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let said = names.by_ref().take(MOST).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => said,
+        1 => format!("{said} and 1 other"),
+        more => format!("{said} and {more} others"),
+    }
+}
+
+/// "a exists" or "a, b exist"; `none` where there is nothing to name.
+pub fn existing<'a>(names: impl IntoIterator<Item = &'a str>, none: &str) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    match names[..] {
+        [] => none.to_owned(),
+        [one] => format!("{one} exists"),
+        [..] => format!("{} exist", named(names)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_exists_several_exist_and_none_is_said_in_words_of_its_own() {
+        let said = [&[][..], &["core"], &["core", "ops"]].map(|names| existing(names.iter().copied(), "it has none"));
+        assert_eq!(said, ["it has none", "core exists", "core, ops exist"]);
+    }
+
+    #[test]
+    fn past_twenty_names_are_counted() {
+        let said = [20, 21, 27].map(|count| named(std::iter::repeat_n("a", count)));
+        assert!(said[0].ends_with("a, a"), "{}", said[0]);
+        assert!(said[1].ends_with("a, a and 1 other"), "{}", said[1]);
+        assert!(said[2].ends_with("a, a and 7 others"), "{}", said[2]);
+    }
+}
