@@ -9,6 +9,7 @@ mod walk;
 use crate::{
     exit::{Exit, Failure, Outcome, PERMIT},
     out::Out,
+    rooms::writable_team,
 };
 use api::{client::Client, view};
 use clap::Args;
@@ -42,7 +43,7 @@ pub struct ImportArgs {
     /// The project they belong to, where they do not say
     #[arg(long)]
     project: Option<Project>,
-    /// A name for where they come from, so that the folder may move and still be known; its path if not given
+    /// A name for where they come from, so that the folder may move and still be known; the path if not given
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
     /// Fail if anything is refused; the rest goes in all the same
@@ -93,7 +94,11 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
         return Err(Failure::new(Exit::Missing, format!("there is no kind `{kind}`")).next(next));
     }
     let root = importable(&path)?;
-    let source = source.unwrap_or_else(|| root.display().to_string());
+    // Judged once, before anything is read: each line by itself would be refused for the same reason.
+    if let Some(team) = &team {
+        writable_team(client, team).await?;
+    }
+    let source = source.unwrap_or_else(|| origin(&root).display().to_string());
     let mut import = Import {
         client,
         common: Common { kind: kind.clone(), team, project, source },
@@ -123,6 +128,15 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     }
     out.next(&format!("list {kind}"));
     Ok(if strict && !report.refused.is_empty() { Exit::Incomplete } else { Exit::Done })
+}
+
+/// Where rows come from if nothing else is said. A Markdown file alone comes from its folder, so that it is the same row as
+/// when that folder is imported whole; the keys of JSON lines belong to their file.
+fn origin(root: &Path) -> &Path {
+    match walk::kind(root) {
+        Some(walk::Kind::Markdown) if root.is_file() => root.parent().unwrap_or(root),
+        _ => root,
+    }
 }
 
 /// The path without links, if it is one that an import reads.

@@ -10,9 +10,12 @@ pub mod rows;
 pub mod scope_flags;
 pub mod status;
 
-use crate::{exit::Outcome, out::Out};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+};
 use api::{client::Client, view};
-use domain::{Time, rights::Role};
+use domain::{Time, id::TeamId, rights::Role};
 
 /// A path segment: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986 section 2.1).
 pub fn segment(text: &str) -> String {
@@ -58,6 +61,19 @@ pub async fn next_for_managers(client: &Client, out: &Out, step: &str, otherwise
 /// A next step for those who may write and share, or another one.
 pub async fn next_for_members(client: &Client, out: &Out, step: &str, otherwise: &str) {
     next_as(client, out, |me| if me.role > Role::Guest { step } else { otherwise }.to_owned()).await;
+}
+
+/// Refuses a team whose rows the caller may not write, naming those that they may.
+pub async fn writable_team(client: &Client, team: &TeamId) -> Outcome<()> {
+    let teams: Vec<view::TeamEntry> = client.get("/v1/teams").await?;
+    if teams.iter().any(|entry| entry.team == *team) {
+        return Ok(());
+    }
+    let cause = format!("there is no team `{team}` that you can write to");
+    Err(Failure::new(Exit::Usage, cause).next(match &teams[..] {
+        [] => "leave --team out: there is no team that you can write to".to_owned(),
+        _ => format!("name one that you can write to, --team with one of {}", joined(teams.iter().map(|one| &one.team))),
+    }))
 }
 
 /// "1 row", "2 rows".

@@ -1,6 +1,6 @@
 //! Rows: list, get, add.
 
-use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short};
+use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short, writable_team};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::{Out, escaped, visible},
@@ -234,6 +234,9 @@ struct Added {
 /// `add`.
 pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
     let kind = args.kind.clone();
+    if let Some(team) = &args.team {
+        writable_team(client, team).await?;
+    }
     let order = view::ItemsOrder { items: vec![args.item()?] };
     let written: Vec<view::Written> = client.post("/v1/items", &order).await?;
     let written = written.into_iter().next().ok_or_else(|| Failure::of("the daemon gave no verdict"))?;

@@ -43,6 +43,35 @@ fn broken_lines_are_reported_with_their_place_and_the_rest_goes_in() {
 }
 
 #[test]
+fn a_markdown_file_alone_is_the_row_that_its_folder_made_of_it() {
+    let instance = Instance::running("home");
+    instance.file("notes/plan.md", "# The plan");
+    instance.file("notes/deep/other.md", "# Another");
+    assert_eq!(instance.types("import notes --json").done().json()["added"], 2);
+    assert_eq!(instance.types("import notes/plan.md --json").done().json()["unchanged"], 1);
+    let below = instance.types("import notes/deep/other.md --json").done().json();
+    assert_eq!((&below["added"], &below["updated"]), (&0.into(), &1.into()), "only its path is shorter: {below}");
+    assert_eq!(instance.types("list notes --json").done().json()["rows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_team_that_cannot_be_written_to_is_refused_once_with_those_that_can() {
+    let instance = Instance::running("home");
+    instance.file("rows.jsonl", "{\"title\":\"one\"}\n{\"title\":\"two\"}");
+    let none = instance.types("import rows.jsonl --team nix");
+    none.fails(2, &["no team `nix`", "next: leave --team out"]);
+    assert!(none.out.is_empty() && none.err.matches("nix").count() == 1, "{none:?}");
+    instance.types("team add core").done();
+    instance.types("team add shop").done();
+    for line in ["import rows.jsonl --team nix", "add tasks one --team nix"] {
+        instance.types(line).fails(2, &["no team `nix`", "--team with one of core, shop"]);
+    }
+    instance.types("user add alice").done();
+    instance.types("--as alice add tasks one --team core").fails(2, &["no team `core`", "leave --team out"]);
+    instance.types("import rows.jsonl --team core").done();
+}
+
+#[test]
 fn every_cell_of_a_table_stands_in_the_json_of_the_same_command() {
     let instance = Instance::running("home");
     for title in ["first", "second \u{1b}[31mred", "third"] {
