@@ -161,7 +161,12 @@ impl AcceptLoop {
 
 impl Shared {
     async fn shake(&self, socket: TcpStream, address: SocketAddr, place: Place) {
-        match handshake::shake(socket, address, place, &self.door, &self.options).await {
+        let gives_way = place.gives_way().clone();
+        let shaken = tokio::select! {
+            shaken = handshake::shake(socket, address, place, &self.door, &self.options) => shaken,
+            () = gives_way.cancelled() => Err(Class::Full.into()),
+        };
+        match shaken {
             // When the server is gone, so is the connection.
             Ok(accepted) => drop(self.ready.send(accepted).await),
             Err(failure) => self.report(address, failure),

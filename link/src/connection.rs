@@ -105,9 +105,10 @@ impl Accepted {
         Some(Self { stream, connection, _registered: Some(registered), _place: None })
     }
 
-    /// A connection of nobody in particular, for enrolment. It keeps its place among the unproven for its whole life.
+    /// A connection of nobody in particular, for enrolment. It keeps its place among the unproven for its whole life, which ends
+    /// when somebody else needs the place.
     pub(crate) fn unproven(stream: impl Io, address: SocketAddr, place: Place, age: Duration) -> Self {
-        let cut = CancellationToken::new();
+        let cut = place.gives_way().clone();
         let connection = Connection { id: next_id(), address, presented: None, group: None, cut };
         let stream = Cut::new(Box::new(stream) as Box<dyn Io>, connection.cut.clone(), age);
         Self { stream, connection, _registered: None, _place: Some(place) }

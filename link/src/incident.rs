@@ -22,7 +22,7 @@ pub enum Class {
     Rate,
     /// Too many unproven connections from its address.
     AddressFull,
-    /// Too many unproven connections in all.
+    /// It had to give way: too many unproven connections in all.
     Full,
     /// It did not finish its handshake in time.
     HandshakeTimeout,

@@ -8,7 +8,7 @@ use tonic::transport::Server;
 pub struct Limits {
     /// From the accepted socket to the end of the TLS handshake.
     pub handshake: Duration,
-    /// Connections that have not proved who they are, in all.
+    /// Connections that have not proved who they are, in all; one more, and the eldest of the address with the most gives way.
     pub unproven: usize,
     /// The same from one address (IPv4) or one /64 (IPv6).
     pub unproven_per_address: usize,

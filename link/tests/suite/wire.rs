@@ -1,7 +1,7 @@
 //! The effective HTTP/2 limits, read back from the wire: a limit wired to the wrong setting is no limit.
 
 use super::{
-    frames::{call, next, stream},
+    frames::{Heard, call, frame, next, stream},
     sharing::{GRANT, Sharing},
 };
 use link::Limits;
@@ -86,4 +86,34 @@ async fn only_so_many_calls_of_one_connection_are_in_work_and_the_others_wait() 
     super::sharing::eventually("64 calls work", || sharing.registry.calls(GRANT) == limit).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(sharing.registry.calls(GRANT), limit);
+}
+
+/// What came back on a connection until it was asked whether it lives.
+async fn heard_of(pieces: Vec<Vec<u8>>) -> Heard {
+    let sharing = Sharing::new(Sharing::patient());
+    let opened = sharing.federation().await;
+    let (_, credential) = sharing.issue(GRANT);
+    let mut wire = sharing.wire(&opened, &credential).await;
+    wire.flood(pieces).await;
+    wire.end().await
+}
+
+#[tokio::test]
+async fn a_hundred_streams_are_open_at_once_and_the_next_is_reset() {
+    let most = Limits::default().streams as usize;
+    for (open, resets) in [(most, 0), (most + 1, 1)] {
+        let heard = heard_of((0..open).map(|n| call(stream(n), "/hang", true)).collect()).await;
+        assert_eq!((heard.resets, heard.lives), (resets, true), "{open}: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_frame_of_the_longest_length_is_read_and_a_longer_one_ends_the_connection() {
+    const UNKNOWN: u8 = 0xee;
+    const FRAME_SIZE_ERROR: u32 = 6;
+    let most = Limits::default().frame as usize;
+    let heard = heard_of(vec![frame(UNKNOWN, 0, 0, &vec![0; most])]).await;
+    assert!(heard.lives, "{heard:?}");
+    let heard = heard_of(vec![frame(UNKNOWN, 0, 0, &vec![0; most + 1])]).await;
+    assert_eq!((heard.lives, heard.goaway), (false, Some(FRAME_SIZE_ERROR)), "{heard:?}");
 }
