@@ -99,6 +99,15 @@ pub struct Team {
     pub members: BTreeMap<Name, Role>,
 }
 
+/// What goes when a user is removed, besides their grants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Belongings {
+    /// Rows that are theirs alone, in whichever workspace, also one that they have left.
+    pub rows: u64,
+    /// Their links.
+    pub links: u64,
+}
+
 /// Users, workspaces and teams.
 #[async_trait]
 pub trait People: Send + Sync {
@@ -126,6 +135,8 @@ pub trait People: Send + Sync {
         role: Option<Role>,
         record: Record,
     ) -> Result<User, StoreError>;
+    /// What would go with the user, counted now.
+    async fn belongings(&self, name: &Name) -> Result<Belongings, StoreError>;
     /// Removes a user: their grants are revoked (returned), their links and personal rows go with them.
     async fn remove_user(&self, name: &Name, record: Record) -> Result<Vec<Grant>, StoreError>;
     /// Every workspace, by name.

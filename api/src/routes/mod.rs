@@ -34,6 +34,7 @@ pub(crate) fn all(door: Arc<Door>) -> Router {
         .route("/v1/me", get(status::me))
         .route("/v1/users", get(people::users).post(people::add_user))
         .route("/v1/users/{name}", delete(people::remove_user))
+        .route("/v1/users/{name}/belongings", get(people::belongings))
         .route("/v1/users/{name}/role", put(people::set_role))
         .route("/v1/workspaces", get(people::workspaces).post(people::add_workspace))
         .route("/v1/teams", get(people::teams).post(people::add_team))

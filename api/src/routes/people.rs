@@ -8,6 +8,7 @@ use axum::{
 };
 use domain::{
     audit::Act,
+    grant::{Grant, State as GrantState},
     id::{Name, UserId, WorkspaceId},
     rights::Role,
     say::existing,
@@ -94,20 +95,7 @@ pub(super) async fn remove_user(
     person: Person,
     Path(user): Path<String>,
 ) -> Answer<view::Removed> {
-    person.must_manage(&door, Act::UserRemove).await?;
-    let user = known(&door, &person, &name(&user)?).await?;
-    let managed = person.managed();
-    if let Some(foreign) = user.roles.keys().find(|name| !managed.contains(*name)) {
-        let cause =
-            format!("user `{}` is also in `{foreign}`, which `{}` does not manage", user.name, person.user.name);
-        let next = format!("take them out of this workspace alone: `mosaic-fed user role {} none`", user.name);
-        let problem = Problem::forbidden(cause).next(next);
-        return Err(person.refused(&door, Act::UserRemove, problem).await);
-    }
-    for (workspace, _) in user.roles.iter().filter(|(_, role)| **role == Role::Owner) {
-        let owner = person.user.roles.get(workspace) == Some(&Role::Owner);
-        owner_gives_ownership(&door, &person, Act::UserRemove, !owner).await?;
-    }
+    let user = removable(&door, &person, &user).await?;
     let record = person.act(&door, Act::UserRemove).noting(user.name.as_str());
     let revoked = door.store.remove_user(&user.name, record).await?;
     // Their grants are revoked by now; what is open under them ends before this is answered.
@@ -115,6 +103,39 @@ pub(super) async fn remove_user(
     door.hub.forget_user(user.id);
     let revoked_grants = revoked.into_iter().map(|grant| grant.name).collect();
     Ok(Json(view::Removed { name: user.name, revoked_grants }))
+}
+
+/// What would go with a user, for those who may remove them.
+pub(super) async fn belongings(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(user): Path<String>,
+) -> Answer<view::Belongings> {
+    let user = removable(&door, &person, &user).await?;
+    let store::Belongings { rows, links } = door.store.belongings(&user.name).await?;
+    let (now, all) = (door.world.now(), door.store.grants().await?);
+    let open = |grant: &Grant| grant.state != GrantState::Revoked && !grant.has_expired(now);
+    let theirs = all.into_iter().map(|view| view.grant).filter(|grant| grant.subject == user.id && open(grant));
+    Ok(Json(view::Belongings { name: user.name, rows, links, grants: theirs.map(|grant| grant.name).collect() }))
+}
+
+/// The user of this name, if the caller may remove them.
+async fn removable(door: &Door, person: &Person, user: &str) -> Result<User, Problem> {
+    person.must_manage(door, Act::UserRemove).await?;
+    let user = known(door, person, &name(user)?).await?;
+    let managed = person.managed();
+    if let Some(foreign) = user.roles.keys().find(|name| !managed.contains(*name)) {
+        let cause =
+            format!("user `{}` is also in `{foreign}`, which `{}` does not manage", user.name, person.user.name);
+        let next = format!("take them out of this workspace alone: `mosaic-fed user role {} none`", user.name);
+        let problem = Problem::forbidden(cause).next(next);
+        return Err(person.refused(door, Act::UserRemove, problem).await);
+    }
+    for (workspace, _) in user.roles.iter().filter(|(_, role)| **role == Role::Owner) {
+        let owner = person.user.roles.get(workspace) == Some(&Role::Owner);
+        owner_gives_ownership(door, person, Act::UserRemove, !owner).await?;
+    }
+    Ok(user)
 }
 
 async fn known(door: &Door, person: &Person, name: &Name) -> Result<User, Problem> {

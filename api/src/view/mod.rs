@@ -14,7 +14,8 @@ pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, UnlinkOrder, UnlinkReport,
 };
 pub use people::{
-    MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry, WorkspaceOrder,
+    Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,
+    WorkspaceOrder,
 };
 pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, Written};
 pub use status::{Identity, LinkCount, Status};

@@ -67,6 +67,19 @@ pub struct RoleOrder {
     pub role: Option<Role>,
 }
 
+/// What would go with a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Belongings {
+    /// The user's name.
+    pub name: Name,
+    /// Rows that are theirs alone.
+    pub rows: u64,
+    /// Their links.
+    pub links: u64,
+    /// Grants on their behalf that have not ended, by name.
+    pub grants: Vec<Name>,
+}
+
 /// What went with a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {

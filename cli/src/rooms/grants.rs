@@ -152,7 +152,18 @@ async fn list(client: &Client, out: &Out) -> Outcome {
 async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     let entry: view::GrantEntry = client.get(&format!("/v1/grants/{}", segment(grant))).await?;
     print_grant(&entry, out)?;
-    out.next(&format!("can {} list {}", entry.name, entry.scope.resources.first().map_or("KIND", |kind| kind)));
+    let name = &entry.name;
+    match entry.state.as_str() {
+        "pending" => {
+            out.remark(&format!("nobody has used the invite of {name} yet; if it is lost, make another"));
+            out.next(&format!("grant invite {name}"));
+        }
+        "active" => {
+            let kind = entry.scope.resources.first().map_or("KIND", |kind| kind);
+            out.next(&format!("can {name} list {kind}"));
+        }
+        _ => out.next("grant list"),
+    }
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{joined, next_for_managers, or_dash, segment, short};
+use super::{counted, joined, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -10,8 +10,9 @@ use api::{client::Client, view};
 use clap::Subcommand;
 use domain::{
     id::{Name, TeamId},
-    rights::Role,
+    rights::{BadRole, Role},
 };
+use std::io::{self, BufRead, IsTerminal};
 
 /// The commands of `user`.
 #[derive(Subcommand)]
@@ -40,6 +41,9 @@ pub enum UserCommand {
     Remove {
         /// Who
         name: Name,
+        /// Do not ask before removing
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 
@@ -66,27 +70,62 @@ pub async fn user(command: UserCommand, client: &Client, out: &Out) -> Outcome {
             out.table(&vec![changed], |users| users_table(users))?;
             out.next("user list");
         }
-        UserCommand::Remove { name } => {
-            let removed: view::Removed = client.delete(&format!("/v1/users/{}", segment(name.as_str()))).await?;
-            out.value(&removed, |removed| match removed.revoked_grants.len() {
-                0 => format!("{} is removed", removed.name),
-                _ => {
-                    format!("{} is removed, and with them the grants {}", removed.name, joined(&removed.revoked_grants))
-                }
-            })?;
-            out.next("user list");
-        }
+        UserCommand::Remove { name, yes } => remove(&name, yes, client, out).await?,
     }
     Ok(Exit::Done)
+}
+
+async fn remove(name: &Name, yes: bool, client: &Client, out: &Out) -> Outcome<()> {
+    let path = format!("/v1/users/{}", segment(name.as_str()));
+    let theirs: view::Belongings = client.get(&format!("{path}/belongings")).await?;
+    if !yes {
+        agreed(&theirs, out)?;
+    }
+    let removed: view::Removed = client.delete(&path).await?;
+    out.value(&removed, |removed| format!("{} is removed, and with them {}", removed.name, gone(&theirs)))?;
+    out.next("user list");
+    Ok(())
+}
+
+/// Asks the person; where nobody can be asked, nobody is removed.
+fn agreed(theirs: &view::Belongings, out: &Out) -> Outcome<()> {
+    let what = format!("with {} go for ever: {}", theirs.name, gone(theirs));
+    if !io::stdin().is_terminal() {
+        let cause = format!("nobody is there to agree to this removal; {what}");
+        return Err(Failure::new(Exit::Usage, cause).next("add --yes if you do"));
+    }
+    out.remark(&what);
+    drop(io::Write::write_all(&mut io::stderr(), format!("Remove {}? [y/N] ", theirs.name).as_bytes()));
+    if is_yes(&mut io::stdin().lock())? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Interrupted, format!("{} is not removed, and nothing of theirs", theirs.name)))
+}
+
+fn is_yes(answers: &mut impl BufRead) -> Outcome<bool> {
+    let mut answer = String::new();
+    answers.read_line(&mut answer).map_err(Failure::of)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// "2 rows of their own, 1 link and the grants a, b".
+fn gone(theirs: &view::Belongings) -> String {
+    let grants = match &theirs.grants[..] {
+        [] => "no grant".to_owned(),
+        [one] => format!("the grant {one}"),
+        many => format!("the grants {}", joined(many)),
+    };
+    format!("{} of their own, {} and {grants}", counted(theirs.rows, "row"), counted(theirs.links, "link"))
 }
 
 fn role_or_none(text: &str) -> Outcome<Option<Role>> {
     if text == "none" {
         return Ok(None);
     }
-    text.parse()
-        .map(Some)
-        .map_err(|error: domain::rights::BadRole| Failure::new(Exit::Usage, format!("{error}, or none")))
+    text.parse().map(Some).map_err(|_: BadRole| {
+        let cause = format!("there is no role `{}`", text.chars().take(40).collect::<String>());
+        Failure::new(Exit::Usage, cause).next("choose owner, admin, member, guest or none")
+    })
 }
 
 fn users_table(users: &[view::UserEntry]) -> Table {
@@ -206,4 +245,29 @@ fn print_workspaces(workspaces: &[view::WorkspaceEntry], out: &Out) -> Outcome<(
         }
         table
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn theirs(rows: u64, links: u64, grants: &[&str]) -> String {
+        let grants = grants.iter().map(|name| name.parse().unwrap()).collect();
+        gone(&view::Belongings { name: "anna".parse().unwrap(), rows, links, grants })
+    }
+
+    #[test]
+    fn what_goes_with_a_user_is_counted_and_named() {
+        assert_eq!(theirs(0, 0, &[]), "0 rows of their own, 0 links and no grant");
+        assert_eq!(theirs(1, 1, &["home"]), "1 row of their own, 1 link and the grant home");
+        assert_eq!(theirs(2, 3, &["home", "car"]), "2 rows of their own, 3 links and the grants home, car");
+    }
+
+    #[test]
+    fn only_a_yes_is_one() {
+        for (typed, yes) in [("y\n", true), ("yes\n", true), ("Y", true), ("\n", false), ("", false), ("anna\n", false)]
+        {
+            assert_eq!(is_yes(&mut typed.as_bytes()).unwrap(), yes, "{typed:?}");
+        }
+    }
 }

@@ -87,7 +87,7 @@ fn a_next_step_does_not_fail_as_its_command_did() {
     unknown.fails(4, &["no user `nobody`", "leave out --as", "alice, dana"]);
     assert!(!unknown.err.contains("--as nobody"), "{unknown:?}");
     let nowhere = instance.types("--workspace nowhere list tasks");
-    nowhere.fails(4, &["no such workspace `nowhere`", "--workspace with one of main"]);
+    nowhere.fails(4, &["no such workspace `nowhere`", "user `dana`", "--workspace with one of main"]);
     let empty = instance.base.path().join("nope");
     let absent = finish(program(&["-C", empty.to_str().unwrap(), "list", "tasks"]));
     absent.fails(4, &["there is no instance", "init NAME"]);
@@ -126,8 +126,8 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
         (&["list", "tasks", "--cursor", "garbage!"], 2, &["not a cursor", "start again"]),
         (&["list", "tasks", "--limit", "0"], 2, &["--limit", "1..=10000"]),
         (&["list", "tasks", "--limit", "10001"], 2, &["--limit", "1..=10000"]),
-        (&["invite", "y", "--share", "plans"], 2, &["no resource `plans`", "notes, tasks"]),
-        (&["invite", "y", "--share", ""], 2, &["no resource ``", "notes, tasks"]),
+        (&["invite", "y", "--share", "plans"], 2, &["no kind `plans`", "notes, tasks"]),
+        (&["invite", "y", "--share", ""], 2, &["no kind ``", "notes, tasks"]),
         (&["invite", "y"], 2, &["nothing is shared", "--share tasks,notes"]),
         (&["invite", "y", "--share", "tasks", "--rows", "0"], 2, &["--rows", "1..=10000"]),
         (&["invite", "y", "--share", "tasks", "--rows", "10001"], 2, &["--rows", "1..=10000"]),

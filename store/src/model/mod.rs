@@ -58,6 +58,12 @@ struct Row {
     content: [u8; 32],
 }
 
+impl Row {
+    fn is_personal_to(&self, user: UserId) -> bool {
+        self.stored.item.team.is_none() && self.stored.owner == user
+    }
+}
+
 #[derive(Clone)]
 struct Kept {
     grant: Grant,

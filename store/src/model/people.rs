@@ -1,7 +1,7 @@
 //! Users, workspaces, teams and the instance.
 
 use super::{Model, State};
-use crate::{Instance, InstanceRecord, People, StoreError, Team, User, Workspace, rules};
+use crate::{Belongings, Instance, InstanceRecord, People, StoreError, Team, User, Workspace, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
@@ -66,6 +66,14 @@ impl People for Model {
         })
     }
 
+    async fn belongings(&self, name: &Name) -> Result<Belongings, StoreError> {
+        let state = self.state();
+        let user = state.user(name)?.id;
+        let rows = state.items.values().filter(|row| row.is_personal_to(user)).count() as u64;
+        let links = state.links.keys().filter(|(owner, _)| *owner == user).count() as u64;
+        Ok(Belongings { rows, links })
+    }
+
     async fn remove_user(&self, name: &Name, record: Record) -> Result<Vec<Grant>, StoreError> {
         let now = self.world.now();
         self.change(|state| {
@@ -78,8 +86,7 @@ impl People for Model {
             let revoked = state.revoke_all(user.id, now)?;
             state.users.remove(name);
             state.links.retain(|(owner, _), _| *owner != user.id);
-            let personal = |row: &super::Row| row.stored.item.team.is_none() && row.stored.owner == user.id;
-            Arc::make_mut(&mut state.items).retain(|_, row| !personal(row));
+            Arc::make_mut(&mut state.items).retain(|_, row| !row.is_personal_to(user.id));
             let records = rules::removal(&record, &revoked);
             Ok((revoked, records))
         })

@@ -7,7 +7,7 @@ use super::{
     row::{damaged, name, number, parsed},
     sql, unit,
 };
-use crate::{People, StoreError, Team, User, Workspace};
+use crate::{Belongings, People, StoreError, Team, User, Workspace};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
@@ -85,6 +85,24 @@ impl People for Postgres {
         let user = change.user(user).await?;
         change.record(&record).await?;
         Ok(user)
+    }
+
+    /// Rights see only what they reach, and a guest or somebody who left a workspace has rows out of reach. So they are a member
+    /// everywhere in this transaction, which never commits.
+    async fn belongings(&self, name: &Name) -> Result<Belongings, StoreError> {
+        let mut change = self.change().await?;
+        let user = change.user(name).await?.id;
+        subject(&mut change, user).await?;
+        let links = counted(&mut change, sql::links::COUNT, user).await?;
+        let mut rows = 0;
+        let places: Vec<Uuid> = sqlx::query_scalar(sql::people::WORKSPACE_IDS).fetch_all(&mut *change).await?;
+        for place in places {
+            sqlx::query(sql::people::TENANT).bind(place).execute(&mut *change).await?;
+            insert_membership(&mut change, WorkspaceId(place), user, Role::Member).await?;
+            rows += counted(&mut change, sql::items::PERSONAL, user).await?;
+        }
+        change.abandon().await?;
+        Ok(Belongings { rows, links })
     }
 
     async fn remove_user(&self, name: &Name, record: Record) -> Result<Vec<Grant>, StoreError> {
@@ -175,6 +193,11 @@ impl Change {
         }
         Ok(())
     }
+}
+
+async fn counted(connection: &mut PgConnection, statement: &'static str, of: UserId) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar(statement).bind(of.0).fetch_one(connection).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// As [`Change::tenant`], in any transaction.

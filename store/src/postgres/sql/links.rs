@@ -4,6 +4,7 @@ statements! {
     LINKS = "SELECT id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, certificate_not_after, sealed_key,
             offer_grant_name, offer_workspace, offer_resources, offer_subject, offer_not_after, added_at
         FROM links WHERE owner = $1 ORDER BY name";
+    COUNT = "SELECT count(*) FROM links WHERE owner = $1";
     ADD = "INSERT INTO links (owner, id, name, peer, peer_name, addresses, tls_name, root, certificate, certificate_not_after,
             sealed_key, offer_grant_name, offer_workspace, offer_resources, offer_subject, offer_not_after, added_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING";

@@ -19,6 +19,7 @@ statements! {
     ADD_USER = "INSERT INTO users (id, name, uid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     REMOVE_USER = "DELETE FROM users WHERE id = $1";
     WORKSPACE = "SELECT id FROM workspaces WHERE name = $1";
+    WORKSPACE_IDS = "SELECT id FROM workspaces ORDER BY id";
     WORKSPACE_NAMES = "SELECT name FROM workspaces ORDER BY name";
     ADD_WORKSPACE = "INSERT INTO workspaces (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     SET_ROLE = "INSERT INTO memberships (workspace, user_id, role) VALUES ($1, $2, $3)

@@ -42,7 +42,23 @@ pub async fn names_and_uids_are_unique(bench: &Bench) {
     };
     let alice = add("alice", Some(u32::MAX)).await.unwrap();
     assert!(conflict(add("alice", None).await).contains("`alice`"));
-    assert!(conflict(add("bob", Some(u32::MAX)).await).contains("4294967295"));
+    assert_eq!(
+        conflict(add("bob", Some(u32::MAX)).await),
+        "uid 4294967295 acts as user `alice` already; leave --uid out or choose another, and see `mosaic-fed user list`"
+    );
+    let both = conflict(add("olga", Some(u32::MAX)).await);
+    assert!(
+        both.starts_with("there is a user `olga` already, owner of main, and uid 4294967295 acts as user `alice`"),
+        "{both}"
+    );
+    let id = WorkspaceId(bench.world.uuid());
+    bench.store.add_workspace(id, &name("lab"), bench.owner, bench.act(Act::WorkspaceAdd)).await.unwrap();
+    let id = UserId(bench.world.uuid());
+    let elsewhere = bench.store.add_user(id, &name("alice"), None, &name("lab"), Role::Guest, bench.act(Act::UserAdd));
+    assert_eq!(
+        conflict(elsewhere.await),
+        "there is a user `alice` already, who is not in lab; `mosaic-fed --workspace lab user role alice guest`"
+    );
     assert_eq!(bench.store.user_of_uid(u32::MAX).await.unwrap(), Some(alice.clone()));
     assert_eq!(bench.store.user_of_uid(7).await.unwrap(), None);
     assert_eq!(bench.store.user(&name("alice")).await.unwrap(), Some(alice));
@@ -87,7 +103,10 @@ pub async fn a_team_has_members_of_its_workspace_only(bench: &Bench) {
     let set = async |place: &str, role| {
         bench.store.set_member(&name(place), &core, &name("alice"), role, bench.act(Act::TeamEdit)).await
     };
-    assert!(missing(set("lab", Some(Role::Member)).await).contains("alice is not in lab"));
+    assert!(
+        missing(set("lab", Some(Role::Member)).await)
+            .contains("`alice` is not in workspace lab; `mosaic-fed --workspace lab user role alice member`")
+    );
     assert!(conflict(set("main", Some(Role::Guest)).await).contains("no guests"));
     assert_eq!(set("main", Some(Role::Owner)).await.unwrap().members[&name("alice")], Role::Owner);
     assert!(set("main", None).await.unwrap().members.is_empty());
@@ -97,10 +116,10 @@ pub async fn a_team_has_members_of_its_workspace_only(bench: &Bench) {
 pub async fn what_does_not_exist_is_said_with_what_does(bench: &Bench) {
     bench.team("core", &[]).await;
     let nowhere = bench.store.teams(&name("nowhere")).await;
-    assert!(missing(nowhere).contains("main exist"));
+    assert!(missing(nowhere).contains("main exists"));
     let (team, record) = ("cor".parse().unwrap(), bench.act(Act::TeamEdit));
     let unknown = bench.store.set_member(&name("main"), &team, &name("olga"), None, record).await;
-    assert!(missing(unknown).contains("core exist"));
+    assert!(missing(unknown).contains("core exists"));
     let nobody = bench.store.set_role(&name("nobody"), &name("main"), None, bench.act(Act::UserEdit)).await;
     assert!(missing(nobody).contains("`nobody`"));
     let (id, record) = (WorkspaceId(bench.world.uuid()), bench.act(Act::WorkspaceAdd));
@@ -117,6 +136,15 @@ pub async fn a_removed_user_takes_links_rows_and_grants_along(bench: &Bench) {
     let other = bench.grant("other", bench.owner, &everything()).await;
     bench.store.add_link(&super::links::link(bench, alice, "work"), bench.act(Act::LinkAdd)).await.unwrap();
     let head = bench.store.head().await.unwrap().sequence;
+    let belongings = store::Belongings { rows: 1, links: 1 };
+    assert_eq!(bench.store.belongings(&name("alice")).await.unwrap(), belongings);
+    for role in [Some(Role::Guest), None, Some(Role::Member)] {
+        bench.store.set_role(&name("alice"), &name("main"), role, bench.act(Act::UserEdit)).await.unwrap();
+        assert_eq!(bench.store.belongings(&name("alice")).await.unwrap(), belongings, "out of reach is not gone");
+        assert_eq!(bench.store.user(&name("alice")).await.unwrap().unwrap().roles.get(&name("main")).copied(), role);
+    }
+    missing(bench.store.belongings(&name("nobody")).await);
+    let head = head + 3;
 
     let revoked = bench.store.remove_user(&name("alice"), bench.act(Act::UserRemove)).await.unwrap();
 

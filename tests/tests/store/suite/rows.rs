@@ -99,7 +99,7 @@ pub async fn members_write_their_own_and_their_teams_rows(bench: &Bench) {
         Put::Refused(cause) => cause.clone(),
         other => panic!("not refused: {other:?}"),
     };
-    assert!(text(&refused[0]).contains("core exist for you"), "{refused:?}");
+    assert!(text(&refused[0]).contains("choose one that you can: core"), "{refused:?}");
     assert_eq!(
         text(&refused[0]).replace("ops", "opz"),
         text(&unknown[0]),
