@@ -80,7 +80,7 @@ impl Problem {
     /// step reach the same instance, a cause it leaves alone.
     pub(crate) fn told(kind: Kind, text: &str) -> Self {
         match text.rsplit_once("; ").filter(|(_, next)| next.contains("`mosaic-fed ") && !next.contains("` printed")) {
-            Some((cause, next)) => Self::new(kind, cause).next(next),
+            Some((cause, next)) => Self::new(kind, cause).next(bare(next)),
             None => Self::new(kind, text),
         }
     }
@@ -99,6 +99,12 @@ impl Problem {
     pub fn forbidden(cause: impl Into<String>) -> Self {
         Self::new(Kind::Forbidden, cause)
     }
+}
+
+/// A command that is all of a next step stands without the marks that set it apart in a sentence: it is pasted as it is.
+fn bare(next: &str) -> &str {
+    let command = next.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+    command.filter(|command| !command.contains('`')).unwrap_or(next)
 }
 
 impl fmt::Display for Problem {
@@ -151,6 +157,10 @@ mod tests {
             (told.cause.as_str(), told.next.as_deref()),
             ("there is no user `x`", Some("see `mosaic-fed user list`"))
         );
+        let alone = Problem::told(Kind::Conflict, "taken; `mosaic-fed user role x member`");
+        assert_eq!(alone.next.as_deref(), Some("mosaic-fed user role x member"));
+        let two = Problem::told(Kind::Conflict, "ended; `mosaic-fed grant list` or `mosaic-fed invite NAME`");
+        assert_eq!(two.next.as_deref(), Some("`mosaic-fed grant list` or `mosaic-fed invite NAME`"));
         let whole = "this is no invite; paste the line that `mosaic-fed invite` printed";
         assert_eq!(Problem::told(Kind::Invalid, whole), Problem::new(Kind::Invalid, whole));
     }

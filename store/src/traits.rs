@@ -135,7 +135,7 @@ pub trait People: Send + Sync {
         role: Option<Role>,
         record: Record,
     ) -> Result<User, StoreError>;
-    /// What would go with the user, counted now.
+    /// What would go with the user, counted now. Conflict where they cannot be removed.
     async fn belongings(&self, name: &Name) -> Result<Belongings, StoreError>;
     /// Removes a user: their grants are revoked (returned), their links and personal rows go with them.
     async fn remove_user(&self, name: &Name, record: Record) -> Result<Vec<Grant>, StoreError>;

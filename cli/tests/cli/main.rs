@@ -19,4 +19,6 @@ mod instance;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod words;

@@ -68,7 +68,11 @@ impl People for Model {
 
     async fn belongings(&self, name: &Name) -> Result<Belongings, StoreError> {
         let state = self.state();
-        let user = state.user(name)?.id;
+        let user = state.user(name)?;
+        for workspace in user.roles.keys() {
+            state.keep_an_owner(state.workspace(workspace)?, workspace, user.id)?;
+        }
+        let user = user.id;
         let rows = state.items.values().filter(|row| row.is_personal_to(user)).count() as u64;
         let links = state.links.keys().filter(|(owner, _)| *owner == user).count() as u64;
         Ok(Belongings { rows, links })

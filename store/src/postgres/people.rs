@@ -91,7 +91,9 @@ impl People for Postgres {
     /// everywhere in this transaction, which never commits.
     async fn belongings(&self, name: &Name) -> Result<Belongings, StoreError> {
         let mut change = self.change().await?;
-        let user = change.user(name).await?.id;
+        let user = change.user(name).await?;
+        change.keep_owners(&user).await?;
+        let user = user.id;
         subject(&mut change, user).await?;
         let links = counted(&mut change, sql::links::COUNT, user).await?;
         let mut rows = 0;
@@ -108,12 +110,7 @@ impl People for Postgres {
     async fn remove_user(&self, name: &Name, record: Record) -> Result<Vec<Grant>, StoreError> {
         let mut change = self.urgent_change().await?;
         let user = change.user(name).await?;
-        for (workspace, role) in &user.roles {
-            if *role == Role::Owner {
-                let tenant = change.tenant(workspace).await?;
-                change.keep_an_owner(tenant, workspace, user.id).await?;
-            }
-        }
+        change.keep_owners(&user).await?;
         let revoked = self.revoke_all(&mut change, user.id).await?;
         sqlx::query(sql::people::REMOVE_USER).bind(user.id.0).execute(&mut *change).await?;
         let records = crate::rules::removal(&record, &revoked);
@@ -180,6 +177,15 @@ impl Change {
         let row = sqlx::query(sql::people::USER).bind(name.as_str()).fetch_optional(&mut **self).await?;
         let user = place_of(self, row).await?;
         user.ok_or_else(|| crate::rules::no_user(name))
+    }
+
+    /// Refuses to take away a user who is some workspace's only owner.
+    async fn keep_owners(&mut self, user: &User) -> Result<(), StoreError> {
+        for (workspace, _) in user.roles.iter().filter(|(_, role)| **role == Role::Owner) {
+            let tenant = self.tenant(workspace).await?;
+            self.keep_an_owner(tenant, workspace, user.id).await?;
+        }
+        Ok(())
     }
 
     /// Refuses to leave a workspace without an owner. The tenant must be set.

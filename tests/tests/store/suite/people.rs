@@ -88,7 +88,9 @@ pub async fn a_workspace_keeps_an_owner(bench: &Bench) {
     assert!(conflict(demote(None).await).contains("no owner left"));
     let removed = bench.store.remove_user(&name("olga"), bench.act(Act::UserRemove)).await;
     assert!(conflict(removed).contains("no owner left"));
+    assert!(conflict(bench.store.belongings(&name("olga")).await).contains("no owner left"));
     bench.user("alice", Role::Owner).await;
+    bench.store.belongings(&name("olga")).await.unwrap();
     assert_eq!(demote(Some(Role::Member)).await.unwrap().roles[&name("main")], Role::Member);
 }
 
