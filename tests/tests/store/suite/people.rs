@@ -54,9 +54,10 @@ pub async fn names_and_uids_are_unique(bench: &Bench) {
     let id = WorkspaceId(bench.world.uuid());
     bench.store.add_workspace(id, &name("lab"), bench.owner, bench.act(Act::WorkspaceAdd)).await.unwrap();
     let id = UserId(bench.world.uuid());
-    let elsewhere = bench.store.add_user(id, &name("alice"), None, &name("lab"), Role::Guest, bench.act(Act::UserAdd));
+    let elsewhere =
+        bench.store.add_user(id, &name("alice"), None, &name("lab"), Role::Guest, bench.act(Act::UserAdd)).await;
     assert_eq!(
-        conflict(elsewhere.await),
+        conflict(elsewhere),
         "there is a user `alice` already, who is not in lab; `mosaic-fed --workspace lab user role alice guest`"
     );
     assert_eq!(bench.store.user_of_uid(u32::MAX).await.unwrap(), Some(alice.clone()));
