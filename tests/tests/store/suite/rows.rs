@@ -106,7 +106,7 @@ pub async fn members_write_their_own_and_their_teams_rows(bench: &Bench) {
         "a team one is not in is as missing as none"
     );
     assert!(matches!(one(admin, team_task("t", "ops")).await.unwrap()[..], [Put::Added(_)]));
-    assert!(text(&one(admin, team_task("t", "opz")).await.unwrap()[0]).contains("core, ops exist"));
+    assert!(text(&one(admin, team_task("t", "opz")).await.unwrap()[0]).contains("choose one that you can: core, ops"));
     assert!(matches!(one(guest, team_task("t", "core")).await, Err(StoreError::Denied(_))));
     assert!(matches!(one(guest, task("t")).await, Err(StoreError::Denied(_))));
     assert!(matches!(one(UserId(bench.world.uuid()), task("t")).await, Err(StoreError::Denied(_))), "nobody");
