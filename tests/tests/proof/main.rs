@@ -7,9 +7,11 @@
 #![expect(clippy::print_stdout, reason = "seeds, counts and times are part of what a run tells")]
 
 mod bytes;
+mod crowd;
 mod health;
 mod hostile;
 mod last_look;
+mod limits;
 mod malformed;
 mod measure;
 mod origin_field_spoof;
