@@ -55,7 +55,8 @@ fn ack_after_commit() {
     runtime.shutdown_timeout(Duration::from_secs(1));
     let calls = calls.all().clone();
     told(&done, &calls);
-    let late: Vec<_> = done.iter().filter(|kill| kill.recovery > SOON).map(|kill| (kill.victim, kill.recovery)).collect();
+    let late: Vec<_> =
+        done.iter().filter(|kill| kill.recovery > SOON).map(|kill| (kill.victim, kill.recovery)).collect();
     assert!(late.len() * 20 <= done.len() && late.iter().all(|(_, away)| *away <= 4 * SOON), "{late:?}");
     let cut = done.iter().filter(|kill| calls.iter().any(|call| call.was_cut_after(kill.at))).count();
     assert!(cut * 3 >= done.len(), "void: only {cut} of {} kills cut a call", done.len());
