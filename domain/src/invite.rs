@@ -146,6 +146,8 @@ const PREFIX: &str = "mfi1.";
 const CHECK: usize = 4;
 /// Far above any real invite (about 1 kB); what is longer is not read.
 const MAX_TEXT: usize = 64 * 1024;
+/// Of each kind: an invite is no list of places to knock at.
+const MAX_ADDRESSES: usize = 16;
 
 impl Invite {
     /// The string to hand over: `mfi1.`, then base64url of the message and 4 bytes of its SHA-256.
@@ -192,7 +194,10 @@ impl Invite {
 
     fn from_wire(wire: v1::Invite) -> Result<Self, BadInvite> {
         let field = BadInvite::Field;
-        let some = |list: Vec<String>, name| if list.is_empty() { Err(field(name)) } else { Ok(list) };
+        let some = |list: Vec<String>, name| {
+            let few = (1..=MAX_ADDRESSES).contains(&list.len());
+            if few { Ok(list) } else { Err(field(name)) }
+        };
         Token::parse(&wire.token).ok_or(field("token"))?;
         Ok(Self {
             token: Secret::new(wire.token),

@@ -64,6 +64,9 @@ pub fn enroll(wire: v1::EnrollRequest, at: Time) -> Result<(Token, Enroll), Refu
         return Err(Refusal::malformed("csr", format!("at most {MAX_CSR} bytes")));
     }
     let instance: InstanceId = wire.instance_id.parse().map_err(|cause| malformed("instance_id", cause))?;
+    if instance.0.is_nil() {
+        return Err(Refusal::malformed("instance_id", "nobody's"));
+    }
     let name: Name = wire.instance_name.parse().map_err(|cause| malformed("instance_name", cause))?;
     Ok((token, Enroll { csr: wire.csr, instance, name, at }))
 }

@@ -57,7 +57,7 @@ impl AuditKey {
 
     /// Signs [`Head::signed_bytes`].
     pub fn sign(&self, head: Head, instance: InstanceId, name: Name) -> SignedHead {
-        let signature = hex::encode(self.pair.sign(&head.signed_bytes()).as_ref());
+        let signature = hex::encode(self.pair.sign(&head.signed_bytes(instance, &name)).as_ref());
         SignedHead { instance, name, head, key: self.public_hex(), signature }
     }
 }
@@ -68,6 +68,6 @@ pub fn verify_head(signed: &SignedHead) -> Result<(), HeadError> {
     hex::decode_to_slice(&signed.key, &mut key).map_err(|_| HeadError::Form)?;
     hex::decode_to_slice(&signed.signature, &mut signature).map_err(|_| HeadError::Form)?;
     UnparsedPublicKey::new(&ED25519, key)
-        .verify(&signed.head.signed_bytes(), &signature)
+        .verify(&signed.head.signed_bytes(signed.instance, &signed.name), &signature)
         .map_err(|_| HeadError::Signature)
 }

@@ -130,6 +130,9 @@ impl Links {
     async fn admit(&self, permit: &Permitted<Enroll>, call: RequestId) -> Result<Answer<v1::EnrollResponse>, Refusal> {
         let (operation, invited) = (permit.operation(), permit.ground());
         let (grant, peer) = (&invited.grant, Some(operation.instance));
+        if operation.instance == self.instance {
+            return Err(Refusal::malformed("instance_id", "that is this instance, which needs no grant of its own"));
+        }
         let csr = CheckedCsr::parse(&operation.csr);
         let csr = csr.map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))?;
         let claim = self.record(grant, peer, Act::InviteClaim, call).noting(&format!("invite {}", invited.id));

@@ -376,12 +376,15 @@ pub struct Head {
 }
 
 impl Head {
-    /// The bytes that are signed: a fixed prefix, sequence (8 bytes, big-endian), hash, microseconds (8 bytes, big-endian).
-    pub fn signed_bytes(&self) -> Vec<u8> {
-        let mut bytes = b"mosaic-fed audit head 1\0".to_vec();
+    /// The bytes that are signed: a fixed prefix, sequence (8 bytes, big-endian), hash, microseconds (8 bytes, big-endian), the
+    /// instance's id (16 bytes), its name (UTF-8, to the end).
+    pub fn signed_bytes(&self, instance: InstanceId, name: &Name) -> Vec<u8> {
+        let mut bytes = b"mosaic-fed audit head 2\0".to_vec();
         bytes.extend(self.sequence.to_be_bytes());
         bytes.extend(self.hash.0);
         bytes.extend(self.time.micros().to_be_bytes());
+        bytes.extend(instance.0.as_bytes());
+        bytes.extend(name.as_str().as_bytes());
         bytes
     }
 }

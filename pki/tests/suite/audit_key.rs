@@ -3,7 +3,7 @@
 use super::forge::{ISSUER, NOW};
 use domain::{
     audit::{Head, SignedHead},
-    id::EntryHash,
+    id::{EntryHash, InstanceId},
     secret::Secret,
 };
 use pki::{AuditKey, audit_key::HeadError, verify_head};
@@ -33,6 +33,8 @@ fn a_changed_head_or_another_key_is_seen() {
         SignedHead { head: Head { hash: EntryHash([6; 32]), ..right.head }, ..right.clone() },
         SignedHead { head: Head { time: NOW + std::time::Duration::from_micros(1), ..right.head }, ..right.clone() },
         SignedHead { key: other, ..right.clone() },
+        SignedHead { instance: InstanceId(uuid::Uuid::from_u128(5)), ..right.clone() },
+        SignedHead { name: "other".parse().unwrap(), ..right.clone() },
         SignedHead { signature: "00".repeat(64), ..right.clone() },
     ] {
         assert_eq!(verify_head(&wrong), Err(HeadError::Signature));

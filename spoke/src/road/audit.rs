@@ -13,6 +13,7 @@ use domain::{
     id::RequestId,
     operation::Method,
 };
+use http::header::CONTENT_TYPE;
 use link::Connection;
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use store::Auditor;
@@ -93,10 +94,16 @@ impl Drop for Shared {
 pub async fn audit(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {
     let draft = Draft::open(&road.auditor, begin(&road, &request));
     request.extensions_mut().insert(draft.clone());
-    let response = next.run(request).await;
+    let mut response = match not_grpc(&request) {
+        None => next.run(request).await,
+        Some(refusal) => {
+            draft.refuse(Stage::Convert, &refusal);
+            status::response(&refusal)
+        }
+    };
     let Some(mut record) = draft.take() else { return response };
     if record.ending != Ending::Refused {
-        refused_by_codec(&mut record, &response);
+        response = refused_by_codec(&mut record, response);
     }
     if let Err(error) = road.auditor.refuse(record).await {
         road.faults.unrecorded.fetch_add(1, Ordering::Relaxed);
@@ -106,14 +113,35 @@ pub async fn audit(State(road): State<Arc<Road>>, mut request: Request, next: Ne
     response
 }
 
-/// A call that never reached the gate was refused by routing or by tonic's codec.
-fn refused_by_codec(record: &mut Record, response: &Response) {
+/// `Code::Unimplemented` in a header.
+const UNIMPLEMENTED: &str = "12";
+
+/// What is no gRPC request, wherever it goes: the libraries below look at the path alone.
+fn not_grpc(request: &Request) -> Option<Refusal> {
+    let content = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let grpc = content.is_some_and(|content| content.starts_with("application/grpc"));
+    if request.method() == http::Method::POST && grpc && request.uri().query().is_none() {
+        return None;
+    }
+    Some(Refusal::malformed("request", "a gRPC call is a POST of application/grpc to a path without a query"))
+}
+
+/// A call that never reached the gate was refused by routing or by tonic's codec, in words of theirs: the record keeps them, the
+/// other side is told what it is told of any such call. Only that a message is packed in a way we do not read is said as gRPC says it.
+fn refused_by_codec(record: &mut Record, response: Response) -> Response {
     let unknown = record.about == Subject::UnknownCall;
+    let said = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    let refusal = if unknown {
+        Refusal::new(Reason::UnknownMethod)
+    } else {
+        Refusal::malformed("message", "not a whole message of this call, or too large")
+    };
     record.ending = Ending::Refused;
     record.stage = Stage::Convert;
-    record.reason = Some(if unknown { Reason::UnknownMethod } else { Reason::Malformed });
-    let code = response.headers().get("grpc-status").and_then(|value| value.to_str().ok()).unwrap_or("none");
-    record.note = domain::audit::one_line(&format!("grpc-status {code}"));
+    record.reason = Some(refusal.reason());
+    let packed = !unknown && said("grpc-status") == UNIMPLEMENTED;
+    record.note = domain::audit::one_line(&format!("grpc-status {} {}", said("grpc-status"), said("grpc-message")));
+    if packed { response } else { status::response(&refusal) }
 }
 
 fn begin(road: &Road, request: &Request) -> Record {

@@ -13,7 +13,7 @@ use domain::{
     Caller, Reason, Refusal,
     audit::Stage,
     grant::Grant,
-    id::{GrantId, InstanceId},
+    id::{GrantId, InstanceId, UserId},
     operation::Method,
     scope::Rate,
 };
@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-/// What a peer may call a minute over all its grants; as many at once.
+/// What a peer may call a minute over all its grants for one subject; as many at once.
 pub const PEER: Rate = Rate { per_minute: 240, burst: 240 };
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
@@ -43,7 +43,9 @@ pub struct CallsLeft(pub u32);
 #[derive(Debug)]
 pub struct Limits {
     grants: Mutex<HashMap<GrantId, (Rate, Arc<Bucket>)>>,
-    peers: Mutex<HashMap<InstanceId, Arc<Bucket>>>,
+    /// A peer's id is its word at enrolment, and the subject the inviter's: whoever enrols under another's id for somebody else
+    /// uses up nothing of theirs.
+    peers: Mutex<HashMap<(InstanceId, UserId), Arc<Bucket>>>,
     peer: Rate,
 }
 
@@ -62,14 +64,15 @@ impl Limits {
     /// Takes one call from the grant's bucket, then one from its peer's.
     pub fn take(&self, grant: &Grant) -> Result<CallsLeft, Refusal> {
         let own = check(&self.of_grant(grant), Reason::GrantRate)?;
-        let shared = grant.peer.map_or(Ok(own), |peer| check(&self.of_peer(peer), Reason::PeerRate))?;
+        let shared =
+            grant.peer.map_or(Ok(own), |peer| check(&self.of_peer((peer, grant.subject)), Reason::PeerRate))?;
         Ok(CallsLeft(own.0.min(shared.0)))
     }
 
     /// Forgets buckets of grants and peers that are gone.
     pub fn keep(&self, alive: impl Fn(GrantId) -> bool, peers: impl Fn(InstanceId) -> bool) {
         lock(&self.grants).retain(|id, _| alive(*id));
-        lock(&self.peers).retain(|id, _| peers(*id));
+        lock(&self.peers).retain(|(id, _), _| peers(*id));
     }
 
     fn of_grant(&self, grant: &Grant) -> Arc<Bucket> {
@@ -82,7 +85,7 @@ impl Limits {
         Arc::clone(&entry.1)
     }
 
-    fn of_peer(&self, peer: InstanceId) -> Arc<Bucket> {
+    fn of_peer(&self, peer: (InstanceId, UserId)) -> Arc<Bucket> {
         Arc::clone(lock(&self.peers).entry(peer).or_insert_with(|| bucket(self.peer)))
     }
 }

@@ -6,6 +6,7 @@ use super::place::{PORT, Place, replace_file};
 use super::programs::{Programs, run};
 use super::{APP, EmbeddedError, OWNER, SUPERUSER};
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ pub(super) fn open_log(place: &Place) -> Result<fs::File, EmbeddedError> {
     if fs::metadata(&path).is_ok_and(|meta| meta.len() > LOG_MAX) {
         fs::rename(&path, path.with_extension("log.1")).map_err(at("rename", &path))?;
     }
-    let file = fs::OpenOptions::new().append(true).create(true).open(&path).map_err(at("open", &path))?;
+    let file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(at("open", &path))?;
     Ok(file)
 }
 

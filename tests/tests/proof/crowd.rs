@@ -66,7 +66,8 @@ async fn idle_and_slow() {
     }
     let mut silent = Vec::new();
     for n in 0..idle {
-        silent.push(connect(&attacker.target.addresses[0], address(n, limits.unproven_per_address)).await.expect("TCP"));
+        silent
+            .push(connect(&attacker.target.addresses[0], address(n, limits.unproven_per_address)).await.expect("TCP"));
         if n.is_multiple_of(idle / 20) {
             siege.holds().await;
         }

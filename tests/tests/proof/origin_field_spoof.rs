@@ -296,15 +296,33 @@ async fn a_token_of_another_instance_names_no_grant_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_an_instance_says_it_is_it_gets_the_invites_own_grant() {
     let (_alone, stage) = (alone().await, Stage::set().await);
-    for (instance, called) in [(stage.bob.instance, name("not-bob")), (stage.office.id, name("office"))] {
-        let (grant, invite) = stage.office.grant("alice", SCOPE).await;
-        let mallory = enrol_named(instance, &called, &invite).await.expect("an enrolment");
-        assert_eq!(mallory.grant, grant.id);
-        assert_eq!(Stage::titles_of(&mallory).await, ["alice's 0", "alice's 1", "alice's 2"], "{called}");
-        let log = stage.office.log(5).await;
-        assert!(log.iter().all(|entry| entry.grant != Some(stage.bob.grant)), "{called}: {log:?}");
-        stage.bob_is_as_before(&format!("{called} came as {instance}")).await;
+    let (grant, invite) = stage.office.grant("alice", SCOPE).await;
+    for (instance, called) in [(stage.office.id, name("office")), (InstanceId(uuid::Uuid::nil()), name("nobody"))] {
+        let status = enrol_named(instance, &called, &invite).await.map(drop).expect_err("enrolled");
+        assert_eq!(refusal(&status), (Code::InvalidArgument, "MALFORMED".to_owned()), "{called}");
     }
+    let mallory = enrol_named(stage.bob.instance, &name("not-bob"), &invite).await.expect("an enrolment");
+    assert_eq!(mallory.grant, grant.id);
+    assert_eq!(Stage::titles_of(&mallory).await, ["alice's 0", "alice's 1", "alice's 2"]);
+    let log = stage.office.log(5).await;
+    assert!(log.iter().all(|entry| entry.grant != Some(stage.bob.grant)), "{log:?}");
+    stage.bob_is_as_before("a stranger came under his instance's id").await;
+}
+
+/// A peer's limit is over all grants of one subject: a stranger under bob's id uses up alice's share of it, not bob's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_says_it_is_another_uses_up_nothing_of_its_rate() {
+    let (_alone, stage) = (alone().await, Stage::set().await);
+    let scope = r#"{"resources":["tasks"],"rate":{"per_minute":10000,"burst":10000}}"#;
+    let (_, invite) = stage.office.grant("alice", scope).await;
+    let mut mallory =
+        enrol_named(stage.bob.instance, &name("not-bob"), &invite).await.expect("an enrolment").query().await;
+    let mut calls = 0;
+    while mallory.capabilities(v1::CapabilitiesRequest {}).await.is_ok() {
+        calls += 1;
+    }
+    assert!(calls >= 240, "{calls}");
+    stage.bob_is_as_before("a stranger called without a pause under his instance's id").await;
 }
 
 /// What the owner sees beside a grant is what its own holder called itself.

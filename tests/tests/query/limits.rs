@@ -27,13 +27,14 @@ async fn a_message_over_four_mebibytes_is_refused_and_recorded() {
     let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let mut client = enrol(&invite).await.query().await;
     // Field number and length take five bytes.
-    for (size, code) in [((4 << 20) - 5, Code::InvalidArgument), ((4 << 20) - 4, Code::OutOfRange)] {
+    for (size, code) in [((4 << 20) - 5, Code::InvalidArgument), ((4 << 20) - 4, Code::InvalidArgument)] {
         let request = v1::ListRequest { page_token: "A".repeat(size), ..v1::ListRequest::default() };
         let status = client.list(request).await.expect_err("answered");
         assert_eq!(status.code(), code, "{size}: {status}");
     }
     let entry = office.log(1).await.pop().expect("an entry");
     assert_eq!(entry.reason.as_deref(), Some("MALFORMED"));
+    assert!(entry.note.contains("grpc-status 11"), "the codec's own word is kept: {}", entry.note);
 }
 
 #[tokio::test(flavor = "multi_thread")]

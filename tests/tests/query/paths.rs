@@ -6,7 +6,11 @@ use tests::{
     asker::{enrol, refusal},
     instance::Instance,
 };
-use tonic::{Code, Status, client::Grpc, transport::Channel};
+use tonic::{
+    Code, Status,
+    client::{Grpc, GrpcService},
+    transport::Channel,
+};
 use tonic_prost::ProstCodec;
 
 async fn call(channel: &Channel, path: &str) -> Result<(), Status> {
@@ -39,11 +43,28 @@ async fn path_forms() {
         "/".to_owned(),
     ];
     for path in others {
-        match call(&channel, &path).await {
-            // A query string is no part of the method: the same method, the same decision.
-            Ok(()) => assert_eq!(path, format!("{good}?x=1"), "{path} was answered"),
-            Err(status) => assert_eq!(status.code(), Code::Unimplemented, "{path}: {status}"),
-        }
+        let status = call(&channel, &path).await.expect_err(&path);
+        let code = if path.contains('?') { Code::InvalidArgument } else { Code::Unimplemented };
+        assert_eq!(status.code(), code, "{path}: {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_grpc_call_is_refused_and_recorded_whatever_its_path() {
+    let office = Instance::start().await;
+    let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let mut channel = enrol(&invite).await.dial().await.expect("a connection").channel;
+    let grpc = Some("application/grpc");
+    for (method, content) in [("GET", grpc), ("PUT", grpc), ("POST", None), ("POST", Some("application/json"))] {
+        let request = http::Request::builder().method(method).uri(Method::Capabilities.path());
+        let request = content.into_iter().fold(request, |request, content| request.header("content-type", content));
+        // A whole message of this call: five bytes that say that it is empty.
+        let body = tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0; 5])));
+        Grpc::new(channel.clone()).ready().await.expect("a connection");
+        let response = channel.call(request.body(body).expect("a request")).await.expect("a response");
+        assert_eq!(response.headers()["grpc-status"], "3", "{method} {content:?}");
+        let entry = office.log(1).await.pop().expect("an entry");
+        assert_eq!((entry.about.as_str(), entry.reason.as_deref()), ("capabilities", Some("MALFORMED")), "{method}");
     }
 }
 

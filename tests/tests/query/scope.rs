@@ -154,7 +154,8 @@ async fn a_team_that_does_not_exist_is_refused_by_name_when_a_grant_is_made_and_
         personal_default: false,
         sensitive: false,
     };
-    let expected = "there is no team `T9` in workspace main: T1, T2, T3 exist; see `mosaic-fed --workspace main team list`";
+    let expected =
+        "there is no team `T9` in workspace main: T1, T2, T3 exist; see `mosaic-fed --workspace main team list`";
     let made = office.spoke.create(office.by(), order).await.map(drop).expect_err("a refusal");
     assert_eq!(made.to_string(), expected);
     let (grant, _) = office.grant("alice", r#"{"resources":["tasks"]}"#).await;
