@@ -16,7 +16,7 @@ use std::{path::PathBuf, process};
 
 /// Links independent instances of a work and personal platform: each asks the other live, under a grant its owner wrote.
 #[derive(Parser)]
-#[command(name = "mosaic-fed", version, propagate_version = true, max_term_width = 100, after_long_help = exit::legend())]
+#[command(name = "mosaic-fed", bin_name = "mosaic-fed", version, propagate_version = true, max_term_width = 100, after_long_help = exit::legend())]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

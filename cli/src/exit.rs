@@ -122,6 +122,17 @@ impl Failure {
         }
     }
 
+    /// A listener that could not be opened, as the daemon says it: what to change names the file, where it is known.
+    #[must_use]
+    pub fn to_be_set_in(self, settings: Option<&Path>) -> Self {
+        let (Some(settings), Some((cause, next))) = (settings, self.cause.split_once("; stop what uses it")) else {
+            return self;
+        };
+        let next = next.replace("config.toml", &settings.display().to_string());
+        let next = format!("stop what uses it{next}, and start the daemon again: mosaic-fed serve");
+        Self { cause: cause.to_owned(), ..self.clone() }.next(next)
+    }
+
     /// Anything else that says its own cause.
     pub fn of(cause: impl fmt::Display) -> Self {
         Self::new(Exit::Failed, cause.to_string())

@@ -3,7 +3,8 @@
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
 //! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance; [`import`] reads people's files;
 //! [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
-//! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins.
+//! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`misread`] what is said of a
+//! command line that is none.
 //!
 //! Must not: decide anything that the daemon decides, or read an instance's database but in `init` and `serve`.
 
@@ -13,6 +14,7 @@ mod daemon;
 mod demo;
 mod exit;
 mod import;
+mod misread;
 mod out;
 mod place;
 mod reach;
@@ -25,17 +27,29 @@ use args::{Cli, Command};
 use clap::Parser;
 use exit::{Failure, Outcome};
 use out::Out;
+use reach::Reach;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     pki::install_provider();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misread(&error),
+    };
     let out = cli.global.out();
     let exit = run(cli, &out).unwrap_or_else(|failure| {
         out.failure(&failure);
         failure.exit
     });
     ExitCode::from(exit as u8)
+}
+
+/// Help and the version go where the parser puts them; everything else is a failure like any other.
+fn misread(error: &clap::Error) -> ExitCode {
+    let typed: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let Some(failure) = misread::failure(error, &typed) else { error.exit() };
+    Out::new(typed.iter().any(|word| word == "--json"), Reach::default()).failure(&failure);
+    ExitCode::from(failure.exit as u8)
 }
 
 fn run(cli: Cli, out: &Out) -> Outcome {

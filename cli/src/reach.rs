@@ -1,7 +1,7 @@
 //! How a next command must begin to reach the same instance, as the same user, in the same workspace as the command that
 //! names it: what is printed after `next:` can be pasted.
 
-use crate::config::shell_word;
+use crate::{config::shell_word, place::Place};
 use domain::id::Name;
 use std::path::{Path, PathBuf};
 
@@ -41,14 +41,23 @@ impl Reach {
         Self { acting_as: None, ..self.clone() }.command(words)
     }
 
+    /// The settings of the instance that is reached, as far as they are known to be in its directory.
+    pub fn settings(&self) -> Option<PathBuf> {
+        let own = || self.socket.as_deref().filter(|path| path.ends_with(api::socket::FILE)).and_then(Path::parent);
+        let named = self.dir.as_deref().or_else(own);
+        let place = (named.is_some() || self.socket.is_none()).then(|| Place::chosen(named.map(Path::to_owned)).ok());
+        place.flatten().map(|place| place.config())
+    }
+
     /// Commands in the text of a next step made to reach the same instance. What a command `printed` is no command to type,
-    /// and what one is to `ask` another for is typed by them.
+    /// what is typed `there` is typed on another instance, and what one is to `ask` another for is typed by them.
     pub fn rewrite(&self, next: &str) -> String {
         let mut pieces = next.split("mosaic-fed ");
         let mut text = pieces.next().unwrap_or_default().to_owned();
         for piece in pieces {
-            let printed = piece.split_once('`').is_some_and(|(_, after)| after.starts_with(" printed"));
-            let rewritten = match (printed, text.contains("ask ")) {
+            let after = piece.split_once('`').map_or("", |(_, after)| after);
+            let not_here = [" printed", " there"].iter().any(|word| after.starts_with(word));
+            let rewritten = match (not_here, text.contains("ask ")) {
                 (true, _) => format!("{PROGRAM} {piece}"),
                 (false, true) => self.theirs(piece),
                 (false, false) => self.command(piece),
@@ -117,6 +126,8 @@ mod tests {
     fn another_one_is_not_asked_to_act_as_the_caller_and_what_was_printed_is_left_alone() {
         let text = reach().rewrite("ask its operator to run `mosaic-fed user add NAME`");
         assert!(text.contains("--workspace side user add NAME`") && !text.contains("--as"), "{text}");
+        let there = "ask its owner for a new one, who types `mosaic-fed grant invite x` there";
+        assert_eq!(reach().rewrite(there), there);
         let printed = "paste what `mosaic-fed invite` printed, then `mosaic-fed links`";
         let rewritten = reach().rewrite(printed);
         assert!(rewritten.contains("`mosaic-fed invite` printed") && rewritten.contains("side links`"), "{rewritten}");

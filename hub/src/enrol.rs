@@ -5,7 +5,7 @@ use crate::{
     Hub, HubError,
     call::request,
     deadlines::message_bytes,
-    outcome::{enrolment, unclear},
+    outcome::{enrolment, unclear, unreached},
 };
 use domain::{id::RequestId, invite::Invite};
 use link::Target;
@@ -52,7 +52,7 @@ impl Hub {
             root: invite.root.clone(),
             credential: None,
         };
-        let dialled = self.dialling.dial(target).await.map_err(|error| HubError::Enrolment(error.to_string()))?;
+        let dialled = self.dialling.dial(target).await.map_err(|error| unreached(&error, invite, self.world.now()))?;
         let message = v1::EnrollRequest {
             token: invite.token.expose().clone(),
             csr,
@@ -62,7 +62,7 @@ impl Hub {
         let request = request(message, id, self.deadlines.source);
         let mut client = EnrolServiceClient::new(dialled.channel).max_decoding_message_size(message_bytes());
         let answer = timeout(self.deadlines.source, client.enroll(request)).await;
-        let answer = answer.map_err(|_| unclear("no answer came in time"))?;
-        answer.map(tonic::Response::into_inner).map_err(|status| enrolment(&status))
+        let answer = answer.map_err(|_| unclear("no answer came in time", invite))?;
+        answer.map(tonic::Response::into_inner).map_err(|status| enrolment(&status, invite))
     }
 }

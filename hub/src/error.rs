@@ -36,7 +36,7 @@ pub enum HubError {
     #[error("{0}")]
     Question(String),
     /// A strict question, and not every source answered: nothing is shown.
-    #[error("not every source answered: {}; ask without `strict` to see the rows of the others", listed(.0))]
+    #[error("not every source answered: {}", listed(.0))]
     Incomplete(Vec<SourceOutcome>),
     /// A key could not be made, sealed or opened.
     #[error("the key of the link cannot be used: {0}")]

@@ -4,9 +4,10 @@
 
 use crate::{HubError, deadlines::message_bytes};
 use domain::{
-    Reason,
+    Reason, Time,
     answer::{Outcome, SourceOutcome},
     audit::one_line,
+    invite::Invite,
 };
 use link::DialError;
 use std::time::Duration;
@@ -129,23 +130,49 @@ impl Failure {
 }
 
 /// What a bad status says of an invite that was sent. Only a refusal that would stay the same is one.
-pub(crate) fn enrolment(status: &Status) -> HubError {
+pub(crate) fn enrolment(status: &Status, invite: &Invite) -> HubError {
     if is_broken(status) {
-        return unclear("the connection broke");
+        return unclear("the connection broke", invite);
     }
-    let said = quoted(status.message());
     let passing = [Code::Unavailable, Code::ResourceExhausted, Code::DeadlineExceeded, Code::Cancelled, Code::Internal];
-    match reason_of(status) {
-        _ if passing.contains(&status.code()) => unclear(&format!("the other side could not answer ({said})")),
-        Some(reason) => HubError::Refused { said, reason: Some(reason) },
-        None => HubError::Refused { said: format!("{said}; ask its owner for a new one"), reason: None },
+    if passing.contains(&status.code()) {
+        return unclear(&format!("the other side could not answer ({})", quoted(status.message())), invite);
     }
+    let reason = reason_of(status);
+    let said = match reason {
+        Some(Reason::InviteSpent) => SPENT.to_owned(),
+        Some(Reason::InviteUnknown) => UNKNOWN.to_owned(),
+        _ => quoted(status.message()),
+    };
+    HubError::Refused { said: format!("{said}; {}", anew(invite)), reason }
 }
 
 /// The token may be spent: sending it a second time may not help.
-pub(crate) fn unclear(what: &str) -> HubError {
-    HubError::Enrolment(format!("{what} after the invite was sent; it may be used up: ask for a new one"))
+pub(crate) fn unclear(what: &str, invite: &Invite) -> HubError {
+    HubError::Enrolment(format!("{what} after the invite was sent, which may have used it up; {}", anew(invite)))
 }
+
+/// Nobody could be asked. The door for invites is open only while one is.
+pub(crate) fn unreached(error: &DialError, invite: &Invite, now: Time) -> HubError {
+    if now < invite.expires_at {
+        return HubError::Enrolment(error.to_string());
+    }
+    let cause = error.to_string();
+    let cause = cause.split("; ").next().unwrap_or_default();
+    HubError::Enrolment(format!("{cause}, and the invite has expired at {}; {}", invite.expires_at, anew(invite)))
+}
+
+/// What helps with an invite that is of no use, and the command that the other one types.
+fn anew(invite: &Invite) -> String {
+    format!(
+        "ask the owner of {} for a new one, who types `mosaic-fed grant invite {}` there",
+        invite.instance_name, invite.offer.grant_name
+    )
+}
+
+const SPENT: &str = "this invite can no longer be used: it was used, it is too old, a newer one took its place, or its grant \
+                     has ended or belongs to another instance";
+const UNKNOWN: &str = "it knows no such invite: a newer one took its place, or the instance was set up anew";
 
 /// A status that was received has no cause on this side; one that this side made of a broken connection has.
 fn is_broken(status: &Status) -> bool {

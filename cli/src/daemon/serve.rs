@@ -218,7 +218,10 @@ impl Base<'_> {
             listen: Listen { links: listen, enrolment: listen_enrolment, advertise, public_names },
             limits: link::Limits::default(),
         };
-        Spoke::start(parts).await.map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))
+        let failed = |error: spoke::StartError| {
+            Failure::new(Exit::Unavailable, error.to_string()).to_be_set_in(Some(&self.place.config()))
+        };
+        Spoke::start(parts).await.map_err(failed)
     }
 
     async fn door(

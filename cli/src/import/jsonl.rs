@@ -87,6 +87,11 @@ impl Line {
         let Some(fields) = value.as_object_mut() else {
             return Err(refuse(format!("JSON, but no object; {ONE_OBJECT}")));
         };
+        if !fields.contains_key("resource")
+            && let Some(kind) = fields.remove("kind")
+        {
+            fields.insert("resource".to_owned(), kind);
+        }
         fields.entry("resource").or_insert_with(|| Value::from(common.kind.as_str()));
         let mut item: NewItem =
             serde_json::from_value(value).map_err(|error| refuse(format!("{error}; correct the line")))?;
@@ -150,6 +155,14 @@ mod tests {
         let places: Vec<_> =
             found.iter().map(|one| one.as_ref().map_or_else(|r| r.at.clone(), |f| f.item.title.clone())).collect();
         assert_eq!(places, ["one", "x.jsonl:3", "x.jsonl:4", "three"]);
+    }
+
+    #[test]
+    fn a_kind_is_read_by_either_of_its_names() {
+        let found = items("{\"title\":\"a\",\"kind\":\"notes\"}\n{\"title\":\"b\",\"resource\":\"notes\"}");
+        assert!(found.iter().all(|one| one.as_ref().is_ok_and(|found| found.item.resource.as_str() == "notes")));
+        let both = items("{\"title\":\"a\",\"kind\":\"notes\",\"resource\":\"tasks\"}").remove(0);
+        assert!(both.is_err_and(|refused| refused.reason.contains("kind")));
     }
 
     #[test]

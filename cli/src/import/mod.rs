@@ -35,7 +35,7 @@ pub struct ImportArgs {
     /// A folder of Markdown, a Markdown file, or a file of JSON lines (.jsonl, .ndjson)
     path: PathBuf,
     /// What a Markdown file becomes, and a JSON line that does not say
-    #[arg(long, default_value = "notes")]
+    #[arg(long, default_value = "notes", value_parser = crate::rooms::kind)]
     kind: Resource,
     /// The team whose rows they are, where they do not say; yours alone if not given
     #[arg(long)]

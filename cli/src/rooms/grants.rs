@@ -11,14 +11,20 @@ use crate::{
 };
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
-use domain::{id::Name, scope::Verb, world::World};
+use domain::{
+    id::Name,
+    kind::Kinds,
+    scope::{Context, Spec, Verb},
+    world::World,
+};
 
 /// The arguments of `invite`.
 #[derive(Args)]
 pub struct InviteArgs {
     /// What to call the grant, as in alice-home
     name: Name,
-    /// The user of this instance whose view is shared; you if not given
+    /// The user of this instance whose view is shared; you if not given. The personal rows of anybody else stay out unless
+    /// --personal is given
     #[arg(long = "for", value_name = "USER")]
     subject: Option<Name>,
     #[command(flatten)]
@@ -32,10 +38,10 @@ pub struct InviteArgs {
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let InviteArgs { name, subject, scope, dry_run } = args;
     let me: view::Person = client.get("/v1/me").await?;
-    let (personal, sensitive) = (scope.personal, scope.sensitive);
+    let (personal, sensitive, now) = (scope.personal, scope.sensitive, World::system().now());
     let order = view::InviteOrder {
-        subject: subject.unwrap_or(me.user),
-        scope: scope.make(&me.workspace, World::system().now())?,
+        subject: subject.unwrap_or_else(|| me.user.clone()),
+        scope: scope.make(&me.workspace, now)?,
         name,
         personal,
         sensitive,
@@ -43,18 +49,37 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
         out.value(&rows, |rows| format!("would show {} now", shown_now(rows)))?;
+        let context =
+            Context { kinds: Kinds::builtin(), now, personal: order.subject == me.user || personal, sensitive };
+        if let Ok(scope) = order.scope.close(context)
+            && !out.json
+        {
+            shared(&scope.to_spec(), Some(&order.subject), out);
+        }
         out.remark("nothing was made; leave out --dry-run to make it");
         return Ok(Exit::Done);
     }
-    let made: view::InviteMade = client.post("/v1/grants", &order).await?;
+    let made = client.post("/v1/grants", &order).await;
+    let settings = out.reach.settings();
+    let made: view::InviteMade = made.map_err(|error| Failure::from(error).to_be_set_in(settings.as_deref()))?;
     print_invite(&made, out)
+}
+
+/// Which rows it lets through, on whose behalf and until when: what the one who invites must know before it is handed over.
+fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
+    let subject = or_dash(subject);
+    let end = scope.not_after.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
+    out.remark(&format!("it shares {}, as {subject} sees them{end}", limits::of(scope)));
+    if scope.filters.values().any(|filter| filter.include_personal == Some(false)) {
+        out.remark(&format!("{subject}'s personal rows, those of no team, stay out; --personal shares them too"));
+    }
 }
 
 fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     let grant = &made.grant;
     if !out.json {
-        let subject = or_dash(grant.subject.as_ref());
-        out.remark(&format!("grant {} on behalf of {subject}: shows {} now", grant.name, shown_now(&made.rows)));
+        out.remark(&format!("grant {}: shows {} now", grant.name, shown_now(&made.rows)));
+        shared(&grant.scope, grant.subject.as_ref(), out);
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
         out.remark(&format!(
             "the invite below is a secret for one use, good until {} UTC; hand it to the other side's owner",
@@ -112,22 +137,68 @@ pub enum GrantCommand {
 
 /// `grant`.
 pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
-    match command {
-        GrantCommand::List => list(client, out).await,
-        GrantCommand::Show { grant } => show(client, out, &grant).await,
-        GrantCommand::Edit { grant, scope } => edit(client, out, &grant, scope).await,
-        GrantCommand::Revoke { grant } => revoke(client, out, &grant).await,
-        GrantCommand::Invite { grant } => {
-            let made: view::InviteMade = client.post(&format!("/v1/grants/{}/invite", segment(&grant)), &()).await?;
-            print_invite(&made, out)
-        }
+    let (done, grant) = match command {
+        GrantCommand::List => return list(client, out).await,
+        GrantCommand::Show { grant } => (show(client, out, &grant).await, grant),
+        GrantCommand::Edit { grant, scope } => (edit(client, out, &grant, scope).await, grant),
+        GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
+        GrantCommand::Invite { grant } => (invite_again(client, out, &grant).await, grant),
+    };
+    match done {
+        Err(failure) => Err(explained(failure, client, &grant).await),
+        done => done,
     }
+}
+
+async fn invite_again(client: &Client, out: &Out, grant: &str) -> Outcome {
+    let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &()).await;
+    let settings = out.reach.settings();
+    let made: view::InviteMade = made.map_err(|error| Failure::from(error).to_be_set_in(settings.as_deref()))?;
+    print_invite(&made, out)
+}
+
+/// The next step that the failure of a command on one grant leaves open: an ended one is made anew under its name, and one
+/// that was named by its user, holder or state is named by its own.
+async fn explained(failure: Failure, client: &Client, grant: &str) -> Failure {
+    let all = client.get::<Vec<view::GrantEntry>>("/v1/grants").await.unwrap_or_default();
+    let is_meant = |entry: &&view::GrantEntry| entry.name.as_str() == grant || entry.id.to_string().starts_with(grant);
+    let others = || all.iter().filter(|entry| is_about(entry, grant)).map(|entry| &entry.name);
+    match (failure.exit, all.iter().find(is_meant)) {
+        (Exit::Conflict, Some(entry)) if has_ended(entry) => {
+            Failure::new(Exit::Conflict, format!("grant {} is {} and does not come back", entry.name, entry.state))
+                .next(format!("make a new one: mosaic-fed {}", anew(entry)))
+        }
+        (Exit::Missing, None) => match others().next() {
+            Some(first) => failure.next(format!(
+                "a grant is called by its own name, and `{grant}` is said of {}: mosaic-fed grant show {first}",
+                joined(others())
+            )),
+            None => failure,
+        },
+        _ => failure,
+    }
+}
+
+fn is_about(entry: &view::GrantEntry, text: &str) -> bool {
+    let named = [entry.subject.as_ref(), entry.peer_name.as_ref()];
+    entry.state == text || named.into_iter().flatten().any(|name| name.as_str() == text)
+}
+
+fn has_ended(entry: &view::GrantEntry) -> bool {
+    matches!(entry.state.as_str(), "revoked" | "expired")
+}
+
+/// The command that makes a grant of the same name on the same behalf. What it shares is to be said again: the limits of the old
+/// one must not be lost by pasting.
+fn anew(entry: &view::GrantEntry) -> String {
+    let subject = entry.subject.as_ref().map_or_else(String::new, |subject| format!(" --for {subject}"));
+    format!("invite {}{subject} --share KINDS", entry.name)
 }
 
 async fn list(client: &Client, out: &Out) -> Outcome {
     let grants: Vec<view::GrantEntry> = client.get("/v1/grants").await?;
     out.table(&grants, |grants| {
-        let mut table = Table::new(&["GRANT", "STATE", "FOR", "HELD BY", "SHARES", "UNTIL", "ID"], "no grants");
+        let mut table = Table::new(&["GRANT", "STATE", "FOR", "HELD BY", "SHARES", "UNTIL (UTC)", "ID"], "no grants");
         for grant in grants {
             let scope = &grant.scope;
             table.row([
@@ -171,7 +242,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
     let scope = serde_json::to_string_pretty(&entry.scope).map_err(crate::exit::Failure::of)?;
     out.value(entry, |entry| {
         format!(
-            "grant        {} ({})\nstate        {}\nfor          {}\nheld by      {}\ncertificate  until {}\nscope        {scope}",
+            "grant        {} ({})\nstate        {}\nfor          {}\nheld by      {}\ncertificate  until {} UTC\nscope        {scope}",
             entry.name,
             entry.id,
             entry.state,
@@ -240,11 +311,21 @@ fn verb(text: &str) -> Result<Verb, String> {
 pub async fn can(args: CanArgs, client: &Client, out: &Out) -> Outcome {
     let CanArgs { grant, verb, kind } = args;
     let question = view::CanQuestion { verb, resource: kind };
-    let verdict: view::VerdictView = client.post(&format!("/v1/grants/{}/can", segment(&grant)), &question).await?;
+    let verdict = client.post(&format!("/v1/grants/{}/can", segment(&grant)), &question).await;
+    let verdict: view::VerdictView = match verdict {
+        Ok(verdict) => verdict,
+        Err(error) => return Err(explained(error.into(), client, &grant).await),
+    };
     out.value(&verdict, |verdict| {
         let rows = verdict.rows.map_or_else(String::new, |rows| format!(" ({} now)", counted(rows, "row")));
         format!("{}: {}{rows}", if verdict.allowed { "yes" } else { "no" }, verdict.why)
     })?;
-    out.next(&format!("grant show {}", crate::config::shell_word(&grant)));
-    Ok(if verdict.allowed { Exit::Done } else { Exit::Failed })
+    let shown = format!("grant show {}", crate::config::shell_word(&grant));
+    if verdict.allowed {
+        out.next(&shown);
+        return Ok(Exit::Done);
+    }
+    let entry = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", segment(&grant))).await;
+    out.next(&entry.ok().filter(has_ended).map_or(shown, |entry| anew(&entry)));
+    Ok(Exit::Failed)
 }

@@ -1,7 +1,8 @@
 //! The asking side: your links.
 
-use super::{counted, joined, minute, named, rows::rows_table, segment, short};
+use super::{counted, joined, minute, named, rows::rows_table, segment, short, sources};
 use crate::{
+    config::shell_word,
     exit::{Exit, Failure, Outcome},
     out::Out,
     table::Table,
@@ -9,7 +10,10 @@ use crate::{
 use api::{client::Client, view};
 use clap::Args;
 use domain::{answer::Outcome as Ended, id::Name};
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::{
+    io::{self, BufRead, IsTerminal, Read},
+    path::Path,
+};
 
 /// The arguments of `link`.
 #[derive(Args)]
@@ -28,8 +32,16 @@ pub struct LinkArgs {
 pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     let LinkArgs { invite, name, yes } = args;
     let piped = invite == "-";
-    let invite = if piped { read_invite()? } else { invite };
-    let offer: view::OfferView = client.post("/v1/links/offer", &view::InviteText { invite: invite.clone() }).await?;
+    let text = if piped { read_invite()? } else { invite };
+    let invite = unwrapped(&text);
+    if invite.is_empty() {
+        let cause = if piped { "no invite came on stdin" } else { "the invite is empty" };
+        return Err(
+            Failure::new(Exit::Usage, cause).next("name the file that it is in: mosaic-fed link - --yes < FILE")
+        );
+    }
+    let offer = client.post("/v1/links/offer", &view::InviteText { invite: invite.clone() }).await;
+    let offer: view::OfferView = offer.map_err(|error| no_invite(error.into(), &text))?;
     if !out.json {
         offered(&offer, out);
     }
@@ -49,6 +61,27 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     let kind = made.ping.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from here,{}", made.link.name));
     Ok(Exit::Done)
+}
+
+/// Without what mail and chat put around it and into it: line breaks, quote marks, `>` before each line.
+fn unwrapped(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace() && !"<>\"'`“”„‟‘’‚«»".contains(*c)).collect()
+}
+
+/// What helps with a text that is no invite: a path was meant, or not all of it came.
+fn no_invite(failure: Failure, text: &str) -> Failure {
+    if failure.exit != Exit::Usage || failure.next.is_some() {
+        return failure;
+    }
+    if Path::new(text).is_file() {
+        let next = format!("mosaic-fed link - --yes < {}", shell_word(text));
+        return Failure::new(Exit::Usage, format!("`{text}` is a file, and an invite is read from stdin")).next(next);
+    }
+    let cause = failure.cause.split("; ").next().unwrap_or_default().to_owned();
+    Failure { cause, ..failure }.next(
+        "paste the whole line that `mosaic-fed invite` printed; if that is lost, ask its owner for a new one, who types \
+         `mosaic-fed grant invite NAME` there",
+    )
 }
 
 fn read_invite() -> Outcome<String> {
@@ -85,7 +118,7 @@ fn agreed(piped: bool) -> Outcome<()> {
 
 fn shown(made: &view::LinkMade) -> String {
     let how = if made.replaced { "has a new certificate" } else { "is linked" };
-    let first = made.first.as_ref().map(|page| format!("\n{}", rows_table(&page.rows).draw(None)));
+    let first = made.first.as_ref().map(|page| format!("\n{}", rows_table(&page.rows, "no rows").draw(None)));
     let days = counted(u64::try_from(made.link.days_left).unwrap_or(0), "day");
     format!("{} {how} ({days}){}", made.link.name, first.unwrap_or_default())
 }
@@ -108,7 +141,8 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
     out.table(&links, |links| {
-        let mut table = Table::new(&["LINK", "TO", "STATE", "DAYS LEFT", "LAST ANSWER", "OFFERS", "ID"], "no links");
+        let mut table =
+            Table::new(&["LINK", "TO", "STATE", "DAYS LEFT", "LAST ANSWER (UTC)", "OFFERS", "ID"], "no links");
         for link in links {
             table.row([
                 link.name.to_string(),
@@ -124,13 +158,26 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     })?;
     for (link, reason) in links.iter().filter_map(|link| Some((link, link.reason.as_ref()?))) {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
+        if has_ended(link) {
+            sources::relink(link.name.as_str(), out);
+        }
     }
-    out.next(&links.first().map_or("link INVITE".to_owned(), |link| format!("ping {}", link.name)));
+    let next = match (links.iter().find(|link| has_ended(link)), links.first()) {
+        (Some(ended), _) => sources::unlink(ended.name.as_str()),
+        (None, Some(link)) => format!("ping {}", link.name),
+        (None, None) => "link INVITE".to_owned(),
+    };
+    out.next(&next);
     Ok(Exit::Done)
 }
 
+/// Only the other side can end a link, and asking it again changes nothing.
+fn has_ended(link: &view::LinkEntry) -> bool {
+    link.state == hub::LinkState::Revoked.word()
+}
+
 fn directory(entries: &[view::DirectoryEntry]) -> Table {
-    let mut table = Table::new(&["LINK", "OF", "TO", "SINCE", "ID"], "no links");
+    let mut table = Table::new(&["LINK", "OF", "TO", "SINCE (UTC)", "ID"], "no links");
     for entry in entries {
         let (link, owner, peer) = (entry.name.to_string(), entry.owner.to_string(), entry.peer_name.to_string());
         table.row([link, owner, peer, minute(entry.added_at), entry.id.to_string()]);
@@ -158,6 +205,11 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
         let shares = if shares.is_empty() { String::new() } else { format!(", shares {shares}") };
         format!("{}: {}{reason} after {} ms{peer}{clock}{shares}", report.link, report.outcome, report.took_ms)
     })?;
+    if report.outcome == Ended::Revoked {
+        sources::relink(&report.link, out);
+        out.next(&sources::unlink(&report.link));
+        return Ok(Exit::Incomplete);
+    }
     if report.outcome != Ended::Ok {
         out.next("links");
         return Ok(Exit::Incomplete);
@@ -202,4 +254,23 @@ pub async fn unlink(args: &UnlinkArgs, client: &Client, out: &Out) -> Outcome {
     })?;
     out.next("links");
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_mail_does_to_an_invite_is_undone() {
+        let invite = "mfi1.AbC-_09";
+        for sent in [
+            "> mfi1.\n> AbC-_09\n",
+            "\u{201c}mfi1.AbC-_09\u{201d}",
+            " 'mfi1. AbC-\r\n_09' ",
+            "<`mfi1.AbC-_09`>",
+            ">> mfi1.AbC\n>> -_09",
+        ] {
+            assert_eq!(unwrapped(sent), invite, "{sent}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod links;
 pub mod people;
 pub mod rows;
 pub mod scope_flags;
+pub mod sources;
 pub mod status;
 
 use crate::{
@@ -15,7 +16,12 @@ use crate::{
     out::Out,
 };
 use api::{client::Client, view};
-use domain::{Time, id::TeamId, rights::Role};
+use domain::{
+    Time,
+    id::{Resource, TeamId},
+    kind::Kinds,
+    rights::Role,
+};
 
 /// A path segment: everything but letters, digits and `-._~` becomes `%XX` (RFC 3986 section 2.1).
 pub fn segment(text: &str) -> String {
@@ -37,9 +43,17 @@ pub fn named(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A kind of row, as an argument; whether there is such a one is the daemon's to say.
+pub fn kind(text: &str) -> Result<Resource, String> {
+    text.parse().map_err(|_| format!("it is no kind of row; choose one of {}", Kinds::builtin().listed()))
+}
+
 /// A number from 1 to `most`, as an argument.
-pub fn up_to(most: u32) -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(most))
+pub fn up_to(most: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+        number.ok_or_else(|| format!("it is no number from 1 to {most}"))
+    }
 }
 
 /// The next step that the caller's place allows; who they are is asked for only where people read.
@@ -72,7 +86,9 @@ pub async fn writable_team(client: &Client, team: &TeamId) -> Outcome<()> {
     let cause = format!("there is no team `{team}` that you can write to");
     Err(Failure::new(Exit::Usage, cause).next(match &teams[..] {
         [] => "leave --team out: there is no team that you can write to".to_owned(),
-        _ => format!("name one that you can write to, --team with one of {}", joined(teams.iter().map(|one| &one.team))),
+        _ => {
+            format!("name one that you can write to, --team with one of {}", joined(teams.iter().map(|one| &one.team)))
+        }
     }))
 }
 

@@ -1,6 +1,6 @@
 //! Rows: list, get, add.
 
-use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short, writable_team};
+use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short, sources, writable_team};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::{Out, escaped, visible},
@@ -22,6 +22,7 @@ use std::{collections::BTreeSet, io::Read};
 #[derive(Args)]
 pub struct ListArgs {
     /// tasks or notes
+    #[arg(value_parser = super::kind)]
     kind: Resource,
     /// all, or sources with commas between: here and names of links
     #[arg(long, value_name = "SOURCES", default_value = "all")]
@@ -60,17 +61,27 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     if stream {
         return print_stream(client, out, &path, strict).await;
     }
-    let page: Page = client.get(&path).await?;
-    out.table(&page, |page| rows_table(&page.rows))?;
-    tell_outcomes(&page.sources, out);
-    if page.next.is_some() && !out.json {
-        out.remark("more rows follow: a higher --limit, or --cursor with what --json calls `next`");
+    let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
+    out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
+    sources::tell(&page.sources, out);
+    if let Some(more) = sources::more(&page).filter(|_| !out.json) {
+        out.remark(&more);
     }
-    match page.rows.first() {
-        Some(row) => out.next(&format!("get {kind} {}", short(&row.item.id))),
-        None => next_for_members(client, out, &format!("add {kind} TITLE"), "links").await,
+    match (page.rows.first(), sources::next(&page.sources)) {
+        (Some(row), _) => out.next(&format!("get {kind} {}", short(&row.item.id))),
+        (None, Some(next)) => out.next(&next),
+        (None, None) => next_for_members(client, out, &format!("add {kind} TITLE"), "links").await,
     }
     Ok(ended(&page.sources, strict))
+}
+
+/// The rows of the others are there and were not shown.
+fn not_whole(failure: Failure) -> Failure {
+    if failure.exit == Exit::Incomplete {
+        failure.next("leave out --strict to see the rows of the sources that answered")
+    } else {
+        failure
+    }
 }
 
 async fn print_stream(client: &Client, out: &Out, path: &str, strict: bool) -> Outcome {
@@ -87,7 +98,7 @@ async fn print_stream(client: &Client, out: &Out, path: &str, strict: bool) -> O
             }
         }
     }
-    tell_outcomes(&sources, out);
+    sources::tell(&sources, out);
     Ok(ended(&sources, strict))
 }
 
@@ -101,24 +112,16 @@ fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
     if strict && !whole { Exit::Incomplete } else { Exit::Done }
 }
 
-/// Every source that did not simply answer, with its reason, beside the rows.
-fn tell_outcomes(sources: &[SourceOutcome], out: &Out) {
-    for source in sources.iter().filter(|source| source.outcome != Ended::Ok) {
-        let reason = source.reason.as_deref().unwrap_or("no reason given");
-        out.remark(&format!("{}: {} ({reason})", source.source, source.outcome));
-    }
-}
-
 /// Attributes that have a column where any row has them.
 const SHOWN: [&str; 3] = ["status", "due", "path"];
 
-/// Rows with the source of each.
-pub fn rows_table(rows: &[Row]) -> Table {
+/// Rows with the source of each; `empty` is said where there is none.
+pub fn rows_table(rows: &[Row], empty: &'static str) -> Table {
     let has = |name: &str| rows.iter().any(|row| row.item.attributes.contains_key(name));
     let shown: Vec<_> = SHOWN.into_iter().filter(|name| has(name)).collect();
-    let mut head = vec!["SOURCE", "ID", "CREATED", "TITLE", "TEAM", "PROJECT"];
+    let mut head = vec!["SOURCE", "ID", "CREATED (UTC)", "TITLE", "TEAM", "PROJECT"];
     head.extend(shown.iter().map(|name| heading(name)));
-    let mut table = Table::new(&head, "no rows");
+    let mut table = Table::new(&head, empty);
     for row in rows {
         let item = &row.item;
         let source = if row.late { format!("{} (late)", row.source) } else { row.source.clone() };
@@ -147,6 +150,7 @@ fn plain(value: &Value) -> String {
 #[derive(Args)]
 pub struct GetArgs {
     /// tasks or notes
+    #[arg(value_parser = super::kind)]
     kind: Resource,
     /// Its id, or the beginning of it as `list` shows it
     #[arg(value_parser = named)]
@@ -162,11 +166,11 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let question = view::GetQuestion { from: Some(from) };
     let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
     let Some(row) = &one.row else {
-        tell_outcomes(&one.sources, out);
-        if one.sources.iter().any(|source| source.outcome != Ended::Ok) {
+        sources::tell(&one.sources, out);
+        if let Some(next) = sources::next(&one.sources) {
             let cause =
                 format!("no such row in {kind} where it was answered; it may be with a source that did not answer");
-            return Err(Failure::new(Exit::Incomplete, cause).next("mosaic-fed links"));
+            return Err(Failure::new(Exit::Incomplete, cause).next(format!("mosaic-fed {next}")));
         }
         return Err(
             Failure::new(Exit::Missing, format!("no such row in {kind}")).next(format!("mosaic-fed list {kind}"))
@@ -181,9 +185,9 @@ fn row_text(row: &Row) -> String {
     let item = &row.item;
     let mut lines = vec![
         format!("# {}", item.title.as_deref().unwrap_or("(no title)")),
-        format!("source       {} as of {}", row.source, minute(row.as_of)),
+        format!("source       {} as of {} UTC", row.source, minute(row.as_of)),
         format!("id           {}", item.id),
-        format!("created      {}, changed {}", minute(item.created_at), minute(item.updated_at)),
+        format!("created      {} UTC, changed {} UTC", minute(item.created_at), minute(item.updated_at)),
     ];
     let facts = [
         ("team", item.team.as_ref().map(ToString::to_string)),
@@ -204,6 +208,7 @@ fn row_text(row: &Row) -> String {
 #[derive(Args)]
 pub struct AddArgs {
     /// tasks or notes
+    #[arg(value_parser = super::kind)]
     kind: Resource,
     /// One line
     title: String,

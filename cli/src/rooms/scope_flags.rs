@@ -46,7 +46,7 @@ pub struct ScopeFlags {
     /// Keep the personal rows of the user out
     #[arg(long, conflicts_with = "personal")]
     pub no_personal: bool,
-    /// End the grant after this many days, 1 to 3650
+    /// End the grant after this many days, 1 to 3650; a new one ends after 90 if not given
     #[arg(long, value_name = "DAYS", value_parser = up_to(MAX_DAYS))]
     pub days: Option<u32>,
     /// The most rows in one answer, 1 to 10000
@@ -87,6 +87,12 @@ impl ScopeFlags {
     pub fn change(self, mut spec: Spec, now: Time) -> Outcome<Spec> {
         if let Some(path) = &self.scope {
             return read(path);
+        }
+        for kind in &self.share {
+            if !kind.parse().is_ok_and(|kind| Kinds::builtin().get(&kind).is_some()) {
+                return Err(Failure::new(Exit::Usage, format!("there is no kind `{kind}`"))
+                    .next(format!("--share with some of {}", Kinds::builtin().listed())));
+            }
         }
         if !self.share.is_empty() {
             let before = spec.clone();

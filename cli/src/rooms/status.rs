@@ -24,7 +24,7 @@ fn shown(status: &view::Status) -> String {
     let at_or = |at: &Option<String>, why: &str| at.clone().unwrap_or_else(|| why.to_owned());
     let mut lines = vec![
         format!(
-            "{} runs since {} (mosaic-fed {}, process {})",
+            "{} runs since {} UTC (mosaic-fed {}, process {})",
             status.name,
             minute(status.since),
             status.version,

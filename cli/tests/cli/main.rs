@@ -21,4 +21,6 @@ mod log;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod sharing;
+#[cfg(test)]
 mod words;

@@ -124,16 +124,16 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
         (&["list", "tasks", "--from", ""], 2, &["without a name", "next: "]),
         (&["list", "tasks", "--from", "work"], 4, &["no such link `work`", "the invite"]),
         (&["list", "tasks", "--cursor", "garbage!"], 2, &["not a cursor", "start again"]),
-        (&["list", "tasks", "--limit", "0"], 2, &["--limit", "1..=10000"]),
-        (&["list", "tasks", "--limit", "10001"], 2, &["--limit", "1..=10000"]),
+        (&["list", "tasks", "--limit", "0"], 2, &["--limit", "from 1 to 10000"]),
+        (&["list", "tasks", "--limit", "10001"], 2, &["--limit", "from 1 to 10000"]),
         (&["invite", "y", "--share", "plans"], 2, &["no kind `plans`", "notes, tasks"]),
         (&["invite", "y", "--share", ""], 2, &["no kind ``", "notes, tasks"]),
         (&["invite", "y"], 2, &["nothing is shared", "--share tasks,notes"]),
-        (&["invite", "y", "--share", "tasks", "--rows", "0"], 2, &["--rows", "1..=10000"]),
-        (&["invite", "y", "--share", "tasks", "--rows", "10001"], 2, &["--rows", "1..=10000"]),
-        (&["invite", "y", "--share", "tasks", "--days", "0"], 2, &["--days", "1..=3650"]),
-        (&["invite", "y", "--share", "tasks", "--days", "3651"], 2, &["--days", "1..=3650"]),
-        (&["invite", "y", "--share", "tasks", "--days", "4294967295"], 2, &["--days", "1..=3650"]),
+        (&["invite", "y", "--share", "tasks", "--rows", "0"], 2, &["--rows", "from 1 to 10000"]),
+        (&["invite", "y", "--share", "tasks", "--rows", "10001"], 2, &["--rows", "from 1 to 10000"]),
+        (&["invite", "y", "--share", "tasks", "--days", "0"], 2, &["--days", "from 1 to 3650"]),
+        (&["invite", "y", "--share", "tasks", "--days", "3651"], 2, &["--days", "from 1 to 3650"]),
+        (&["invite", "y", "--share", "tasks", "--days", "4294967295"], 2, &["--days", "from 1 to 3650"]),
         (
             &["invite", "y", "--share", "tasks", "--personal", "--no-personal"],
             2,
@@ -181,7 +181,7 @@ fn a_used_or_damaged_invite_and_one_of_a_revoked_grant_say_so() {
     let revoked = office.types("invite two --share tasks").done().out;
     office.types("grant revoke two").done();
     home.run(&["link", revoked.trim(), "--yes", "--name", "other"]).fails(6, &["can no longer be used"]);
-    home.run(&["link", &used.trim()[..60], "--yes"]).fails(2, &["damaged", "copy the whole line"]);
+    home.run(&["link", &used.trim()[..60], "--yes"]).fails(2, &["damaged", "paste the whole line"]);
     let links = home.types("links").done().out;
     assert!(links.contains("30"), "a link of this minute has all its days: {links}");
 }

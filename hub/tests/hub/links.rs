@@ -56,7 +56,8 @@ async fn two_users_links_are_invisible_to_each_other() {
     let side = Side::with("work", vec![task(1, 1)]).await;
     home.link(&side).await;
     assert!(home.hub.links(&home.bob).await.unwrap().is_empty());
-    let secret = "no such link `work`; you have none yet; add one with the invite that the other side's owner made";
+    let secret = "no such link `work`; you have none yet: `mosaic-fed link INVITE` makes one of the invite that the other side's \
+                  owner made";
     let asked = home.hub.page(&home.bob, tasks(from(&["work"]), 5)).await.unwrap_err();
     let got = home.hub.get(&home.bob, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap_err();
     let streamed = home.hub.stream(&home.bob, tasks(from(&["work"]), 5)).await.unwrap_err();
@@ -75,7 +76,7 @@ async fn an_unknown_link_is_told_with_what_there_is() {
     let side = Side::with("work", vec![]).await;
     home.link(&side).await;
     let refused = home.hub.page(&home.alice, tasks(from(&["wrok\n"]), 5)).await.unwrap_err();
-    assert_eq!(refused.to_string(), "no such link `wrok`; you have work");
+    assert_eq!(refused.to_string(), "no such link `wrok`; name one of work, as `mosaic-fed links` shows them");
 }
 
 #[tokio::test]
@@ -99,7 +100,13 @@ async fn the_same_invite_twice_is_told_as_spent() {
     home.link(&side).await;
     let refused = home.hub.link(&home.alice, &side.invite().encode(), None).await.unwrap_err();
     assert!(matches!(refused, HubError::Refused { reason: Some(Reason::InviteSpent), .. }), "{refused:?}");
-    assert_eq!(refused.to_string(), "the other side did not accept the invite: spent\\u{1b}[2J");
+    let told = refused.to_string();
+    assert!(
+        told.starts_with("the other side did not accept the invite: this invite can no longer be used: "),
+        "{told}"
+    );
+    assert!(told.contains("; ask the owner of work for a new one, who types `mosaic-fed grant invite "), "{told}");
+    assert!(!told.contains("spent"), "the words of the other side are not needed: {told}");
     assert_eq!(home.hub.links(&home.alice).await.unwrap().len(), 1, "the link of the first use stays");
 }
 

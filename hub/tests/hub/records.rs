@@ -220,7 +220,11 @@ async fn an_invite_that_made_no_link_leaves_a_refused_record() {
     assert_eq!((entry.request, entry.subject), (spent.request, Some(home.alice.user)));
     assert_eq!((entry.grant, entry.peer), (Some(side.grant), Some(side.instance)));
     assert_eq!(entry.reason.as_deref(), Some("INVITE_SPENT"));
-    assert!(entry.note.starts_with("the other side did not accept the invite: spent"), "{}", entry.note);
+    assert!(
+        entry.note.starts_with("the other side did not accept the invite: this invite can no longer"),
+        "{}",
+        entry.note
+    );
     side.die().await;
     home.hub.link(&away, &fresh_invite(&side, 'c'), None).await.unwrap_err();
     let records = home.records_of(&away).await;

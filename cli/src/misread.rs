@@ -1,0 +1,146 @@
+//! A command line that cannot be read, in the words of every other failure: what is wrong with it, and what to type.
+
+use crate::{
+    args::Cli,
+    exit::{Exit, Failure},
+};
+use clap::{
+    CommandFactory, Error,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use std::error::Error as _;
+
+/// Options that stand before a command and take a value, which is no command.
+const WITH_VALUE: [&str; 5] = ["-C", "--dir", "--socket", "--as", "--workspace"];
+
+/// What the parser found, as a failure; none where it is no error to be told but help or the version to be shown.
+pub fn failure(error: &Error, typed: &[String]) -> Option<Failure> {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return None;
+    }
+    let near = said(error, ContextKind::SuggestedSubcommand).or_else(|| said(error, ContextKind::SuggestedArg));
+    let help = format!("mosaic-fed {}--help", command(typed));
+    let next = near.map_or_else(|| help.clone(), |near| format!("type `{near}` if that is meant, or see `{help}`"));
+    Some(Failure::new(Exit::Usage, cause(error)).next(next))
+}
+
+fn cause(error: &Error) -> String {
+    let about = said(error, ContextKind::InvalidArg).unwrap_or_default();
+    let value = said(error, ContextKind::InvalidValue).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            format!("there is no command `{}`", said(error, ContextKind::InvalidSubcommand).unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument => format!("`{about}` is no option of this command, or a word too many"),
+        ErrorKind::MissingRequiredArgument => format!("{about} is missing"),
+        ErrorKind::ArgumentConflict => match said(error, ContextKind::PriorArg) {
+            Some(prior) if prior != about => format!("`{about}` cannot be used with `{prior}`"),
+            _ => format!("`{about}` is given twice"),
+        },
+        ErrorKind::InvalidValue if value.is_empty() => format!("{about} needs a value"),
+        ErrorKind::InvalidValue => {
+            let known = said(error, ContextKind::ValidValue).unwrap_or_default();
+            format!("`{value}` for {about}: choose one of {known}")
+        }
+        ErrorKind::ValueValidation => {
+            let why = error.source().map_or_else(|| "it is not understood".to_owned(), ToString::to_string);
+            format!("`{value}` for {about}: {why}")
+        }
+        _ => plain(error),
+    }
+}
+
+/// The first line that the parser would print.
+fn plain(error: &Error) -> String {
+    let text = error.render().to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn said(error: &Error, what: ContextKind) -> Option<String> {
+    match error.get(what)? {
+        ContextValue::String(one) => Some(one.clone()),
+        ContextValue::Strings(many) => Some(many.join(", ")),
+        _ => None,
+    }
+}
+
+/// The words of the command that was typed, as far as they are one, each with a space after it.
+fn command(typed: &[String]) -> String {
+    let root = Cli::command();
+    let (mut at, mut words) = (&root, String::new());
+    let mut typed = typed.iter().skip(1);
+    while let Some(word) = typed.next() {
+        if WITH_VALUE.contains(&word.as_str()) {
+            typed.next();
+        } else if let Some(sub) = at.find_subcommand(word) {
+            at = sub;
+            words.extend([word.as_str(), " "]);
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn told(line: &str) -> (String, String) {
+        let typed: Vec<_> = std::iter::once("x").chain(line.split(' ')).map(ToOwned::to_owned).collect();
+        let error = Cli::try_parse_from(&typed).err().expect("the line is wrong");
+        let failure = failure(&error, &typed).expect("it is an error");
+        (failure.cause, failure.next.unwrap_or_default())
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_parsers_own_words() {
+        let cases = [
+            ("lst", "there is no command `lst`", "type `list` if that is meant, or see `mosaic-fed --help`"),
+            ("-C list get tasks", "<ID> is missing", "mosaic-fed get --help"),
+            ("grant show", "<GRANT> is missing", "mosaic-fed grant show --help"),
+            (
+                "list tasks --limit x",
+                "`x` for --limit <ROWS>: it is no number from 1 to 10000",
+                "mosaic-fed list --help",
+            ),
+            (
+                "list tasks --limit 0",
+                "`0` for --limit <ROWS>: it is no number from 1 to 10000",
+                "mosaic-fed list --help",
+            ),
+            ("list tasks --limit", "--limit <ROWS> needs a value", "mosaic-fed list --help"),
+            (
+                "list tasks --bogus",
+                "`--bogus` is no option of this command, or a word too many",
+                "mosaic-fed list --help",
+            ),
+            (
+                "list tasks --stream --cursor x",
+                "`--stream` cannot be used with `--cursor <CURSOR>`",
+                "mosaic-fed list --help",
+            ),
+            (
+                "init z --listen 24601",
+                "`24601` for --listen <ADDR>: it is a port alone; write an address before it, as in 127.0.0.1:24601 or \
+                 [::]:24601",
+                "mosaic-fed init --help",
+            ),
+            (
+                "completions foo",
+                "`foo` for <SHELL>: choose one of bash, elvish, fish, powershell, zsh",
+                "mosaic-fed completions --help",
+            ),
+        ];
+        for (line, cause, next) in cases {
+            assert_eq!(told(line), (cause.to_owned(), next.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_is_no_failure() {
+        for line in ["--help", "--version", "grant"] {
+            let typed = ["x".to_owned(), line.to_owned()];
+            assert!(failure(&Cli::try_parse_from(&typed).err().unwrap(), &typed).is_none(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What is said while two instances share: what an invite will show, what one that is of no use was, and how to go on where a
+//! source is silent or its grant has ended.
+
+use super::harness::{Instance, finish, program};
+use std::fs;
+
+fn two() -> (Instance, Instance) {
+    (Instance::running("office"), Instance::running("home"))
+}
+
+#[test]
+fn an_invite_says_which_rows_it_shares_on_whose_behalf_and_until_when() {
+    let office = Instance::running("office");
+    office.types("user add alice").done();
+    let rest = "alice's personal rows, those of no team, stay out; --personal shares them too";
+    for line in ["invite x --for alice --share tasks --dry-run", "invite x --for alice --share tasks"] {
+        let ran = office.types(line).done();
+        let until = ran.err.lines().find(|line| line.contains("as alice sees them, until 20"));
+        assert!(until.is_some_and(|line| line.contains("it shares tasks of main (no personal rows)")), "{ran:?}");
+        assert!(ran.err.contains(rest), "{ran:?}");
+    }
+    for line in ["invite y --for alice --share tasks --personal --dry-run", "invite z --share tasks"] {
+        let ran = office.types(line).done();
+        assert!(ran.err.contains("it shares tasks of main, as ") && !ran.err.contains("stay out"), "{ran:?}");
+    }
+    let help = office.types("invite --help").done().out;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["a new one ends after 90", "personal rows of anybody else stay out"] {
+        assert!(help.contains(words), "{words} in {help}");
+    }
+}
+
+#[test]
+fn an_invite_is_taken_as_mail_brings_it_and_what_is_none_says_what_to_type() {
+    let (office, home) = two();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    let lines: Vec<_> = invite.trim().as_bytes().chunks(60).map(|line| String::from_utf8_lossy(line)).collect();
+    let mailed = home.file("mail", format!("> \"{}\"\n", lines.join("\n> ")));
+    let plain = home.file("invite", &invite);
+    let link = |file: Option<&std::path::Path>, words: &[&str]| {
+        let mut command = program(&[&["-C", home.data().to_str().unwrap(), "link"], words].concat());
+        command.current_dir(home.base.path());
+        if let Some(file) = file {
+            command.stdin(fs::File::open(file).unwrap());
+        }
+        finish(command)
+    };
+    link(None, &["-", "--yes"]).fails(2, &["no invite came on stdin", "next: ", "link - --yes < FILE"]);
+    link(None, &["invite"]).fails(2, &["`invite` is a file", "next: mosaic-fed -C ", "link - --yes < invite"]);
+    for none in ["hello", &invite.trim()[..80]] {
+        let refused = link(None, &[none, "--yes"]);
+        refused.fails(2, &["next: paste the whole line", "who types `mosaic-fed grant invite NAME` there"]);
+    }
+    link(Some(&mailed), &["-", "--yes"]).done();
+    let again = link(Some(&plain), &["-", "--yes"]);
+    again.fails(
+        6,
+        &["it was used", "too old", "next: ask the owner of office", "`mosaic-fed grant invite to-home` there"],
+    );
+    office.run(&["link", invite.trim(), "--yes"]).fails(6, &["this instance's own", "other instance's owner"]);
+}
+
+#[test]
+fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
+    let (office, home) = two();
+    office.types("user add alice").done();
+    office.types("add tasks one").done();
+    let invite = office.types("invite to-home --for alice --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    office.types("grant revoke to-home").done();
+    let again = "link INVITE --name work`";
+    for (line, code) in [("list tasks", 0), ("list tasks --from work", 0), ("links", 0), ("ping work", 7)] {
+        let ran = home.types(line);
+        ran.fails(code, &["new invite", "unlink work`, then `", again]);
+        let next = ran.err.lines().filter_map(|line| line.trim().strip_prefix("next: ")).next_back();
+        assert!(next.is_some_and(|next| next.ends_with("unlink work")), "{ran:?}");
+    }
+    home.types("get tasks 12345678").fails(7, &[again, "next: mosaic-fed -C", "unlink work"]);
+    home.types("list tasks --strict").fails(7, &["work is revoked", "next: leave out --strict"]);
+    home.types("list tasks --from wrok").fails(4, &["no such link `wrok`", "next: name one of work", "links`"]);
+    for (line, code) in [
+        ("can to-home list tasks", 1),
+        ("grant edit to-home --share notes", 6),
+        ("grant revoke to-home", 6),
+        ("grant invite to-home", 6),
+    ] {
+        office.types(line).fails(code, &["invite to-home --for alice --share KINDS"]);
+    }
+    for name in ["alice", "home", "revoked"] {
+        office.types(&format!("grant show {name}")).fails(4, &["called by its own name", "grant show to-home"]);
+    }
+    home.types("unlink work").done();
+    let invite = office.types("invite to-home --for dana --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    assert!(home.types("list tasks").done().out.contains("one"));
+}
+
+#[test]
+fn a_silent_source_is_never_taken_for_an_empty_one() {
+    let (mut office, home) = two();
+    office.types("add tasks one").done();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    office.stop();
+    for (line, said) in
+        [("list tasks", "no rows from the sources that answered\n"), ("list tasks --from work", "no source answered\n")]
+    {
+        let ran = home.types(line).done();
+        assert_eq!(ran.out, said);
+        assert!(ran.err.contains("work: offline (") && ran.err.contains("ping work"), "{ran:?}");
+        assert!(!ran.err.contains("add tasks"), "{ran:?}");
+    }
+    for title in ["two", "three"] {
+        home.types(&format!("add tasks {title}")).done();
+    }
+    let whole = home.types("list tasks").done();
+    assert!(
+        whole.err.contains("these are all rows but those of work") && !whole.err.contains("more rows"),
+        "{whole:?}"
+    );
+    let cut = home.types("list tasks --limit 1").done();
+    assert!(cut.err.contains("more rows follow") && cut.out.contains("CREATED (UTC)"), "{cut:?}");
+}
