@@ -2,9 +2,9 @@
 //! `docs/configuration.md` has a row for every key.
 
 use crate::exit::{Exit, Failure, Outcome};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
-    net::{Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -13,8 +13,10 @@ use std::{
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where links are served.
+    #[serde(deserialize_with = "read_address")]
     pub listen: SocketAddr,
     /// Where invites are taken.
+    #[serde(deserialize_with = "read_address")]
     pub listen_enrolment: SocketAddr,
     /// Hosts that invites name, without port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -103,7 +105,10 @@ impl Config {
             // The error's own text quotes the line, which may hold a password.
             let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let cause = format!("{}, line {line}: {}", path.display(), error.message());
-            Failure::new(Exit::Usage, cause).next(format!("the keys are {}", KEYS.join(", ")))
+            let unknown = error.message().starts_with("unknown field");
+            let keys = format!("the keys are {}", KEYS.join(", "));
+            let next = if unknown { keys } else { "write it as docs/configuration.md says".to_owned() };
+            Failure::new(Exit::Usage, cause).next(next)
         };
         // By itself first: what is wrong with it has a line there.
         toml::from_str::<Self>(&text).map_err(refused)?;
@@ -117,10 +122,16 @@ impl Config {
             })?;
         }
         let config: Self = table.try_into().map_err(Failure::of)?;
-        config.checked()
+        config
+            .checked()
+            .map_err(|failure| Failure { cause: format!("{}: {}", path.display(), failure.cause), ..failure })
     }
 
     fn checked(self) -> Outcome<Self> {
+        if let Some((advertised, why)) = self.advertise.iter().find_map(|text| Some((text, host(text).err()?))) {
+            let (why, next) = why.split_once("; ").unwrap_or((&why, "write a host without port"));
+            return Err(Failure::new(Exit::Usage, format!("`advertise` has `{advertised}`: {why}")).next(next));
+        }
         if self.postgres.is_some() != self.postgres_app.is_some() {
             let cause = "`postgres` and `postgres_app` belong together: one owns the tables, the other serves";
             return Err(
@@ -147,6 +158,49 @@ impl Config {
             None => format!("embedded PostgreSQL {version}"),
         }
     }
+}
+
+fn read_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// An address with a port to listen at.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
+        Ok(port) => format!("it is a port alone; write an address before it, as in 127.0.0.1:{port} or [::]:{port}"),
+        Err(_) => "it is no IP address with a port; write it as in 127.0.0.1:24601, or [::]:24601 for all".to_owned(),
+    })
+}
+
+/// A host that invites name: the ports that go with it are those of the two listeners, so that one of its own can only be
+/// wrong. Cause and next step where it is none.
+pub fn host(text: &str) -> Result<String, String> {
+    const NEXT: &str = "write a name or an IP address, as in office.example or 192.0.2.7";
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        let nowhere = format!("nobody can reach {ip}; {NEXT}");
+        return if ip.is_unspecified() { Err(nowhere) } else { Ok(text.to_owned()) };
+    }
+    if let Some((alone, port)) = text.rsplit_once(':')
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && !text.contains("//")
+    {
+        let alone = alone.trim_matches(['[', ']']);
+        let alone = if alone.is_empty() { "office.example" } else { alone };
+        return Err(format!(
+            "it names a port, but invites name those of `listen` and `listen_enrolment`; write the host alone, as in {alone}"
+        ));
+    }
+    let label = |label: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    // A last label of digits alone makes it an IPv4 address that is none (RFC 1123 section 2.1).
+    let number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    if name.len() <= 253 && name.split('.').all(label) && !number {
+        return Ok(text.to_owned());
+    }
+    Err(format!("it is no host; {NEXT}"))
 }
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
@@ -210,6 +264,32 @@ mod tests {
         assert_eq!(config.advertise, ["a.example", "b.example"]);
         let failure = read("", &[("MOSAIC_FED_LOG", "warn"), ("MOSAIC_FED_LISTEN", "nowhere")]).unwrap_err();
         assert!(failure.cause.contains("MOSAIC_FED_LISTEN") && failure.next.is_some(), "{}", failure.cause);
+    }
+
+    #[test]
+    fn an_advertised_host_has_no_port_and_can_be_one() {
+        for good in ["127.0.0.1", "::1", "office.example", "office", "a_b.example.", "2001:db8::7"] {
+            assert_eq!(host(good).as_deref(), Ok(good));
+        }
+        for port in ["127.0.0.1:99", "foo:0", "foo:", ":5", "[::1]:99", "office.example:7443"] {
+            assert!(host(port).unwrap_err().contains("names a port"), "{port}");
+        }
+        for bad in
+            ["", "a b", "http://x/", "http://x:80", "-x", "999.1.1.1", "x,y", "a..b", "0.0.0.0", "::", "fe80::1%eth0"]
+        {
+            assert!(host(bad).unwrap_err().contains("; write a name or an IP address"), "{bad}");
+        }
+        let failure = read("advertise = [\"127.0.0.1:99\"]", &[]).unwrap_err();
+        assert!(failure.cause.contains("config.toml") && failure.cause.contains("`127.0.0.1:99`"), "{}", failure.cause);
+        assert_eq!(failure.next.unwrap(), "write the host alone, as in 127.0.0.1");
+    }
+
+    #[test]
+    fn a_port_alone_is_answered_with_an_address_that_has_it() {
+        for text in ["24601", ":24601"] {
+            assert!(address(text).unwrap_err().contains("127.0.0.1:24601"), "{text}");
+        }
+        assert!(read("listen = \"localhost:1\"", &[]).unwrap_err().cause.contains("127.0.0.1:24601"));
     }
 
     #[test]

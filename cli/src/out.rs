@@ -16,12 +16,14 @@ pub struct Out {
     pub json: bool,
     /// How a next command reaches the same instance.
     pub reach: Reach,
+    /// Whether something must be cleared away even if nobody reads any further.
+    pub tidies: bool,
 }
 
 impl Out {
     /// Prints JSON if asked; next commands reach what this one did.
     pub fn new(json: bool, reach: Reach) -> Self {
-        Self { json, reach }
+        Self { json, reach, tidies: false }
     }
 
     /// The same for next commands in another workspace.
@@ -51,11 +53,15 @@ impl Out {
     }
 
     /// Bytes as they are. A reader that has seen enough ends the program without a complaint.
-    #[expect(clippy::unused_self, reason = "every way out is a method of the same thing")]
     pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(Exit::Done as i32),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                if self.tidies {
+                    return Err(Failure::new(Exit::Interrupted, "nobody reads what is printed any further"));
+                }
+                std::process::exit(Exit::Done as i32)
+            }
             written => written.map_err(|error| Failure::new(Exit::Failed, format!("cannot print: {error}"))),
         }
     }

@@ -83,7 +83,8 @@ impl Place {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.no_instance()),
-            Err(error) => return Err(Failure::file("read", &path, &error)),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(self.unusable(&error)),
+            Err(error) => return Err(Failure::input(&path, &error)),
         };
         let damaged = |cause| Failure::new(Exit::Failed, format!("{} is damaged: {cause}", path.display()));
         // The version alone first: nothing else of another layout can be relied on.
@@ -145,10 +146,29 @@ impl Place {
             Ok(true) => fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))
                 .map(|()| false)
                 .map_err(|error| Failure::file("close to others", &self.dir, &error)),
-            Ok(false) => Err(Failure::new(Exit::Conflict, format!("{} is not empty", self.dir.display()))
-                .next("name another directory with -C, or remove what an interrupted init left there")),
+            Ok(false) => Err(self.not_empty()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.make().map(|()| true),
-            Err(error) => Err(Failure::file("use", &self.dir, &error)),
+            Err(error) => Err(self.unusable(&error)),
+        }
+    }
+
+    fn not_empty(&self) -> Failure {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        let held = domain::say::named(names.iter().map(String::as_str));
+        Failure::new(Exit::Conflict, format!("{} is not empty: it holds {held}", self.dir.display())).next(
+            "name another directory, one that is empty or not there yet: -C DIR; or remove what is in this one, if nobody needs it",
+        )
+    }
+
+    fn unusable(&self, error: &io::Error) -> Failure {
+        match self.dir.ancestors().find(|part| part.is_file()) {
+            Some(file) => Failure::new(Exit::Usage, format!("{} is a file, no directory", file.display()))
+                .next("name a directory that is empty or not there yet: -C DIR"),
+            None => {
+                Failure::file("use", &self.dir, error).next("let your account write there, or name another: -C DIR")
+            }
         }
     }
 
@@ -156,7 +176,7 @@ impl Place {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
         // The umask does not widen, but it must not narrow either.
         let closed = made.and_then(|()| fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700)));
-        closed.map_err(|error| Failure::file("make", &self.dir, &error))
+        closed.map_err(|error| self.unusable(&error))
     }
 
     /// Says that the directory holds an instance.

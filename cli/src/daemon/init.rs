@@ -3,7 +3,7 @@
 
 use super::{database::Database, identity, kek};
 use crate::{
-    config::Config,
+    config::{Config, address, host},
     exit::{Exit, Failure, Outcome},
     out::Out,
     place::{Place, new_file},
@@ -29,13 +29,19 @@ pub struct InitArgs {
     /// What the instance calls itself, as in home or work
     name: Name,
     /// Where links are served
-    #[arg(long, value_name = "ADDR", default_value = "[::]:7443", env = "MOSAIC_FED_LISTEN")]
+    #[arg(long, value_name = "ADDR", default_value = "[::]:7443", env = "MOSAIC_FED_LISTEN", value_parser = address)]
     listen: SocketAddr,
     /// Where invites are taken
-    #[arg(long, value_name = "ADDR", default_value = "[::]:7444", env = "MOSAIC_FED_LISTEN_ENROLMENT")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "[::]:7444",
+        env = "MOSAIC_FED_LISTEN_ENROLMENT",
+        value_parser = address
+    )]
     listen_enrolment: SocketAddr,
-    /// A host under which others reach this machine; may be repeated. This machine's own addresses if not given
-    #[arg(long, value_name = "HOST")]
+    /// A host, without port, under which others reach this machine; may be repeated. This machine's own addresses if not given
+    #[arg(long, value_name = "HOST", value_parser = host)]
     advertise: Vec<String>,
     /// A PostgreSQL of your own: the role that owns the database
     #[arg(long, value_name = "URL", requires = "postgres_app", env = "MOSAIC_FED_POSTGRES", hide_env_values = true)]

@@ -10,6 +10,10 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 /// Whose words can be asked for by name; others (libraries) only with a level.
 const PARTS: [&str; 9] = ["mosaic_fed", "api", "domain", "hub", "link", "pki", "proto", "spoke", "store"];
 
+/// Says of a connection that a stopping server took away what the store knows and says itself where it matters; a filter that
+/// names it wins.
+const HUSHED: &str = "sqlx_core::pool=off";
+
 /// Starts the log.
 pub fn start(config: &Config) -> Outcome<()> {
     let filter = filter(&config.log)?;
@@ -36,12 +40,13 @@ fn filter(text: &str) -> Outcome<EnvFilter> {
             PARTS.join(", ")
         )));
     }
-    EnvFilter::try_new(text).map_err(|error| refused(error.to_string()))
+    EnvFilter::try_new(format!("{HUSHED},{text}")).map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing_subscriber::{Registry, layer::SubscriberExt};
 
     #[test]
     fn a_filter_that_would_silence_the_daemon_by_a_slip_is_refused_with_an_example() {
@@ -53,5 +58,18 @@ mod tests {
             assert_eq!(failure.exit, Exit::Usage, "{senseless}");
             assert!(failure.next.unwrap().contains("warn,spoke=debug"), "{senseless}");
         }
+    }
+
+    #[test]
+    fn a_library_does_not_complain_of_connections_that_a_clean_stop_took_away() {
+        let heard = |text: &str| {
+            let registry = Registry::default().with(filter(text).unwrap());
+            tracing::subscriber::with_default(registry, || {
+                let pool = tracing::enabled!(target: "sqlx_core::pool::connection", tracing::Level::WARN);
+                (pool, tracing::enabled!(target: "store::postgres", tracing::Level::WARN))
+            })
+        };
+        assert_eq!(heard("info"), (false, true));
+        assert_eq!(heard("info,sqlx_core::pool=warn"), (true, true));
     }
 }

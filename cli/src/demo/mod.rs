@@ -15,7 +15,10 @@ use crate::{
 };
 use clap::Args;
 use stage::Stage;
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use tokio::sync::watch;
 
 /// The arguments of `demo`.
@@ -32,10 +35,7 @@ pub struct DemoArgs {
 /// Runs the demo. Whatever happens, nothing of it stays behind unless it is to be kept.
 pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
     let DemoArgs { data, keep } = args;
-    let data = match data {
-        Some(path) => Some(path.canonicalize().map_err(|error| Failure::file("read", &path, &error))?),
-        None => None,
-    };
+    let data = data.map(|path| folder(&path)).transpose()?;
     let began = Instant::now();
     let (stop, stopped) = watch::channel(false);
     let signal = told_to_stop()?;
@@ -43,7 +43,7 @@ pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
         signal.await;
         stop.send_replace(true);
     });
-    let mut stage = Stage::set(out.clone(), stopped)?;
+    let mut stage = Stage::set(Out { tidies: true, ..out.clone() }, stopped)?;
     let played = script::play(&mut stage, data.as_deref()).await;
     watching.abort();
     let kept = keep && played.is_ok();
@@ -56,4 +56,14 @@ pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
     let seconds = began.elapsed().as_secs_f64();
     stage.say(&format!("{} commands in {seconds:.1} s, every expectation met", stage.commands()))?;
     Ok(Exit::Done)
+}
+
+/// The folder without links, known to be one before anything is made.
+fn folder(path: &Path) -> Outcome<PathBuf> {
+    const NEXT: &str = "name a folder of Markdown files, as in --data ~/notes; or leave --data out for the sample";
+    let found = path.canonicalize().map_err(|error| Failure::input(path, &error).next(NEXT))?;
+    if found.is_dir() {
+        return Ok(found);
+    }
+    Err(Failure::new(Exit::Usage, format!("{} is no folder", path.display())).next(NEXT))
 }

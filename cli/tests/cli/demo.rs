@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::Stdio,
+    process::{Child, ChildStdout, Stdio},
 };
 
 fn demo(temporary: &Path, words: &[&str]) -> Ran {
@@ -59,10 +59,11 @@ fn the_demo_runs_on_anybodys_folder() {
     assert!(is_empty(base.path()));
 }
 
-#[test]
-fn a_demo_that_is_broken_off_leaves_nothing() {
-    let base = temporary();
-    let mut child = program(&["demo"]).env("TMPDIR", base.path()).stdout(Stdio::piped()).spawn().unwrap();
+/// A demo whose second daemon has just been started, and what it prints.
+fn under_way(temporary: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut command = program(&["demo"]);
+    let child = command.env("TMPDIR", temporary).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut child = child.unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("home.log") {
@@ -70,8 +71,45 @@ fn a_demo_that_is_broken_off_leaves_nothing() {
         assert_ne!(lines.read_line(&mut line).unwrap(), 0);
     }
     pause();
-    tell(&child, Signal::SIGINT);
-    lines.read_to_string(&mut line).unwrap();
+    (child, lines)
+}
+
+/// Programs that were started with this directory somewhere in their command or as their own.
+fn left_running(temporary: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let here = |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(temporary));
+    processes.filter(|process| here(process)).map(|process| process.display().to_string()).collect()
+}
+
+#[test]
+fn a_demo_that_is_broken_off_or_whose_terminal_closes_leaves_nothing() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let base = temporary();
+        let (mut child, mut lines) = under_way(base.path());
+        assert!(!left_running(base.path()).is_empty());
+        tell(&child, signal);
+        lines.read_to_string(&mut String::new()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert!(is_empty(base.path()) && left_running(base.path()).is_empty(), "{signal}");
+    }
+}
+
+#[test]
+fn a_demo_that_nobody_reads_any_further_leaves_nothing() {
+    let base = temporary();
+    let (mut child, lines) = under_way(base.path());
+    drop(lines);
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(is_empty(base.path()));
+    assert!(is_empty(base.path()) && left_running(base.path()).is_empty());
+}
+
+#[test]
+fn a_demo_on_a_folder_that_is_none_begins_nothing() {
+    let base = temporary();
+    fs::write(base.path().join("file"), "x").unwrap();
+    let at = |name: &str| base.path().join(name).to_str().unwrap().to_owned();
+    demo(base.path(), &["--data", &at("nix")]).fails(4, &["nix", "next: name a folder of Markdown", "--data"]);
+    let file = demo(base.path(), &["--data", &at("file")]);
+    file.fails(2, &["file is no folder", "next: name a folder of Markdown"]);
+    assert!(file.out.is_empty(), "{file:?}");
 }

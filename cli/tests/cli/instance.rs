@@ -68,6 +68,38 @@ fn a_key_file_that_others_may_read_or_that_is_another_ones_stops_the_start() {
 }
 
 #[test]
+fn an_init_that_cannot_be_says_what_is_in_the_way() {
+    let base = tempfile::tempdir().unwrap();
+    let init = |dir: &str, words: &[&str]| {
+        let dir = base.path().join(dir);
+        finish(program(&[&["-C", dir.to_str().unwrap(), "init", "office"], words].concat()))
+    };
+    fs::write(base.path().join("file"), "x").unwrap();
+    fs::create_dir(base.path().join("full")).unwrap();
+    fs::write(base.path().join("full/letter.txt"), "x").unwrap();
+    for dir in ["file", "file/below"] {
+        init(dir, &[]).fails(2, &["file is a file, no directory", "next: name a directory", "-C DIR"]);
+    }
+    init("full", &[]).fails(6, &["full is not empty: it holds letter.txt", "next: name another directory"]);
+    let port = free_port().to_string();
+    init("new", &["--listen", &port])
+        .fails(2, &["--listen", "a port alone", &format!("127.0.0.1:{port}"), "init --help"]);
+    for wrong in ["127.0.0.1:99", "[::1]:99", "office.example:0", ":7443"] {
+        let refused = init("new", &[&format!("--advertise={wrong}")]);
+        refused.fails(2, &["--advertise", wrong, "it names a port", "write the host alone"]);
+    }
+    init("new", &["--advertise", "a b"]).fails(2, &["`a b`", "it is no host", "office.example"]);
+    assert!(!base.path().join("new").exists());
+    let instance = Instance::made("office");
+    let config = instance.data().join("config.toml");
+    let written = fs::read_to_string(&config).unwrap();
+    fs::write(&config, written.replace("advertise = [\"127.0.0.1\"]", "advertise = [\"127.0.0.1:99\"]")).unwrap();
+    instance
+        .run(&["serve"])
+        .fails(2, &["config.toml", "`127.0.0.1:99`", "next: write the host alone, as in 127.0.0.1"]);
+}
+
+#[test]
 fn a_failed_init_leaves_nothing_behind() {
     let base = tempfile::tempdir().unwrap();
     let dir = base.path().join("data");
@@ -83,5 +115,6 @@ fn a_port_in_use_is_named_when_the_first_grant_needs_it() {
     let instance = Instance::running("office");
     let _taken = TcpListener::bind(("127.0.0.1", instance.links)).unwrap();
     let ran = instance.types("invite first --share tasks");
-    ran.fails(8, &[&instance.links.to_string(), "listen"]);
+    let config = instance.data().join("config.toml");
+    ran.fails(8, &[&instance.links.to_string(), "next: ", "`listen`", config.to_str().unwrap(), "serve"]);
 }
