@@ -60,7 +60,7 @@ async fn what_is_no_grpc_call_is_refused_and_recorded_whatever_its_path() {
         let request = content.into_iter().fold(request, |request, content| request.header("content-type", content));
         // A whole message of this call: five bytes that say that it is empty.
         let body = tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0; 5])));
-        Grpc::new(channel.clone()).ready().await.expect("a connection");
+        std::future::poll_fn(|cx| channel.poll_ready(cx)).await.expect("a connection");
         let response = channel.call(request.body(body).expect("a request")).await.expect("a response");
         assert_eq!(response.headers()["grpc-status"], "3", "{method} {content:?}");
         let entry = office.log(1).await.pop().expect("an entry");
