@@ -124,13 +124,13 @@ impl Failure {
 
     /// A listener that could not be opened, as the daemon says it: what to change names the file, where it is known.
     #[must_use]
-    pub fn to_be_set_in(self, settings: Option<&Path>) -> Self {
+    pub fn naming_settings(self, settings: Option<&Path>) -> Self {
         let (Some(settings), Some((cause, next))) = (settings, self.cause.split_once("; stop what uses it")) else {
             return self;
         };
         let next = next.replace("config.toml", &settings.display().to_string());
         let next = format!("stop what uses it{next}, and start the daemon again: mosaic-fed serve");
-        Self { cause: cause.to_owned(), ..self.clone() }.next(next)
+        Self::new(self.exit, cause).next(next)
     }
 
     /// Anything else that says its own cause.

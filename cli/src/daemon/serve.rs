@@ -219,7 +219,7 @@ impl Base<'_> {
             limits: link::Limits::default(),
         };
         let failed = |error: spoke::StartError| {
-            Failure::new(Exit::Unavailable, error.to_string()).to_be_set_in(Some(&self.place.config()))
+            Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
         };
         Spoke::start(parts).await.map_err(failed)
     }

@@ -61,7 +61,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     }
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
-    let made: view::InviteMade = made.map_err(|error| Failure::from(error).to_be_set_in(settings.as_deref()))?;
+    let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
     print_invite(&made, out)
 }
 
@@ -153,7 +153,7 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
 async fn invite_again(client: &Client, out: &Out, grant: &str) -> Outcome {
     let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &()).await;
     let settings = out.reach.settings();
-    let made: view::InviteMade = made.map_err(|error| Failure::from(error).to_be_set_in(settings.as_deref()))?;
+    let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
     print_invite(&made, out)
 }
 

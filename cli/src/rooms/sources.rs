@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn a_source_that_did_not_answer_is_not_taken_for_an_empty_one() {
         let (here, work) = (ended("here", Ended::Ok, false), ended("work", Ended::Offline, false));
-        assert_eq!(no_rows(&[here.clone()]), "no rows");
+        assert_eq!(no_rows(std::slice::from_ref(&here)), "no rows");
         assert_eq!(no_rows(&[here.clone(), work.clone()]), "no rows from the sources that answered");
-        assert_eq!(no_rows(&[work.clone()]), "no source answered");
+        assert_eq!(no_rows(std::slice::from_ref(&work)), "no source answered");
         assert_eq!(next(&[here.clone(), work]), Some("ping work".to_owned()));
         assert_eq!(next(&[ended("lab", Ended::Revoked, false)]), Some("unlink lab".to_owned()));
         assert_eq!(next(&[here]), None);
