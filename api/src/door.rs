@@ -1,12 +1,13 @@
 //! What every route may use, and the opening and closing of the door.
 
-use crate::{head, serve, socket};
+use crate::{head, places::Standing, serve, socket};
 use domain::{
     Time,
     id::{InstanceId, Name},
     world::World,
 };
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -81,6 +82,7 @@ pub struct Door {
     data_dir: PathBuf,
     shared_socket: Option<PathBuf>,
     shared_open: Mutex<bool>,
+    mapped: Mutex<BTreeSet<u32>>,
     tasks: TaskTracker,
 }
 
@@ -98,7 +100,7 @@ impl Door {
     fn new(parts: Parts) -> Self {
         let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket } = parts;
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let shared_open = Mutex::new(false);
+        let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
         Self {
             world,
             store,
@@ -111,6 +113,7 @@ impl Door {
             data_dir,
             shared_socket,
             shared_open,
+            mapped,
             tasks,
         }
     }
@@ -126,8 +129,7 @@ impl Door {
 
     /// Opens the second socket once somebody besides the operator has a uid here. Says what is missing, if anything.
     pub(crate) async fn open_to_others(self: &Arc<Self>) -> Result<Option<String>, OpenError> {
-        let others = self.store.users().await?.into_iter().filter_map(|user| user.uid);
-        if others.into_iter().all(is_operator) {
+        if self.learn_uids().await?.into_iter().all(is_operator) {
             return Ok(None);
         }
         let Some(path) = &self.shared_socket else {
@@ -140,6 +142,25 @@ impl Door {
         tracing::info!(socket = %path.display(), "open to every mapped uid");
         self.tasks.spawn(serve::accept(Arc::clone(self), listener));
         Ok(None)
+    }
+
+    /// Reads again which uids act as users, so that their places at the sockets are known without the database.
+    pub(crate) async fn learn_uids(&self) -> Result<BTreeSet<u32>, store::StoreError> {
+        let uids: BTreeSet<_> = self.store.users().await?.into_iter().filter_map(|user| user.uid).collect();
+        self.mapped.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&uids);
+        Ok(uids)
+    }
+
+    /// What a uid is here.
+    pub(crate) fn standing(&self, uid: u32) -> Standing {
+        let mapped = || self.mapped.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid);
+        if is_operator(uid) {
+            Standing::Operator
+        } else if mapped() {
+            Standing::User
+        } else {
+            Standing::Stranger
+        }
     }
 
     fn claim_shared(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The instance's own door for its own people and programs: local HTTP/JSON on a Unix socket, and nothing on the network.
 //!
 //! Map, in the order a request meets it: [`socket`] is where the door is, `serve` accepts connections and knows the peer's
-//! uid, [`routes`] is the list of everything that can be asked, [`person`] says who asks, one file of [`routes`] per room
+//! uid, `places` says how many it may have, [`routes`] is the list of everything that can be asked, [`person`] says who asks, one file of [`routes`] per room
 //! answers with the values in [`view`], [`problem`] is what goes wrong. [`client`] is the other end, for the command line.
 //! [`head`] keeps the signed head of the log in the data directory.
 //!
@@ -12,6 +12,7 @@ mod door;
 pub mod head;
 mod ndjson;
 pub mod person;
+mod places;
 pub mod problem;
 mod routes;
 mod serve;

@@ -1,6 +1,11 @@
 //! From socket to routes: who is at the other end is read from the kernel, once per connection.
 
-use crate::{Door, person::Peer, routes};
+use crate::{
+    Door,
+    person::Peer,
+    places::{Place, Places},
+    routes,
+};
 use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -14,7 +19,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// Connections at once; a local program that opens more waits.
+/// Connections at once of all uids; whoever opens more waits.
 const CONNECTIONS: usize = 256;
 /// How long a request's head may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,29 +30,37 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the door closes.
 pub(crate) async fn accept(door: Arc<Door>, listener: UnixListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (room, places) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Places::default()));
     let connections = TaskTracker::new();
-    while let Some((stream, place)) = next(&door, &listener, &places).await {
+    while let Some((stream, room)) = next(&door, &listener, &room).await {
+        // One whose uid has its share is closed at once, and so is one that the kernel names no uid of.
+        let Some((peer, place)) = admitted(&door, &stream, &places) else { continue };
         let door = Arc::clone(&door);
         connections.spawn(async move {
-            talk(door, stream).await;
-            drop(place);
+            talk(door, stream, peer).await;
+            drop((room, place));
         });
     }
     connections.close();
     connections.wait().await;
 }
 
-/// The next connection, once there is a place for it; none when the door closes.
+/// Who is at the other end, if there is a place for them.
+fn admitted(door: &Door, stream: &UnixStream, places: &Arc<Places>) -> Option<(Peer, Place)> {
+    let uid = stream.peer_cred().ok()?.uid();
+    Some((Peer { uid }, places.take(uid, door.standing(uid))?))
+}
+
+/// The next connection, once there is room for it; none when the door closes.
 async fn next(
     door: &Door,
     listener: &UnixListener,
-    places: &Arc<Semaphore>,
+    room: &Arc<Semaphore>,
 ) -> Option<(UnixStream, OwnedSemaphorePermit)> {
     loop {
         let accepted = async {
-            let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            let room = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, room))
         };
         let accepted = tokio::select! {
             () = door.closing.cancelled() => return None,
@@ -63,10 +76,9 @@ async fn next(
     }
 }
 
-async fn talk(door: Arc<Door>, stream: UnixStream) {
-    let Ok(credentials) = stream.peer_cred() else { return };
+async fn talk(door: Arc<Door>, stream: UnixStream, peer: Peer) {
     let closing = door.closing.clone();
-    let routes = routes::all(door).layer(Extension(Peer { uid: credentials.uid() }));
+    let routes = routes::all(door).layer(Extension(peer));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(64);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));

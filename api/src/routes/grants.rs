@@ -1,6 +1,6 @@
 //! Grants and invites: of everybody for those who manage the workspace, else of oneself.
 
-use super::{Asked, by_id, resource};
+use super::{Asked, by_id, personal, resource};
 use crate::{Door, Problem, person::Person, problem::Kind, view};
 use axum::{
     Json,
@@ -95,7 +95,7 @@ pub(super) async fn invite(
     Path(grant): Path<String>,
 ) -> Answer<view::InviteMade> {
     let view = find(&door, &person, &grant).await?;
-    may_share(&door, &person, &view.subject_name, view.grant.scope.workspace(), Act::InviteCreate).await?;
+    personal::may_invite(&door, &person, &view).await?;
     let created = door.spoke.invite(person.by(), view.grant.id).await?;
     Ok(Json(made(&door, created, view.subject_name)))
 }
@@ -108,7 +108,7 @@ pub(super) async fn edit(
     Asked(order): Asked<view::EditOrder>,
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
-    may_share(&door, &person, &view.subject_name, view.grant.scope.workspace(), Act::GrantEdit).await?;
+    personal::may_edit(&door, &person, &view, &order).await?;
     let grant = door.spoke.edit(person.by(), view.grant.id, order.scope, order.sensitive).await?;
     Ok(Json(view::GrantEntry::named(&GrantView { grant, ..view }, door.world.now())))
 }
@@ -147,15 +147,21 @@ pub(super) async fn can(
 
 /// The order, if the caller may give it.
 async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
-    let view::InviteOrder { name, subject, scope, personal, sensitive } = order;
-    may_share(door, person, &subject, &scope.workspace, Act::GrantCreate).await?;
-    let personal_default = subject == person.user.name || personal;
+    personal::may_create(door, person, &order).await?;
+    let view::InviteOrder { name, subject, scope, sensitive, .. } = order;
+    let personal_default = subject == person.user.name;
     Ok(GrantOrder { name, subject, spec: scope, personal_default, sensitive })
 }
 
 /// What somebody sees is shared by themselves, as a member at least, or by one who manages the workspace. Ending a grant
 /// takes nothing but being its subject.
-async fn may_share(door: &Door, person: &Person, subject: &Name, workspace: &Name, act: Act) -> Result<(), Problem> {
+pub(super) async fn may_share(
+    door: &Door,
+    person: &Person,
+    subject: &Name,
+    workspace: &Name,
+    act: Act,
+) -> Result<(), Problem> {
     let own = *subject == person.user.name;
     let role = person.user.roles.get(workspace).copied();
     let enough = if own { role > Some(Role::Guest) } else { role.is_some_and(Role::manages) };

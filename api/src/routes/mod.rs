@@ -4,6 +4,7 @@ mod audit;
 mod grants;
 mod links;
 mod people;
+mod personal;
 mod rows;
 mod status;
 mod write;

@@ -77,7 +77,8 @@ pub struct InviteOrder {
     pub subject: Name,
     /// What is permitted.
     pub scope: Spec,
-    /// Whether personal rows are shared where the scope does not say; always so when the subject is the caller.
+    /// Whether personal rows are asked for; they are shared where the scope does not say if the subject is the caller, and
+    /// refused if it is anybody else.
     #[serde(default)]
     pub personal: bool,
     /// Whether sensitive kinds may be shared.

@@ -1,0 +1,128 @@
+//! Who gets a place at a socket. The uid at the other end is known before a byte is read, so that no account of this machine
+//! takes the places of the others: mapped uids have a share each, and those that act as no user, who are only ever told so,
+//! have few, and few together (one account can be many uids: subuid(5)). The operator could end the daemon anyway.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Connections at once of one mapped uid.
+const OF_A_USER: usize = 32;
+/// Connections at once of one uid that acts as no user.
+const OF_A_STRANGER: usize = 4;
+/// Connections at once of all uids that act as no user.
+const OF_STRANGERS: usize = 32;
+
+/// What a uid is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The daemon's own uid, or root.
+    Operator,
+    /// Acts as a user.
+    User,
+    /// Acts as nobody.
+    Stranger,
+}
+
+/// The places that are taken at one socket.
+#[derive(Debug, Default)]
+pub(crate) struct Places(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    by_uid: HashMap<u32, usize>,
+    by_strangers: usize,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    uid: u32,
+    standing: Standing,
+}
+
+impl Places {
+    /// A place for one more connection of this uid; none when it has its share.
+    pub(crate) fn take(self: &Arc<Self>, uid: u32, standing: Standing) -> Option<Place> {
+        let mut taken = self.taken();
+        let own = taken.by_uid.get(&uid).copied().unwrap_or(0);
+        let free = match standing {
+            Standing::Operator => true,
+            Standing::User => own < OF_A_USER,
+            Standing::Stranger => own < OF_A_STRANGER && taken.by_strangers < OF_STRANGERS,
+        };
+        if !free {
+            return None;
+        }
+        taken.by_uid.insert(uid, own + 1);
+        taken.by_strangers += usize::from(standing == Standing::Stranger);
+        Some(Place { places: Arc::clone(self), uid, standing })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        let left = taken.by_uid.get(&self.uid).map_or(0, |own| own.saturating_sub(1));
+        if left == 0 {
+            taken.by_uid.remove(&self.uid);
+        } else {
+            taken.by_uid.insert(self.uid, left);
+        }
+        taken.by_strangers -= usize::from(self.standing == Standing::Stranger);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(places: &Arc<Places>, uid: u32, standing: Standing) -> Vec<Place> {
+        std::iter::from_fn(|| places.take(uid, standing)).take(1_000).collect()
+    }
+
+    #[test]
+    fn each_uid_has_its_share_and_the_operator_is_not_counted_out() {
+        let places = Arc::new(Places::default());
+        let shares = [(1, Standing::User), (2, Standing::User), (3, Standing::Stranger), (0, Standing::Operator)];
+        let held = shares.map(|(uid, standing)| hold(&places, uid, standing));
+        assert_eq!(held.map(|held| held.len()), [32, 32, 4, 1_000]);
+    }
+
+    #[test]
+    fn many_uids_that_act_as_nobody_have_few_places_together() {
+        let places = Arc::new(Places::default());
+        let held: Vec<_> = (0..100).flat_map(|uid| hold(&places, uid, Standing::Stranger)).collect();
+        assert_eq!(held.len(), OF_STRANGERS);
+        assert!(places.take(1_000, Standing::User).is_some());
+    }
+
+    #[test]
+    fn a_place_is_free_again_once_its_connection_ends() {
+        let places = Arc::new(Places::default());
+        for standing in [Standing::User, Standing::Stranger] {
+            let mut held = hold(&places, 7, standing);
+            assert!(places.take(7, standing).is_none());
+            held.pop();
+            drop(places.take(7, standing).unwrap());
+        }
+        let taken = places.taken();
+        assert!(taken.by_uid.is_empty(), "nothing is kept of a uid that left");
+        assert_eq!(taken.by_strangers, 0);
+    }
+
+    #[test]
+    fn a_uid_that_is_mapped_while_it_is_connected_has_the_places_of_a_user() {
+        let places = Arc::new(Places::default());
+        let strange = hold(&places, 7, Standing::Stranger);
+        assert_eq!(hold(&places, 7, Standing::User).len(), OF_A_USER - OF_A_STRANGER);
+        drop(strange);
+        assert_eq!(places.taken().by_strangers, 0);
+    }
+}
