@@ -5,7 +5,7 @@ use crate::{
     reach::Reach,
     table::Table,
 };
-use domain::{audit::one_line, id::Name};
+use domain::{id::Name, say};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -33,7 +33,8 @@ impl Out {
 
     /// A value: as JSON, or as `shown` draws it.
     pub fn value<T: Serialize>(&self, value: &T, shown: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        let mut text = if self.json { serde_json::to_string_pretty(value).map_err(Failure::of)? } else { shown(value) };
+        let json = || serde_json::to_string_pretty(value).map(|text| plain_json(&text)).map_err(Failure::of);
+        let mut text = if self.json { json()? } else { shown(value) };
         if !text.ends_with('\n') && !text.is_empty() {
             text.push('\n');
         }
@@ -47,7 +48,8 @@ impl Out {
 
     /// One value of a stream: as a line of JSON, or as `shown` draws it.
     pub fn line<T: Serialize>(&self, value: &T, shown: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        let mut text = if self.json { serde_json::to_string(value).map_err(Failure::of)? } else { shown(value) };
+        let json = || serde_json::to_string(value).map(|text| plain_json(&text)).map_err(Failure::of);
+        let mut text = if self.json { json()? } else { shown(value) };
         text.push('\n');
         self.raw(text.as_bytes())
     }
@@ -86,7 +88,9 @@ impl Out {
         let next = failure.next.as_deref().map(|next| self.reach.rewrite(next));
         let written = if self.json {
             let failure = Failure { next, ..failure.clone() };
-            serde_json::to_string(&failure).map_err(io::Error::other).and_then(|text| writeln!(stderr, "{text}"))
+            serde_json::to_string(&failure)
+                .map_err(io::Error::other)
+                .and_then(|text| writeln!(stderr, "{}", plain_json(&text)))
         } else {
             let next = next.map_or_else(String::new, |next| format!("\n  next: {}", visible(&next)));
             writeln!(stderr, "error: {}{next}", visible(&failure.cause))
@@ -102,12 +106,40 @@ pub fn visible(text: &str) -> String {
 
 /// One line, whole, with control and direction characters escaped.
 pub fn escaped(line: &str) -> String {
-    let pieces: Vec<char> = line.chars().collect();
-    pieces.chunks(30).map(|piece| one_line(&piece.iter().collect::<String>())).collect()
+    say::escaped(line).collect()
+}
+
+/// JSON of the same value in which nothing plays with a terminal: such characters stand in strings alone, where `\u` says the same.
+fn plain_json(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if say::is_hidden(c) && c != '\n' {
+            plain.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 /// Columns of the terminal; none when stdout is no terminal.
 fn width() -> Option<usize> {
     let (width, _) = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten()?;
     Some(usize::from(width.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_value_with_nothing_hidden_in_it() {
+        let hidden = "a\u{1b}[2J\u{7f}\u{85}\u{9b}31m\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}\n\"é😀";
+        for text in [serde_json::to_string(hidden).unwrap(), serde_json::to_string_pretty(&[hidden]).unwrap()] {
+            let plain = plain_json(&text);
+            assert!(!plain.chars().any(|c| say::is_hidden(c) && c != '\n'), "{plain:?}");
+            let said: serde_json::Value = serde_json::from_str(&plain).unwrap();
+            assert_eq!(said, serde_json::from_str::<serde_json::Value>(&text).unwrap());
+        }
+    }
 }

@@ -1,4 +1,19 @@
-//! Names in messages to people: what there is, for one who named what there is not.
+//! What messages to people are made of: text of others with nothing hidden in it, and names of what there is for one who named
+//! what there is not.
+
+/// Whether a character changes what is seen around it or is not seen itself: control, line-separator and direction characters.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// `text` with its hidden characters as `\u{..}`.
+pub fn escaped(text: &str) -> impl Iterator<Item = char> {
+    text.chars().flat_map(|c| {
+        let (plain, escape) = if is_hidden(c) { (None, Some(c.escape_unicode())) } else { (Some(c), None) };
+        plain.into_iter().chain(escape.into_iter().flatten())
+    })
+}
 
 /// Names in one message; past that they are counted.
 const MOST: usize = 20;

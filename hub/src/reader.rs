@@ -113,6 +113,11 @@ impl<'a> Link<'a> {
                 none.insert(answer.await?)
             }
         };
+        // A stream that is always ready meets no deadline by waiting, and lets nobody else run.
+        tokio::task::consume_budget().await;
+        if Instant::now() >= deadline {
+            return Err(self.call.late());
+        }
         let message = timeout_at(deadline, stream.message()).await.map_err(|_| self.call.late())?;
         let chunk = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
         let batch = self.check.chunk(chunk)?;
@@ -123,6 +128,7 @@ impl<'a> Link<'a> {
                 drop(timeout_at(deadline.min(Instant::now() + FAREWELL), stream.message()).await);
                 Ok(batch)
             }
+            None if batch.items.is_empty() => Err(Failure::lie("the other side sends neither rows nor an end")),
             None => Ok(batch),
         }
     }

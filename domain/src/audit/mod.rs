@@ -237,15 +237,7 @@ const MAX_NOTE: usize = 400;
 
 /// `text` as one line of at most 400 characters: control, line-separator and direction characters become `\u{..}`.
 pub fn one_line(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let shown = text.chars().take(MAX_NOTE).flat_map(|c| {
-        let escaped = hidden(c).then(|| c.escape_unicode().collect::<String>());
-        escaped.unwrap_or_else(|| c.to_string()).chars().collect::<Vec<_>>()
-    });
-    shown.take(MAX_NOTE).collect()
+    crate::say::escaped(text).take(MAX_NOTE).collect()
 }
 
 /// A record in its place in the log. Exported as one JSON line with these names.

@@ -5,7 +5,7 @@ use crate::{
     service::{After, Behaviour, chunk},
     side::{Side, task},
 };
-use domain::{answer::Outcome, wire};
+use domain::answer::Outcome;
 use hub::Deadlines;
 use proto::v1;
 use std::time::Duration;
@@ -57,6 +57,8 @@ fn lies() -> Vec<(&'static str, Vec<v1::ListResponse>)> {
         ("out of order", vec![whole(vec![task(1, 1), task(1, 1)])]),
         ("out of order", vec![chunk(vec![task(5, 5)], None), whole(vec![task(6, 6)])]),
         ("more rows than asked for", vec![whole((0..9).map(|id| task(20 - id, id)).collect())]),
+        ("neither rows nor an end", vec![chunk(Vec::new(), None); 3]),
+        ("neither rows nor an end", vec![chunk(vec![task(5, 5)], None), chunk(Vec::new(), None)]),
         ("without sending any", vec![chunk(Vec::new(), Some(end(true)))]),
         ("without their time", vec![v1::ListResponse { as_of: None, ..whole(vec![task(1, 1)]) }]),
         ("above 4 MiB", vec![with_first(|item| item.body = Some("x".repeat(5 << 20)))]),
@@ -109,16 +111,6 @@ async fn a_body_that_was_not_asked_for_is_not_kept() {
     home.link(&side).await;
     side.next(Behaviour::Chunks(vec![with_first(|item| item.body = Some("long".into()))], After::Nothing));
     assert!(home.ask(5).await.rows.iter().all(|row| row.item.body.is_none()));
-}
-
-#[tokio::test]
-async fn chunks_without_rows_or_end_do_not_outlast_the_deadline() {
-    let home = Home::new().await;
-    let side = Side::with("work", vec![]).await;
-    home.link(&side).await;
-    let empty = || v1::ListResponse { items: Vec::new(), as_of: Some(wire::timestamp(home.world.now())), end: None };
-    side.next(Behaviour::Chunks((0..1_000).map(|_| empty()).collect(), After::Silence));
-    assert_ended(&home.ask(5).await, "work", Outcome::Timeout, "no answer within");
 }
 
 #[tokio::test]
