@@ -23,8 +23,8 @@ use domain::{
 pub struct InviteArgs {
     /// What to call the grant, as in alice-home
     name: Name,
-    /// The user of this instance whose view is shared; you if not given. The personal rows of anybody else stay out unless
-    /// --personal is given
+    /// The user of this instance whose view is shared; you if not given. The personal rows of anybody else stay out:
+    /// only they can share them
     #[arg(long = "for", value_name = "USER")]
     subject: Option<Name>,
     #[command(flatten)]
@@ -71,7 +71,9 @@ fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
     let end = scope.not_after.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
     out.remark(&format!("it shares {}, as {subject} sees them{end}", limits::of(scope)));
     if scope.filters.values().any(|filter| filter.include_personal == Some(false)) {
-        out.remark(&format!("{subject}'s personal rows, those of no team, stay out; --personal shares them too"));
+        out.remark(&format!(
+            "{subject}'s personal rows, those of no team, stay out; only {subject} can share them, with --personal"
+        ));
     }
 }
 

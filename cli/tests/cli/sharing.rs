@@ -12,20 +12,20 @@ fn two() -> (Instance, Instance) {
 fn an_invite_says_which_rows_it_shares_on_whose_behalf_and_until_when() {
     let office = Instance::running("office");
     office.types("user add alice").done();
-    let rest = "alice's personal rows, those of no team, stay out; --personal shares them too";
+    let rest = "alice's personal rows, those of no team, stay out; only alice can share them, with --personal";
     for line in ["invite x --for alice --share tasks --dry-run", "invite x --for alice --share tasks"] {
         let ran = office.types(line).done();
         let until = ran.err.lines().find(|line| line.contains("as alice sees them, until 20"));
         assert!(until.is_some_and(|line| line.contains("it shares tasks of main (no personal rows)")), "{ran:?}");
         assert!(ran.err.contains(rest), "{ran:?}");
     }
-    for line in ["invite y --for alice --share tasks --personal --dry-run", "invite z --share tasks"] {
+    for line in ["--as alice invite y --share tasks --dry-run", "invite z --share tasks"] {
         let ran = office.types(line).done();
         assert!(ran.err.contains("it shares tasks of main, as ") && !ran.err.contains("stay out"), "{ran:?}");
     }
     let help = office.types("invite --help").done().out;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for words in ["a new one ends after 90", "personal rows of anybody else stay out"] {
+    for words in ["a new one ends after 90", "personal rows of anybody else stay out: only they can share them"] {
         assert!(help.contains(words), "{words} in {help}");
     }
 }
