@@ -78,8 +78,8 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let response = self.send(method, path, body).await?;
-        let body = response.into_body().collect().await.map_err(broken)?.aggregate();
-        serde_json::from_reader(body.reader()).map_err(broken)
+        let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+        serde_json::from_slice(&body).map_err(broken)
     }
 
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response<Incoming>, ClientError> {
