@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{counted, joined, next_for_managers, or_dash, segment, short};
+use super::{counted, joined, next_as, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -210,7 +210,7 @@ fn teams_table(teams: &[view::TeamEntry]) -> Table {
 /// The commands of `workspace`.
 #[derive(Subcommand)]
 pub enum WorkspaceCommand {
-    /// Add a workspace; you become its owner
+    /// Add a workspace; you become its owner. For the operator: whoever runs the daemon, or root
     Add {
         /// Its name
         name: Name,
@@ -230,7 +230,7 @@ pub async fn workspace(command: WorkspaceCommand, client: &Client, out: &Out) ->
         }
         WorkspaceCommand::List => {
             print_workspaces(&client.get::<Vec<_>>("/v1/workspaces").await?, out)?;
-            next_for_managers(client, out, "workspace add NAME", "list tasks").await;
+            next_as(client, out, |me| if me.operator { "workspace add NAME" } else { "list tasks" }.to_owned()).await;
         }
     }
     Ok(Exit::Done)

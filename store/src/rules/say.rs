@@ -74,7 +74,9 @@ pub(crate) fn user_id_taken(id: UserId) -> StoreError {
 }
 
 pub(crate) fn workspace_taken(name: &Name) -> StoreError {
-    StoreError::Conflict(format!("there is a workspace `{name}` already; choose another name, or see `mosaic-fed workspace list`"))
+    StoreError::Conflict(format!(
+        "there is a workspace `{name}` already; choose another name, or see `mosaic-fed workspace list`"
+    ))
 }
 
 pub(crate) fn team_taken(team: &TeamId, workspace: &Name) -> StoreError {
