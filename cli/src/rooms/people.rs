@@ -230,7 +230,10 @@ pub async fn workspace(command: WorkspaceCommand, client: &Client, out: &Out) ->
         }
         WorkspaceCommand::List => {
             print_workspaces(&client.get::<Vec<_>>("/v1/workspaces").await?, out)?;
-            next_as(client, out, |me| if me.operator { "workspace add NAME" } else { "list tasks" }.to_owned()).await;
+            next_as(client, out, |me| {
+                if me.operator && me.role.manages() { "workspace add NAME" } else { "list tasks" }.to_owned()
+            })
+            .await;
         }
     }
     Ok(Exit::Done)
