@@ -191,8 +191,7 @@ impl Spoke {
     }
 
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
-    pub async fn edit(&self, by: By, id: GrantId, spec: Spec, sensitive: bool) -> Result<Grant, AdminError> {
-        let before = self.view(id).await?.grant;
+    pub async fn edit(&self, by: By, before: &Grant, spec: Spec, sensitive: bool) -> Result<Grant, AdminError> {
         let scope = spec.close(self.context(false, sensitive))?;
         if scope.workspace() != before.scope.workspace() {
             return Err(AdminError::Invalid(format!(
@@ -202,8 +201,8 @@ impl Spoke {
             )));
         }
         self.teams_exist(&scope).await?;
-        let record = self.act(Act::GrantEdit, by, id).noting(&scope_note(&scope));
-        let grant = self.parts.store.edit_grant(id, &scope, record).await?;
+        let record = self.act(Act::GrantEdit, by, before.id).noting(&scope_note(&scope));
+        let grant = self.parts.store.edit_grant(before.id, before.generation, &scope, record).await?;
         self.snapshots.refresh_after_change().await;
         Ok(grant)
     }

@@ -205,8 +205,14 @@ pub trait Grants: Send + Sync {
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError>;
     /// Stores a pending grant. Conflict where an unended grant has its name.
     async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError>;
-    /// Puts another scope in force.
-    async fn edit_grant(&self, grant: GrantId, scope: &Scope, record: Record) -> Result<Grant, StoreError>;
+    /// Puts another scope in force. Conflict where the grant is no longer of the generation that the edit was judged on.
+    async fn edit_grant(
+        &self,
+        grant: GrantId,
+        generation: u64,
+        scope: &Scope,
+        record: Record,
+    ) -> Result<Grant, StoreError>;
     /// Ends a grant for ever. Takes the audit head's lock, so that no batch can commit an answer of it afterwards.
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError>;
     /// Stores an invite; earlier open invites of the same grant stop working.

@@ -4,7 +4,7 @@ use crate::cluster::{self, Database};
 use domain::{
     audit::{Act, Record},
     grant::Grant,
-    id::{InstanceId, Name, RequestId, TeamId, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, Name, RequestId, TeamId, UserId, WorkspaceId},
     invite::Invite,
     item::NewItem,
     rights::Role,
@@ -155,6 +155,12 @@ impl Instance {
         let order = GrantOrder { name: label, subject: name(subject), spec, personal_default: true, sensitive: false };
         let created = self.spoke.create(self.by(), order).await.expect("a grant");
         (created.grant, Invite::decode(created.invite.expose()).expect("an invite"))
+    }
+
+    /// A grant as it stands.
+    pub async fn standing(&self, id: GrantId) -> Grant {
+        let views = self.store.grants().await.expect("grants");
+        views.into_iter().map(|view| view.grant).find(|grant| grant.id == id).expect("the grant")
     }
 
     /// The last `limit` entries of the log.

@@ -108,8 +108,17 @@ pub(super) async fn edit(
     Asked(order): Asked<view::EditOrder>,
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
+    // What the person saw is what is judged here, and the store sees to it that it is what is changed.
+    if order.generation != view.grant.generation {
+        let name = &view.grant.name;
+        let cause = format!("grant {name} was changed by somebody else meanwhile");
+        return Err(Problem::told(
+            Kind::Conflict,
+            &format!("{cause}; look at it and edit it again: `mosaic-fed grant show {name}`"),
+        ));
+    }
     personal::may_edit(&door, &person, &view, &order).await?;
-    let grant = door.spoke.edit(person.by(), view.grant.id, order.scope, order.sensitive).await?;
+    let grant = door.spoke.edit(person.by(), &view.grant, order.scope, order.sensitive).await?;
     Ok(Json(view::GrantEntry::named(&GrantView { grant, ..view }, door.world.now())))
 }
 

@@ -19,6 +19,8 @@ pub struct GrantEntry {
     pub id: GrantId,
     /// What people call it.
     pub name: Name,
+    /// Moves with every change of it.
+    pub generation: u64,
     /// pending, active, expired or revoked.
     pub state: String,
     /// On whose behalf rows are read.
@@ -46,6 +48,7 @@ impl GrantEntry {
         Self {
             id: grant.id,
             name: grant.name.clone(),
+            generation: grant.generation,
             state: grant.standing(now).to_owned(),
             subject: None,
             peer: grant.peer,
@@ -105,6 +108,8 @@ pub struct InviteMade {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EditOrder {
+    /// The generation of the grant that the scope was made from: an edit of anything later is refused.
+    pub generation: u64,
     /// The scope.
     pub scope: Spec,
     /// Whether sensitive kinds may be shared.

@@ -264,8 +264,8 @@ async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Out
     let path = format!("/v1/grants/{}", segment(grant));
     let entry: view::GrantEntry = client.get(&path).await?;
     let sensitive = flags.sensitive;
-    let scope = flags.change(entry.scope, World::system().now())?;
-    let edited: view::GrantEntry = client.put(&path, &view::EditOrder { scope, sensitive }).await?;
+    let (generation, scope) = (entry.generation, flags.change(entry.scope, World::system().now())?);
+    let edited: view::GrantEntry = client.put(&path, &view::EditOrder { generation, scope, sensitive }).await?;
     print_grant(&edited, out)?;
     out.next(&format!("grant show {}", edited.name));
     Ok(Exit::Done)

@@ -10,6 +10,8 @@
 #[expect(dead_code, reason = "the other suites use the rest")]
 mod asker;
 #[cfg(test)]
+mod busy;
+#[cfg(test)]
 #[path = "../cli/harness.rs"]
 #[expect(dead_code, reason = "the suite `cli` uses the rest")]
 mod harness;
@@ -35,4 +37,15 @@ fn scale<T>(small: T, large: T) -> T {
 fn lock_file(instance: &harness::Instance) -> std::path::PathBuf {
     let record = harness::database(&instance.data()).unwrap();
     std::path::Path::new(record["cluster"].as_str().unwrap()).join("postmaster.pid")
+}
+
+/// A statement behind the daemon's back, with the tools of its own PostgreSQL.
+#[cfg(test)]
+fn psql(instance: &harness::Instance, statement: &str) -> std::process::Command {
+    let file = std::fs::read_to_string(lock_file(instance)).unwrap();
+    let lines: Vec<_> = file.lines().collect();
+    let program = std::fs::read_link(format!("/proc/{}/exe", lines[0])).unwrap().with_file_name("psql");
+    let mut command = std::process::Command::new(program);
+    command.args(["-h", lines[4], "-U", "mosaic_super", "-d", "mosaic", "-tAc", statement]);
+    command
 }

@@ -3,10 +3,10 @@
 
 use super::{
     harness::{Instance, finish, free_port, program},
-    lock_file,
+    lock_file, psql,
 };
 use nix::unistd::{Uid, chown, geteuid};
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
 fn mode(instance: &Instance, mode: u32) {
     fs::set_permissions(instance.data(), fs::Permissions::from_mode(mode)).unwrap();
@@ -107,18 +107,13 @@ fn a_directory_or_a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     instance.run(&["serve"]).fails(6, &["layout 2", "newer"]);
     fs::write(&marker, written).unwrap();
     instance.serve();
-    psql(&instance, "INSERT INTO _sqlx_migrations SELECT 99990101000000, 'newer', now(), true, 'x', 1");
+    assert!(
+        psql(&instance, "INSERT INTO _sqlx_migrations SELECT 99990101000000, 'newer', now(), true, 'x', 1")
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(instance.stop(), Some(0));
     instance.run(&["serve"]).fails(8, &["99990101000000", "newer build"]);
     assert!(!lock_file(&instance).exists());
-}
-
-/// Changes the running instance's database behind its back, with the tools of its own PostgreSQL.
-fn psql(instance: &Instance, statement: &str) {
-    let file = fs::read_to_string(lock_file(instance)).unwrap();
-    let lines: Vec<_> = file.lines().collect();
-    let program = fs::read_link(format!("/proc/{}/exe", lines[0])).unwrap().with_file_name("psql");
-    let words = ["-h", lines[4], "-U", "mosaic_super", "-d", "mosaic", "-c", statement];
-    let output = Command::new(program).args(words).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
 }

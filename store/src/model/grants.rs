@@ -61,11 +61,17 @@ impl Grants for Model {
         })
     }
 
-    async fn edit_grant(&self, grant: GrantId, scope: &Scope, record: Record) -> Result<Grant, StoreError> {
+    async fn edit_grant(
+        &self,
+        grant: GrantId,
+        generation: u64,
+        scope: &Scope,
+        record: Record,
+    ) -> Result<Grant, StoreError> {
         let now = self.world.now();
         self.change(|state| {
             let found = state.grant(grant)?;
-            let edited = found.edit(scope.clone()).map_err(|cause| rules::illegal_move(&found, cause))?;
+            let edited = rules::edited(&found, generation, scope)?;
             state.name_is_free(&edited, now)?;
             state.update(&edited);
             Ok((edited, vec![record]))

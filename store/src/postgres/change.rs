@@ -24,7 +24,7 @@ pub(super) struct Change {
 impl Postgres {
     /// Begins an ordinary change.
     pub(super) async fn change(&self) -> Result<Change, StoreError> {
-        Change::begin(&self.serving).await
+        Change::begin(&self.door).await
     }
 
     /// Begins a change that must not wait behind reads.

@@ -46,7 +46,7 @@ impl Grants for Postgres {
     }
 
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let rows = sqlx::query(sql::grants::ALL_GRANTS).fetch_all(&mut *unit).await?;
         unit.end().await?;
         let view = |row: &PgRow| {
@@ -69,10 +69,16 @@ impl Grants for Postgres {
         change.record(&record).await
     }
 
-    async fn edit_grant(&self, grant: GrantId, scope: &Scope, record: Record) -> Result<Grant, StoreError> {
+    async fn edit_grant(
+        &self,
+        grant: GrantId,
+        generation: u64,
+        scope: &Scope,
+        record: Record,
+    ) -> Result<Grant, StoreError> {
         let mut change = self.change().await?;
         let found = change.grant(grant).await?;
-        let edited = found.edit(scope.clone()).map_err(|cause| rules::illegal_move(&found, cause))?;
+        let edited = rules::edited(&found, generation, scope)?;
         change.name_is_free(&edited, self.clock.now()).await?;
         change.update(&edited, None).await?;
         change.record(&record).await?;

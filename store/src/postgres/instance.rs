@@ -18,7 +18,7 @@ use sqlx::Row;
 #[async_trait]
 impl Instance for Postgres {
     async fn instance(&self) -> Result<Option<InstanceRecord>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::people::INSTANCE).fetch_optional(&mut *unit).await?;
         unit.end().await?;
         let Some(row) = row else { return Ok(None) };

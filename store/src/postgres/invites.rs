@@ -36,7 +36,7 @@ impl Postgres {
     }
 
     pub(super) async fn invite_of(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::grants::INVITED).bind(&digest[..]).fetch_optional(&mut *unit).await?;
         unit.end().await?;
         row.as_ref().map(invited).transpose()
@@ -55,7 +55,7 @@ impl Postgres {
     }
 
     pub(super) async fn last_end(&self) -> Result<Option<Time>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let end: Option<OffsetDateTime> =
             sqlx::query_scalar(sql::grants::LAST_INVITE_END).fetch_one(&mut *unit).await?;
         unit.end().await?;

@@ -18,7 +18,7 @@ use sqlx::{Row, postgres::PgRow};
 #[async_trait]
 impl Links for Postgres {
     async fn links(&self, owner: UserId) -> Result<Vec<LinkRecord>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         subject(&mut unit, owner).await?;
         let rows = sqlx::query(sql::links::LINKS).bind(owner.0).fetch_all(&mut *unit).await?;
         unit.end().await?;
@@ -96,7 +96,7 @@ impl Links for Postgres {
     }
 
     async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let rows = sqlx::query(sql::links::DIRECTORY).fetch_all(&mut *unit).await?;
         unit.end().await?;
         let entry = |row: &PgRow| {

@@ -39,8 +39,10 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// The store, connected. Shared behind an `Arc`; dropping it closes its connections.
 #[derive(Debug)]
 pub struct Postgres {
-    /// Reads and ordinary changes.
+    /// Rows: what may take long.
     serving: Pool,
+    /// Who there is, what is granted and linked, and ordinary changes of it: small questions on the way of every command.
+    door: Pool,
     /// Revocation, standing, the audit and the health check, so that they never wait behind reads.
     reserved: Pool,
     changes: Changes,
@@ -71,12 +73,15 @@ impl Postgres {
         boot::check(&app).await?;
         let changes = Changes::listen(&app).await?;
         let serving = Pool::new(&app, pools.serving);
-        Ok(Self { reserved: serving.beside(&app, pools.reserved), serving, changes, clock })
+        let [door, reserved] = [pools.door, pools.reserved].map(|size| serving.beside(&app, size));
+        Ok(Self { serving, door, reserved, changes, clock })
     }
 
     /// Closes every connection; calls under way end first, unless the server has stopped answering them.
     pub async fn close(&self) {
-        let closed = async { tokio::join!(self.changes.close(), self.serving.close(), self.reserved.close()) };
+        let closed = async {
+            tokio::join!(self.changes.close(), self.serving.close(), self.door.close(), self.reserved.close())
+        };
         if tokio::time::timeout(CLOSE, closed).await.is_err() {
             tracing::warn!("PostgreSQL does not answer; its connections are dropped");
         }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 #[async_trait]
 impl People for Postgres {
     async fn users(&self) -> Result<Vec<User>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let rows = sqlx::query(sql::people::USERS).fetch_all(&mut *unit).await?;
         let users = with_places(&mut unit, &rows, None).await?;
         unit.end().await?;
@@ -30,7 +30,7 @@ impl People for Postgres {
     }
 
     async fn user(&self, name: &Name) -> Result<Option<User>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::people::USER).bind(name.as_str()).fetch_optional(&mut *unit).await?;
         let user = place_of(&mut unit, row).await?;
         unit.end().await?;
@@ -38,7 +38,7 @@ impl People for Postgres {
     }
 
     async fn user_of_uid(&self, uid: u32) -> Result<Option<User>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::people::USER_OF_UID).bind(i64::from(uid)).fetch_optional(&mut *unit).await?;
         let user = place_of(&mut unit, row).await?;
         unit.end().await?;
@@ -93,17 +93,19 @@ impl People for Postgres {
         let mut change = self.change().await?;
         let user = change.user(name).await?;
         change.keep_owners(&user).await?;
-        let user = user.id;
-        subject(&mut change, user).await?;
-        let links = counted(&mut change, sql::links::COUNT, user).await?;
-        let mut rows = 0;
-        let places: Vec<Uuid> = sqlx::query_scalar(sql::people::WORKSPACE_IDS).fetch_all(&mut *change).await?;
-        for place in places {
-            sqlx::query(sql::people::TENANT).bind(place).execute(&mut *change).await?;
-            insert_membership(&mut change, WorkspaceId(place), user, Role::Member).await?;
-            rows += counted(&mut change, sql::items::PERSONAL, user).await?;
-        }
+        // Counting may take long, and the head's lock is everybody's.
         change.abandon().await?;
+        let (user, mut unit) = (user.id, unit::write(&self.serving).await?);
+        subject(&mut unit, user).await?;
+        let links = counted(&mut unit, sql::links::COUNT, user).await?;
+        let mut rows = 0;
+        let places: Vec<Uuid> = sqlx::query_scalar(sql::people::WORKSPACE_IDS).fetch_all(&mut *unit).await?;
+        for place in places {
+            sqlx::query(sql::people::TENANT).bind(place).execute(&mut *unit).await?;
+            insert_membership(&mut unit, WorkspaceId(place), user, Role::Member).await?;
+            rows += counted(&mut unit, sql::items::PERSONAL, user).await?;
+        }
+        unit.undo().await?;
         Ok(Belongings { rows, links })
     }
 
@@ -119,7 +121,7 @@ impl People for Postgres {
     }
 
     async fn workspaces(&self) -> Result<Vec<Workspace>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let rows = sqlx::query(sql::people::MEMBER_COUNTS).fetch_all(&mut *unit).await?;
         unit.end().await?;
         let workspace = |row: &PgRow| {

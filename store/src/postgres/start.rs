@@ -19,18 +19,24 @@ const MIGRATE: Duration = Duration::from_mins(10);
 /// How many connections are held at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pools {
-    /// For reads and ordinary changes.
+    /// For rows.
     pub serving: u32,
+    /// For people, grants and links.
+    pub door: u32,
     /// For revocation, standing, the audit and the health check.
     pub reserved: u32,
 }
 
 impl Pools {
-    /// Two for each processor and at least four, and one in reserve for each who must never wait
+    /// Two for each processor and at least four for rows, two for the door, and one in reserve for each who must never wait
     /// for the others: the audit, whoever revokes, and whoever reads the standing anew.
     pub fn for_machine() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { serving: u32::try_from(processors.saturating_mul(2)).unwrap_or(u32::MAX).clamp(4, 16), reserved: 3 }
+        Self {
+            serving: u32::try_from(processors.saturating_mul(2)).unwrap_or(u32::MAX).clamp(4, 16),
+            door: 2,
+            reserved: 3,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 impl Postgres {
     pub(super) async fn teams_of(&self, workspace: &Name) -> Result<Vec<Team>, StoreError> {
-        let mut unit = unit::read(&self.serving).await?;
+        let mut unit = unit::read(&self.door).await?;
         let id = tenant(&mut unit, workspace).await?;
         let teams = read(&mut unit, id, workspace).await?;
         unit.end().await?;

@@ -8,6 +8,7 @@ use domain::{
     id::{GrantId, InstanceId, Name, TeamId, UserId, WorkspaceId},
     rights::Role,
     say::existing,
+    scope::Scope,
 };
 
 /// What to do about a grant that has ended.
@@ -131,6 +132,16 @@ pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<
         )),
         _ => illegal_move(grant, cause),
     })
+}
+
+/// The grant with another scope, if it is still the one that the edit was judged on.
+pub(crate) fn edited(grant: &Grant, generation: u64, scope: &Scope) -> Result<Grant, StoreError> {
+    let edited = grant.edit(scope.clone()).map_err(|cause| illegal_move(grant, cause))?;
+    if grant.generation == generation {
+        return Ok(edited);
+    }
+    let cause = format!("grant {} was changed by somebody else meanwhile", grant.name);
+    Err(StoreError::Conflict(format!("{cause}; look at it and edit it again: `mosaic-fed grant show {}`", grant.name)))
 }
 
 /// Refuses to invite to a grant that has ended.

@@ -35,7 +35,7 @@ async fn a_dropped_call_closes_its_connection() {
     let bench = Bench::on_postgres().await;
     bench.put(bench.owner, [task("mine")]).await;
     let database = bench.database.as_ref().unwrap();
-    let pools = Pools { serving: 1, reserved: 1 };
+    let pools = Pools { serving: 1, door: 1, reserved: 1 };
     let clock = World::system().clock();
     let store = Postgres::connect_with(database.owner(), database.app(), clock, pools).await.unwrap();
     let operation = List::first(tasks());

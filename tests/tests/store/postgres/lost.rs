@@ -64,7 +64,7 @@ async fn commit_with_loss(loss: u8) -> (usize, Committed, u64) {
     let mode = Arc::new(AtomicU8::new(PASS));
     let server = app.get_socket().unwrap().join(&file);
     let relay = tokio::spawn(relay(listener, server, Arc::clone(&mode)));
-    let (clock, pools) = (World::system().clock(), Pools { serving: 1, reserved: 1 });
+    let (clock, pools) = (World::system().clock(), Pools { serving: 1, door: 1, reserved: 1 });
     let relayed = app.socket(directory.path());
     let store = Postgres::connect_with(database.owner(), relayed, clock, pools).await.unwrap();
     let record = bench.answered(&grant);

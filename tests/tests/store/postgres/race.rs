@@ -105,7 +105,11 @@ async fn another_process_hears_of_a_change_soon_and_survives_losing_its_connecti
         "dead connections of the pools are replaced"
     );
     // More than one news may come of the lost connection; the change is heard at the latest after those.
-    bench.store.edit_grant(grant.id, &grant.scope, bench.about(Act::GrantEdit, grant.id)).await.unwrap();
+    bench
+        .store
+        .edit_grant(grant.id, grant.generation, &grant.scope, bench.about(Act::GrantEdit, grant.id))
+        .await
+        .unwrap();
     hears().await;
     assert_eq!(replica.standing().await.unwrap().grants[0].generation, 2);
 }

@@ -78,7 +78,8 @@ pub async fn an_answer_is_withdrawn_when_its_grant_is_revoked(bench: &Bench) {
 pub async fn an_answer_is_withdrawn_when_its_grant_changed(bench: &Bench) {
     let grant = bench.grant("home", bench.owner, &everything()).await;
     let record = bench.answered(&grant);
-    let edited = bench.store.edit_grant(grant.id, &grant.scope, bench.act(Act::GrantEdit)).await.unwrap();
+    let edited =
+        bench.store.edit_grant(grant.id, grant.generation, &grant.scope, bench.act(Act::GrantEdit)).await.unwrap();
     withdrawn(bench, record, Reason::SnapshotStale).await;
     let sequence = last(bench).await.sequence + 1;
     assert_eq!(bench.store.commit(&[bench.answered(&edited)]).await.unwrap(), [Committed::Written { sequence }]);

@@ -21,7 +21,9 @@ pub async fn a_grant_makes_only_legal_moves(bench: &Bench) {
     let stolen = activate(pending.id, InstanceId(bench.world.uuid())).await;
     assert!(matches!(stolen, Err(StoreError::Conflict(cause)) if cause.contains("is held by instance")));
     let narrower = bench.scope(&sharing(FilterSpec { include_personal: Some(false), ..FilterSpec::default() }));
-    let edit = async || bench.store.edit_grant(pending.id, &narrower, bench.act(Act::GrantEdit)).await;
+    let edit = async || bench.store.edit_grant(pending.id, 2, &narrower, bench.act(Act::GrantEdit)).await;
+    let stale = bench.store.edit_grant(pending.id, 1, &narrower, bench.act(Act::GrantEdit)).await;
+    assert!(matches!(stale, Err(StoreError::Conflict(cause)) if cause.contains("by somebody else meanwhile")));
     let edited = edit().await.unwrap();
     assert_eq!((edited.generation, &edited.scope, edited.leaf.is_some()), (3, &narrower, true));
     assert_eq!(bench.store.standing().await.unwrap().grants, [edited]);
@@ -48,10 +50,10 @@ pub async fn a_name_is_free_again_once_its_grant_has_ended(bench: &Bench) {
     bench.clock.advance(Duration::from_hours(24 * 91));
     let third = create("home").await.unwrap();
     let extended = bench.scope(&everything());
-    let revived = bench.store.edit_grant(second.id, &extended, bench.act(Act::GrantEdit)).await;
+    let revived = bench.store.edit_grant(second.id, 1, &extended, bench.act(Act::GrantEdit)).await;
     assert!(matches!(revived, Err(StoreError::Conflict(_))), "an expired grant does not come back under a taken name");
     bench.store.revoke_grant(third.id, bench.act(Act::GrantRevoke)).await.unwrap();
-    bench.store.edit_grant(second.id, &extended, bench.act(Act::GrantEdit)).await.unwrap();
+    bench.store.edit_grant(second.id, 1, &extended, bench.act(Act::GrantEdit)).await.unwrap();
 }
 
 pub async fn every_change_moves_the_version_and_is_heard(bench: &Bench) {
@@ -66,7 +68,7 @@ pub async fn every_change_moves_the_version_and_is_heard(bench: &Bench) {
     };
     let grant = bench.pending("home", bench.owner, &everything()).await;
     moved(&mut version).await;
-    bench.store.edit_grant(grant.id, &grant.scope, bench.act(Act::GrantEdit)).await.unwrap();
+    bench.store.edit_grant(grant.id, 1, &grant.scope, bench.act(Act::GrantEdit)).await.unwrap();
     moved(&mut version).await;
     let (peer, record) = (InstanceId(bench.world.uuid()), bench.act(Act::InviteClaim));
     bench.store.activate_grant(grant.id, peer, &name("home"), &bench.leaf(), record).await.unwrap();
