@@ -75,7 +75,7 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
         last: head.head.sequence,
         instance: format!("{} ({})", head.name, head.instance),
         key: head.key.clone(),
-        compared_with: known.map(|(path, _)| path.display().to_string()),
+        compared_with: known.as_ref().filter(|_| at_known.is_some()).map(|(path, _)| path.display().to_string()),
     };
     out.value(&report, |report| shown(report, &minute(head.head.time)))?;
     if let Some(first) = report.first.filter(|first| *first > 1) {
@@ -83,7 +83,14 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
             "the file begins at entry {first}: it says nothing of what was before; the whole log is `audit export` without --after"
         ));
     }
-    if report.compared_with.is_none() && args.key.is_none() {
+    if let (Some((path, known)), None) = (&known, at_known) {
+        out.remark(&format!(
+            "not compared with {}: entry {}, which it names, is not in the file",
+            path.display(),
+            known.head.sequence
+        ));
+    }
+    if known.is_none() && args.key.is_none() {
         out.remark(
             "whose key signed it was not checked: compare it with `mosaic-fed id` of that instance, or give --key",
         );

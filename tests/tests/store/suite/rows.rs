@@ -130,7 +130,8 @@ pub async fn a_row_that_is_none_is_refused_by_name(bench: &Bench) {
         assert!(matches!(put, Put::Refused(cause) if cause.contains(text)), "{put:?} does not say {text}");
     }
     let largest = NewItem { body: Some("x".repeat(MAX_ITEM_BYTES - 3)), ..task("Ode") };
-    bench.put(bench.owner, [largest]).await;
+    let longest = NewItem { source_key: Some("k".repeat(1_000)), ..task("Ode") };
+    bench.put(bench.owner, [largest, longest]).await;
 }
 
 pub async fn everybody_reads_what_their_role_and_teams_allow(bench: &Bench) {
