@@ -113,7 +113,10 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
     let instance = Instance::running("office");
     instance.types("team add core").done();
     instance.types("invite x --share tasks --team core").done();
-    let cases: [(&[&str], i32, &[&str]); 31] = [
+    let both = r#"{"workspace":"main","resources":["tasks","notes"],"excluded_resources":["notes"]}"#;
+    instance.file("both.json", both);
+    instance.file("none.json", r#"{"workspace":"main","resources":["tasks"],"max_rows_per_query":0}"#);
+    let cases: [(&[&str], i32, &[&str]); 33] = [
         (&["get", "tasks", ""], 2, &["<ID>", "empty", "as tables show"]),
         (&["grant", "show", ""], 2, &["<GRANT>", "empty"]),
         (&["ping", " "], 2, &["<LINK>", "empty"]),
@@ -141,6 +144,8 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
         ),
         (&["invite", "y", "--share", "tasks", "--rate", "0"], 2, &["`rate`", "1 to 100000"]),
         (&["invite", "y", "--scope", "nofile.json"], 4, &["nofile.json", "next: "]),
+        (&["invite", "y", "--scope", "both.json"], 2, &["`notes` is both shared and excluded", "keep it in one of"]),
+        (&["invite", "y", "--scope", "none.json"], 2, &["max_rows_per_query", "1 to 10000"]),
         (&["grant", "edit", "x"], 2, &["nothing is to change in x", "--share", "--days", "--scope"]),
         (&["grant", "edit", "x", "--sensitive"], 2, &["nothing is to change in x"]),
         (&["grant", "show", "gone"], 4, &["no such grant `gone`", "grant list"]),
