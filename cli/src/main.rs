@@ -3,7 +3,7 @@
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
 //! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance; [`import`] reads people's files;
 //! [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
-//! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`misread`] what is said of a
+//! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`mod@misread`] what is said of a
 //! command line that is none.
 //!
 //! Must not: decide anything that the daemon decides, or read an instance's database but in `init` and `serve`.
