@@ -48,7 +48,7 @@ pub struct Global {
 pub enum Command {
     /// Make an instance here
     Init(daemon::init::InitArgs),
-    /// Run it
+    /// Run it until Ctrl-C or SIGTERM
     Serve(daemon::serve::ServeArgs),
     /// What runs and what is linked
     Status,

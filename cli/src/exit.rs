@@ -125,11 +125,13 @@ impl Failure {
     /// A listener that could not be opened, as the daemon says it: what to change names the file, where it is known.
     #[must_use]
     pub fn naming_settings(self, settings: Option<&Path>) -> Self {
-        let (Some(settings), Some((cause, next))) = (settings, self.cause.split_once("; stop what uses it")) else {
+        let (Some(settings), Some((cause, next))) =
+            (settings, self.cause.split_once("; ").filter(|(_, next)| next.contains(", or set another")))
+        else {
             return self;
         };
         let next = next.replace("config.toml", &settings.display().to_string());
-        let next = format!("stop what uses it{next}, and start the daemon again: mosaic-fed serve");
+        let next = format!("{next}, and start the daemon again: mosaic-fed serve");
         Self::new(self.exit, cause).next(next)
     }
 

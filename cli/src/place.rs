@@ -122,6 +122,10 @@ impl Place {
     /// Itself, unless it is plain that no instance is here. A directory that is closed to the caller may hold one.
     pub fn made(self) -> Outcome<Self> {
         match fs::metadata(self.marker_file()) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let cause = format!("{} is a file, and an instance is a directory", self.dir.display());
+                Err(Failure::new(Exit::Usage, cause).next("name the instance's directory with -C"))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.no_instance()),
             _ => Ok(self),
         }

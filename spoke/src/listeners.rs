@@ -54,11 +54,20 @@ pub struct Listen {
     pub public_names: Vec<String>,
 }
 
+/// What mends most failures of this kind.
+fn first_step(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose one above",
+        std::io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        _ => "stop what uses it",
+    }
+}
+
 /// A door cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant means")]
 pub enum ListenError {
-    #[error("{address} cannot be listened on ({cause}); stop what uses it, or set another `{key}` in config.toml")]
+    #[error("{address} cannot be listened on ({cause}); {}, or set another `{key}` in config.toml", first_step(.cause))]
     Bind { address: SocketAddr, key: &'static str, cause: std::io::Error },
     #[error("the system does not say where it listens ({0}); restart `mosaic-fed serve`")]
     Address(std::io::Error),

@@ -106,8 +106,12 @@ pub(super) async fn export(
     must_read(&door, &person, Act::AuditExport).await?;
     door.auditor.record(person.act(&door, Act::AuditExport)).await?;
     let head = door.store.head().await?;
+    if let Some(after) = filter.after.filter(|after| *after >= head.sequence) {
+        let cause = format!("there is nothing after entry {after}: the log ends at entry {}", head.sequence);
+        return Err(Problem::invalid(cause).next("mosaic-fed audit tail"));
+    }
     let signed = door.audit_key.sign(head, door.about.instance, door.about.name.clone());
-    let entries = up_to(door, filter.after.unwrap_or(0).min(head.sequence), head);
+    let entries = up_to(door, filter.after.unwrap_or(0), head);
     let lines = entries.map_ok(|entry| Line::Entry(Box::new(entry)));
     Ok(ndjson::response(lines.chain(stream::iter([Ok(Line::Head(signed))]))))
 }

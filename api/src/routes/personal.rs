@@ -6,6 +6,7 @@ use crate::{Door, Problem, person::Person, view};
 use domain::{
     Time,
     audit::Act,
+    grant::State,
     id::Name,
     kind::Kinds,
     scope::{Context, Scope, ScopeError},
@@ -28,7 +29,8 @@ pub(super) async fn may_create(door: &Door, person: &Person, order: &view::Invit
 pub(super) async fn may_invite(door: &Door, person: &Person, view: &GrantView) -> Result<(), Problem> {
     may_share(door, person, &view.subject_name, view.grant.scope.workspace(), Act::InviteCreate).await?;
     let personal = view.grant.scope.resources().any(|(_, filter)| filter.personal);
-    if view.grant.subject == person.user.id || !personal {
+    // What has ended for ever is refused as that by the one who would do it.
+    if view.grant.subject == person.user.id || !personal || view.grant.state == State::Revoked {
         return Ok(());
     }
     let (subject, command) = (&view.subject_name, format!("grant invite {}", view.grant.name));
@@ -43,7 +45,7 @@ pub(super) async fn may_edit(
     order: &view::EditOrder,
 ) -> Result<(), Problem> {
     may_share(door, person, &view.subject_name, view.grant.scope.workspace(), Act::GrantEdit).await?;
-    if view.grant.subject == person.user.id {
+    if view.grant.subject == person.user.id || view.grant.state == State::Revoked {
         return Ok(());
     }
     let now = door.world.now();

@@ -17,7 +17,8 @@ const HUSHED: &str = "sqlx_core::pool=off";
 /// Starts the log.
 pub fn start(config: &Config) -> Outcome<()> {
     let filter = filter(&config.log)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A line that could not be written (a closed terminal) is lost; to complain of it there would end the daemon.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let started = match config.log_format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().try_init(),

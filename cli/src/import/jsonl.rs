@@ -93,8 +93,7 @@ impl Line {
             fields.insert("resource".to_owned(), kind);
         }
         fields.entry("resource").or_insert_with(|| Value::from(common.kind.as_str()));
-        let mut item: NewItem =
-            serde_json::from_value(value).map_err(|error| refuse(format!("{error}; correct the line")))?;
+        let mut item: NewItem = serde_json::from_value(value).map_err(|error| refuse(no_item(&error)))?;
         item.team = item.team.or_else(|| common.team.clone());
         item.project = item.project.or_else(|| common.project.clone());
         let key = match item.source_key.take() {
@@ -105,6 +104,11 @@ impl Line {
         item.source_key = Some(format!("{}/{key}", common.source));
         Ok(Found { at, item })
     }
+}
+
+/// People write `kind`; the item calls it `resource`.
+fn no_item(error: &serde_json::Error) -> String {
+    format!("{error}; correct the line").replace("`resource`", "`kind`")
 }
 
 const ONE_OBJECT: &str = "write one object on each line, as in {\"title\": \"Bleed the radiators\"}";

@@ -8,13 +8,22 @@ use crate::{
     out::Out,
     table::Table,
 };
-use api::{client::Client, view};
+use api::{
+    client::{Client, Lines},
+    view,
+};
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use domain::{
     Time,
     audit::{Ending, chain::Line},
 };
-use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+};
 
 /// The commands of `audit`.
 #[derive(Subcommand)]
@@ -97,6 +106,18 @@ async fn tail(client: &Client, out: &Out, lines: u32, follow: bool) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Writes every line; the last one.
+async fn write_all(lines: &mut Lines, file: fs::File, failed: impl Fn(io::Error) -> Failure) -> Outcome<Option<Bytes>> {
+    let failed = |error| failed(error).next("make room, or name another file");
+    let (mut file, mut last) = (io::BufWriter::new(file), None);
+    while let Some(line) = lines.next().await? {
+        file.write_all(&line).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+        last = Some(line);
+    }
+    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+    Ok(last)
+}
+
 async fn query(args: QueryArgs, client: &Client, out: &Out) -> Outcome {
     let QueryArgs { grant, ending, since, after, limit } = args;
     let filter = view::AuditFilter { grant, ending, since, after, limit: Some(limit), last: false };
@@ -165,13 +186,10 @@ async fn export(client: &Client, out: &Out, output: Option<PathBuf>, after: Opti
     let failed = |error| Failure::file("write", &path, &error);
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     let file = file.map_err(|error| failed(error).next("name a file that is not there yet, or remove this one"))?;
-    let mut file = std::io::BufWriter::new(file);
-    let mut head = None;
-    while let Some(line) = lines.next().await? {
-        file.write_all(&line).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
-        head = Some(line);
-    }
-    file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+    let head = write_all(&mut lines, file, failed).await.inspect_err(|_| {
+        // A piece of a log would stand in the way of the whole one.
+        drop(fs::remove_file(&path));
+    })?;
     let head = head.and_then(|line| serde_json::from_slice(&line).ok());
     let Some(Line::Head(head)) = head else {
         return Err(Failure::of("the export has no signed head: its end is missing"));

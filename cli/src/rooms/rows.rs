@@ -59,12 +59,12 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     };
     let path = asking(&format!("/v1/rows/{kind}"), &question)?;
     if stream {
-        return print_stream(client, out, &path, strict).await;
+        return print_stream(client, out, &path, (strict, limit)).await;
     }
     let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
     out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
     sources::tell(&page.sources, out);
-    if let Some(more) = sources::more(&page).filter(|_| !out.json) {
+    if let Some(more) = sources::more(&page, limit).filter(|_| !out.json) {
         out.remark(&more);
     }
     match (page.rows.first(), sources::next(&page.sources)) {
@@ -84,7 +84,7 @@ fn not_whole(failure: Failure) -> Failure {
     }
 }
 
-async fn print_stream(client: &Client, out: &Out, path: &str, strict: bool) -> Outcome {
+async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (bool, u32)) -> Outcome {
     let mut lines = client.lines(path).await?;
     let mut sources = Vec::new();
     while let Some(step) = lines.value::<Step>().await? {
@@ -99,6 +99,9 @@ async fn print_stream(client: &Client, out: &Out, path: &str, strict: bool) -> O
         }
     }
     sources::tell(&sources, out);
+    if !out.json {
+        sources::cut(&sources, limit).iter().for_each(|cut| out.remark(cut));
+    }
     Ok(ended(&sources, strict))
 }
 

@@ -1,8 +1,11 @@
 //! What people are told of sources that did not simply answer, and what to do about the first of them.
 
-use super::joined;
+use super::{counted, joined};
 use crate::out::Out;
-use domain::answer::{HERE, Outcome as Ended, Page, SourceOutcome};
+use domain::{
+    answer::{HERE, Outcome as Ended, Page, SourceOutcome},
+    scope::spec::MAX_ROWS,
+};
 
 /// Every source that did not simply answer, with its reason, beside the rows.
 pub fn tell(sources: &[SourceOutcome], out: &Out) {
@@ -45,14 +48,43 @@ pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
     }
 }
 
-/// Whether rows follow this page, and how to get at them; a source that did not answer has rows that nobody knows of.
-pub fn more(page: &Page) -> Option<String> {
+/// Whether rows follow this page of at most `limit`, and how to get at them; a source that did not answer has rows that
+/// nobody knows of.
+pub fn more(page: &Page, limit: u32) -> Option<String> {
     page.next.as_ref()?;
     if page.sources.iter().any(|source| source.truncated) {
-        return Some("more rows follow: a higher --limit, or --cursor with what --json calls `next`".to_owned());
+        return Some(format!("more rows follow: {}", onward(page, limit)));
     }
     let silent = joined(failed(&page.sources).map(|source| &source.source));
     Some(format!("these are all rows but those of {silent}: ask again once it answers"))
+}
+
+fn onward(page: &Page, limit: u32) -> String {
+    let cursor = "--cursor with what --json calls `next`";
+    // A page that is not full ends with the last row of the source that held the next one back.
+    let last = page.rows.last().filter(|_| (page.rows.len() as u64) < u64::from(limit));
+    match last.and_then(|row| page.sources.iter().find(|source| source.source == row.source)) {
+        Some(source) => format!("{}; {cursor} goes on", at_once(source)),
+        None if limit < MAX_ROWS => format!("a higher --limit, or {cursor}"),
+        None => format!("{cursor} goes on"),
+    }
+}
+
+/// What is said of each source of a stream that has more than the `limit` rows it was asked for, or than it gives at once:
+/// a stream cannot be gone on with.
+pub fn cut(sources: &[SourceOutcome], limit: u32) -> Vec<String> {
+    let pages = "`list` without --stream, whose pages --cursor goes on with";
+    let how = |source: &SourceOutcome| match limit {
+        _ if source.rows < u64::from(limit) => format!("{}; {pages}", at_once(source)),
+        ..MAX_ROWS => format!("a higher --limit, or {pages}"),
+        _ => pages.to_owned(),
+    };
+    let cut = sources.iter().filter(|source| source.truncated);
+    cut.map(|source| format!("{}: more rows follow: {}", source.source, how(source))).collect()
+}
+
+fn at_once(source: &SourceOutcome) -> String {
+    format!("{} gives at most {} at once, whatever --limit says", source.source, counted(source.rows, "row"))
 }
 
 fn failed(sources: &[SourceOutcome]) -> impl Iterator<Item = &SourceOutcome> {
@@ -72,11 +104,23 @@ mod tests {
     fn more_rows_are_promised_only_where_an_answer_was_cut() {
         let said = |cut| {
             let sources = vec![ended("here", Ended::Ok, cut), ended("work", Ended::Offline, false)];
-            more(&Page { rows: Vec::new(), sources, next: Some("cursor".to_owned()) }).unwrap()
+            more(&Page { rows: Vec::new(), sources, next: Some("cursor".to_owned()) }, 50).unwrap()
         };
         assert!(said(true).starts_with("more rows follow"));
         assert!(said(false).starts_with("these are all rows but those of work"), "{}", said(false));
-        assert_eq!(more(&Page { rows: Vec::new(), sources: Vec::new(), next: None }), None);
+        assert_eq!(more(&Page { rows: Vec::new(), sources: Vec::new(), next: None }, 50), None);
+    }
+
+    #[test]
+    fn a_higher_limit_is_named_only_where_it_can_bring_more() {
+        let gave = |rows| vec![SourceOutcome { rows, ..ended("work", Ended::Ok, true) }];
+        let said = |rows, limit| cut(&gave(rows), limit).concat();
+        assert!(said(50, 50).starts_with("work: more rows follow: a higher --limit, or `list` without --stream"));
+        assert!(said(10, 50).contains("work gives at most 10 rows at once"), "{}", said(10, 50));
+        for (rows, limit) in [(10, 50), (u64::from(MAX_ROWS), MAX_ROWS)] {
+            assert!(!said(rows, limit).contains("a higher --limit"), "{}", said(rows, limit));
+        }
+        assert!(cut(&[ended("here", Ended::Ok, false)], 50).is_empty());
     }
 
     #[test]

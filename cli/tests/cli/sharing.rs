@@ -121,3 +121,32 @@ fn a_silent_source_is_never_taken_for_an_empty_one() {
     let cut = home.types("list tasks --limit 1").done();
     assert!(cut.err.contains("more rows follow") && cut.out.contains("CREATED (UTC)"), "{cut:?}");
 }
+
+#[test]
+fn rows_that_are_held_back_are_told_of_with_a_way_to_them_that_leads_on() {
+    let (office, home) = two();
+    for title in ["one", "two", "three", "four", "five"] {
+        office.types(&format!("add tasks {title}")).done();
+    }
+    let invite = office.types("invite to-home --share tasks --rows 2").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    let capped = "work gives at most 2 rows at once";
+    for line in ["list tasks", "list tasks --from work --limit 100", "list tasks --stream"] {
+        let ran = home.types(line).done();
+        assert!(ran.err.contains("more rows follow") && ran.err.contains(capped), "{ran:?}");
+        assert!(ran.err.contains("--cursor") && !ran.err.contains("a higher --limit"), "{ran:?}");
+    }
+    let (mut cursor, mut rows) = (String::new(), Vec::new());
+    for left in [3, 1, 0] {
+        let ran = home.types(&format!("list tasks --limit 100 --json{cursor}")).done();
+        let page: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        rows.extend(page["rows"].as_array().unwrap().iter().map(|row| row["title"].to_string()));
+        assert_eq!((5 - rows.len(), page["next"].is_string()), (left, left > 0), "{ran:?}");
+        cursor = format!(" --cursor {}", page["next"].as_str().unwrap_or_default());
+    }
+    assert_eq!(rows.concat(), r#""five""four""three""two""one""#);
+    let cut = office.types("list tasks --stream --limit 3").done();
+    assert!(cut.out.lines().count() == 3 && cut.err.contains("here: more rows follow: a higher --limit"), "{cut:?}");
+    let whole = office.types("list tasks --stream").done();
+    assert!(whole.out.lines().count() == 5 && !whole.err.contains("more rows"), "{whole:?}");
+}

@@ -116,7 +116,7 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
     let both = r#"{"workspace":"main","resources":["tasks","notes"],"excluded_resources":["notes"]}"#;
     instance.file("both.json", both);
     instance.file("none.json", r#"{"workspace":"main","resources":["tasks"],"max_rows_per_query":0}"#);
-    let cases: [(&[&str], i32, &[&str]); 33] = [
+    let cases: [(&[&str], i32, &[&str]); 34] = [
         (&["get", "tasks", ""], 2, &["<ID>", "empty", "as tables show"]),
         (&["grant", "show", ""], 2, &["<GRANT>", "empty"]),
         (&["ping", " "], 2, &["<LINK>", "empty"]),
@@ -153,6 +153,7 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
         (&["add", "tasks", "x", "--set", "colour=red"], 2, &["colour", "status"]),
         (&["add", "tasks", "x", "--set", "estimate_minutes=many"], 2, &["takes a number, not `many`", "next: write"]),
         (&["link", "hello", "--yes"], 2, &["no invite", "paste the whole line"]),
+        (&["audit", "export", "--after", "100000"], 2, &["nothing after entry 100000", "audit tail"]),
         (&["team", "join", "core", "dana", "--role", "guest"], 6, &["a team has no guests", "choose owner"]),
     ];
     for (words, code, said) in cases {

@@ -13,7 +13,7 @@ use nix::{
 use std::{
     fs,
     path::Path,
-    process::{Child, ExitStatus},
+    process::{Child, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -52,7 +52,7 @@ fn a_signal_at_any_moment_of_a_start_ends_it_and_leaves_nothing() {
     let data = instance.data();
     for round in 0..scale(5, 300) {
         let mut daemon = program(&["-C", data.to_str().unwrap(), "serve", "--log", "off"]);
-        let mut daemon = daemon.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut daemon = daemon.stdout(Stdio::null()).spawn().unwrap();
         let [random, ..] = World::system().bytes::<1>();
         wait(Duration::from_millis(3 * u64::from(random)));
         tell(&daemon, Signal::SIGTERM);
@@ -104,4 +104,23 @@ fn told(what: &str, times: &mut [Duration]) {
     times.sort_unstable();
     let at = |hundredths: usize| times[(times.len() * hundredths).div_ceil(100) - 1];
     println!("{} × {what}: p50 {:?}, p99 {:?}, max {:?}", times.len(), at(50), at(99), at(100));
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_the_daemon_and_its_postgresql_in_order() {
+    let mut instance = Instance::running("office");
+    assert_eq!(instance.stop(), Some(0));
+    let mut daemon = program(&["-C", instance.data().to_str().unwrap(), "serve"]);
+    let mut daemon = daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while std::os::unix::net::UnixStream::connect(instance.data().join("api.sock")).is_err() {
+        assert!(start.elapsed() < BOUND, "the door does not open");
+        pause();
+    }
+    let postmaster = fs::read_to_string(lock_file(&instance)).unwrap().lines().next().unwrap().parse().unwrap();
+    // Nobody reads any more, and whatever it would say at its end cannot be written.
+    drop((daemon.stdout.take(), daemon.stderr.take()));
+    tell(&daemon, Signal::SIGHUP);
+    assert_eq!(ended(&mut daemon).code(), Some(0));
+    nothing_is_left(&instance, Some(postmaster));
 }
