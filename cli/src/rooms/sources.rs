@@ -1,4 +1,4 @@
-//! What people are told of sources that did not simply answer, and what to do about the first of them.
+//! What people are told of sources that did not simply answer or hold rows back, and what to do about the first of them.
 
 use super::{counted, joined};
 use crate::out::Out;
