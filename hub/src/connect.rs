@@ -33,7 +33,7 @@ pub struct LinkStatus {
     pub peer_name: Name,
     /// `host:port`, in the order to try.
     pub addresses: Vec<String>,
-    /// What was offered.
+    /// What its invite offered; the grant may have changed since.
     pub offer: Offer,
     /// When it was added.
     pub added_at: Time,

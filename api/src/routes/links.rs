@@ -44,7 +44,7 @@ pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answe
     Ok(Json(entries(&door, &person).await?))
 }
 
-/// What an invite offers; nothing is sent anywhere.
+/// What an invite offered when it was made; nothing is sent anywhere.
 pub(super) async fn offer(
     State(door): State<Arc<Door>>,
     _: Person,

@@ -26,7 +26,7 @@ pub struct LinkOrder {
     pub name: Option<Name>,
 }
 
-/// What an invite offers, before anything is sent.
+/// What an invite offered when it was made, before anything is sent: its owner may have changed or ended the grant since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferView {
     /// The sharing instance.
@@ -74,7 +74,7 @@ pub struct LinkEntry {
     pub name: Name,
     /// The other instance's name.
     pub peer_name: Name,
-    /// Which kinds of row were offered.
+    /// Which kinds of row its invite offered; what the grant gives now, a ping says.
     pub resources: Vec<String>,
     /// unknown, up, or how the last call ended. Derived from real calls only.
     pub state: String,

@@ -94,7 +94,7 @@ fn read_invite() -> Outcome<String> {
 fn offered(offer: &view::OfferView, out: &Out) {
     out.remark(&format!("{} ({}) at {}", offer.instance_name, offer.instance, joined(&offer.addresses)));
     out.remark(&format!(
-        "offers {} of its workspace {}, as {} sees it, until {} UTC",
+        "when it was made, this invite offered {} of its workspace {}, as {} sees it, until {} UTC",
         joined(&offer.resources),
         offer.workspace,
         offer.subject,
@@ -120,7 +120,16 @@ fn shown(made: &view::LinkMade) -> String {
     let how = if made.replaced { "has a new certificate" } else { "is linked" };
     let first = made.first.as_ref().map(|page| format!("\n{}", rows_table(&page.rows, "no rows").draw(None)));
     let days = counted(u64::try_from(made.link.days_left).unwrap_or(0), "day");
-    format!("{} {how} ({days}){}", made.link.name, first.unwrap_or_default())
+    format!("{} {how} ({days}){}{}", made.link.name, shares(&made.ping), first.unwrap_or_default())
+}
+
+/// What the grant gives by its present words, which its invite may be behind; nothing where they are not known.
+fn shares(ping: &view::PingReport) -> String {
+    if ping.resources.is_empty() {
+        return String::new();
+    }
+    let until = ping.not_after.map_or_else(String::new, |end| format!(" until {} UTC", minute(end)));
+    format!(", shares {}{until}", joined(&ping.resources))
 }
 
 /// The arguments of `links`.
@@ -142,7 +151,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
     out.table(&links, |links| {
         let mut table =
-            Table::new(&["LINK", "TO", "STATE", "DAYS LEFT", "LAST ANSWER (UTC)", "OFFERS", "ID"], "no links");
+            Table::new(&["LINK", "TO", "STATE", "DAYS LEFT", "LAST ANSWER (UTC)", "INVITED TO", "ID"], "no links");
         for link in links {
             table.row([
                 link.name.to_string(),
@@ -201,9 +210,8 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
         let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
         let clock =
             report.clock_offset_ms.map_or_else(String::new, |offset| format!(", its clock is {offset} ms ahead"));
-        let shares = joined(&report.resources);
-        let shares = if shares.is_empty() { String::new() } else { format!(", shares {shares}") };
-        format!("{}: {}{reason} after {} ms{peer}{clock}{shares}", report.link, report.outcome, report.took_ms)
+        let (link, outcome, took, shares) = (&report.link, report.outcome, report.took_ms, shares(report));
+        format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
     })?;
     if report.outcome == Ended::Revoked {
         sources::relink(&report.link, out);

@@ -150,3 +150,18 @@ fn rows_that_are_held_back_are_told_of_with_a_way_to_them_that_leads_on() {
     let whole = office.types("list tasks --stream").done();
     assert!(whole.out.lines().count() == 5 && !whole.err.contains("more rows"), "{whole:?}");
 }
+
+#[test]
+fn what_an_invite_offered_is_not_told_as_what_its_grant_gives_now() {
+    let (office, home) = two();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    office.types("grant edit to-home --share notes").done();
+    let linked = home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    assert!(linked.err.contains("when it was made, this invite offered tasks"), "{linked:?}");
+    assert!(linked.out.contains("work is linked (") && linked.out.contains("shares notes until 20"), "{linked:?}");
+    assert!(home.types("ping work").done().out.contains("shares notes until 20"));
+    assert!(home.types("links").done().out.contains("INVITED TO"));
+    let again = home.run(&["link", invite.trim(), "--yes"]);
+    again.fails(6, &["this invite offered tasks", "can no longer be used"]);
+    assert!(!again.err.contains(" offers "), "{again:?}");
+}
