@@ -110,7 +110,7 @@ impl Hub {
         let linking = Asking::linking(self, asker, &invite, act);
         let link = match self.keep(asker, &invite, name, former.as_ref()).await {
             Ok(link) => link,
-            Err(error) => return Err(linking.no_link(error).await),
+            Err(error) => return Err(staying(linking.no_link(error).await, former.as_ref())),
         };
         linking.recorded();
         self.sessions.forget(asker.user, link.id);
@@ -260,10 +260,24 @@ fn same_link(former: &LinkRecord, invite: &Invite, name: Option<&Name>) -> Resul
     }
     match name {
         Some(name) if name != known => Err(HubError::Name(format!(
-            "this grant is linked as `{known}` already; leave the name out to give it a new certificate"
+            "this grant is linked as `{known}` already; with the name left out, an invite that was not used yet gives it a new \
+             certificate: the owner of {} makes a fresh one with `mosaic-fed grant invite {}` there",
+            invite.instance_name, invite.offer.grant_name
         ))),
         _ => Ok(known.clone()),
     }
+}
+
+/// A refused invite of a grant that is linked already says so: its link is as good as before.
+fn staying(error: HubError, former: Option<&LinkRecord>) -> HubError {
+    let HubError::Refused { said, reason } = error else { return error };
+    let said = match (former, said.rsplit_once("; ")) {
+        (Some(former), Some((cause, next))) => {
+            format!("{cause}; this grant is linked as `{}` already, which stays as it is; {next}", former.name)
+        }
+        _ => said,
+    };
+    HubError::Refused { said, reason }
 }
 
 fn free_name(links: &[LinkRecord], name: Name) -> Result<Name, HubError> {

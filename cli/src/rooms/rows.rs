@@ -9,7 +9,7 @@ use crate::{
 use api::{client::Client, view};
 use clap::Args;
 use domain::{
-    answer::{One, Outcome as Ended, Page, Row, SourceOutcome, Step},
+    answer::{HERE, One, Outcome as Ended, Page, Row, SourceOutcome, Step},
     id::{ItemId, Project, Resource, Tag, TeamId},
     item::NewItem,
     kind::{Kinds, Type},
@@ -70,9 +70,17 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     match (page.rows.first(), sources::next(&page.sources)) {
         (Some(row), _) => out.next(&format!("get {kind} {}", short(&row.item.id))),
         (None, Some(next)) => out.next(&next),
-        (None, None) => next_for_members(client, out, &format!("add {kind} TITLE"), "links").await,
+        (None, None) if asks_here(&from) => {
+            next_for_members(client, out, &format!("add {kind} TITLE"), "links").await;
+        }
+        (None, None) => out.next(&sources::what_it_shares(&page.sources)),
     }
     Ok(ended(&page.sources, strict))
+}
+
+/// Whether this instance's own rows are asked for: only these can be added to.
+fn asks_here(from: &str) -> bool {
+    from.split(',').any(|name| matches!(name.trim(), "all" | HERE))
 }
 
 /// The rows of the others are there and were not shown.

@@ -39,6 +39,11 @@ pub fn next(sources: &[SourceOutcome]) -> Option<String> {
     })
 }
 
+/// The command for links that answered without a row: whether their grants share this kind at all.
+pub fn what_it_shares(sources: &[SourceOutcome]) -> String {
+    sources.first().map_or_else(|| "links".to_owned(), |link| format!("ping {}", link.source))
+}
+
 /// What is said in place of a table without rows: nobody's silence is taken for an answer.
 pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
     match failed(sources).count() {

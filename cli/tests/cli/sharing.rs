@@ -162,6 +162,19 @@ fn what_an_invite_offered_is_not_told_as_what_its_grant_gives_now() {
     assert!(home.types("ping work").done().out.contains("shares notes until 20"));
     assert!(home.types("links").done().out.contains("INVITED TO"));
     let again = home.run(&["link", invite.trim(), "--yes"]);
-    again.fails(6, &["this invite offered tasks", "can no longer be used"]);
+    again.fails(6, &["this invite offered tasks", "can no longer be used", "linked as `work` already, which stays"]);
     assert!(!again.err.contains(" offers "), "{again:?}");
+    let renamed = home.run(&["link", invite.trim(), "--yes", "--name", "job"]);
+    renamed.fails(6, &["linked as `work` already", "not used yet", "`mosaic-fed grant invite to-home` there"]);
+}
+
+#[test]
+fn a_link_without_rows_does_not_lead_to_a_row_that_would_be_added_here() {
+    let (office, home) = two();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    for (from, next) in [("work", "ping work"), ("here,work", "add tasks TITLE"), ("all", "add tasks TITLE")] {
+        let ran = home.types(&format!("list tasks --from {from}")).done();
+        assert!(ran.out == "no rows\n" && ran.err.trim_end().ends_with(next), "{ran:?}");
+    }
 }
