@@ -46,7 +46,7 @@ async fn asked(door: &Door, person: &Person, filter: &view::AuditFilter) -> Resu
 
 /// A grant's or a link's id: both are in the log.
 async fn named_grant(door: &Door, person: &Person, text: &str) -> Result<GrantId, Problem> {
-    let missing = match grants::find(door, person, text).await {
+    let missing = match grants::find_ever(door, person, text).await {
         Ok(view) => return Ok(view.grant.id),
         Err(problem) => problem,
     };
@@ -141,12 +141,14 @@ impl Names {
     async fn read(door: &Door) -> Result<Self, StoreError> {
         let links = door.store.link_directory().await?;
         let mut grants: HashMap<_, _> = links.into_iter().map(|link| (link.id, link.name)).collect();
-        let mut peers = HashMap::new();
+        let (mut peers, mut users) = (HashMap::new(), HashMap::new());
         for view in door.store.grants().await? {
             peers.extend(view.peer_name.map(|name| (view.grant.id, name)));
+            users.insert(view.grant.subject, view.subject_name);
             grants.insert(view.grant.id, view.grant.name);
         }
-        let users = door.store.users().await?.into_iter().map(|user| (user.id, user.name)).collect();
+        // Who is no user any more still has a name as the subject of a grant.
+        users.extend(door.store.users().await?.into_iter().map(|user| (user.id, user.name)));
         Ok(Self { grants, users, peers })
     }
 

@@ -25,15 +25,32 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
 pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<GrantView, Problem> {
     let all = visible(door, person).await?;
     let named = || all.iter().filter(|view| view.grant.name.as_str() == text);
-    let unended = named().find(|view| view.grant.state != GrantState::Revoked);
-    if let Some(found) = unended.or_else(|| named().next()) {
+    if let Some(found) = named().find(|view| view.grant.state != GrantState::Revoked) {
         return Ok(found.clone());
+    }
+    match named().collect::<Vec<_>>()[..] {
+        [] => {}
+        [one] => return Ok(one.clone()),
+        [..] => return Err(namesakes(named(), text)),
     }
     match by_id(&all, text, |view| view.grant.id.to_string())[..] {
         [one] => Ok(one.clone()),
         [] => Err(no_grant(door, person, &all, text).await?),
         [..] => Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`; type more of it"))),
     }
+}
+
+/// The only grant that ever had this name, for what looks back at what was; else as [`find`].
+pub(super) async fn find_ever(door: &Door, person: &Person, text: &str) -> Result<GrantView, Problem> {
+    let all = visible(door, person).await?;
+    let named = || all.iter().filter(|view| view.grant.name.as_str() == text);
+    if named().count() > 1 { Err(namesakes(named(), text)) } else { find(door, person, text).await }
+}
+
+fn namesakes<'a>(same: impl Iterator<Item = &'a GrantView>, text: &str) -> Problem {
+    let ids: Vec<_> = same.map(|view| view.grant.id.to_string().chars().take(8).collect::<String>()).collect();
+    let cause = format!("several grants were called `{text}`, one after the other: {}", ids.join(", "));
+    Problem::new(Kind::Conflict, cause).next("name one by its id; see `mosaic-fed grant list`")
 }
 
 /// A link's name is none of a grant: it is the other end that people mix up with this one.

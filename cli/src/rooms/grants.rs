@@ -165,12 +165,12 @@ async fn explained(failure: Failure, client: &Client, grant: &str) -> Failure {
     let all = client.get::<Vec<view::GrantEntry>>("/v1/grants").await.unwrap_or_default();
     let is_meant = |entry: &&view::GrantEntry| entry.name.as_str() == grant || entry.id.to_string().starts_with(grant);
     let others = || all.iter().filter(|entry| is_about(entry, grant)).map(|entry| &entry.name);
-    match (failure.exit, all.iter().find(is_meant)) {
-        (Exit::Conflict, Some(entry)) if has_ended(entry) => {
+    match (failure.exit, &all.iter().filter(is_meant).collect::<Vec<_>>()[..]) {
+        (Exit::Conflict, [entry]) if has_ended(entry) => {
             Failure::new(Exit::Conflict, format!("grant {} is {} and does not come back", entry.name, entry.state))
                 .next(format!("make a new one: mosaic-fed {}", anew(entry)))
         }
-        (Exit::Missing, None) => match others().next() {
+        (Exit::Missing, []) => match others().next() {
             Some(first) => failure.next(format!(
                 "a grant is called by its own name, and `{grant}` is said of {}: mosaic-fed grant show {first}",
                 joined(others())

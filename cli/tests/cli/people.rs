@@ -187,6 +187,27 @@ fn a_grant_that_is_none_and_one_that_nobody_uses_yet_say_what_to_type() {
 }
 
 #[test]
+fn the_log_knows_namesakes_apart_and_who_is_no_user_any_more() {
+    let office = Instance::running("office");
+    office.types("user add anna").done();
+    for _ in 0..2 {
+        office.types("invite spare --for anna --share tasks").done();
+        office.types("grant revoke spare").done();
+    }
+    let ids = office.types("grant list --json").done().json();
+    let ids: Vec<_> =
+        ids.as_array().unwrap().iter().map(|grant| grant["id"].as_str().unwrap()[..8].to_owned()).collect();
+    let told = office.types("audit query --grant spare");
+    told.fails(6, &["several grants were called `spare`", &ids[0], &ids[1], "by its id"]);
+    office.types("grant show spare").fails(6, &["several grants were called `spare`"]);
+    office.types("user remove anna --yes").done();
+    for id in ids {
+        let entries = office.types(&format!("audit query --grant {id}")).done().out;
+        assert!(entries.contains("grant_revoke") && entries.contains("anna"), "{entries}");
+    }
+}
+
+#[test]
 fn can_ends_with_zero_on_yes_with_one_on_no_and_refuses_a_kind_that_does_not_exist() {
     let (office, home) = (Instance::running("office"), Instance::running("home"));
     let invite = office.types("invite g --share tasks").done().out;
