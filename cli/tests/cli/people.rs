@@ -192,7 +192,7 @@ fn the_log_knows_namesakes_apart_and_who_is_no_user_any_more() {
     office.types("user add anna").done();
     for _ in 0..2 {
         office.types("invite spare --for anna --share tasks").done();
-        office.types("grant revoke spare").done();
+        office.types("--as anna grant revoke spare").done();
     }
     let ids = office.types("grant list --json").done().json();
     let ids: Vec<_> =
