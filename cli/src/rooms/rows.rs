@@ -108,7 +108,9 @@ async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (
     }
     sources::tell(&sources, out);
     if !out.json {
-        sources::cut(&sources, limit).iter().for_each(|cut| out.remark(cut));
+        for cut in sources::cut(&sources, limit) {
+            out.remark(&cut);
+        }
     }
     Ok(ended(&sources, strict))
 }
