@@ -208,8 +208,10 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     out.value(&report, |report| {
         let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
         let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
-        let clock =
-            report.clock_offset_ms.map_or_else(String::new, |offset| format!(", its clock is {offset} ms ahead"));
+        let clock = report.clock_offset_ms.map_or_else(String::new, |offset| {
+            let way = if offset < 0 { "behind" } else { "ahead" };
+            format!(", its clock is {} ms {way}", offset.unsigned_abs())
+        });
         let (link, outcome, took, shares) = (&report.link, report.outcome, report.took_ms, shares(report));
         format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
     })?;

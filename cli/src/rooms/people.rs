@@ -68,6 +68,12 @@ pub async fn user(command: UserCommand, client: &Client, out: &Out) -> Outcome {
             let order = view::RoleOrder { role: role_or_none(&role)? };
             let changed: view::UserEntry = client.put(&format!("/v1/users/{name}/role"), &order).await?;
             out.table(&vec![changed], |users| users_table(users))?;
+            if order.role.is_none() {
+                out.remark(&format!(
+                    "{name} is out of the workspace and of its teams; their rows stay, and grants on their behalf show none of it \
+                     until they are back"
+                ));
+            }
             out.next("user list");
         }
         UserCommand::Remove { name, yes } => remove(&name, yes, client, out).await?,

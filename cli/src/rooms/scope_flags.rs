@@ -22,11 +22,17 @@ use std::{
 /// The longest life of a grant that flags give: the root that certifies it lives no longer.
 const MAX_DAYS: u32 = 3_650;
 
+/// A kind between commas, with or without a blank beside it.
+#[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
+fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.trim().to_owned())
+}
+
 /// The flags.
 #[derive(Args, Default, PartialEq, Eq)]
 pub struct ScopeFlags {
     /// Kinds of row to share, with commas between
-    #[arg(long, value_delimiter = ',', value_name = "KIND")]
+    #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = trimmed)]
     pub share: Vec<String>,
     /// Only rows of this team; may be repeated. Leaves personal rows out unless --personal is given
     #[arg(long, value_name = "TEAM")]

@@ -11,7 +11,8 @@ use domain::{
 pub fn tell(sources: &[SourceOutcome], out: &Out) {
     for source in failed(sources) {
         let reason = source.reason.as_deref().unwrap_or("no reason given");
-        out.remark(&format!("{}: {} ({reason})", source.source, source.outcome));
+        let wait = source.retry_after_ms.map_or_else(String::new, |wait| format!(", in {} s", wait.div_ceil(1_000)));
+        out.remark(&format!("{}: {} ({reason}{wait})", source.source, source.outcome));
         if source.outcome == Ended::Revoked {
             relink(&source.source, out);
         }

@@ -32,7 +32,7 @@ async fn ask(client: &mut QueryServiceClient<Channel>, calls: usize, reasons: &m
 
 /// That `answered` calls are the burst and what came back of it since `began`.
 fn is_the_burst(answered: u64, burst: u64, per_minute: u64, began: Instant) {
-    let refilled = began.elapsed().as_secs() * per_minute / 60 + 1;
+    let refilled = u64::try_from(began.elapsed().as_millis()).expect("a short time") * per_minute / 60_000 + 1;
     assert!((burst..=burst + refilled).contains(&answered), "{answered} of a burst of {burst}");
 }
 

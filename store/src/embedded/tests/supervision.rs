@@ -96,7 +96,8 @@ async fn a_stop_at_any_moment_of_a_restart_leaves_no_process_and_a_database_that
         tokio::time::sleep(Duration::from_millis(millis)).await;
         let asked = Instant::now();
         server.stop().await.unwrap();
-        assert!(asked.elapsed() < SOON, "a stop after {millis} ms took {:?}", asked.elapsed());
+        // A child that was just being forked may miss its signal; PostgreSQL gives those five seconds of its own.
+        assert!(asked.elapsed() < 2 * SOON, "a stop after {millis} ms took {:?}", asked.elapsed());
         assert_eq!(postmasters(&cluster), Vec::<u32>::new(), "after {millis} ms");
     }
     home.start(Lifetime::Daemon).await.stop().await.unwrap();
