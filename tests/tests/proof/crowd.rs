@@ -6,6 +6,7 @@ use crate::{
     siege::{SCOPE, Siege},
 };
 use futures::future::join_all;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     net::Ipv4Addr,
     sync::{
@@ -33,6 +34,12 @@ fn address(n: usize, each: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 10, 0, 1).to_bits() + n)
 }
 
+/// Both ends of every connection are this process's: an ordinary session's 1,024 descriptors are too few.
+fn raise_the_limit_of_descriptors() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the soft limit may be as high as the hard one");
+}
+
 /// Whether the other side closed it already.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut [0])).await;
@@ -57,6 +64,7 @@ async fn crawl(asker: Asker, from: Ipv4Addr, begun: Arc<AtomicUsize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_and_slow() {
     let (_alone, mut siege) = (alone().await, Siege::begin().await);
+    raise_the_limit_of_descriptors();
     let (idle, slow, proved) = (scale(600, 5_000), scale(60, 500), scale(100, 2_000));
     let (began, limits, attacker) = (Instant::now(), LIMITS(), siege.asker().await);
     let crawled = Arc::new(AtomicUsize::new(0));
