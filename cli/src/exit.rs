@@ -103,6 +103,16 @@ impl Failure {
         Self { next: Some(next.into()), ..self }
     }
 
+    /// Whoever reads what is printed has seen enough, as `head` has: the command ends where it is, in order, and well.
+    pub fn unread() -> Self {
+        Self::new(Exit::Done, "nobody reads what is printed any further")
+    }
+
+    /// Whether it is [`Failure::unread`].
+    pub fn is_unread(&self) -> bool {
+        self.exit == Exit::Done
+    }
+
     /// A file that could not be used.
     pub fn file(action: &str, path: &Path, cause: &io::Error) -> Self {
         Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()))

@@ -16,14 +16,12 @@ pub struct Out {
     pub json: bool,
     /// How a next command reaches the same instance.
     pub reach: Reach,
-    /// Whether something must be cleared away even if nobody reads any further.
-    pub tidies: bool,
 }
 
 impl Out {
     /// Prints JSON if asked; next commands reach what this one did.
     pub fn new(json: bool, reach: Reach) -> Self {
-        Self { json, reach, tidies: false }
+        Self { json, reach }
     }
 
     /// The same for next commands in another workspace.
@@ -54,16 +52,11 @@ impl Out {
         self.raw(text.as_bytes())
     }
 
-    /// Bytes as they are. A reader that has seen enough ends the program without a complaint.
+    /// Bytes as they are. A reader that has seen enough is [`Failure::unread`].
     pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                if self.tidies {
-                    return Err(Failure::new(Exit::Interrupted, "nobody reads what is printed any further"));
-                }
-                std::process::exit(Exit::Done as i32)
-            }
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::unread()),
             written => written.map_err(|error| Failure::new(Exit::Failed, format!("cannot print: {error}"))),
         }
     }
@@ -82,8 +75,11 @@ impl Out {
         }
     }
 
-    /// A failure: cause and next step, on stderr.
+    /// A failure: cause and next step, on stderr. That nobody reads any further is no reason to complain.
     pub fn failure(&self, failure: &Failure) {
+        if failure.is_unread() {
+            return;
+        }
         let mut stderr = io::stderr().lock();
         let next = failure.next.as_deref().map(|next| self.reach.rewrite(next));
         let written = if self.json {

@@ -59,14 +59,15 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     // A start is never broken off half-way: its PostgreSQL would stay behind. A signal meanwhile stops the daemon at once.
     let stop = told_to_stop()?;
     let daemon = Daemon::open(&config, place, &marker).await?;
-    let shown_to_the_end = out.value(&daemon.running, shown);
+    // A daemon is not there to be read.
+    let shown = out.value(&daemon.running, shown).or_else(|error| if error.is_unread() { Ok(()) } else { Err(error) });
     out.next("status");
-    if shown_to_the_end.is_ok() {
+    if shown.is_ok() {
         stop.await;
     }
     tracing::info!("stopping");
     daemon.close().await;
-    shown_to_the_end.map(|()| Exit::Done)
+    shown.map(|()| Exit::Done)
 }
 
 /// Says what is amiss with the data directory and no reason not to serve.

@@ -43,7 +43,7 @@ pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
         signal.await;
         stop.send_replace(true);
     });
-    let mut stage = Stage::set(Out { tidies: true, ..out.clone() }, stopped)?;
+    let mut stage = Stage::set(out.clone(), stopped)?;
     let played = script::play(&mut stage, data.as_deref()).await;
     watching.abort();
     let kept = keep && played.is_ok();
@@ -52,7 +52,10 @@ pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
     } else {
         stage.strike().await;
     }
-    played?;
+    // Not every expectation was looked at.
+    played.map_err(
+        |failure| if failure.is_unread() { Failure::new(Exit::Interrupted, failure.cause) } else { failure },
+    )?;
     let seconds = began.elapsed().as_secs_f64();
     stage.say(&format!("{} commands in {seconds:.1} s, every expectation met", stage.commands()))?;
     Ok(Exit::Done)

@@ -21,8 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How soon a call must be answered again. PostgreSQL's recovery writes to a disk that others of the machine may be keeping busy:
-/// one kill in twenty may take longer, none four times as long.
+/// How soon a call must be answered again.
 const SOON: Duration = Duration::from_secs(5);
 const ASKERS: usize = 6;
 const ROWS: usize = 1_000;
@@ -57,7 +56,7 @@ fn ack_after_commit() {
     told(&done, &calls);
     let late: Vec<_> =
         done.iter().filter(|kill| kill.recovery > SOON).map(|kill| (kill.victim, kill.recovery)).collect();
-    assert!(late.len() * 20 <= done.len() && late.iter().all(|(_, away)| *away <= 4 * SOON), "{late:?}");
+    assert!(late.is_empty(), "not back within {SOON:?}: {late:?}");
     let cut = done.iter().filter(|kill| calls.iter().any(|call| call.was_cut_after(kill.at))).count();
     assert!(cut * 3 >= done.len(), "void: only {cut} of {} kills cut a call", done.len());
     let records = answers(&instance);

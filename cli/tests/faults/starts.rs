@@ -108,19 +108,42 @@ fn told(what: &str, times: &mut [Duration]) {
 
 #[test]
 fn a_terminal_that_is_closed_ends_the_daemon_and_its_postgresql_in_order() {
-    let mut instance = Instance::running("office");
-    assert_eq!(instance.stop(), Some(0));
-    let mut daemon = program(&["-C", instance.data().to_str().unwrap(), "serve"]);
-    let mut daemon = daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
-    while std::os::unix::net::UnixStream::connect(instance.data().join("api.sock")).is_err() {
-        assert!(start.elapsed() < BOUND, "the door does not open");
-        pause();
-    }
-    let postmaster = fs::read_to_string(lock_file(&instance)).unwrap().lines().next().unwrap().parse().unwrap();
+    let instance = Instance::made("office");
+    let mut daemon = serving_to_a_terminal(&instance);
+    let postmaster = open_to_callers(&instance);
     // Nobody reads any more, and whatever it would say at its end cannot be written.
     drop((daemon.stdout.take(), daemon.stderr.take()));
     tell(&daemon, Signal::SIGHUP);
     assert_eq!(ended(&mut daemon).code(), Some(0));
     nothing_is_left(&instance, Some(postmaster));
+}
+
+#[test]
+fn a_daemon_whose_words_nobody_reads_serves_all_the_same_and_stops_in_order() {
+    let instance = Instance::made("office");
+    let mut daemon = serving_to_a_terminal(&instance);
+    drop((daemon.stdout.take(), daemon.stderr.take()));
+    let postmaster = open_to_callers(&instance);
+    instance.types("add tasks unread").done();
+    // By now it has said whatever it says at its start.
+    wait(Duration::from_millis(500));
+    instance.types("status").done();
+    tell(&daemon, Signal::SIGTERM);
+    assert_eq!(ended(&mut daemon).code(), Some(0));
+    nothing_is_left(&instance, Some(postmaster));
+}
+
+fn serving_to_a_terminal(instance: &Instance) -> Child {
+    let mut daemon = program(&["-C", instance.data().to_str().unwrap(), "serve"]);
+    daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The process id of PostgreSQL, once the door is open.
+fn open_to_callers(instance: &Instance) -> i32 {
+    let start = Instant::now();
+    while std::os::unix::net::UnixStream::connect(instance.data().join("api.sock")).is_err() {
+        assert!(start.elapsed() < BOUND, "the door does not open");
+        pause();
+    }
+    fs::read_to_string(lock_file(instance)).unwrap().lines().next().unwrap().parse().unwrap()
 }

@@ -24,7 +24,10 @@ use tokio::time::Instant;
 /// Crash recovery replays at most `max_wal_size`: seconds, a minute on a slow disk.
 pub(super) const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const FAST_TIMEOUT: Duration = Duration::from_secs(15);
-const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// PostgreSQL kills, after five seconds of its own, what has not heeded an immediate shutdown.
+const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(8);
+/// A server nobody has used yet needs no such patience: a child that was just being forked may have missed its signal.
+const GIVEN_UP_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
 /// How often a server that is not our child is looked at: nobody tells us when it ends.
 const LOOK: Duration = Duration::from_millis(100);
@@ -201,12 +204,17 @@ async fn ready(place: &Place, record: &Record, child: &mut Child) -> Result<u32,
     Err(format!("not ready within {} s: {last}", READY_TIMEOUT.as_secs()))
 }
 
-/// Ends what did not become ready: SIGQUIT for the postmaster, the pipe for a guard. The child is asked, not
-/// `postmaster.pid`: that one may still name the server before it.
+/// Ends what did not become ready: SIGQUIT and then SIGKILL for the postmaster, whose children notice and whose next start
+/// recovers; the pipe for a guard. The child is asked, not `postmaster.pid`: that one may still name the server before it.
 async fn give_up(mut child: Child, guard: Option<OwnedFd>) {
-    match (guard, child.id()) {
-        (None, Some(postmaster)) => send(postmaster, Signal::SIGQUIT),
-        (guard, _) => drop(guard),
+    let postmaster = child.id().filter(|_| guard.is_none());
+    drop(guard);
+    if let Some(postmaster) = postmaster {
+        send(postmaster, Signal::SIGQUIT);
+        if tokio::time::timeout(GIVEN_UP_TIMEOUT, child.wait()).await.is_ok() {
+            return;
+        }
+        send(postmaster, Signal::SIGKILL);
     }
     if tokio::time::timeout(IMMEDIATE_TIMEOUT, child.wait()).await.is_err() {
         tracing::warn!("a PostgreSQL that did not become ready does not stop either");

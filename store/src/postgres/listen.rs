@@ -25,11 +25,10 @@ impl Changes {
     pub(super) async fn listen(app: &PgConnectOptions) -> Result<Self, StartError> {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PROBE).max_lifetime(None).idle_timeout(None);
         let pool = pool.connect_lazy_with(app.clone());
-        let failed = |error| StartError::Probe(super::error::describe(&error));
-        let mut listener = PgListener::connect_with(&pool).await.map_err(failed)?;
-        listener.listen(CHANNEL).await.map_err(failed)?;
+        let listener = listening(&pool).await.map_err(|error| StartError::Probe(super::error::describe(&error)))?;
         let (tell, heard) = watch::channel(0);
-        Ok(Self { heard: Heard::new(heard), pool, task: tokio::spawn(hear(listener, tell)) })
+        let task = tokio::spawn(hear(listener, pool.clone(), tell));
+        Ok(Self { heard: Heard::new(heard), pool, task })
     }
 
     /// Resolves once something was heard that no earlier call reported.
@@ -50,13 +49,39 @@ impl Drop for Changes {
     }
 }
 
-/// A notification, a lost connection and a failed attempt are all the same news: look again.
-async fn hear(mut listener: PgListener, tell: watch::Sender<u64>) {
+/// A notification, a lost connection and one that hears again are all the same news: look again.
+async fn hear(mut listener: PgListener, pool: PgPool, tell: watch::Sender<u64>) {
     loop {
-        if let Err(error) = listener.try_recv().await {
-            tracing::debug!(cause = super::error::describe(&error), "not hearing of changed grants");
-            tokio::time::sleep(PAUSE).await;
-        }
+        let heard = listener.try_recv().await;
         tell.send_modify(|count| *count += 1);
+        if !matches!(heard, Ok(Some(_))) {
+            tracing::debug!(?heard, "not hearing of changed grants");
+            // Its place in the pool is needed for the next one.
+            drop(listener);
+            listener = again(&pool).await;
+            // What changed meanwhile was told to nobody.
+            tell.send_modify(|count| *count += 1);
+        }
     }
+}
+
+/// A listener, however long that takes.
+async fn again(pool: &PgPool) -> PgListener {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        match listening(pool).await {
+            Ok(listener) => return listener,
+            Err(error) => {
+                tracing::debug!(cause = super::error::describe(&error), "still not hearing of changed grants");
+            }
+        }
+    }
+}
+
+async fn listening(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    // A loss is news at once, and not only once the server is there again.
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
 }

@@ -96,8 +96,7 @@ async fn a_stop_at_any_moment_of_a_restart_leaves_no_process_and_a_database_that
         tokio::time::sleep(Duration::from_millis(millis)).await;
         let asked = Instant::now();
         server.stop().await.unwrap();
-        // A child that was just being forked may miss its signal; PostgreSQL gives those five seconds of its own.
-        assert!(asked.elapsed() < 2 * SOON, "a stop after {millis} ms took {:?}", asked.elapsed());
+        assert!(asked.elapsed() < SOON, "a stop after {millis} ms took {:?}", asked.elapsed());
         assert_eq!(postmasters(&cluster), Vec::<u32>::new(), "after {millis} ms");
     }
     home.start(Lifetime::Daemon).await.stop().await.unwrap();
@@ -155,19 +154,29 @@ async fn a_server_that_does_not_start_is_tried_again_with_pauses_that_grow() {
 async fn the_store_over_a_killed_server_works_again_by_itself() {
     let home = Home::new();
     let server = home.start(Lifetime::Daemon).await;
-    let store = Postgres::connect(server.owner(), server.app(), World::system().clock()).await.unwrap();
+    let (owner, app) = (server.owner(), server.app());
+    let store = Postgres::connect(owner.clone(), app, World::system().clock()).await.unwrap();
     let server = server.supervised();
     for _ in 0..3 {
         store.ping().await.unwrap();
-        process::send(server.pid(), Signal::SIGKILL);
-        let start = Instant::now();
-        while let Err(error) = store.ping().await {
-            assert!(start.elapsed() < SOON, "{error}");
-            assert!(!error.to_string().contains("busy"), "{error}");
+        let (before, start) = (server.pid(), Instant::now());
+        process::send(before, Signal::SIGKILL);
+        // A backend that has not noticed yet may answer once more.
+        loop {
+            let pinged = store.ping().await.map_err(|error| error.to_string());
+            if pinged.is_ok() && server.pid() != before {
+                break;
+            }
+            assert!(start.elapsed() < SOON, "{pinged:?}");
+            assert!(pinged.is_ok() || !pinged.as_ref().unwrap_err().contains("busy"), "{pinged:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        store.grants_changed().await;
-        assert!(start.elapsed() < SOON, "nothing is heard of grants");
+        let changed = || tokio::time::timeout(SOON, store.grants_changed());
+        changed().await.expect("the loss is told");
+        // It hears again; what the loss and the new connection tell comes before.
+        while tokio::time::timeout(Duration::from_secs(1), store.grants_changed()).await.is_ok() {}
+        run(&owner, "SELECT pg_notify('mosaic_grants', '')").await.unwrap();
+        changed().await.expect("a change is heard");
     }
     store.close().await;
     server.stop().await.unwrap();
