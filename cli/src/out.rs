@@ -53,6 +53,7 @@ impl Out {
     }
 
     /// Bytes as they are. A reader that has seen enough is [`Failure::unread`].
+    #[expect(clippy::unused_self, reason = "every way out is a method of the same thing")]
     pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
