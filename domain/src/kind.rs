@@ -136,6 +136,11 @@ impl Kind {
         }
     }
 
+    /// Whether its rows have this field. What is sensitive has no body: a secret stays where it is kept.
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.keys().any(|name| name.as_str() == field)
+    }
+
     fn attribute(&self, name: &str) -> Option<&FieldKind> {
         let name: Field = name.parse().ok()?;
         (!COLUMNS.contains(&name.as_str())).then(|| self.fields.get(&name)).flatten()
@@ -204,11 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_declares_every_common_column() {
-        let kinds = Kinds::builtin();
-        for name in kinds.names() {
+    fn every_kind_declares_every_common_column_and_what_is_sensitive_has_no_body() {
+        for (name, kind) in &Kinds::builtin().0 {
             for column in COLUMNS {
-                assert!(kinds.get(name).unwrap().fields.contains_key(&column.parse().unwrap()), "{name} {column}");
+                let declared = kind.fields.contains_key(&column.parse().unwrap());
+                assert_eq!(declared, column != "body" || !kind.sensitive, "{name} {column}");
+                assert_eq!(declared, kind.has(column), "{name} {column}");
             }
         }
     }

@@ -224,8 +224,8 @@ fn limits_are_checked_at_one_below_at_and_one_above() {
 #[test]
 fn every_bad_scope_says_what_would_have_been_right() {
     let bad = [
-        (r#""resources":[]"#, "name at least one kind (notes, tasks)"),
-        (r#""resources":["passwords"]"#, "no kind `passwords`; notes, tasks exist"),
+        (r#""resources":[]"#, "name at least one kind (api_keys, "),
+        (r#""resources":["passwords"]"#, "no kind `passwords`; api_keys, "),
         (r#""resources":["tasks"],"excluded_resources":["tasks"]"#, "both shared and excluded"),
         (r#""resources":["tasks"],"filters":{"notes":{}}"#, "not among the shared kinds"),
         (r#""resources":["tasks"],"filters":{"tasks":{"include_teams":[]}}"#, "`include_teams` is an empty list"),

@@ -38,6 +38,13 @@ impl Writer {
             format!("there is no kind `{}` ({title}); {} exist", item.resource, Kinds::builtin().listed())
         })?;
         kind.check(&item.attributes).map_err(|cause| format!("{cause} ({title})"))?;
+        if item.body.is_some() && !kind.has("body") {
+            return Err(format!(
+                "`{title}` has a body, and {} have none: what is secret stays where it is kept; leave the body out and \
+                 say where that is with the attribute `kept_in`",
+                item.resource
+            ));
+        }
         if item.title.trim().is_empty() {
             return Err("a row without a title; give it one".into());
         }
