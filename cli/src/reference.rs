@@ -1,7 +1,9 @@
-//! `docs/cli.md` as the commands themselves say it: this test writes what the page must hold, and finds it there.
+//! `docs/cli.md` and `docs/kinds.md` as commands and kinds themselves say it: these tests write what the pages must hold, and find
+//! it there.
 
 use crate::{args::Cli, exit::Exit};
 use clap::{Arg, Command, CommandFactory};
+use domain::kind::{FieldKind, Kinds, Type};
 
 const BEGIN: &str = "<!-- what follows is written by `UPDATE_DOCS=1 cargo test -p cli reference` -->\n";
 
@@ -49,15 +51,45 @@ fn line(arg: &Arg) -> String {
     format!("- `{}{shown}`: {help}{default}\n", if arg.is_positional() { "" } else { &short })
 }
 
-#[test]
-fn the_reference_page_is_what_the_commands_say() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
-    let page = std::fs::read_to_string(path).unwrap();
-    let (head, written) = page.split_once(BEGIN).expect("the page has the line after which it is written");
-    let wanted = reference();
+fn kinds() -> String {
+    let kinds = Kinds::builtin();
+    let kind = |name: &domain::id::Resource| {
+        let fields = kinds.get(name).map(|kind| &kind.fields).into_iter().flatten();
+        let rows = fields.map(|(field, kind)| format!("| `{field}` | {} | {} |\n", takes(kind), word(kind.class)));
+        format!("\n## {name}\n\n| field | type | class |\n|---|---|---|\n{}", rows.collect::<String>())
+    };
+    kinds.names().map(kind).collect()
+}
+
+fn takes(field: &FieldKind) -> String {
+    match field.kind {
+        Type::Word => field.values.join(", "),
+        kind => word(kind),
+    }
+}
+
+fn word(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+}
+
+/// Compares what stands behind [`BEGIN`], or writes it.
+fn is_written(page: &str, wanted: &str) {
+    let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, written) = text.split_once(BEGIN).expect("the page has the line after which it is written");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, format!("{head}{BEGIN}{wanted}")).unwrap();
     } else {
-        assert!(written == wanted, "docs/cli.md is behind the commands: UPDATE_DOCS=1 cargo test -p cli reference");
+        assert!(written == wanted, "docs/{page} is behind the code: UPDATE_DOCS=1 cargo test -p cli reference");
     }
+}
+
+#[test]
+fn the_reference_page_is_what_the_commands_say() {
+    is_written("cli.md", &reference());
+}
+
+#[test]
+fn the_page_of_kinds_is_what_they_declare() {
+    is_written("kinds.md", &kinds());
 }

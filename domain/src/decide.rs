@@ -105,7 +105,7 @@ impl<O: Operation<Ground = Grant>> Permitted<O> {
         let grant = self.grant();
         let filter = grant.scope.filter(resource).ok_or(SecondCheck)?;
         let same = rights.user == grant.subject && rights.workspace == grant.workspace;
-        if !same || stored.item.resource != *resource || !rights.admit(&stored) || !filter.admit(&stored.item) {
+        if !same || stored.item.resource != *resource || !rights.admit(&stored) || !filter.admit(&stored) {
             return Err(SecondCheck);
         }
         Ok(stored.item.keep_only(&filter.fields))

@@ -93,6 +93,8 @@ pub struct StoredItem {
     pub workspace: WorkspaceId,
     /// Whose it is.
     pub owner: UserId,
+    /// Of an entry of the workspace's directory: the teams it is listed in. None for an item, which is its team's or its owner's.
+    pub listed_in: Option<BTreeSet<TeamId>>,
     /// The rest; nothing withheld.
     pub item: Item,
 }

@@ -79,10 +79,12 @@ impl Rights {
     /// Whether the user may see this row without any grant.
     pub fn admit(&self, stored: &StoredItem) -> bool {
         let Some(role) = self.role else { return false };
+        let own = stored.owner == self.user;
         stored.workspace == self.workspace
-            && match &stored.item.team {
-                Some(team) => role.manages() || self.teams.contains(team),
-                None => stored.owner == self.user && role != Role::Guest,
+            && match (&stored.listed_in, &stored.item.team) {
+                (Some(teams), _) => role.manages() || own || !self.teams.is_disjoint(teams),
+                (None, Some(team)) => role.manages() || self.teams.contains(team),
+                (None, None) => own && role != Role::Guest,
             }
     }
 }

@@ -221,7 +221,8 @@ mod tests {
         narrowed.fields.insert("tasks".into(), vec!["title".into(), "status".into()]);
         let back = share(&["tasks", "notes"]).change(narrowed, now()).unwrap();
         assert_eq!(back.filters["notes"], made.filters["notes"]);
-        assert_eq!(back.fields["notes"], ["path", "pinned", "source", "title"]);
+        let kept = ["aliases", "attachments", "links", "path", "pinned", "source", "title"];
+        assert_eq!(back.fields["notes"], kept);
     }
 
     #[test]

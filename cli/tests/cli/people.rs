@@ -219,7 +219,7 @@ fn can_ends_with_zero_on_yes_with_one_on_no_and_refuses_a_kind_that_does_not_exi
     assert!(no.code == 1 && no.json()["allowed"] == false, "{no:?}");
     for (verb, kind) in [("list", "plans"), ("capabilities", "plans"), ("get", "Pl ans")] {
         let unknown = office.run(&["can", "g", verb, kind]);
-        unknown.fails(4, &[&format!("no kind `{kind}`"), "notes, tasks"]);
+        unknown.fails(4, &[&format!("no kind `{kind}`"), "notes, projects, tasks"]);
         assert!(unknown.out.is_empty(), "{unknown:?}");
     }
     assert!(office.types("--help").done().out.contains("of `can`: no"));

@@ -121,16 +121,16 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
         (&["grant", "show", ""], 2, &["<GRANT>", "empty"]),
         (&["ping", " "], 2, &["<LINK>", "empty"]),
         (&["get", "tasks", "xyz"], 2, &["`xyz` is no id", "first four"]),
-        (&["get", "plans", "12345678"], 4, &["no kind `plans`", "notes, tasks"]),
-        (&["list", "plans"], 4, &["no kind `plans`", "notes, tasks"]),
+        (&["get", "plans", "12345678"], 4, &["no kind `plans`", "notes, projects, tasks"]),
+        (&["list", "plans"], 4, &["no kind `plans`", "notes, projects, tasks"]),
         (&["list", "tasks", "--from", "all,here"], 2, &["`all,here`", "beside `all`", "next: say all"]),
         (&["list", "tasks", "--from", ""], 2, &["without a name", "next: "]),
         (&["list", "tasks", "--from", "work"], 4, &["no such link `work`", "the invite"]),
         (&["list", "tasks", "--cursor", "garbage!"], 2, &["not a cursor", "start again"]),
         (&["list", "tasks", "--limit", "0"], 2, &["--limit", "from 1 to 10000"]),
         (&["list", "tasks", "--limit", "10001"], 2, &["--limit", "from 1 to 10000"]),
-        (&["invite", "y", "--share", "plans"], 2, &["no kind `plans`", "notes, tasks"]),
-        (&["invite", "y", "--share", ""], 2, &["no kind ``", "notes, tasks"]),
+        (&["invite", "y", "--share", "plans"], 2, &["no kind `plans`", "notes, projects, tasks"]),
+        (&["invite", "y", "--share", ""], 2, &["no kind ``", "notes, projects, tasks"]),
         (&["invite", "y"], 2, &["nothing is shared", "--share tasks,notes"]),
         (&["invite", "y", "--share", "tasks", "--rows", "0"], 2, &["--rows", "from 1 to 10000"]),
         (&["invite", "y", "--share", "tasks", "--rows", "10001"], 2, &["--rows", "from 1 to 10000"]),
@@ -218,7 +218,7 @@ fn what_is_no_import_is_refused_and_nothing_is_taken_of_it() {
         instance.run(&["import", name]).fails(2, &[name, "neither Markdown nor JSON lines", ".md", ".jsonl"]);
     }
     instance.types("import nofile.jsonl").fails(4, &["nofile.jsonl", "check the path", ".ndjson"]);
-    instance.types("import empty --kind plans").fails(4, &["no kind `plans`", "notes, tasks"]);
+    instance.types("import empty --kind plans").fails(4, &["no kind `plans`", "notes, projects, tasks"]);
     assert!(instance.types("import empty").done().err.contains("nothing importable was found in empty"));
     assert_eq!(instance.types("list notes").done().out, "no rows\n");
 }

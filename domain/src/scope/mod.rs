@@ -9,7 +9,7 @@ mod tests;
 use crate::{
     Time,
     id::{Field, Name, Project, Resource, Tag, TeamId},
-    item::Item,
+    item::StoredItem,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -116,11 +116,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether this filter lets the row through, native rights aside.
-    pub fn admit(&self, item: &Item) -> bool {
-        let owned = match &item.team {
-            Some(team) => self.teams.as_ref().is_none_or(|teams| teams.contains(team)),
-            None => self.personal,
+    /// Whether this filter lets the row through, native rights aside. An entry of the directory is nobody's personal row.
+    pub fn admit(&self, stored: &StoredItem) -> bool {
+        let item = &stored.item;
+        let owned = match (&stored.listed_in, &item.team) {
+            (Some(listed_in), _) => self.teams.as_ref().is_none_or(|teams| !teams.is_disjoint(listed_in)),
+            (None, Some(team)) => self.teams.as_ref().is_none_or(|teams| teams.contains(team)),
+            (None, None) => self.personal,
         };
         let project =
             self.projects.as_ref().is_none_or(|all| item.project.as_ref().is_some_and(|one| all.contains(one)));

@@ -4,7 +4,11 @@ use super::{
     spec::{FilterSpec, Tags},
     *,
 };
-use crate::{id::ItemId, kind::Kinds};
+use crate::{
+    id::{ItemId, UserId, WorkspaceId},
+    item::{Item, StoredItem},
+    kind::Kinds,
+};
 use proptest::{
     collection::{btree_set, vec},
     option,
@@ -98,7 +102,10 @@ prop_compose! {
 }
 
 fn admits(scope: &Scope, item: &Item) -> bool {
-    scope.filter(&item.resource).is_some_and(|filter| filter.admit(item))
+    let filter = scope.filter(&item.resource);
+    let (workspace, owner) = (WorkspaceId(Uuid::nil()), UserId(Uuid::nil()));
+    let stored = StoredItem { workspace, owner, listed_in: None, item: item.clone() };
+    filter.is_some_and(|filter| filter.admit(&stored))
 }
 
 /// Every row that differs in a way a filter can see: containment claimed or denied must show on one of them.

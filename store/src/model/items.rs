@@ -85,6 +85,7 @@ impl Model {
         let stored = StoredItem {
             workspace: rights.workspace,
             owner: rights.user,
+            listed_in: None,
             item: Item {
                 id,
                 resource: item.resource,
@@ -107,13 +108,11 @@ impl Model {
 
 impl State {
     fn visible(&self, rights: &Rights, resource: &Resource, filter: Option<&Filter>) -> Vec<StoredItem> {
+        let visible = |row: &StoredItem| rights.admit(row) && filter.is_none_or(|filter| filter.admit(row));
+        let entries = self.entries(rights.workspace, resource).into_iter().filter(|row| visible(row));
         let rows = self.items.values().map(|row| &row.stored);
-        let asked = rows.filter(|row| row.item.resource == *resource && rights.admit(row));
-        asked
-            .filter(|row| filter.is_none_or(|filter| filter.admit(&row.item)))
-            .cloned()
-            .map(|row| self.named(row))
-            .collect()
+        let rows = rows.filter(|row| row.item.resource == *resource && visible(row)).cloned();
+        entries.chain(rows).map(|row| self.named(row)).collect()
     }
 
     /// The owner's name as it is now: none once they are gone.

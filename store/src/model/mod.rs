@@ -4,6 +4,7 @@
 //! shipped build contains it.
 
 mod audit;
+mod directory;
 mod grants;
 mod items;
 mod links;
@@ -42,6 +43,8 @@ struct State {
     users: BTreeMap<Name, (UserId, Option<u32>)>,
     roles: BTreeMap<(WorkspaceId, UserId), Role>,
     teams: BTreeMap<(WorkspaceId, TeamId), BTreeMap<UserId, Role>>,
+    /// Entries of the directory with their dates.
+    dated: BTreeMap<(WorkspaceId, directory::Of), directory::Dated>,
     items: Arc<BTreeMap<ItemId, Row>>,
     grants: BTreeMap<GrantId, Kept>,
     refused: Vec<Leaf>,
@@ -108,6 +111,9 @@ impl Model {
         let mut next = state.clone();
         let (value, records) = act(&mut next)?;
         next.append(&records);
+        if !next.lists_as(&state) {
+            self.date(&state, &mut next);
+        }
         let moved = next.version != state.version;
         *state = next;
         if moved {

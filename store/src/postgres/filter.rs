@@ -8,6 +8,7 @@ use crate::rules::Window;
 use domain::{
     decide::CHUNK_BYTES,
     id::{ItemId, Resource, WorkspaceId},
+    kind::{Kinds, Origin},
     scope::Filter,
 };
 use sqlx::{Postgres, QueryBuilder};
@@ -15,7 +16,6 @@ use sqlx::{Postgres, QueryBuilder};
 /// As much of a row as its place and its judgement need; the body only where it is asked for.
 const COLUMNS: &str = "i.id, i.workspace, i.kind, i.team, i.project, i.owner, i.title, i.tags, i.attributes, i.created_at, \
                        i.updated_at, u.name AS owner_name, ";
-const SOURCE: &str = " FROM items i LEFT JOIN users u ON u.id = i.owner WHERE i.workspace = ";
 const BODY: &str = "i.body";
 const NO_BODY: &str = "NULL::text AS body";
 
@@ -33,10 +33,11 @@ pub(super) fn list(
     } else {
         "octet_length(i.title)"
     };
+    let origin = origin(resource);
     let mut query = QueryBuilder::new(
         "SELECT * FROM (SELECT *, count(*) OVER () AS found, sum(size) OVER newest - size AS before FROM (SELECT ",
     );
-    query.push(COLUMNS).push(if include_body { BODY } else { NO_BODY });
+    query.push(COLUMNS).push(listed_in(origin)).push(if include_body { BODY } else { NO_BODY });
     query.push(", ").push(size).push(" + pg_column_size(i.attributes) AS size");
     narrow(&mut query, workspace, resource, filter);
     if let Some(after) = window.after {
@@ -57,7 +58,7 @@ pub(super) fn get(
     id: ItemId,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT ");
-    query.push(COLUMNS).push(BODY);
+    query.push(COLUMNS).push(listed_in(origin(resource))).push(BODY);
     narrow(&mut query, workspace, resource, filter);
     query.push(" AND i.id = ").push_bind(id.0);
     query
@@ -71,9 +72,20 @@ pub(super) fn count(workspace: WorkspaceId, resource: &Resource, filter: &Filter
 }
 
 fn narrow(query: &mut QueryBuilder<Postgres>, workspace: WorkspaceId, resource: &Resource, filter: Option<&Filter>) {
-    query.push(SOURCE).push_bind(workspace.0).push(" AND i.kind = ").push_bind(resource.as_str().to_owned());
+    let origin = origin(resource);
+    query.push(match origin {
+        Origin::Items => " FROM items i",
+        Origin::Teams => " FROM team_rows i",
+        Origin::Users => " FROM user_rows i",
+    });
+    query.push(" LEFT JOIN users u ON u.id = i.owner WHERE i.workspace = ").push_bind(workspace.0);
+    query.push(" AND i.kind = ").push_bind(resource.as_str().to_owned());
     let Some(filter) = filter else { return };
     match (&filter.teams, filter.personal) {
+        (None, _) if origin != Origin::Items => {}
+        (Some(teams), _) if origin != Origin::Items => {
+            query.push(" AND i.listed_in && ").push_bind(texts(teams));
+        }
         (None, true) => {}
         (None, false) => drop(query.push(" AND i.team IS NOT NULL")),
         (Some(teams), personal) => {
@@ -89,6 +101,17 @@ fn narrow(query: &mut QueryBuilder<Postgres>, workspace: WorkspaceId, resource: 
     }
     if let Some(since) = filter.since {
         query.push(" AND i.updated_at >= ").push_bind(since.to_offset());
+    }
+}
+
+fn origin(resource: &Resource) -> Origin {
+    Kinds::builtin().get(resource).map_or(Origin::Items, |kind| kind.origin)
+}
+
+const fn listed_in(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Items => "NULL::text[] AS listed_in, ",
+        Origin::Teams | Origin::Users => "i.listed_in, ",
     }
 }
 

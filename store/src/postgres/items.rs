@@ -15,13 +15,13 @@ use async_trait::async_trait;
 use domain::{
     Time,
     grant::Grant,
-    id::{ItemId, Resource, UserId, WorkspaceId},
+    id::{ItemId, Resource, TeamId, UserId, WorkspaceId},
     item::{Item, NewItem, StoredItem},
     operation::{Get, List},
     rights::{Rights, Role},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[async_trait]
 impl Items for Postgres {
@@ -87,6 +87,11 @@ pub(super) async fn enter(
     Ok((Rights { workspace, user, role, teams }, time(&row, "read_at")?))
 }
 
+fn listed_in(row: &PgRow) -> Result<Option<BTreeSet<TeamId>>, StoreError> {
+    let teams: Option<Vec<String>> = row.try_get("listed_in")?;
+    teams.map(|teams| teams.iter().map(|team| parsed("team id", team)).collect()).transpose()
+}
+
 fn stored(row: &PgRow) -> Result<StoredItem, StoreError> {
     let text = |column: &str| row.try_get::<Option<&str>, _>(column);
     let tags: Vec<String> = row.try_get("tags")?;
@@ -94,6 +99,7 @@ fn stored(row: &PgRow) -> Result<StoredItem, StoreError> {
     Ok(StoredItem {
         workspace: WorkspaceId(row.try_get("workspace")?),
         owner: UserId(row.try_get("owner")?),
+        listed_in: listed_in(row)?,
         item: Item {
             id: ItemId(row.try_get("id")?),
             resource: parsed("kind", row.try_get("kind")?)?,

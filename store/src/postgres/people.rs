@@ -78,9 +78,7 @@ impl People for Postgres {
         }
         match role {
             Some(role) => insert_membership(&mut change, tenant, id, role).await?,
-            None => {
-                sqlx::query(sql::people::LEAVE).bind(tenant.0).bind(id.0).execute(&mut *change).await?;
-            }
+            None => leave(&mut change, tenant, id).await?,
         }
         let user = change.user(user).await?;
         change.record(&record).await?;
@@ -114,6 +112,10 @@ impl People for Postgres {
         let user = change.user(name).await?;
         change.keep_owners(&user).await?;
         let revoked = self.revoke_all(&mut change, user.id).await?;
+        for workspace in user.roles.keys() {
+            let tenant = change.tenant(workspace).await?;
+            leave(&mut change, tenant, user.id).await?;
+        }
         sqlx::query(sql::people::REMOVE_USER).bind(user.id.0).execute(&mut *change).await?;
         let records = crate::rules::removal(&record, &revoked);
         change.records(&records).await?;
@@ -280,6 +282,14 @@ pub(super) async fn insert_membership(
         Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(crate::rules::no_user_id(user)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes a user out of a workspace and its teams. The tenant must be set.
+async fn leave(connection: &mut PgConnection, workspace: WorkspaceId, user: UserId) -> Result<(), StoreError> {
+    for statement in [sql::people::TOUCH_TEAMS_OF, sql::people::LEAVE] {
+        sqlx::query(statement).bind(workspace.0).bind(user.0).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn place_of(connection: &mut PgConnection, row: Option<PgRow>) -> Result<Option<User>, StoreError> {

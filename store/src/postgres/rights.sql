@@ -7,13 +7,15 @@ DECLARE
 BEGIN
     FOREACH nobody IN ARRAY ARRAY['PUBLIC', quote_ident(app)] LOOP
         FOR ours IN SELECT c.oid::regclass FROM pg_class c
-                    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relowner = current_user::regrole LOOP
+                    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND c.relowner = current_user::regrole LOOP
             EXECUTE format('REVOKE ALL ON %s FROM %s', ours, nobody);
         END LOOP;
         EXECUTE format('REVOKE ALL ON FUNCTION member_directory(uuid), link_directory() FROM %s', nobody);
     END LOOP;
     EXECUTE format('GRANT SELECT, INSERT ON instance TO %I', app);
-    EXECUTE format('GRANT SELECT, INSERT ON workspaces, teams TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT ON workspaces TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE (changed) ON teams TO %I', app);
+    EXECUTE format('GRANT SELECT ON team_rows, user_rows TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON users TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, team_members, links TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON items, grants, invites TO %I', app);

@@ -55,6 +55,8 @@ impl Postgres {
             Some(role) => query.bind(role.word()).execute(&mut *change).await?,
             None => query.execute(&mut *change).await?,
         };
+        sqlx::query(sql::people::TOUCH_TEAM).bind(id.0).bind(team.as_str()).execute(&mut *change).await?;
+        sqlx::query(sql::people::TOUCH_PERSON).bind(id.0).bind(member.id.0).execute(&mut *change).await?;
         let team = one(&mut change, id, workspace, team).await?;
         change.record(&record).await?;
         Ok(team)

@@ -4,7 +4,7 @@ use crate::{Put, StoreError};
 use domain::{
     id::TeamId,
     item::{MAX_ITEM_BYTES, NewItem},
-    kind::Kinds,
+    kind::{Kinds, Origin},
     rights::Role,
 };
 use serde_json::Value;
@@ -37,6 +37,15 @@ impl Writer {
         let kind = Kinds::builtin().get(&item.resource).ok_or_else(|| {
             format!("there is no kind `{}` ({title}); {} exist", item.resource, Kinds::builtin().listed())
         })?;
+        match kind.origin {
+            Origin::Items => {}
+            Origin::Teams => {
+                return Err(format!("`{title}` is no row to write: make a team with `mosaic-fed team add NAME`"));
+            }
+            Origin::Users => {
+                return Err(format!("`{title}` is no row to write: add people with `mosaic-fed user add NAME`"));
+            }
+        }
         kind.check(&item.attributes).map_err(|cause| format!("{cause} ({title})"))?;
         if item.body.is_some() && !kind.has("body") {
             return Err(format!(

@@ -7,6 +7,7 @@
 mod bench;
 mod suite {
     pub mod audit;
+    pub mod directory;
     pub mod grants;
     pub mod invites;
     pub mod links;
@@ -80,6 +81,11 @@ suite! {
         a_row_that_is_none_is_refused_by_name
         everybody_reads_what_their_role_and_teams_allow
         a_taken_membership_is_missed_at_once;
+    directory:
+        everybody_sees_their_part_of_the_directory
+        a_scope_narrows_the_directory_by_team_and_by_field
+        the_directory_follows_every_change_at_once
+        nobody_writes_an_entry_of_the_directory;
     paging:
         pages_are_stable_while_rows_are_added
         a_page_token_of_another_query_is_refused

@@ -23,7 +23,7 @@ statements! {
     WORKSPACE_NAMES = "SELECT name FROM workspaces ORDER BY name";
     ADD_WORKSPACE = "INSERT INTO workspaces (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     SET_ROLE = "INSERT INTO memberships (workspace, user_id, role) VALUES ($1, $2, $3)
-        ON CONFLICT (workspace, user_id) DO UPDATE SET role = excluded.role";
+        ON CONFLICT (workspace, user_id) DO UPDATE SET role = excluded.role, changed = transaction_timestamp()";
     LEAVE = "DELETE FROM memberships WHERE workspace = $1 AND user_id = $2";
     /// Whether somebody else owns the workspace.
     OTHER_OWNER = "SELECT EXISTS (SELECT FROM memberships WHERE workspace = $1 AND user_id <> $2 AND role = 'owner')";
@@ -34,6 +34,11 @@ statements! {
         LEFT JOIN team_members m ON m.workspace = t.workspace AND m.team = t.id
         LEFT JOIN users u ON u.id = m.user_id
         WHERE t.workspace = $1 GROUP BY t.id ORDER BY t.id";
+    /// What a team or a person shows of the other has changed.
+    TOUCH_TEAM = "UPDATE teams SET changed = transaction_timestamp() WHERE workspace = $1 AND id = $2";
+    TOUCH_PERSON = "UPDATE memberships SET changed = transaction_timestamp() WHERE workspace = $1 AND user_id = $2";
+    TOUCH_TEAMS_OF = "UPDATE teams SET changed = transaction_timestamp()
+        WHERE workspace = $1 AND id IN (SELECT team FROM team_members WHERE workspace = $1 AND user_id = $2)";
     ADD_TEAM = "INSERT INTO teams (workspace, id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     SET_MEMBER = "INSERT INTO team_members (workspace, team, user_id, role) VALUES ($1, $2, $3, $4)
         ON CONFLICT (workspace, team, user_id) DO UPDATE SET role = excluded.role";

@@ -37,6 +37,19 @@ async fn without_a_setting_there_are_no_rows() {
         let elsewhere = database.app().options([("app.workspace", &stranger), ("app.subject", &stranger)]);
         assert_eq!(ask::<i64>(&elsewhere, &question).await, 0, "{table} of another tenant");
     }
+    let acting = [("app.workspace", bench.workspace.to_string()), ("app.subject", bench.owner.to_string())];
+    for view in ["team_rows", "user_rows"] {
+        let question = format!("SELECT count(*) FROM {view}");
+        assert!(ask::<i64>(&database.app().options(acting.clone()), &question).await > 0, "{view} is empty");
+        assert_eq!(ask::<i64>(&database.app(), &question).await, 0, "{view}");
+        let stranger = UserId(bench.world.uuid()).to_string();
+        for subject in [&stranger, &acting[0].1, &acting[1].1] {
+            let elsewhere = database.app().options([("app.workspace", stranger.as_str()), ("app.subject", subject)]);
+            assert_eq!(ask::<i64>(&elsewhere, &question).await, 0, "{view} of another tenant");
+        }
+        let outsider = database.app().options([("app.workspace", acting[0].1.as_str()), ("app.subject", &stranger)]);
+        assert_eq!(ask::<i64>(&outsider, &question).await, 0, "{view} for somebody who is not in it");
+    }
     for change in ["UPDATE items SET title = 'x'", "DELETE FROM links", "DELETE FROM memberships"] {
         run(&database.app(), change).await.unwrap();
     }

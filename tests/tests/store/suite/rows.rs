@@ -115,7 +115,10 @@ pub async fn members_write_their_own_and_their_teams_rows(bench: &Bench) {
 pub async fn a_row_that_is_none_is_refused_by_name(bench: &Bench) {
     let attributes = |value: serde_json::Value| value.as_object().unwrap().clone();
     let cases = [
-        (NewItem { resource: "poems".parse().unwrap(), ..task("Ode") }, "no kind `poems` (Ode); notes, tasks exist"),
+        (
+            NewItem { resource: "poems".parse().unwrap(), ..task("Ode") },
+            "no kind `poems` (Ode); api_keys, credentials, ",
+        ),
         (NewItem { attributes: attributes(json!({"colour": 1})), ..task("Ode") }, "no attribute `colour`"),
         (NewItem { attributes: attributes(json!({"status": "lost"})), ..task("Ode") }, "one of open, doing"),
         (task(" \t"), "without a title"),
