@@ -1,0 +1,94 @@
+//! The strings and bytes that the page spells out, read and made by the program itself.
+
+use super::{fenced, page, section};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    Time,
+    id::{GrantId, ItemId},
+    invite::Invite,
+    operation::{List, Operation},
+    page::{PageToken, Position},
+};
+use serde_json::{Value, json};
+
+const INVITE: &str = "mfi1.";
+
+/// The blocks of the section on invites: the string and what it says.
+fn invite(page: &str) -> (&str, Value) {
+    let blocks = fenced(section(page, "The invite"));
+    let text = blocks.iter().find(|block| block.starts_with(INVITE)).unwrap();
+    let says = blocks.iter().find(|block| block.starts_with('{')).unwrap();
+    (text, serde_json::from_str(says).unwrap())
+}
+
+#[test]
+fn the_example_of_an_invite_is_read_as_the_page_says() {
+    let page = page();
+    let (text, says) = invite(&page);
+    let read = Invite::decode(text).unwrap();
+    let read = json!({
+        "token": read.token.expose(),
+        "addresses": read.addresses,
+        "enrol_addresses": read.enrol_addresses,
+        "tls_name": read.tls_name,
+        "root": hex::encode(read.root),
+        "instance_id": read.instance.to_string(),
+        "instance_name": read.instance_name,
+        "grant_id": read.grant.to_string(),
+        "offer": read.offer,
+        "expires_at": read.expires_at,
+    });
+    assert_eq!(read, says);
+    assert_eq!(says["tls_name"], format!("{}.mosaic-fed.internal", says["instance_id"].as_str().unwrap()));
+}
+
+#[test]
+fn its_length_and_its_check_are_what_the_page_says() {
+    let page = page();
+    let body: String = invite(&page).0.trim_start_matches(INVITE).split_whitespace().collect();
+    let bytes = URL_SAFE_NO_PAD.decode(body).unwrap();
+    let (message, check) = bytes.split_last_chunk::<4>().unwrap();
+    let said = format!("The message has {} bytes, the check is `{}`", message.len(), hex::encode(check));
+    assert!(page.contains(&said), "{said}");
+}
+
+#[test]
+fn the_examples_of_a_page_token_and_of_a_query_hash_are_the_programs_own() {
+    let page = page();
+    let grant: GrantId = invite(&page).1["grant_id"].as_str().unwrap().parse().unwrap();
+    let tasks = List::first("tasks".parse().unwrap());
+    let created_at: Time = "2026-11-21T09:15:00.123456Z".parse().unwrap();
+    let id: ItemId = "11111111-2222-4333-8444-555555555555".parse().unwrap();
+    let token = PageToken::new(tasks.binding(&grant.to_string()), Position { created_at, id });
+    assert_eq!(URL_SAFE_NO_PAD.decode(token.encode()).unwrap().len(), 41);
+    let section = section(&page, "Page tokens and query hashes");
+    assert!(section.contains(&format!("`{}`", token.encode())), "{}", token.encode());
+    let hash = List { limit: Some(50), ..tasks }.query_hash();
+    assert!(section.contains(&format!("`{hash}`")), "{hash}");
+}
+
+/// Bytes written in hex, and where `+ 64 bytes` or the like stands, nothing.
+fn bytes(line: &str) -> Vec<u8> {
+    let words = line.split_whitespace().map_while(|word| hex::decode(word).ok().filter(|one| one.len() == 1));
+    words.flatten().collect()
+}
+
+/// The request that this project's own asking side makes is the one that the page spells out.
+#[test]
+fn a_certificate_request_is_byte_by_byte_what_the_page_says() {
+    let page = page();
+    let block = fenced(section(&page, "Enrolling")).into_iter().find(|block| block.starts_with("30 LL")).unwrap();
+    let told: Vec<_> = block.lines().map(bytes).collect();
+    let csr = pki::RequestKey::generate().unwrap().csr;
+    let (outer, info) = csr.split_at(if csr[1] == 0x81 { 3 } else { 2 });
+    assert_eq!(usize::from(*outer.last().unwrap()), info.len());
+    let point = [0; 64];
+    let head: Vec<u8> = told[1..5].concat();
+    assert_eq!(info[..head.len()], head, "up to the key");
+    let after = &info[head.len() + point.len()..];
+    let tail: Vec<u8> = told[5..7].concat();
+    assert_eq!(after[..tail.len()], tail, "after the key");
+    let signature = &after[tail.len()..];
+    assert_eq!((signature[0], usize::from(signature[1]), signature[2]), (3, signature.len() - 2, 0));
+    assert_eq!((told[7][0], signature[3]), (3, 0x30));
+}
