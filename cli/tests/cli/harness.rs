@@ -134,6 +134,11 @@ impl Instance {
         }
     }
 
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
+    }
+
     /// Sends the daemon a signal.
     pub fn signal(&self, signal: Signal) {
         tell(self.daemon.as_ref().unwrap(), signal);

@@ -19,6 +19,8 @@ mod instance;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod sharing;
