@@ -60,6 +60,8 @@ pub trait Items: Send + Sync {
     async fn count(&self, grant: &Grant) -> Result<BTreeMap<Resource, u64>, StoreError>;
     /// Writes rows on behalf of a user, under their native rights; one verdict for each, in order.
     async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError>;
+    /// What [`Items::put`] would say, with nothing written. The ids of rows that would be added are of no use.
+    async fn try_put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError>;
 }
 
 /// A user of this instance.

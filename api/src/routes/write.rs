@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Rows in one request: a batch is one transaction, and others wait behind it.
 const MAX_ITEMS: usize = 500;
 
-/// Writes rows; one verdict for each, in order.
+/// Writes rows, or only tries to; one verdict for each, in order.
 pub(super) async fn items(
     State(door): State<Arc<Door>>,
     person: Person,
@@ -21,9 +21,22 @@ pub(super) async fn items(
     let refusals: Vec<_> = order.items.iter().map(unfit).collect();
     let fit = order.items.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
     let fit: Vec<_> = fit.map(|(item, _)| item).collect();
-    let mut written = door.store.put(person.workspace_id, person.user.id, fit).await?.into_iter();
-    let verdicts = refusals.into_iter().map_while(|refusal| refusal.or_else(|| written.next().map(Into::into)));
+    let (workspace, user) = (person.workspace_id, person.user.id);
+    let puts = if order.dry_run {
+        door.store.try_put(workspace, user, fit).await?
+    } else {
+        door.store.put(workspace, user, fit).await?
+    };
+    let mut written = puts.into_iter().map(|put| verdict(put, order.dry_run));
+    let verdicts = refusals.into_iter().map_while(|refusal| refusal.or_else(|| written.next()));
     Ok(Json(verdicts.collect()))
+}
+
+/// A row that would be added is none yet, and has no id.
+fn verdict(put: store::Put, dry_run: bool) -> view::Written {
+    let written = view::Written::from(put);
+    let is_none = dry_run && written.verdict == view::PutVerdict::Added;
+    view::Written { id: written.id.filter(|_| !is_none), ..written }
 }
 
 /// A title of several lines would be cut by every table that shows it.

@@ -42,6 +42,9 @@ pub struct GetQuestion {
 pub struct ItemsOrder {
     /// At most 500 of them, in a body of at most 8 MiB.
     pub items: Vec<NewItem>,
+    /// Whether to write nothing, and only say what would become of each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// What became of one row.
@@ -63,7 +66,7 @@ pub enum PutVerdict {
 pub struct Written {
     /// What became of it.
     pub verdict: PutVerdict,
-    /// Which row it is now.
+    /// Which row it is now; none for a row that a dry run would add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<ItemId>,
     /// Why it was refused, and what to do.

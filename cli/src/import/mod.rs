@@ -250,7 +250,7 @@ impl Import<'_> {
         if items.is_empty() {
             return Ok(());
         }
-        let written: Vec<view::Written> = self.client.post("/v1/items", &view::ItemsOrder { items }).await?;
+        let written: Vec<view::Written> = self.client.post("/v1/items", &view::ItemsOrder { items, dry_run: false }).await?;
         for (at, written) in places.into_iter().zip(written) {
             self.count(at, written);
         }

@@ -58,19 +58,33 @@ impl Items for Model {
     }
 
     async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
-        let mut state = self.state();
+        self.put_into(&mut self.state(), workspace, user, items)
+    }
+
+    async fn try_put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
+        let mut copy = self.state().clone();
+        self.put_into(&mut copy, workspace, user, items)
+    }
+}
+
+impl Model {
+    fn put_into(
+        &self,
+        state: &mut State,
+        workspace: WorkspaceId,
+        user: UserId,
+        items: Vec<NewItem>,
+    ) -> Result<Vec<Put>, StoreError> {
         let rights = state.rights(workspace, user);
         let every = state.teams_of(workspace).collect();
         let writer = Writer::new(rights.role, rights.teams.clone(), every).ok_or_else(nowhere)?;
         let put = |item: NewItem| match writer.judge(&item) {
             Err(cause) => Put::Refused(cause),
-            Ok(()) => self.put_one(&mut state, &rights, item),
+            Ok(()) => self.put_one(state, &rights, item),
         };
         Ok(items.into_iter().map(put).collect())
     }
-}
 
-impl Model {
     fn put_one(&self, state: &mut State, rights: &Rights, item: NewItem) -> Put {
         let (now, content) = (self.world.now(), content(&item));
         let found = state.row_of_source(rights, &item);

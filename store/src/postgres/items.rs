@@ -3,6 +3,7 @@
 
 use super::{
     Postgres, filter,
+    put::After,
     row::{damaged, name, parsed, time},
     sql,
     unit::{self, Unit},
@@ -61,7 +62,11 @@ impl Items for Postgres {
     }
 
     async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
-        self.put_items(workspace, user, items).await
+        self.put_items(workspace, user, items, After::Keep).await
+    }
+
+    async fn try_put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
+        self.put_items(workspace, user, items, After::Undo).await
     }
 }
 

@@ -53,12 +53,22 @@ impl Place {
     }
 }
 
+/// What becomes of the rows once there is a verdict on each.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum After {
+    /// They stay.
+    Keep,
+    /// They were written for the verdict alone: every statement and policy is the same, and nothing is left.
+    Undo,
+}
+
 impl Postgres {
     pub(super) async fn put_items(
         &self,
         workspace: WorkspaceId,
         user: UserId,
         items: Vec<NewItem>,
+        after: After,
     ) -> Result<Vec<Put>, StoreError> {
         let place = Place { workspace, user, now: self.clock.now() };
         let mut unit = unit::write(&self.serving).await?;
@@ -73,7 +83,10 @@ impl Postgres {
                 puts.insert(at, put);
             }
         }
-        unit.end().await?;
+        match after {
+            After::Keep => unit.end().await?,
+            After::Undo => unit.undo().await?,
+        }
         Ok(puts.into_values().collect())
     }
 }
