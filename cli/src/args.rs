@@ -3,7 +3,7 @@
 use crate::{
     daemon, demo,
     exit::{self, Outcome},
-    import,
+    export, import,
     out::Out,
     place::Place,
     reach::Reach,
@@ -75,8 +75,10 @@ pub enum Command {
     Get(rows::GetArgs),
     /// Write one row
     Add(rows::AddArgs),
-    /// Take in folders of Markdown, and JSON lines
+    /// Take in notes, calendars and tasks from files
     Import(import::ImportArgs),
+    /// Write your rows here to files that import reads
+    Export(export::ExportArgs),
     /// The users of this instance
     #[command(subcommand)]
     User(people::UserCommand),
@@ -120,6 +122,7 @@ impl Command {
             Self::Get(args) => rows::get(args, &global.client()?, out).await,
             Self::Add(args) => rows::add(args, &global.client()?, out).await,
             Self::Import(args) => import::run(args, &global.client()?, out).await,
+            Self::Export(args) => export::run(args, &global.client()?, out).await,
             Self::User(command) => people::user(command, &global.client()?, out).await,
             Self::Team(command) => people::team(command, &global.client()?, out).await,
             Self::Workspace(command) => people::workspace(command, &global.client()?, out).await,

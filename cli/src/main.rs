@@ -1,8 +1,8 @@
 //! `mosaic-fed`, the only binary a person runs: parse, call, print.
 //!
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
-//! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance; [`import`] reads people's files;
-//! [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
+//! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance; [`import`] reads people's files
+//! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
 //! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`mod@misread`] what is said of a
 //! command line that is none.
 //!
@@ -13,6 +13,7 @@ mod config;
 mod daemon;
 mod demo;
 mod exit;
+mod export;
 mod import;
 mod misread;
 mod out;

@@ -1,6 +1,7 @@
-//! The block between two `---` lines at the head of a Markdown file, as far as an import uses it: `title` and `tags`, as one
-//! line, a list in brackets or a list below. Anything else in it is left alone; what is no such block is body. A block that
-//! begins as one and is broken is told with its line: half of it taken as text would be worse than the note left out.
+//! The block between two `---` lines at the head of a Markdown file, as far as an import uses it: `title`, and `tags` and
+//! `aliases` as one line, a list in brackets or a list below; and what `export` adds of a row that Markdown has no place for.
+//! Anything else in it is left alone; what is no such block is body. A block that begins as one and is broken is told with its
+//! line: half of it taken as text would be worse than the note left out.
 
 use domain::id::Tag;
 use std::collections::BTreeSet;
@@ -12,6 +13,10 @@ pub struct FrontMatter<'a> {
     pub title: Option<String>,
     /// `tags:`.
     pub tags: BTreeSet<Tag>,
+    /// `aliases:`, in order.
+    pub aliases: Vec<String>,
+    /// [`ROW`], with its line.
+    pub row: Option<(usize, &'a str)>,
     /// What follows the block.
     pub body: &'a str,
 }
@@ -25,6 +30,9 @@ pub struct Broken {
     pub reason: &'static str,
 }
 
+/// The key under which `export` keeps, as JSON, what a row has and its Markdown does not say.
+pub const ROW: &str = "mosaic-fed";
+
 const NO_END: &str = "front matter begins here and never ends; close it with a line of ---";
 const NO_KEY: &str =
     "front matter with a line that is no `key: value`; correct it, or indent what continues the line before";
@@ -36,7 +44,7 @@ impl<'a> FrontMatter<'a> {
         let Some((block, body)) = split(text)? else { return Ok(Self { body: text, ..Self::default() }) };
         let mut found = Self { body, ..Self::default() };
         let mut key = "";
-        let mut open: Option<Open> = None;
+        let mut open: Option<Open<'_>> = None;
         // Line 1 is the one that opens the block.
         for (line, number) in block.lines().zip(2..) {
             if let Some(list) = open.take() {
@@ -44,8 +52,8 @@ impl<'a> FrontMatter<'a> {
             } else if let Some((name, value)) = pair(line) {
                 key = name;
                 open = found.take(key, value, number);
-            } else if let Some(entry) = line.trim().strip_prefix("- ").filter(|_| key == "tags") {
-                found.tag(entry);
+            } else if let Some(entry) = line.trim().strip_prefix("- ").filter(|_| is_list(key)) {
+                found.entry(key, entry);
             } else if is_loose(line) {
                 return Err(Broken { line: number, reason: NO_KEY });
             }
@@ -54,33 +62,48 @@ impl<'a> FrontMatter<'a> {
     }
 
     /// Takes what is used; a list in brackets may go on in the lines below.
-    fn take(&mut self, key: &str, value: &str, line: usize) -> Option<Open> {
+    fn take(&mut self, key: &'a str, value: &'a str, line: usize) -> Option<Open<'a>> {
         match key {
             "title" => self.title = Some(unquoted(value).to_owned()).filter(|title| !title.trim().is_empty()),
-            "tags" => match value.strip_prefix('[') {
-                Some(inner) => return self.list(Open { line }, inner),
-                None => value.split(',').for_each(|tag| self.tag(tag)),
+            ROW => self.row = Some((line, value)),
+            _ if is_list(key) => match value.strip_prefix('[') {
+                Some(inner) => return self.list(Open { key, line }, inner),
+                None => value.split(',').for_each(|entry| self.entry(key, entry)),
             },
             _ => {}
         }
         None
     }
 
-    fn list(&mut self, open: Open, text: &str) -> Option<Open> {
+    fn list(&mut self, open: Open<'a>, text: &str) -> Option<Open<'a>> {
         let (inner, ended) = text.split_once(']').map_or((text, false), |(inner, _)| (inner, true));
-        inner.split(',').for_each(|tag| self.tag(tag));
+        inner.split(',').for_each(|entry| self.entry(open.key, entry));
         (!ended).then_some(open)
     }
 
     /// A label that is no valid tag is left out rather than keeping the whole note out.
-    fn tag(&mut self, text: &str) {
-        self.tags.extend(unquoted(text.trim()).trim_start_matches('#').parse::<Tag>().ok());
+    fn entry(&mut self, key: &str, text: &str) {
+        let text = unquoted(text.trim());
+        if is_alias(key) {
+            self.aliases.extend(Some(text.to_owned()).filter(|alias| !alias.is_empty()));
+        } else {
+            self.tags.extend(text.trim_start_matches('#').parse::<Tag>().ok());
+        }
     }
 }
 
-/// A list whose bracket is open since this line.
-struct Open {
+/// A list of this key whose bracket is open since this line.
+struct Open<'a> {
+    key: &'a str,
     line: usize,
+}
+
+fn is_list(key: &str) -> bool {
+    matches!(key, "tags" | "tag") || is_alias(key)
+}
+
+fn is_alias(key: &str) -> bool {
+    matches!(key, "aliases" | "alias")
 }
 
 /// `key: value` at the beginning of a line.
@@ -135,6 +158,14 @@ mod tests {
             let found = FrontMatter::of(&text).unwrap();
             assert_eq!(found.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["x", "y"], "{block}");
             assert_eq!(found.body, "body");
+        }
+    }
+
+    #[test]
+    fn aliases_are_read_as_tags_are() {
+        for block in ["aliases: [x y, z]", "alias: x y, z", "aliases:\n  - x y\n  - \"z\""] {
+            let text = format!("---\n{block}\n---\nbody");
+            assert_eq!(FrontMatter::of(&text).unwrap().aliases, ["x y", "z"], "{block}");
         }
     }
 

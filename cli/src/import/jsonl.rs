@@ -1,6 +1,6 @@
 //! JSON lines: one item a line, with the fields of an item as `docs/cli.md` shows them.
 
-use super::{Common, Found, Refused, walk::File};
+use super::{Common, Found, progress::Progress, report::Refused, walk::File};
 use domain::{
     id::Resource,
     item::{MAX_ITEM_BYTES, NewItem},
@@ -24,6 +24,7 @@ pub struct Lines {
     name: String,
     number: u64,
     ended: bool,
+    progress: Progress,
 }
 
 /// One line with its place.
@@ -33,18 +34,20 @@ pub struct Line {
 }
 
 impl Lines {
-    /// Opens a file.
-    pub fn open(file: &File) -> Result<Self, Refused> {
-        let opened = fs::File::open(&file.path);
-        let opened = opened.map_err(|error| Refused { at: file.relative.clone(), reason: super::unread(&error) })?;
-        Ok(Self { file: BufReader::new(opened), name: file.relative.clone(), number: 0, ended: false })
+    /// Opens a file; what is read of it is shown by `progress`.
+    pub fn open(file: &File, progress: &Progress) -> Result<Self, Refused> {
+        let opened = fs::File::open(&file.path).map_err(|error| file.refuse(super::unread(&error)))?;
+        let (name, progress) = (file.relative.clone(), progress.clone());
+        Ok(Self { file: BufReader::new(opened), name, number: 0, ended: false, progress })
     }
 
     fn line(&mut self) -> Option<Result<Line, Refused>> {
         self.number += 1;
         let at = format!("{}:{}", self.name, self.number);
         let mut bytes = Vec::new();
-        match self.file.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes) {
+        let read = self.file.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes);
+        self.progress.bytes(bytes.len() as u64);
+        match read {
             Ok(0) => None,
             Ok(read) if read as u64 == MAX_LINE && !bytes.ends_with(b"\n") => {
                 self.ended = true;
@@ -78,8 +81,8 @@ impl Iterator for Lines {
 }
 
 impl Line {
-    /// The item it says, completed with what all of this import have in common.
-    pub fn item(self, common: &Common, keys: &mut Keys) -> Result<Found, Refused> {
+    /// The item it says, completed with what all of this import have in common. Its key is one of `scope`.
+    pub fn item(self, scope: &str, common: &Common, keys: &mut Keys) -> Result<Found, Refused> {
         let Self { at, text } = self;
         let refuse = |reason: String| Refused { at: at.clone(), reason };
         let text = text.trim_start_matches('\u{feff}').trim();
@@ -101,7 +104,7 @@ impl Line {
             // The same line again is the same row, wherever it stands in the file.
             None => format!("{:x}", Sha256::digest(text)),
         };
-        item.source_key = Some(format!("{}/{key}", common.source));
+        item.source_key = Some(format!("{scope}/{key}"));
         Ok(Found { at, item })
     }
 }
@@ -125,32 +128,37 @@ fn no_json(error: &serde_json::Error) -> String {
 pub struct Keys(HashMap<(Resource, String), String>);
 
 impl Keys {
-    fn first(&mut self, kind: &Resource, key: String, at: &str) -> Result<String, String> {
-        match self.0.entry((kind.clone(), key.clone())) {
+    /// Takes a key; the place of the line that has it already, if there is one.
+    pub fn taken(&mut self, kind: &Resource, key: &str, at: &str) -> Option<String> {
+        match self.0.entry((kind.clone(), key.to_owned())) {
             Entry::Vacant(free) => {
                 free.insert(at.to_owned());
-                Ok(key)
+                None
             }
-            Entry::Occupied(former) => {
-                let shown: String = domain::audit::one_line(&key).chars().take(80).collect();
-                Err(format!("its source_key `{shown}` is that of {}; give each line its own, or none", former.get()))
-            }
+            Entry::Occupied(former) => Some(former.get().clone()),
         }
+    }
+
+    fn first(&mut self, kind: &Resource, key: String, at: &str) -> Result<String, String> {
+        let Some(former) = self.taken(kind, &key, at) else { return Ok(key) };
+        let shown: String = domain::audit::one_line(&key).chars().take(80).collect();
+        Err(format!("its source_key `{shown}` is that of {former}; give each line its own, or none"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::format::Format, *};
 
     fn items(text: &str) -> Vec<Result<Found, Refused>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jsonl");
         std::fs::write(&path, text).unwrap();
-        let common = Common { kind: "tasks".parse().unwrap(), team: None, project: None, source: "s".into() };
-        let file = File { path, relative: "x.jsonl".into(), kind: super::super::walk::Kind::Lines };
+        let common = Common::of_tests("tasks");
+        let file = File { path, relative: "x.jsonl".into(), format: Format::Jsonl, named: true, size: 0 };
         let mut keys = Keys::default();
-        Lines::open(&file).unwrap().map(|line| line.and_then(|line| line.item(&common, &mut keys))).collect()
+        let lines = Lines::open(&file, &Progress::none()).unwrap();
+        lines.map(|line| line.and_then(|line| line.item("s", &common, &mut keys))).collect()
     }
 
     #[test]

@@ -1,65 +1,118 @@
-//! A Markdown file as an item: its title from the front matter, else its first heading, else its name.
+//! A Markdown file as an item: its title from the front matter, else its first heading, else its name; as a note also its
+//! links, attachments and aliases, and the tags in its text. What `export` wrote beside them is taken as it says.
 
 use super::{
-    Common, Found, Refused,
+    Common, Found,
     front_matter::{Broken, FrontMatter},
+    report::Refused,
+    text, vault,
     walk::File,
 };
 use domain::{
     Time,
+    id::{Project, Tag, TeamId},
     item::{MAX_ITEM_BYTES, NewItem},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{fs, io::Read, path::Path};
-use time::OffsetDateTime;
+use std::{collections::BTreeSet, path::Path};
 
-/// Characters of a title at most; the rest of a longer heading stays in the body.
-const MAX_TITLE: usize = 300;
+/// What front matter may add to a text of the largest size.
+const MAX_FILE: usize = MAX_ITEM_BYTES + (64 << 10);
+
+/// What a row has and its Markdown does not say. Absent fields are as the Markdown has them.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Where it is not what the Markdown says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Where they are not what the Markdown says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeSet<Tag>>,
+    /// The owning team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamId>,
+    /// The project it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Project>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Time>,
+    /// Those that differ from what the Markdown says; null where there is none.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+}
+
+impl Kept {
+    fn put_into(self, item: &mut NewItem) {
+        let Self { title, tags, team, project, created_at, attributes } = self;
+        if let Some(title) = title {
+            item.title = title;
+        }
+        if let Some(tags) = tags {
+            item.tags = tags;
+        }
+        item.team = team.or_else(|| item.team.take());
+        item.project = project.or_else(|| item.project.take());
+        item.created_at = created_at.or(item.created_at);
+        for (name, value) in attributes {
+            if value.is_null() {
+                item.attributes.remove(&name);
+            } else {
+                item.attributes.insert(name, value);
+            }
+        }
+    }
+}
 
 /// Reads one file.
 pub fn read(file: &File, common: &Common) -> Result<Found, Refused> {
-    let refuse = |reason: String| Refused { at: file.relative.clone(), reason };
-    let (text, created_at) = load(&file.path).map_err(refuse)?;
-    let front = FrontMatter::of(&text).map_err(|Broken { line, reason }| Refused {
-        at: format!("{}:{line}", file.relative),
-        reason: reason.to_owned(),
+    let (text, changed) = text::load(file, MAX_FILE).map_err(|reason| file.refuse(reason))?;
+    let mut item = item(&text, &file.relative, common).map_err(|Broken { line, reason }| {
+        if line == 0 { file.refuse(reason) } else { file.refuse_line(line, reason) }
     })?;
-    let title = front.title.clone().or_else(|| heading(front.body)).unwrap_or_else(|| stem(&file.relative));
-    let mut attributes = Map::new();
-    if common.kind.as_str() == "notes" {
-        attributes.insert("path".to_owned(), Value::from(file.relative.clone()));
+    item.created_at = item.created_at.or(changed);
+    Ok(Found { at: file.relative.clone(), item })
+}
+
+/// The item that a text of this name is. The line of what is broken is 0 where it is the whole.
+pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Broken> {
+    let front = FrontMatter::of(text)?;
+    if front.body.len() > MAX_ITEM_BYTES {
+        return Err(Broken { line: 0, reason: TOO_LARGE });
     }
-    let item = NewItem {
+    let title = front.title.clone().or_else(|| heading(front.body)).unwrap_or_else(|| stem(relative));
+    let mut item = NewItem {
         resource: common.kind.clone(),
-        title: clean_title(&title),
+        title: text::title(&title),
         body: (!front.body.trim().is_empty()).then(|| front.body.to_owned()),
         team: common.team.clone(),
         project: common.project.clone(),
         tags: front.tags,
-        attributes,
-        source_key: Some(format!("{}/{}", common.source, file.relative)),
-        created_at,
+        attributes: Map::new(),
+        source_key: Some(format!("{}/{relative}", common.source)),
+        created_at: None,
     };
-    Ok(Found { at: file.relative.clone(), item })
+    if common.kind.as_str() == "notes" {
+        as_note(&mut item, relative, front.aliases, vault::Found::of(front.body));
+    }
+    if let Some((line, json)) = front.row {
+        let kept: Kept = serde_json::from_str(json).map_err(|_| Broken { line, reason: NO_ROW })?;
+        kept.put_into(&mut item);
+    }
+    Ok(item)
 }
 
-/// The text and when the file last changed. A file that is too large is not read whole first.
-fn load(path: &Path) -> Result<(String, Option<Time>), String> {
-    let file = fs::File::open(path).map_err(|error| super::unread(&error))?;
-    let changed = file.metadata().and_then(|meta| meta.modified()).ok();
-    let mut bytes = Vec::new();
-    file.take(MAX_ITEM_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| super::unread(&error))?;
-    if bytes.len() > MAX_ITEM_BYTES {
-        return Err(format!("larger than {MAX_ITEM_BYTES} bytes; split it"));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        format!("no UTF-8 at byte {}; convert it, as in `iconv -t UTF-8`", error.utf8_error().valid_up_to())
-    })?;
-    if text.contains('\0') {
-        return Err("holds a NUL byte: no text; save it as text, or leave it out".to_owned());
-    }
-    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
-    Ok((text, changed.map(|changed| OffsetDateTime::from(changed).into())))
+const TOO_LARGE: &str = "its text is larger than 1 MiB (1048576 bytes); split it";
+const NO_ROW: &str = "what `export` wrote under mosaic-fed is broken; restore the line, or take it out";
+
+fn as_note(item: &mut NewItem, relative: &str, aliases: Vec<String>, found: vault::Found) {
+    item.tags.extend(found.tags);
+    item.attributes.insert("path".to_owned(), Value::from(relative));
+    let lists = [("links", found.links), ("attachments", found.attachments), ("aliases", aliases)];
+    let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+    item.attributes.extend(lists.map(|(name, names)| (name.to_owned(), Value::from(names))));
 }
 
 /// The first heading of the highest kinds, `# …` or a line underlined with `=`; code blocks aside.
@@ -93,23 +146,17 @@ fn stem(relative: &str) -> String {
     stem.filter(|stem| !stem.is_empty()).unwrap_or_else(|| relative.to_owned())
 }
 
-/// One line of sensible length.
-fn clean_title(title: &str) -> String {
-    let line: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.trim().chars().take(MAX_TITLE).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::format::Format, *};
 
     fn note(text: &str) -> Result<Found, Refused> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("weekly-plan.md");
         std::fs::write(&path, text).unwrap();
-        let file = File { path, relative: "weekly-plan.md".into(), kind: super::super::walk::Kind::Markdown };
-        let common = Common { kind: "notes".parse().unwrap(), team: None, project: None, source: "src".into() };
-        read(&file, &common)
+        let format = Format::Markdown;
+        let file = File { path, relative: "weekly-plan.md".into(), format, named: false, size: 0 };
+        read(&file, &Common::of_tests("notes"))
     }
 
     #[test]
@@ -125,17 +172,38 @@ mod tests {
 
     #[test]
     fn tags_leave_the_front_matter_and_the_body_keeps_the_rest() {
-        let item = note("---\ntags: [a, \"b c\"]\n---\nbody\n").unwrap().item;
-        assert_eq!(item.tags.iter().map(domain::id::Tag::as_str).collect::<Vec<_>>(), ["a", "b c"]);
-        assert_eq!(item.body.as_deref(), Some("body\n"));
+        let item = note("---\ntags: [a, \"b c\"]\n---\nbody #d\n").unwrap().item;
+        assert_eq!(item.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b c", "d"]);
+        assert_eq!(item.body.as_deref(), Some("body #d\n"));
         assert_eq!(item.source_key.as_deref(), Some("src/weekly-plan.md"));
         assert!(item.created_at.is_some());
+    }
+
+    #[test]
+    fn a_note_has_its_links_attachments_and_aliases_and_anything_else_has_not() {
+        let text = "---\naliases: [Plan B]\n---\n[[Other]] ![[a.png]]";
+        let item = note(text).unwrap().item;
+        let wanted = serde_json::json!({"path": "weekly-plan.md", "links": ["Other"], "attachments": ["a.png"], "aliases": ["Plan B"]});
+        assert_eq!(Value::from(item.attributes), wanted);
+        assert!(super::item(text, "x.md", &Common::of_tests("tasks")).unwrap().attributes.is_empty());
+    }
+
+    #[test]
+    fn what_an_export_kept_goes_before_what_the_text_says() {
+        let row = r#"{"title":"T","tags":["x"],"team":"core","created_at":"2026-01-02T03:04:05Z","attributes":{"path":null,"pinned":true}}"#;
+        let item = note(&format!("---\ntitle: other\nmosaic-fed: {row}\n---\n#y")).unwrap().item;
+        assert_eq!((item.title.as_str(), item.team.unwrap().as_str(), item.tags.len()), ("T", "core", 1));
+        assert_eq!(Value::from(item.attributes), serde_json::json!({"pinned": true}));
+        assert_eq!(item.created_at.unwrap().to_string(), "2026-01-02T03:04:05Z");
+        let broken = note("---\ntitle: a\nmosaic-fed: {\n---\n").err().unwrap();
+        assert!(broken.at == "weekly-plan.md:3" && broken.reason.contains("mosaic-fed"), "{broken:?}");
     }
 
     #[test]
     fn what_is_no_text_or_too_large_is_refused_with_a_reason() {
         assert!(note("a\0b").err().unwrap().reason.contains("NUL"));
         assert!(note(&"x".repeat(MAX_ITEM_BYTES + 1)).err().unwrap().reason.contains("larger"));
+        assert!(note(&"x".repeat(MAX_FILE + 1)).err().unwrap().reason.contains("larger"));
         assert!(note(&"x".repeat(MAX_ITEM_BYTES)).is_ok());
     }
 }

@@ -1,42 +1,63 @@
 //! `mosaic-fed import`: people's own files, read on this side of the door and written through it. A second run changes
 //! nothing; what cannot be taken is reported with its place, and the rest goes in.
+//!
+//! [`walk`] finds files and [`mod@format`] says what they are; [`markdown`] (with [`front_matter`] and [`vault`]), [`jsonl`],
+//! [`calendar`], [`taskwarrior`] and [`todo_txt`] read them; [`send`] brings rows to the daemon, [`report`] tells what became
+//! of them, [`watch`] does it again when files change.
 
+mod calendar;
+pub mod format;
 mod front_matter;
 mod jsonl;
-mod markdown;
+pub mod markdown;
+mod progress;
+mod report;
+mod send;
+mod taskwarrior;
+mod text;
+mod todo_txt;
+mod vault;
 mod walk;
+mod watch;
 
 use crate::{
     exit::{Exit, Failure, Outcome, PERMIT},
     out::Out,
     rooms::writable_team,
 };
-use api::{client::Client, view};
+use api::client::Client;
+use chrono::{Datelike, Days, NaiveDate};
 use clap::Args;
 use domain::{
     id::{Project, Resource, TeamId},
     item::NewItem,
     kind::Kinds,
+    world::World,
 };
-use serde::Serialize;
+use format::Format;
+pub use front_matter::ROW;
+use progress::Progress;
+use report::Report;
+use send::{Done, Import};
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// Items in one request at most.
-const BATCH_ITEMS: usize = 200;
-/// Bytes of text in one request, unless one item alone is larger.
-const BATCH_BYTES: usize = 1 << 20;
+/// Days after today until which a series without an end is followed.
+const AHEAD: u64 = 366;
 
 /// The arguments of `import`.
 #[derive(Args)]
 pub struct ImportArgs {
-    /// A folder of Markdown, a Markdown file, or a file of JSON lines (.jsonl, .ndjson)
+    /// A folder, or a file: Markdown, .ics, JSON lines, todo.txt, Taskwarrior's export
     path: PathBuf,
     /// What a Markdown file becomes, and a JSON line that does not say
     #[arg(long, default_value = "notes", value_parser = crate::rooms::kind)]
     kind: Resource,
+    /// What a file is whose name does not say it; of a folder, the only files to take
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// The team whose rows they are, where they do not say; yours alone if not given
     #[arg(long)]
     team: Option<TeamId>,
@@ -46,31 +67,35 @@ pub struct ImportArgs {
     /// A name for where they come from, so that the folder may move and still be known; the path if not given
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// The last day of a series without an end, as in 2027-06-30; 366 days from today if not given
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    until: Option<NaiveDate>,
+    /// How times of a calendar that name no zone are read, as in Europe/Berlin; UTC if not given
+    #[arg(long, value_name = "NAME", value_parser = zone)]
+    time_zone: Option<chrono_tz::Tz>,
+    /// Write nothing, and say what would be added and updated
+    #[arg(long, conflicts_with = "watch")]
+    check: bool,
+    /// Go on until Ctrl-C or SIGTERM, and import again whenever files change
+    #[arg(long, conflicts_with = "strict")]
+    watch: bool,
     /// Fail if anything is refused; the rest goes in all the same
     #[arg(long)]
     strict: bool,
 }
 
-/// What was not taken, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    /// `file` or `file:line`.
-    pub at: String,
-    /// Cause and next step.
-    pub reason: String,
+fn day(text: &str) -> Result<NaiveDate, String> {
+    // Further years than rows can name would be no horizon at all.
+    let day = text.parse().ok().filter(|day: &NaiveDate| (1..=9999).contains(&day.year()));
+    day.ok_or_else(|| "it is no day; write it as in 2027-06-30".to_owned())
 }
 
-/// What an import did.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    read: u64,
-    added: u64,
-    updated: u64,
-    unchanged: u64,
-    refused: Vec<Refused>,
+fn zone(text: &str) -> Result<chrono_tz::Tz, String> {
+    text.parse().map_err(|_| "it is no time zone; write its IANA name, as in Europe/Berlin".to_owned())
 }
 
 /// An item with the place it was found at.
+#[derive(Debug)]
 pub struct Found {
     /// `file` or `file:line`.
     pub at: String,
@@ -79,83 +104,146 @@ pub struct Found {
 }
 
 /// What every item of an import has in common.
+#[derive(Debug)]
 pub struct Common {
     kind: Resource,
     team: Option<TeamId>,
     project: Option<Project>,
     source: String,
+    zone: calendar::Zone,
+    zone_name: String,
+    horizon: NaiveDate,
+}
+
+impl Common {
+    /// For text that is read as if it were a file of `kind`, from nowhere.
+    pub fn bare(kind: Resource) -> Self {
+        let (zone, zone_name) = (calendar::Zone::Iana(chrono_tz::UTC), chrono_tz::UTC.name().to_owned());
+        Self { kind, team: None, project: None, source: String::new(), zone, zone_name, horizon: NaiveDate::MAX }
+    }
+
+    #[cfg(test)]
+    fn of_tests(kind: &str) -> Self {
+        let horizon = NaiveDate::from_ymd_opt(2027, 12, 31).unwrap();
+        Self { source: "src".into(), horizon, ..Self::bare(kind.parse().unwrap()) }
+    }
+}
+
+/// The kind of the rows that only tasks can be.
+#[expect(clippy::expect_used, reason = "the word is a kind's name, and a test reads it")]
+fn tasks() -> Resource {
+    "tasks".parse().expect("a name of a kind")
+}
+
+/// The kind of the rows that calendars are full of.
+#[expect(clippy::expect_used, reason = "the word is a kind's name, and a test reads it")]
+fn events() -> Resource {
+    "events".parse().expect("a name of a kind")
+}
+
+/// What is to be imported, from where.
+struct Order {
+    /// As it was typed.
+    path: PathBuf,
+    /// Without links.
+    root: PathBuf,
+    format: Option<Format>,
+    common: Common,
+    check: bool,
+}
+
+impl Order {
+    async fn of(args: ImportArgs, client: &Client) -> Outcome<Self> {
+        let ImportArgs { path, kind, format, team, project, source, until, time_zone, check, .. } = args;
+        if Kinds::builtin().get(&kind).is_none() {
+            let next = format!("name one that exists: --kind with one of {}", Kinds::builtin().listed());
+            return Err(Failure::new(Exit::Missing, format!("there is no kind `{kind}`")).next(next));
+        }
+        let root = importable(&path, format)?;
+        // Judged once, before anything is read: each line by itself would be refused for the same reason.
+        if let Some(team) = &team {
+            writable_team(client, team).await?;
+        }
+        let source = source.unwrap_or_else(|| origin(&root, format).display().to_string());
+        let zone = time_zone.unwrap_or(chrono_tz::UTC);
+        let (horizon, zone_name) = (until.unwrap_or_else(horizon), zone.name().to_owned());
+        let common = Common { kind, team, project, source, zone: calendar::Zone::Iana(zone), zone_name, horizon };
+        Ok(Self { path, root, format, common, check })
+    }
+
+    /// Imports everything once.
+    async fn once(&self, client: &Client, progress: Progress) -> Outcome<Done> {
+        Import::new(client, &self.common, self.check, progress).all(&self.root, self.format).await
+    }
+
+    /// Bytes of all files, for the progress; nothing is looked for where nobody sees it.
+    fn bytes(&self) -> u64 {
+        walk::files(&self.root, self.format).filter_map(|file| Some(file.ok()?.size)).sum()
+    }
+}
+
+fn horizon() -> NaiveDate {
+    let today = chrono::DateTime::from_timestamp(World::system().now().seconds(), 0).unwrap_or_default().date_naive();
+    today.checked_add_days(Days::new(AHEAD)).unwrap_or(today)
 }
 
 /// `import`.
 pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
-    let ImportArgs { path, kind, team, project, source, strict } = args;
-    if Kinds::builtin().get(&kind).is_none() {
-        let next = format!("name one that exists: --kind with one of {}", Kinds::builtin().listed());
-        return Err(Failure::new(Exit::Missing, format!("there is no kind `{kind}`")).next(next));
+    let (watched, strict) = (args.watch, args.strict);
+    let order = Order::of(args, client).await?;
+    if watched {
+        return watch::run(&order, client, out).await;
     }
-    let root = importable(&path)?;
-    // Judged once, before anything is read: each line by itself would be refused for the same reason.
-    if let Some(team) = &team {
-        writable_team(client, team).await?;
-    }
-    let source = source.unwrap_or_else(|| origin(&root).display().to_string());
-    let mut import = Import {
-        client,
-        common: Common { kind: kind.clone(), team, project, source },
-        batch: Batch::default(),
-        report: Report::default(),
-        last_kind: None,
-    };
-    import.all(&root).await?;
-    let (report, kind) = (import.report, import.last_kind.unwrap_or(kind));
-    out.value(&report, |report| {
-        format!(
-            "{} read: {} added, {} updated, {} unchanged, {} refused",
-            report.read,
-            report.added,
-            report.updated,
-            report.unchanged,
-            report.refused.len()
-        )
-    })?;
-    if !out.json {
-        report.refused.iter().for_each(|refused| out.remark(&format!("refused {}: {}", refused.at, refused.reason)));
-    }
+    let progress = Progress::of(|| order.bytes(), out);
+    let done = order.once(client, progress.clone()).await;
+    progress.end();
+    let Done { report, kind } = done?;
+    out.value(&report, Report::line)?;
+    tell(&report, out);
     if report.read == 0 {
-        let looked_for =
-            if root.is_dir() { "a folder is searched for files that end in .md" } else { "it has no line" };
-        out.remark(&format!("nothing importable was found in {}: {looked_for}", path.display()));
+        let looked_for = if order.root.is_dir() { format::SEARCHED } else { "it has no line" };
+        out.remark(&format!("nothing importable was found in {}: {looked_for}", order.path.display()));
     }
-    out.next(&format!("list {kind}"));
+    out.next(&format!("list {}", kind.as_ref().unwrap_or(&order.common.kind)));
     Ok(if strict && !report.refused.is_empty() { Exit::Incomplete } else { Exit::Done })
 }
 
-/// Where rows come from if nothing else is said. A Markdown file alone comes from its folder, so that it is the same row as
-/// when that folder is imported whole; the keys of JSON lines belong to their file.
-fn origin(root: &Path) -> &Path {
-    match walk::kind(root) {
-        Some(walk::Kind::Markdown) if root.is_file() => root.parent().unwrap_or(root),
+/// What people read beside the counts; a program has it in the report.
+fn tell(report: &Report, out: &Out) {
+    if out.json {
+        return;
+    }
+    report.remarks.iter().for_each(|remark| out.remark(remark));
+    report.refused.iter().for_each(|refused| out.remark(&format!("refused {}: {}", refused.at, refused.reason)));
+}
+
+/// Where rows come from if nothing else is said. A file whose rows are known by its folder comes from there, so that they are
+/// the same rows as when that folder is imported whole; the keys of other files' rows belong to their file.
+fn origin(root: &Path, format: Option<Format>) -> &Path {
+    match format.or_else(|| Format::of(root)) {
+        Some(format) if root.is_file() && format.is_of_its_folder() => root.parent().unwrap_or(root),
         _ => root,
     }
 }
 
 /// The path without links, if it is one that an import reads.
-fn importable(path: &Path) -> Outcome<PathBuf> {
+fn importable(path: &Path, format: Option<Format>) -> Outcome<PathBuf> {
     let root = path.canonicalize().map_err(|error| unusable(path, &error))?;
     let opened = if root.is_dir() { std::fs::read_dir(&root).map(drop) } else { std::fs::File::open(&root).map(drop) };
     opened.map_err(|error| unusable(path, &error))?;
     // A link is judged by its own name as well as by that of what it leads to.
-    if root.is_dir() || walk::kind(&root).is_some() {
+    if root.is_dir() || format.is_some() || Format::of(&root).is_some() {
         return Ok(root);
     }
-    let cause = format!("{} is neither Markdown nor JSON lines by its name", path.display());
-    Err(Failure::new(Exit::Usage, cause).next(format!("import {}; rename the file if it is one", walk::IMPORTABLE)))
+    let cause = format!("what {} is cannot be told by its name", path.display());
+    let next = format!("import {}; or say what it is with --format", format::IMPORTABLE);
+    Err(Failure::new(Exit::Usage, cause).next(next))
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {
     match (Failure::input(path, error), error.kind()) {
         (failure, io::ErrorKind::PermissionDenied) => failure,
-        (failure, _) => failure.next(format!("check the path; import {}", walk::IMPORTABLE)),
+        (failure, _) => failure.next(format!("check the path; import {}", format::IMPORTABLE)),
     }
 }
 
@@ -165,110 +253,6 @@ fn unread(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => format!("{error}; {PERMIT}"),
         io::ErrorKind::NotFound => format!("{error}; it went away meanwhile, or is a link to nothing: remove it"),
         _ => format!("{error}; try again without it"),
-    }
-}
-
-#[derive(Default)]
-struct Batch {
-    places: Vec<String>,
-    items: Vec<NewItem>,
-    bytes: usize,
-}
-
-struct Import<'a> {
-    client: &'a Client,
-    common: Common,
-    batch: Batch,
-    report: Report,
-    last_kind: Option<Resource>,
-}
-
-impl Import<'_> {
-    async fn all(&mut self, root: &Path) -> Outcome<()> {
-        for file in walk::files(root) {
-            let file = match file {
-                Ok(file) => file,
-                Err(refused) => {
-                    self.refuse(refused);
-                    continue;
-                }
-            };
-            match file.kind {
-                walk::Kind::Markdown => self.take(markdown::read(&file, &self.common)).await?,
-                walk::Kind::Lines => self.lines(&file).await?,
-            }
-        }
-        self.send().await
-    }
-
-    async fn lines(&mut self, file: &walk::File) -> Outcome<()> {
-        let lines = match jsonl::Lines::open(file) {
-            Ok(lines) => lines,
-            Err(refused) => {
-                self.refuse(refused);
-                return Ok(());
-            }
-        };
-        let mut keys = jsonl::Keys::default();
-        for line in lines {
-            let found = line.and_then(|line| line.item(&self.common, &mut keys));
-            self.take(found).await?;
-        }
-        Ok(())
-    }
-
-    async fn take(&mut self, found: Result<Found, Refused>) -> Outcome<()> {
-        match found {
-            Ok(found) => self.add(found).await,
-            Err(refused) => {
-                self.refuse(refused);
-                Ok(())
-            }
-        }
-    }
-
-    fn refuse(&mut self, refused: Refused) {
-        self.report.read += 1;
-        self.report.refused.push(refused);
-    }
-
-    async fn add(&mut self, Found { at, item }: Found) -> Outcome<()> {
-        let bytes = item.title.len() + item.body.as_ref().map_or(0, String::len);
-        let full = self.batch.items.len() >= BATCH_ITEMS || self.batch.bytes + bytes > BATCH_BYTES;
-        if full {
-            self.send().await?;
-        }
-        self.last_kind = Some(item.resource.clone());
-        self.batch.places.push(at);
-        self.batch.items.push(item);
-        self.batch.bytes += bytes;
-        Ok(())
-    }
-
-    async fn send(&mut self) -> Outcome<()> {
-        let Batch { places, items, .. } = std::mem::take(&mut self.batch);
-        if items.is_empty() {
-            return Ok(());
-        }
-        let written: Vec<view::Written> = self.client.post("/v1/items", &view::ItemsOrder { items, dry_run: false }).await?;
-        for (at, written) in places.into_iter().zip(written) {
-            self.count(at, written);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, at: String, written: view::Written) {
-        let Report { read, added, updated, unchanged, refused } = &mut self.report;
-        *read += 1;
-        match written.verdict {
-            view::PutVerdict::Added => *added += 1,
-            view::PutVerdict::Updated => *updated += 1,
-            view::PutVerdict::Unchanged => *unchanged += 1,
-            view::PutVerdict::Refused => {
-                let reason = written.reason.unwrap_or_else(|| "refused without a reason".to_owned());
-                refused.push(Refused { at, reason });
-            }
-        }
     }
 }
 
@@ -285,5 +269,10 @@ mod tests {
             assert!(failure.cause.contains("notes") && failure.next.is_some(), "{failure:?}");
             assert!(unread(&kind.into()).contains("; "));
         }
+    }
+
+    #[test]
+    fn the_kinds_that_formats_make_exist() {
+        assert!([tasks(), events()].iter().all(|kind| Kinds::builtin().get(kind).is_some()));
     }
 }

@@ -9,11 +9,19 @@ mod demo;
 #[cfg(test)]
 mod door;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod import;
+#[cfg(test)]
+mod import_calendar;
+#[cfg(test)]
+mod import_tasks;
+#[cfg(test)]
+mod import_vault;
 #[cfg(test)]
 mod instance;
 #[cfg(test)]
@@ -24,5 +32,7 @@ mod network;
 mod people;
 #[cfg(test)]
 mod sharing;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod words;

@@ -215,7 +215,7 @@ fn what_is_no_import_is_refused_and_nothing_is_taken_of_it() {
     instance.file("plain", "# a heading");
     fs::create_dir(instance.base.path().join("empty")).unwrap();
     for name in ["letter.docx", "plain"] {
-        instance.run(&["import", name]).fails(2, &[name, "neither Markdown nor JSON lines", ".md", ".jsonl"]);
+        instance.run(&["import", name]).fails(2, &[name, "cannot be told by its name", ".md", ".jsonl", "--format"]);
     }
     instance.types("import nofile.jsonl").fails(4, &["nofile.jsonl", "check the path", ".ndjson"]);
     instance.types("import empty --kind plans").fails(4, &["no kind `plans`", "notes, projects, tasks"]);

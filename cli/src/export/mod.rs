@@ -1,0 +1,205 @@
+//! `mosaic-fed export`: one's own visible rows as files that `import` reads back. Every row of this instance that the caller
+//! sees, none of a link's: what others share stays theirs.
+
+mod folder;
+mod note;
+
+use crate::{
+    daemon::serve::told_to_stop,
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+    rooms::asking,
+};
+use api::{client::Client, view};
+use clap::Args;
+use domain::{
+    answer::{HERE, Outcome as Ended, Page},
+    id::Resource,
+    item::Item,
+    kind::{Kinds, Origin},
+};
+use folder::{Folder, Output};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+/// Rows of one question: with the largest bodies still less than the memory of a small machine.
+const PAGE: u32 = 100;
+/// The folder of notes as Markdown, and their kind.
+const NOTES: &str = "notes";
+
+/// The arguments of `export`.
+#[derive(Args)]
+pub struct ExportArgs {
+    /// A folder that does not exist yet, or an empty one
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Only rows of this kind; may be repeated
+    #[arg(long, value_parser = crate::rooms::kind)]
+    kind: Vec<Resource>,
+    /// Notes as Markdown files instead of JSON lines
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// What an export wrote.
+#[derive(Debug, Default, Serialize)]
+struct Exported {
+    directory: PathBuf,
+    /// By kind; kinds without a row have no file.
+    rows: BTreeMap<Resource, u64>,
+}
+
+/// `export`.
+pub async fn run(args: ExportArgs, client: &Client, out: &Out) -> Outcome {
+    let kinds = kinds(args.kind)?;
+    let stop = told_to_stop()?;
+    let folder = Folder::new(&args.folder)?;
+    // Broken off, the folder is dropped, and with it everything that was written.
+    let rows = tokio::select! {
+        biased;
+        () = stop => return Err(Failure::new(Exit::Interrupted, "interrupted; nothing was exported")),
+        rows = every(&kinds, args.markdown, client, &folder) => rows?,
+    };
+    let exported = Exported { directory: folder.done()?, rows };
+    out.value(&exported, shown)?;
+    out.next(&format!("import {} --check", crate::config::shell_word(&args.folder.display().to_string())));
+    Ok(Exit::Done)
+}
+
+fn shown(exported: &Exported) -> String {
+    let Exported { directory, rows } = exported;
+    let rows: Vec<_> = rows.iter().map(|(kind, rows)| format!("{kind} {rows}")).collect();
+    let rows = if rows.is_empty() { "no row that you can see".to_owned() } else { rows.join(", ") };
+    format!("{}: {rows}", directory.display())
+}
+
+fn kinds(asked: Vec<Resource>) -> Outcome<BTreeSet<Resource>> {
+    let known = Kinds::builtin();
+    if let Some(unknown) = asked.iter().find(|kind| known.get(kind).is_none()) {
+        let next = format!("name one that exists: --kind with one of {}", known.listed());
+        return Err(Failure::new(Exit::Missing, format!("there is no kind `{unknown}`")).next(next));
+    }
+    if let Some(listed) = asked.iter().find(|kind| !is_written(kind)) {
+        let cause = format!("{listed} are the workspace's directory, which no import writes");
+        return Err(Failure::new(Exit::Usage, cause).next(format!("leave --kind {listed} out")));
+    }
+    Ok(if asked.is_empty() {
+        known.names().filter(|kind| is_written(kind)).cloned().collect()
+    } else {
+        asked.into_iter().collect()
+    })
+}
+
+/// Whether its rows are written by people and importers, and not listed by the workspace.
+fn is_written(kind: &Resource) -> bool {
+    Kinds::builtin().get(kind).is_some_and(|kind| kind.origin == Origin::Items)
+}
+
+async fn every(
+    kinds: &BTreeSet<Resource>,
+    markdown: bool,
+    client: &Client,
+    folder: &Folder,
+) -> Outcome<BTreeMap<Resource, u64>> {
+    let mut counts = BTreeMap::new();
+    for kind in kinds {
+        let as_notes = markdown && kind.as_str() == NOTES;
+        let mut files = if as_notes { Files::Notes(BTreeSet::new()) } else { Files::Lines(None) };
+        let count = rows(kind, client, folder, &mut files).await?;
+        files.done()?;
+        if count > 0 {
+            counts.insert(kind.clone(), count);
+        }
+    }
+    Ok(counts)
+}
+
+/// Writes every row of a kind, page by page.
+async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Files) -> Outcome<u64> {
+    let (mut count, mut cursor) = (0, None);
+    loop {
+        let question = view::ListQuestion {
+            from: Some(HERE.to_owned()),
+            limit: Some(PAGE),
+            body: true,
+            cursor,
+            ..view::ListQuestion::default()
+        };
+        let page: Page = client.get(&asking(&format!("/v1/rows/{kind}"), &question)?).await?;
+        if let Some(source) = page.sources.iter().find(|source| source.outcome != Ended::Ok) {
+            let cause = format!("{kind} could not be read to the end: {}; nothing was exported", source.outcome);
+            return Err(Failure::new(Exit::Unavailable, cause).next("try again; see `mosaic-fed status`"));
+        }
+        for row in page.rows {
+            files.row(folder, kind, &row.item)?;
+            count += 1;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(count);
+        }
+    }
+}
+
+/// Where the rows of a kind go.
+enum Files {
+    /// One file of JSON lines, made with the first row.
+    Lines(Option<Output>),
+    /// A file each, with the places that are taken.
+    Notes(BTreeSet<String>),
+}
+
+impl Files {
+    fn row(&mut self, folder: &Folder, kind: &Resource, item: &Item) -> Outcome<()> {
+        match self {
+            Self::Lines(open) => {
+                let file = match open {
+                    Some(file) => file,
+                    None => open.insert(folder.file(&format!("{kind}.jsonl"))?),
+                };
+                file.write(line(item)?.as_bytes())
+            }
+            Self::Notes(taken) => {
+                let relative = format!("{NOTES}/{}", note::place(item, taken));
+                let mut file = folder.file(&relative)?;
+                file.write(note::text(item, &relative)?.as_bytes())?;
+                file.done()
+            }
+        }
+    }
+
+    fn done(self) -> Outcome<()> {
+        match self {
+            Self::Lines(Some(file)) => file.done(),
+            Self::Lines(None) | Self::Notes(_) => Ok(()),
+        }
+    }
+}
+
+/// A row as a line of JSON that `import` takes. Its id is its key: the same row of a later export is known again.
+fn line(item: &Item) -> Outcome<String> {
+    let mut fields = Map::new();
+    let mut say = |name: &str, value: Result<Value, serde_json::Error>| {
+        value.map(|value| {
+            let says = !value.is_null() && value != Value::Array(Vec::new()) && value != Value::Object(Map::new());
+            says.then(|| fields.insert(name.to_owned(), value));
+        })
+    };
+    let said = [
+        say("kind", serde_json::to_value(&item.resource)),
+        say("title", serde_json::to_value(&item.title)),
+        say("body", serde_json::to_value(&item.body)),
+        say("team", serde_json::to_value(&item.team)),
+        say("project", serde_json::to_value(&item.project)),
+        say("tags", serde_json::to_value(&item.tags)),
+        say("attributes", serde_json::to_value(&item.attributes)),
+        say("created_at", serde_json::to_value(item.created_at)),
+        say("source_key", serde_json::to_value(item.id)),
+    ];
+    said.into_iter().collect::<Result<(), _>>().map_err(Failure::of)?;
+    Ok(format!("{}\n", Value::from(fields)))
+}

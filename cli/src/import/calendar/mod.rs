@@ -1,0 +1,292 @@
+//! Calendars (RFC 5545): events and tasks, one row an occurrence. What belongs to one series is read together, whatever its
+//! place in the file: the rule, the occurrences that were moved or changed, the older versions that some programs keep. A row
+//! is known by its UID and by when its rule put it, so that one that was moved stays the same row.
+
+mod fields;
+mod frame;
+mod series;
+mod stamp;
+mod zone;
+
+pub use zone::Zone;
+
+use super::{
+    Common, Found,
+    report::{Refused, Tally},
+    text,
+    walk::File,
+};
+use calcard::{
+    Entry, Parser,
+    icalendar::{ICalendar, ICalendarComponent, ICalendarParameterName, ICalendarProperty},
+};
+use domain::item::NewItem;
+use fields::Kind;
+use frame::{Component, Frame};
+use serde_json::Value;
+use series::{Length, Rule, Series, check_rule, is_same};
+use sha2::{Digest, Sha256};
+use stamp::{Moment, Stamp, of_component};
+use std::{collections::BTreeMap, iter, path::Path};
+use zone::Zones;
+
+/// Rows of a calendar as they are asked for.
+pub type Rows<'a> = Box<dyn Iterator<Item = Result<Found, Refused>> + 'a>;
+
+/// Reads a calendar. Series are worked out one after the other, and their rows made one by one.
+pub fn read<'a>(file: &'a File, common: &'a Common, tally: &'a mut Tally) -> Rows<'a> {
+    let text = match text::load(file, text::MAX_FILE) {
+        Ok((text, _)) => text,
+        Err(reason) => return Box::new(iter::once(Err(file.refuse(reason)))),
+    };
+    let (calendar, groups) = Calendar::open(file, common, text, tally);
+    let broken = calendar.broken.clone().into_iter().map(Err);
+    Box::new(broken.chain(groups.into_iter().flat_map(move |group| calendar.rows(&group, tally))))
+}
+
+/// A calendar being read.
+struct Calendar<'a> {
+    file: &'a File,
+    common: &'a Common,
+    scope: String,
+    name: String,
+    text: String,
+    zones: Zones,
+    broken: Vec<Refused>,
+}
+
+/// The components of one UID.
+struct Group {
+    kind: Kind,
+    uid: String,
+    components: Vec<Component>,
+}
+
+impl<'a> Calendar<'a> {
+    fn open(file: &'a File, common: &'a Common, text: String, tally: &mut Tally) -> (Self, Vec<Group>) {
+        let Frame { components, others, name, broken, .. } = Frame::of(&text);
+        for (name, count) in others {
+            *tally.other_components.entry(name).or_default() += count;
+        }
+        let stem = || Path::new(&file.relative).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let mut calendar = Self {
+            file,
+            common,
+            scope: file.scope(&common.source),
+            name: name.or_else(stem).unwrap_or_default(),
+            text,
+            zones: Zones::new(common.zone.clone()),
+            broken: broken.into_iter().map(|(line, reason)| file.refuse_line(line, reason)).collect(),
+        };
+        let (zones, rest): (Vec<_>, Vec<_>) = components.into_iter().partition(|one| one.kind == "VTIMEZONE");
+        for zone in zones {
+            let added = calendar.parse(&zone).and_then(|parsed| calendar.zones.add(&parsed));
+            calendar.note(&zone, added);
+        }
+        let groups = calendar.groups(rest);
+        (calendar, groups)
+    }
+
+    fn note(&mut self, component: &Component, done: Result<(), String>) {
+        self.broken.extend(done.err().map(|reason| self.file.refuse_line(component.line, reason)));
+    }
+
+    fn parse(&self, component: &Component) -> Result<ICalendar, String> {
+        let text = self.text.get(component.range.clone()).unwrap_or_default();
+        match Parser::new(text).entry() {
+            Entry::ICalendar(calendar) if !calendar.components.is_empty() => Ok(calendar),
+            _ => Err(format!("{} is broken; export it again", component.kind)),
+        }
+    }
+
+    /// Components by UID, in the order of their first. One without a UID is known by its text.
+    fn groups(&mut self, components: Vec<Component>) -> Vec<Group> {
+        let (mut groups, mut known) = (Vec::<Group>::new(), BTreeMap::new());
+        for component in components {
+            let uid = match self.parse(&component) {
+                Ok(parsed) => parsed.components.first().and_then(|one| one.uid()).map(|uid| uid.trim().to_owned()),
+                Err(reason) => {
+                    self.note(&component, Err(reason));
+                    continue;
+                }
+            };
+            let text = self.text.get(component.range.clone()).unwrap_or_default();
+            let uid = uid.filter(|uid| !uid.is_empty()).unwrap_or_else(|| format!("{:x}", Sha256::digest(text)));
+            let kind = if component.kind == "VEVENT" { Kind::Event } else { Kind::Task };
+            let place = *known.entry((kind, uid.clone())).or_insert_with(|| {
+                groups.push(Group { kind, uid, components: Vec::new() });
+                groups.len() - 1
+            });
+            groups[place].components.push(component);
+        }
+        groups
+    }
+
+    fn rows(&self, group: &Group, tally: &mut Tally) -> Rows<'static> {
+        let (parts, refused) = Reading { calendar: self, group, tally }.parts(&group.components);
+        Box::new(refused.into_iter().map(Err).chain(parts.into_iter().flat_map(Part::rows)))
+    }
+}
+
+/// A component with what it says of when it is.
+struct Dated {
+    line: usize,
+    component: ICalendarComponent,
+    start: Option<Stamp>,
+    /// The occurrence that it takes the place of.
+    instead_of: Option<Stamp>,
+    version: i64,
+}
+
+/// The rows of one component: all alike but for their times.
+struct Part {
+    at: String,
+    kind: Kind,
+    item: NewItem,
+    key: String,
+    start: Option<Stamp>,
+    /// Whether a task said when it begins, and not only when it is due.
+    begins: bool,
+    /// Whether it says when it ends or is due.
+    ends: bool,
+    length: Length,
+    times: Vec<(Option<Moment>, Option<Moment>)>,
+    /// Whether the time is part of the key.
+    recurs: bool,
+}
+
+/// One UID being read.
+struct Reading<'a, 't> {
+    calendar: &'a Calendar<'a>,
+    group: &'a Group,
+    tally: &'t mut Tally,
+}
+
+impl Reading<'_, '_> {
+    fn parts(mut self, components: &[Component]) -> (Vec<Part>, Vec<Refused>) {
+        let (mut parts, mut refused) = (Vec::new(), Vec::new());
+        let mut dated = Vec::new();
+        for component in components {
+            match self.dated(component) {
+                Ok(one) => dated.push(one),
+                Err(reason) => refused.push(self.calendar.file.refuse_line(component.line, reason)),
+            }
+        }
+        let dated = self.newest(dated, &mut refused);
+        let (changed, masters): (Vec<_>, Vec<_>) = dated.into_iter().partition(|one| one.instead_of.is_some());
+        let masters: Vec<_> = masters.into_iter().map(|one| self.master(&one, &changed)).collect();
+        for part in masters.into_iter().chain(changed.iter().map(|one| self.changed(one))) {
+            match part {
+                Ok(part) => parts.push(part),
+                Err(broken) => refused.push(broken),
+            }
+        }
+        (parts, refused)
+    }
+
+    fn dated(&mut self, component: &Component) -> Result<Dated, String> {
+        check_rule(self.calendar.text.get(component.range.clone()).unwrap_or_default())?;
+        let mut parsed = self.calendar.parse(component)?.components;
+        let parsed = parsed.swap_remove(0);
+        let zones = &self.calendar.zones;
+        let start = self.group.kind.start(&parsed, zones)?;
+        if start.is_none() && self.group.kind == Kind::Event {
+            return Err("an event without a DTSTART is never; add one, or leave the event out".to_owned());
+        }
+        let instead_of = of_component(&parsed, &ICalendarProperty::RecurrenceId, zones)?.into_iter().next();
+        let ranged = parsed
+            .property(&ICalendarProperty::RecurrenceId)
+            .is_some_and(|entry| entry.params.iter().any(|parameter| parameter.name == ICalendarParameterName::Range));
+        self.tally.ranges += u64::from(ranged);
+        self.tally.floating += u64::from(start.as_ref().is_some_and(Stamp::is_floating));
+        let version =
+            parsed.property(&ICalendarProperty::Sequence).and_then(|entry| entry.values.first()?.as_integer());
+        Ok(Dated { line: component.line, component: parsed, start, instead_of, version: version.unwrap_or(0) })
+    }
+
+    /// The last version of each occurrence; that of the others is told.
+    fn newest(&self, mut dated: Vec<Dated>, refused: &mut Vec<Refused>) -> Vec<Dated> {
+        dated.sort_by_key(|one| (std::cmp::Reverse(one.version), one.line));
+        let mut known: BTreeMap<Option<Moment>, usize> = BTreeMap::new();
+        dated.retain(|one| {
+            let moment = one.instead_of.as_ref().map(Stamp::moment);
+            let first = *known.entry(moment).or_insert(one.line);
+            if first != one.line {
+                let cause = format!(
+                    "the component in line {first} has the same UID, of the same or a later version; take one of the two out"
+                );
+                refused.push(self.calendar.file.refuse_line(one.line, cause));
+            }
+            first == one.line
+        });
+        dated.sort_by_key(|one| one.line);
+        dated
+    }
+
+    /// A series, or what is only once, without the occurrences that others take the place of.
+    fn master(&mut self, one: &Dated, changed: &[Dated]) -> Result<Part, Refused> {
+        let Some(start) = one.start.clone() else { return self.part(one, vec![(None, None)], false) };
+        let series = Series::of(&one.component, &start, &self.calendar.zones, self.calendar.common.horizon);
+        let mut series = series.map_err(|reason| self.calendar.file.refuse_line(one.line, reason))?;
+        self.tally.cut += u64::from(series.cut);
+        let instead: Vec<_> = changed.iter().filter_map(|one| one.instead_of.as_ref()).collect();
+        series.begins.retain(|moment, _| !instead.iter().any(|stamp| is_same(stamp, *moment, &start)));
+        let recurs = series.recurs || !changed.is_empty();
+        let times = series.begins.into_iter().map(|(begin, end)| (Some(begin), end)).collect();
+        self.part(one, times, recurs)
+    }
+
+    fn changed(&self, one: &Dated) -> Result<Part, Refused> {
+        let time = one.start.as_ref().map(Stamp::moment);
+        let mut part = self.part(one, vec![(time, None)], false)?;
+        if let Some(stamp) = &one.instead_of {
+            part.key = format!("{}/{}", part.key, stamp.moment());
+        }
+        Ok(part)
+    }
+
+    fn part(&self, one: &Dated, times: Vec<(Option<Moment>, Option<Moment>)>, recurs: bool) -> Result<Part, Refused> {
+        let Calendar { file, common, zones, name, scope, .. } = self.calendar;
+        let kind = self.group.kind;
+        let refuse = |reason: String| file.refuse_line(one.line, reason);
+        let mut item = fields::item(kind, &one.component, common, name, zones).map_err(refuse)?;
+        if let Some(rule) = Rule::of(&one.component).map_err(refuse)? {
+            item.attributes.insert("recurrence".to_owned(), Value::from(rule.text()));
+        }
+        let zone = one.start.as_ref().filter(|_| kind == Kind::Event).and_then(|start| start.zone_name.clone());
+        item.attributes.extend(zone.map(|zone| ("time_zone".to_owned(), Value::from(zone))));
+        let length = match &one.start {
+            Some(start) => Length::of(&one.component, start, &kind.ends(), zones).map_err(refuse)?,
+            None => Length::None,
+        };
+        let says = |property: &ICalendarProperty| one.component.has_property(property);
+        let begins = says(&ICalendarProperty::Dtstart);
+        let ends = says(&kind.ends()) || says(&ICalendarProperty::Duration);
+        let (at, key, start) = (file.line(one.line), format!("{scope}/{}", self.group.uid), one.start.clone());
+        Ok(Part { at, kind, item, key, start, begins, ends, length, times, recurs })
+    }
+}
+
+impl Part {
+    fn rows(mut self) -> impl Iterator<Item = Result<Found, Refused>> {
+        std::mem::take(&mut self.times).into_iter().map(move |(begin, end)| Ok(self.row(begin, end)))
+    }
+
+    fn row(&self, begin: Option<Moment>, end: Option<Moment>) -> Found {
+        let mut item = self.item.clone();
+        let length = || self.length.end(self.start.as_ref()?, begin?);
+        let end = end.or_else(length);
+        let times = match self.kind {
+            Kind::Event => [("start", begin), ("end", end)],
+            Kind::Task if self.begins => [("start", begin), ("due", end.filter(|_| self.ends))],
+            Kind::Task => [("due", begin), ("start", None)],
+        };
+        let times =
+            times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), Value::from(time?.to_string()))));
+        item.attributes.extend(times);
+        let key =
+            begin.filter(|_| self.recurs).map_or_else(|| self.key.clone(), |begin| format!("{}/{begin}", self.key));
+        item.source_key = Some(key);
+        Found { at: self.at.clone(), item }
+    }
+}

@@ -1,0 +1,104 @@
+//! What an import tells at its end: counts, what was not taken and why, and remarks about what was read in part. The counts
+//! of a check say what an import would have done.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What was not taken, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// `file`, `file:line` or `file:item`.
+    pub at: String,
+    /// Cause and next step.
+    pub reason: String,
+}
+
+/// What an import did, or a check found.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether nothing was written: the counts say what would be.
+    pub check: bool,
+    /// Rows found in the files, taken or not.
+    pub read: u64,
+    /// New rows.
+    pub added: u64,
+    /// Rows of the same source whose content differed.
+    pub updated: u64,
+    /// Rows of the same source and content.
+    pub unchanged: u64,
+    /// Series of which only the occurrences before the horizon were taken.
+    pub cut_series: u64,
+    /// What was read in part, each thing once.
+    pub remarks: Vec<String>,
+    /// What was not taken.
+    pub refused: Vec<Refused>,
+}
+
+impl Report {
+    /// Whether rows were written, or would be.
+    pub fn changes(&self) -> bool {
+        self.added + self.updated > 0
+    }
+
+    /// The counts in one line.
+    pub fn line(&self) -> String {
+        let Self { read, added, updated, unchanged, refused, .. } = self;
+        let refused = refused.len();
+        if self.check {
+            return format!(
+                "{read} read: {added} would be added, {updated} would be updated, {unchanged} unchanged, {refused} refused"
+            );
+        }
+        format!("{read} read: {added} added, {updated} updated, {unchanged} unchanged, {refused} refused")
+    }
+}
+
+/// What formats leave out or read in part, counted over all files so that each thing is told once.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Fields of Taskwarrior that no attribute stands for, with how many tasks have them.
+    pub unknown_fields: BTreeMap<String, u64>,
+    /// Components of calendars that no row is made of, with how many there are.
+    pub other_components: BTreeMap<String, u64>,
+    /// Times of calendars that name no zone.
+    pub floating: u64,
+    /// Changes to a whole rest of a series, taken as one to a single occurrence.
+    pub ranges: u64,
+    /// Series that go on after the horizon.
+    pub cut: u64,
+}
+
+impl Tally {
+    /// One more of a thing.
+    pub fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+        *counts.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// What is to be said, one thing a line. `zone` is how times without one were read.
+    pub fn remarks(&self, horizon: &str, zone: &str) -> Vec<String> {
+        let mut said = Vec::new();
+        if !self.unknown_fields.is_empty() {
+            let fields = listed(&self.unknown_fields);
+            said.push(format!("fields of tasks that no attribute stands for, left out: {fields}"));
+        }
+        if !self.other_components.is_empty() {
+            said.push(format!("components that no row is made of, left out: {}", listed(&self.other_components)));
+        }
+        if self.floating > 0 {
+            let times = self.floating;
+            said.push(format!("times without a zone: {times}, read as {zone}; --time-zone NAME says another"));
+        }
+        if self.ranges > 0 {
+            let ranges = self.ranges;
+            said.push(format!("changes to an occurrence and all after it: {ranges}, taken for that occurrence alone"));
+        }
+        if self.cut > 0 {
+            said.push(format!("series that go on after {horizon}: {}; --until DAY says another day", self.cut));
+        }
+        said
+    }
+}
+
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    counts.iter().map(|(name, count)| format!("{name} ({count})")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,340 @@
+//! What Taskwarrior's `task export` prints: a list of tasks as JSON, one object a line, or one object a line without the list.
+//! A task is known by its `uuid`. Fields that are Taskwarrior's own reckoning are left out; a user's own (UDA) are told once.
+
+use super::{
+    Common, Found,
+    jsonl::Keys,
+    report::{Refused, Tally},
+    text,
+    walk::File,
+};
+use domain::{
+    Time,
+    id::{Project, Tag},
+    item::NewItem,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// What Taskwarrior works out itself, or keeps for its own use.
+const OWN: [&str; 10] = ["id", "urgency", "modified", "mask", "imask", "parent", "rtype", "last", "template", "until"];
+
+/// A task as it is printed.
+#[derive(Debug, Deserialize)]
+struct Task {
+    uuid: String,
+    description: String,
+    status: String,
+    entry: Option<String>,
+    start: Option<String>,
+    due: Option<String>,
+    wait: Option<String>,
+    scheduled: Option<String>,
+    end: Option<String>,
+    priority: Option<String>,
+    project: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    annotations: Vec<Annotation>,
+    depends: Option<Depends>,
+    recur: Option<String>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Annotation {
+    entry: Option<String>,
+    description: String,
+}
+
+/// A list since version 2.6; before it one text with commas.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Depends {
+    List(Vec<String>),
+    Text(String),
+}
+
+/// Reads a file of tasks.
+pub fn read(file: &File, common: &Common, tally: &mut Tally) -> Vec<Result<Found, Refused>> {
+    let text = match text::load(file, text::MAX_FILE) {
+        Ok((text, _)) => text,
+        Err(reason) => return vec![Err(file.refuse(reason))],
+    };
+    let (mut keys, scope) = (Keys::default(), file.scope(&common.source));
+    let mut found = |(at, value): (String, Result<Value, String>)| {
+        let refuse = |at: &str, reason: String| Refused { at: at.to_owned(), reason };
+        let task = value.and_then(task).map_err(|reason| refuse(&at, reason))?;
+        if let Some(former) = keys.taken(&super::tasks(), &task.uuid, &at) {
+            return Err(refuse(&at, format!("its uuid is that of {former}; take one of the two out")));
+        }
+        for name in task.rest.keys().filter(|name| !OWN.contains(&name.as_str())) {
+            Tally::count(&mut tally.unknown_fields, &domain::audit::one_line(name));
+        }
+        let key = format!("{scope}/{}", task.uuid);
+        let item = task.item(key, common).map_err(|reason| refuse(&at, reason))?;
+        Ok(Found { at, item })
+    };
+    values(file, &text).into_iter().map(&mut found).collect()
+}
+
+/// Every task of the text, with its place.
+fn values(file: &File, text: &str) -> Vec<(String, Result<Value, String>)> {
+    if is_one_a_line(text) {
+        return lines(file, text);
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Array(tasks)) => {
+            let place = |(number, task): (usize, Value)| {
+                let uuid = task.get("uuid").and_then(Value::as_str).unwrap_or("no uuid");
+                (format!("{}: task {number} ({uuid})", file.relative), Ok(task))
+            };
+            (1..).zip(tasks).map(place).collect()
+        }
+        Ok(task) => vec![(file.relative.clone(), Ok(task))],
+        Err(error) => vec![(file.line(error.line()), Err(no_json(&error)))],
+    }
+}
+
+/// Whether a line holds a whole task, so that a broken one costs no other.
+fn is_one_a_line(text: &str) -> bool {
+    let mut parts = text.lines().map(inner).filter(|line| !line.is_empty());
+    let is_whole = |line: &str| serde_json::from_str::<Map<String, Value>>(line).is_ok();
+    parts.clone().next().is_some_and(is_whole) || parts.clone().any(is_whole) && parts.all(|line| line.starts_with('{'))
+}
+
+fn lines(file: &File, text: &str) -> Vec<(String, Result<Value, String>)> {
+    let lines = text.lines().zip(1..).map(|(line, number)| (inner(line), number)).filter(|(line, _)| !line.is_empty());
+    let read = |(line, number): (&str, usize)| {
+        let value = if line.len() > text::MAX_PART {
+            Err(format!("the task is larger than {} bytes; shorten it", text::MAX_PART))
+        } else {
+            serde_json::from_str(line).map_err(|error| no_json(&error))
+        };
+        (file.line(number), value)
+    };
+    lines.map(read).collect()
+}
+
+/// A line without what makes it part of a list.
+fn inner(line: &str) -> &str {
+    let line = line.trim();
+    let line = line.strip_prefix('[').unwrap_or(line).trim_start_matches(',');
+    let line = line.trim().trim_end_matches(',');
+    // The end of the list, not that of a task's own.
+    match line.strip_suffix(']') {
+        Some(rest) if rest.is_empty() || rest.trim_end().ends_with('}') => rest.trim(),
+        _ => line,
+    }
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let cause = said.split(" at line ").next().unwrap_or(&said);
+    format!("no JSON: {cause} at column {}; export it again with `task export`", error.column())
+}
+
+fn task(value: Value) -> Result<Task, String> {
+    let wrong =
+        |error: serde_json::Error| format!("no task of Taskwarrior: {error}; export it again with `task export`");
+    let task: Task = serde_json::from_value(value).map_err(wrong)?;
+    if task.uuid.trim().is_empty() {
+        return Err("a task without a uuid; export it again with `task export`".to_owned());
+    }
+    Ok(task)
+}
+
+impl Task {
+    fn item(self, key: String, common: &Common) -> Result<NewItem, String> {
+        let attributes = self.attributes()?;
+        let created_at = self.entry.as_deref().map(|text| instant("entry", text)).transpose()?;
+        let project = self.project.as_deref().map(str::parse::<Project>).transpose();
+        let (title, body) = text::titled(&self.description, annotated(&self.annotations)?);
+        Ok(NewItem {
+            resource: super::tasks(),
+            title,
+            body,
+            team: common.team.clone(),
+            project: project
+                .map_err(|error| format!("{error}; rename the project"))?
+                .or_else(|| common.project.clone()),
+            tags: self.tags.iter().filter_map(|tag| tag.parse::<Tag>().ok()).collect(),
+            attributes,
+            source_key: Some(key),
+            created_at,
+        })
+    }
+
+    fn attributes(&self) -> Result<Map<String, Value>, String> {
+        let mut attributes = Map::new();
+        let mut say = |name: &str, value: Value| drop(attributes.insert(name.to_owned(), value));
+        let status = self.status()?;
+        say("status", Value::from(status));
+        let begins =
+            [("scheduled", &self.scheduled), ("wait", &self.wait)].into_iter().find(|(_, time)| time.is_some());
+        // A task that was given up has an end, but was never completed.
+        let completed = self.end.as_ref().filter(|_| status == "done");
+        let times = [("due", "due", self.due.as_ref()), ("completed", "end", completed)];
+        let begins = begins.map(|(field, time)| ("start", field, time.as_ref()));
+        for (name, field, text) in times.into_iter().chain(begins) {
+            if let Some(text) = text {
+                say(name, Value::from(instant(field, text)?.to_string()));
+            }
+        }
+        if let Some(priority) = self.priority.as_deref().filter(|priority| !priority.is_empty()) {
+            say("priority", Value::from(priority_word(priority)?));
+        }
+        if let Some(rule) = &self.recur {
+            say("recurrence", Value::from(rule.as_str()));
+        }
+        let depends = self.depends();
+        if !depends.is_empty() {
+            say("depends_on", Value::from(depends));
+        }
+        Ok(attributes)
+    }
+
+    /// One that is pending and started is being done.
+    fn status(&self) -> Result<&'static str, String> {
+        match self.status.as_str() {
+            "pending" if self.start.is_some() => Ok("doing"),
+            "pending" => Ok("open"),
+            // The template that Taskwarrior makes further tasks of.
+            "waiting" | "recurring" => Ok("waiting"),
+            "completed" => Ok("done"),
+            "deleted" => Ok("dropped"),
+            other => Err(format!(
+                "there is no status `{}`; pending, waiting, completed, deleted and recurring are known",
+                domain::audit::one_line(other)
+            )),
+        }
+    }
+
+    fn depends(&self) -> Vec<String> {
+        match &self.depends {
+            Some(Depends::List(list)) => list.clone(),
+            Some(Depends::Text(text)) => text.split(',').map(|uuid| uuid.trim().to_owned()).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+fn priority_word(letter: &str) -> Result<&'static str, String> {
+    match letter {
+        "H" => Ok("high"),
+        "M" => Ok("normal"),
+        "L" => Ok("low"),
+        other => Err(format!("there is no priority `{}`; H, M and L are known", domain::audit::one_line(other))),
+    }
+}
+
+/// Annotations as a list in Markdown.
+fn annotated(annotations: &[Annotation]) -> Result<Option<String>, String> {
+    let line = |one: &Annotation| {
+        let made = one.entry.as_deref().map(|text| instant("entry", text)).transpose()?;
+        let made = made.map_or_else(String::new, |made| format!("{made} "));
+        // What goes on in further lines still belongs to its entry of the list.
+        Ok(format!("- {made}{}", one.description.replace('\n', "\n  ")))
+    };
+    let lines = annotations.iter().map(line).collect::<Result<Vec<_>, String>>()?;
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}
+
+/// `20261120T093000Z`, as Taskwarrior writes an instant, or RFC 3339.
+fn instant(field: &str, text: &str) -> Result<Time, String> {
+    let wrong =
+        || format!("`{}` of {field} is no time; write it as in 20261120T093000Z", domain::audit::one_line(text));
+    let digits =
+        |range: std::ops::Range<usize>| text.get(range).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let parts = [digits(0..4), digits(4..6), digits(6..8), digits(9..11), digits(11..13), digits(13..15)];
+    let compact = match parts {
+        [Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)]
+            if text.len() == 16 && text.get(8..9) == Some("T") && text.ends_with('Z') =>
+        {
+            format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z")
+        }
+        _ => text.to_owned(),
+    };
+    compact.parse().map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::format::Format, *};
+    use serde_json::json;
+
+    fn tasks(text: &str) -> (Vec<Result<Found, Refused>>, Tally) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        std::fs::write(&path, text).unwrap();
+        let file = File { path, relative: "x.json".into(), format: Format::Taskwarrior, named: true, size: 0 };
+        let mut tally = Tally::default();
+        (read(&file, &Common::of_tests("notes"), &mut tally), tally)
+    }
+
+    const WHOLE: &str = r#"{"id":3,"description":"Bleed the radiators","due":"20261201T090000Z","wait":"20261125T000000Z",
+        "depends":["u2","u3"],"entry":"20261101T080000Z","modified":"20261102T080000Z","priority":"H","project":"house.winter",
+        "recur":"yearly","status":"pending","tags":["cold"],"uuid":"u1","urgency":9.1,"estimate":"PT2H",
+        "annotations":[{"entry":"20261103T080000Z","description":"key is in\nthe shed"}]}"#;
+
+    #[test]
+    fn every_field_goes_where_it_belongs() {
+        let (mut found, tally) = tasks(&format!("[{WHOLE}]"));
+        let Found { item, .. } = found.remove(0).unwrap();
+        assert_eq!(item.body.as_deref(), Some("- 2026-11-03T08:00:00Z key is in\n  the shed"));
+        assert_eq!((item.source_key.as_deref(), item.project.unwrap().as_str()), (Some("src/u1"), "house.winter"));
+        assert_eq!(item.created_at.unwrap().to_string(), "2026-11-01T08:00:00Z");
+        assert_eq!(
+            Value::from(item.attributes),
+            json!({"status": "open", "due": "2026-12-01T09:00:00Z", "start": "2026-11-25T00:00:00Z", "priority": "high",
+                "recurrence": "yearly", "depends_on": ["u2", "u3"]})
+        );
+        assert_eq!(tally.unknown_fields, [("estimate".to_owned(), 1)].into());
+    }
+
+    #[test]
+    fn every_status_has_its_word() {
+        for (said, wanted) in
+            [("pending", "open"), ("waiting", "waiting"), ("completed", "done"), ("deleted", "dropped")]
+        {
+            let task = json!({"uuid": "u", "description": "d", "status": said, "end": "20261101T080000Z"});
+            let Found { item, .. } = tasks(&task.to_string()).0.remove(0).unwrap();
+            assert_eq!(item.attributes["status"], wanted);
+            assert_eq!(item.attributes.contains_key("completed"), said == "completed");
+        }
+    }
+
+    #[test]
+    fn a_broken_task_is_reported_at_its_line_and_the_others_are_read() {
+        let good = |uuid: &str| json!({"uuid": uuid, "description": "d", "status": "pending"}).to_string();
+        let late = json!({"uuid": "u4", "description": "d", "status": "pending", "due": "soon"});
+        let lines = [&good("u1"), "{\"uuid\":", &good("u1"), "{\"description\":\"d\"}", &late.to_string(), &good("u2")];
+        for text in [format!("[\n{}\n]\n", lines.join(",\n")), format!("\n{}", lines.join("\n"))] {
+            let (found, _) = tasks(&text);
+            let places: Vec<_> =
+                found.iter().map(|one| one.as_ref().map_or_else(|r| r.at.as_str(), |_| "in")).collect();
+            assert_eq!(places, ["in", "x.json:3", "x.json:4", "x.json:5", "x.json:6", "in"], "{found:?}");
+            assert!(
+                found.iter().filter_map(|one| one.as_ref().err()).all(|refused| refused.reason.contains("; ")),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_laid_out_over_lines_is_read_as_well() {
+        let pretty = serde_json::to_string_pretty(
+            &json!([{"uuid": "u1", "description": "d", "status": "pending", "tags": ["a"]}, 7]),
+        )
+        .unwrap();
+        let (found, _) = tasks(&pretty);
+        assert!(found[0].is_ok(), "{found:?}");
+        assert!(found[1].as_ref().err().unwrap().at.contains("task 2"), "{found:?}");
+        let (broken, _) = tasks("[\n{\n\"uuid\": \"a\"\n\n");
+        assert!(broken.len() == 1 && broken[0].as_ref().err().unwrap().at.starts_with("x.json:"), "{broken:?}");
+        assert!(tasks("[]").0.is_empty());
+    }
+}
