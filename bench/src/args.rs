@@ -130,7 +130,10 @@ impl MeasureArgs {
         let seconds = if self.quick { self.seconds.min(1.0) } else { self.seconds };
         ensure!((0.05..=3_600.0).contains(&seconds), "--seconds is {seconds}; it must be 0.05 to 3600");
         ensure!(self.rounds > 0, "--rounds is 0; at least one is needed to compare anything");
-        ensure!(self.callers.iter().all(|callers| (1..=4_096).contains(callers)), "--callers takes numbers of 1 to 4096");
+        ensure!(
+            self.callers.iter().all(|callers| (1..=4_096).contains(callers)),
+            "--callers takes numbers of 1 to 4096"
+        );
         let every = Part::value_variants().iter().copied().filter(|part| *part != Part::Profile);
         let parts = if self.only.is_empty() { every.collect() } else { self.only.clone() };
         let scale = Scale {

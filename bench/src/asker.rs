@@ -1,11 +1,7 @@
 //! The asking side of a link, as every variant is asked: the daemon's own dialler and the generated clients.
 
 use anyhow::{Context, Result};
-use domain::{
-    id::InstanceId,
-    invite::Invite,
-    world::World,
-};
+use domain::{id::InstanceId, invite::Invite, world::World};
 use futures::{StreamExt, TryStreamExt, stream};
 use link::{ClientCredential, Dialled, Dialler, Target};
 use pki::RequestKey;
@@ -37,7 +33,8 @@ impl Link {
             instance_name: "asker".to_owned(),
         };
         let door = dialler().dial(&target(&invite, &invite.enrol_addresses, None)).await?;
-        let enrolled = EnrolServiceClient::new(door.channel).enroll(request).await.context("no certificate was given")?;
+        let enrolled =
+            EnrolServiceClient::new(door.channel).enroll(request).await.context("no certificate was given")?;
         let credential = ClientCredential { certificate: enrolled.into_inner().certificate, key: key.key_pkcs8 };
         let target = target(&invite, &invite.addresses, Some(credential));
         Ok(Self { invite, target })

@@ -50,16 +50,17 @@ async fn into(directory: &Path, rows: &Rows, count: u64, world: &World) -> Resul
     let directory = &std::path::absolute(directory)?;
     let marker = directory.join("instance.json");
     let marker = fs::read(&marker).with_context(|| {
-        format!("{} cannot be read; make an instance with `mosaic-fed -C {} init NAME`", marker.display(), directory.display())
+        format!(
+            "{} cannot be read; make an instance with `mosaic-fed -C {} init NAME`",
+            marker.display(),
+            directory.display()
+        )
     })?;
-    let marker: Marker = serde_json::from_slice(&marker).context("instance.json is not what `mosaic-fed init` writes")?;
+    let marker: Marker =
+        serde_json::from_slice(&marker).context("instance.json is not what `mosaic-fed init` writes")?;
     let _held = hold(directory)?;
-    let config = Config {
-        programs: None,
-        data_dir: directory.clone(),
-        instance: marker.instance.0,
-        lifetime: Lifetime::Daemon,
-    };
+    let config =
+        Config { programs: None, data_dir: directory.clone(), instance: marker.instance.0, lifetime: Lifetime::Daemon };
     let server = Server::start(config).await?;
     let filled = into_server(&server, rows, count, world).await;
     server.stop().await?;
@@ -72,7 +73,10 @@ fn hold(directory: &Path) -> Result<Flock<fs::File>> {
     let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
     let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     locked.map_err(|_| {
-        anyhow::anyhow!("a daemon runs in {}; end it first, or import `bench generate --jsonl` through it", directory.display())
+        anyhow::anyhow!(
+            "a daemon runs in {}; end it first, or import `bench generate --jsonl` through it",
+            directory.display()
+        )
     })
 }
 

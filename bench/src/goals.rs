@@ -75,8 +75,18 @@ fn of_calls(calls: &Calls) -> Vec<Goal> {
         goal(2, "durable Capabilities ≥ 0.30x the floor, 64 callers", ratio(64, Recorded, Hello), AtLeast(0.30)),
         goal(2, "the same at 256 callers ≥ 0.58x", ratio(256, Recorded, Hello), AtLeast(0.58)),
         goal(3, "durable calls ≥ 8x single commits, 64 callers", calls.over_commits(64, Recorded), AtLeast(8.0)),
-        goal(4, "durable List 50 ≥ 0.90x the same with the log off, 256 callers", ratio(256, RecordedRows, Rows), AtLeast(0.90)),
-        goal(4, "durable List 50 ≥ 0.15x the canned answer, 256 callers", ratio(256, RecordedRows, Canned), AtLeast(0.15)),
+        goal(
+            4,
+            "durable List 50 ≥ 0.90x the same with the log off, 256 callers",
+            ratio(256, RecordedRows, Rows),
+            AtLeast(0.90),
+        ),
+        goal(
+            4,
+            "durable List 50 ≥ 0.15x the canned answer, 256 callers",
+            ratio(256, RecordedRows, Canned),
+            AtLeast(0.15),
+        ),
     ]
     .into_iter()
     .flatten()

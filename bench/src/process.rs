@@ -56,7 +56,8 @@ pub struct Memory {
 pub fn memory(pid: u32) -> Result<Memory> {
     let text = read(pid, "smaps_rollup")?;
     let kibibytes = |name: &str| -> Result<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).context("a line is missing in smaps_rollup")?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)).context("a line is missing in smaps_rollup")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
     };
     Ok(Memory { resident: kibibytes("Rss:")?, proportional: kibibytes("Pss:")? })

@@ -46,7 +46,9 @@ fn machine(machine: &Machine) -> String {
 fn goals(found: &Found) -> String {
     let goals = goals::judge(found);
     let met = |met| if met { "met" } else { "**missed**" };
-    let rows = goals.iter().map(|goal| vec![goal.number.to_string(), goal.asks.to_owned(), goal.found.clone(), met(goal.met).to_owned()]);
+    let rows = goals
+        .iter()
+        .map(|goal| vec![goal.number.to_string(), goal.asks.to_owned(), goal.found.clone(), met(goal.met).to_owned()]);
     section("Goals", &["#", "goal", "measured", ""], rows)
 }
 
@@ -61,7 +63,16 @@ fn calls(calls: &Calls) -> String {
     );
     let tables = numbers.into_iter().map(|callers| {
         let rows = Variant::ALL.into_iter().map(|variant| of_variant(calls, callers, variant));
-        let heads = ["variant", "calls/s", "of its floor", "p50 µs", "p99 µs", "server CPU µs", "of its floor", "PostgreSQL CPU µs"];
+        let heads = [
+            "variant",
+            "calls/s",
+            "of its floor",
+            "p50 µs",
+            "p99 µs",
+            "server CPU µs",
+            "of its floor",
+            "PostgreSQL CPU µs",
+        ];
         section(&format!("Calls, {callers} at once"), &heads, rows)
     });
     tables.chain([disk]).collect::<Vec<_>>().join("\n")
@@ -69,8 +80,12 @@ fn calls(calls: &Calls) -> String {
 
 fn of_variant(calls: &Calls, callers: usize, variant: Variant) -> Vec<String> {
     let figure = |figure: fn(&Slot) -> f64| whole(calls.spread(callers, variant, figure));
-    let ratio = |figure| calls.ratio(callers, variant, variant.floor(), figure).map_or("-".to_owned(), |spread| times(spread.median));
-    let fine = |figure: fn(&Slot) -> f64| calls.spread(callers, variant, figure).map_or("-".to_owned(), |spread| format!("{:.1}", spread.median));
+    let ratio = |figure| {
+        calls.ratio(callers, variant, variant.floor(), figure).map_or("-".to_owned(), |spread| times(spread.median))
+    };
+    let fine = |figure: fn(&Slot) -> f64| {
+        calls.spread(callers, variant, figure).map_or("-".to_owned(), |spread| format!("{:.1}", spread.median))
+    };
     vec![
         variant.name().to_owned(),
         figure(|slot| slot.rate),
@@ -88,17 +103,20 @@ fn chunks(chunks: &Chunks) -> String {
         let figure = |figure| more(one, many, figure).map_or("-".to_owned(), |spread| format!("{:.0}", spread.median));
         vec![name.to_owned(), figure(|slot: &Slot| slot.p50), figure(|slot| slot.server), figure(|slot| slot.postgres)]
     };
-    let rows = [
-        row("log off", &chunks.one, &chunks.many),
-        row("durable", &chunks.recorded_one, &chunks.recorded_many),
-    ];
+    let rows = [row("log off", &chunks.one, &chunks.many), row("durable", &chunks.recorded_one, &chunks.recorded_many)];
     section("One more chunk of 200 rows", &["", "p50 µs", "server CPU µs", "PostgreSQL CPU µs"], rows)
 }
 
 fn decisions(decided: &Decided) -> String {
     let micros = |nanos: u32| format!("{:.2}", f64::from(nanos) / 1e3);
     let reading = f64::from(decided.reading) / 1e3;
-    let row = vec![decided.grants.to_string(), micros(decided.p50), micros(decided.p99), micros(decided.p999), format!("{reading:.1}")];
+    let row = vec![
+        decided.grants.to_string(),
+        micros(decided.p50),
+        micros(decided.p99),
+        micros(decided.p999),
+        format!("{reading:.1}"),
+    ];
     let heads = ["grants", "p50 µs", "p99 µs", "p99.9 µs", "reading all anew ms"];
     section("Standing, limit and decision of a call", &heads, [row])
 }
@@ -117,7 +135,15 @@ fn cuts(cuts: &[Cuts]) -> String {
             worst(&cuts.acknowledged),
         ]
     });
-    let heads = ["streams", "trials", "ended, p50 ms", "ended, p99 ms", "last, worst trial", "acknowledged, p50", "worst trial"];
+    let heads = [
+        "streams",
+        "trials",
+        "ended, p50 ms",
+        "ended, p99 ms",
+        "last, worst trial",
+        "acknowledged, p50",
+        "worst trial",
+    ];
     section("From the order to revoke", &heads, rows)
 }
 
@@ -152,7 +178,9 @@ fn profiles(profiles: &[Profile]) -> String {
     let names: Vec<_> = profiles.iter().map(|profile| profile.name).collect();
     let layers = profiles.first().map(|profile| profile.shares.iter().map(|(layer, _)| *layer).collect::<Vec<_>>());
     let rows = layers.into_iter().flatten().enumerate().map(|(at, layer)| {
-        let share = |profile: &Profile| profile.shares.get(at).map_or("-".to_owned(), |(_, share)| format!("{:.0} %", share * 100.0));
+        let share = |profile: &Profile| {
+            profile.shares.get(at).map_or("-".to_owned(), |(_, share)| format!("{:.0} %", share * 100.0))
+        };
         std::iter::once(layer.to_owned()).chain(profiles.iter().map(share)).collect()
     });
     let callers = profiles.first().map_or(0, |profile| profile.callers);
@@ -208,7 +236,8 @@ mod tests {
             found.slots.insert((1, variant), vec![slot.clone()]);
         }
         let table = calls(&found);
-        let cells: BTreeSet<_> = table.lines().filter(|line| line.starts_with('|')).map(|line| line.matches('|').count()).collect();
+        let cells: BTreeSet<_> =
+            table.lines().filter(|line| line.starts_with('|')).map(|line| line.matches('|').count()).collect();
         assert_eq!(cells.len(), 1, "{table}");
         assert!(table.contains("| List 50, durable | 10 | 1.00x |"), "{table}");
     }

@@ -21,11 +21,23 @@ const SPAN: Duration = Duration::from_hours(3 * 365 * 24);
 
 const VERBS: [&str; 8] = ["Check", "Renew", "Write up", "Migrate", "Call about", "Plan", "Review", "Clean up"];
 const THINGS: [&str; 12] = [
-    "the backups", "the customer portal", "certificates", "the quarterly report", "rack 7", "the onboarding", "refunds",
-    "the mail gateway", "invoices", "the search index", "the release", "access rights",
+    "the backups",
+    "the customer portal",
+    "certificates",
+    "the quarterly report",
+    "rack 7",
+    "the onboarding",
+    "refunds",
+    "the mail gateway",
+    "invoices",
+    "the search index",
+    "the release",
+    "access rights",
 ];
-const TAGS: [&str; 12] =
-    ["ops", "customer", "billing", "security", "release", "docs", "legal", "hiring", "network", "design", "urgent", "later"];
+const TAGS: [&str; 12] = [
+    "ops", "customer", "billing", "security", "release", "docs", "legal", "hiring", "network", "design", "urgent",
+    "later",
+];
 const WORDS: &str = "The nightly run took longer than usual because one volume was nearly full; it was enlarged and the run \
                      repeated. Nobody was affected. Before the next release somebody should look at the alert, which came late. ";
 

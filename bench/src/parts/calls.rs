@@ -39,8 +39,7 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 6] =
-        [Self::Hello, Self::Gates, Self::Recorded, Self::Canned, Self::Rows, Self::RecordedRows];
+    pub const ALL: [Self; 6] = [Self::Hello, Self::Gates, Self::Recorded, Self::Canned, Self::Rows, Self::RecordedRows];
 
     /// What it is.
     pub const fn name(self) -> &'static str {

@@ -2,7 +2,10 @@
 //! library that was running. A sample counts for the innermost function, so that the shares add up; what a library calls (the
 //! kernel, the allocator, copying) is counted there and not with its caller.
 
-use super::{Doors, Sharing, calls::{Variant, WARM}};
+use super::{
+    Doors, Sharing,
+    calls::{Variant, WARM},
+};
 use crate::load::{Stretch, run};
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeMap, path::Path, time::Duration};

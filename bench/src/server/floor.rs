@@ -133,7 +133,10 @@ impl AsyncWrite for Shaken {
 struct Bare(Arc<RwLock<v1::ListResponse>>);
 
 #[tonic::async_trait]
-#[expect(clippy::disallowed_methods, reason = "the floor has no gate, which is what it is for; it holds no rows of anybody")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the floor has no gate, which is what it is for; it holds no rows of anybody"
+)]
 impl QueryService for Bare {
     type ListStream = BoxStream<'static, Result<v1::ListResponse, Status>>;
 

@@ -6,14 +6,7 @@ use crate::{
     words::{Commits, Decided},
 };
 use anyhow::{Context, Result, ensure};
-use domain::{
-    Caller,
-    caller::Presented,
-    decide,
-    grant::Grant,
-    operation::List,
-    world::Clock,
-};
+use domain::{Caller, caller::Presented, grant::Grant, operation::List, world::Clock};
 use link::Registry;
 use pki::DenyList;
 use spoke::{road::limit::Limits, snapshot::Snapshots};
@@ -94,7 +87,7 @@ pub async fn decide(stage: &Stage, grants: u32, calls: u32) -> Result<Decided> {
         let caller = snapshots.judge(asker);
         let decided = caller.and_then(|caller: Caller<Grant>| {
             limits.take(caller.ground())?;
-            decide::decide(&caller, operation)
+            domain::decide(&caller, operation)
         });
         took.push(nanos(began.elapsed()));
         decided.map_err(|refusal| anyhow::anyhow!("a decision was a refusal: {refusal:?}"))?;

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 use store::{
-    AuditLog, Auditor, InstanceRecord, Instance as _, People as _,
+    AuditLog, Auditor, Instance as _, InstanceRecord, People as _,
     embedded::{Config, Lifetime, Server},
     postgres::Postgres,
 };
