@@ -22,7 +22,7 @@ pub struct Child {
 
 impl Child {
     /// Starts this program with `words`.
-    pub async fn start(words: &[String]) -> Result<Self> {
+    pub fn start(words: &[String]) -> Result<Self> {
         let program = std::env::current_exe().context("this program cannot be found again")?;
         let mut process = Command::new(program)
             .args(words)

@@ -36,7 +36,7 @@ impl Sharing {
     /// Starts one with `rows` rows.
     pub async fn start(rows: u64) -> Result<Self> {
         let words = ["serve", "--seed", "1", "--rows"].map(str::to_owned).into_iter().chain([rows.to_string()]);
-        let mut child = Child::start(&words.collect::<Vec<_>>()).await?;
+        let mut child = Child::start(&words.collect::<Vec<_>>())?;
         match child.hear().await? {
             Reply::Ready(ready) => Ok(Self { child, ready }),
             reply => Err(odd(&reply)),
