@@ -67,7 +67,7 @@ mod tests {
     fn the_middle_of_an_even_number_of_values_is_between_two() {
         let spread = Spread::of([4.0, 1.0, 2.0, 10.0]).unwrap();
         assert_eq!(spread, Spread { low: 1.0, median: 3.0, high: 10.0 });
-        assert_eq!([Spread::of([5.0]).unwrap().median], [5.0]);
+        assert_eq!(Spread::of([5.0]).unwrap().median, 5.0);
         assert_eq!(Spread::of([]), None);
     }
 

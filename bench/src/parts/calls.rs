@@ -170,7 +170,7 @@ mod tests {
         calls.commits = vec![Commits { per_second: 3.0, sync: 1 }, Commits { per_second: 4.0, sync: 1 }];
         let ratio = calls.ratio(64, Variant::Recorded, Variant::Hello, |slot| slot.rate).unwrap();
         assert_eq!((ratio.low, ratio.high), (0.3, 0.4));
-        assert_eq!([calls.over_commits(64, Variant::Recorded).unwrap().median], [7.5]);
+        assert_eq!(calls.over_commits(64, Variant::Recorded).unwrap().median, 7.5);
         assert_eq!(calls.ratio(16, Variant::Recorded, Variant::Hello, |slot| slot.rate), None);
     }
 }

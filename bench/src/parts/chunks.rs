@@ -60,6 +60,6 @@ mod tests {
     fn one_more_chunk_is_a_ninth_of_what_nine_more_cost() {
         let slot = |server| Slot { rate: 1.0, p50: 1.0, p99: 1.0, server, postgres: 0.0 };
         let more = more(&[slot(100.0)], &[slot(1_000.0)], |slot| slot.server).unwrap();
-        assert_eq!([more.median], [100.0]);
+        assert_eq!(more.median, 100.0);
     }
 }

@@ -112,6 +112,6 @@ mod tests {
         let memory = |kibibytes: u64| Memory { resident: kibibytes * 1_024, proportional: kibibytes * 512 };
         let ends = per_link((memory(1_000), memory(100)), (memory(5_000), memory(50)), 100).unwrap();
         assert_eq!((ends.sharing, ends.sharing_share), (40.0 * 1_024.0, 20.0 * 1_024.0));
-        assert_eq!([ends.asking], [0.0]);
+        assert_eq!(ends.asking, 0.0);
     }
 }
