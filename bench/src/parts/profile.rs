@@ -16,18 +16,18 @@ const FREQUENCY: &str = "997";
 /// The variants that are worth looking into.
 const LOOKED_AT: [Variant; 3] = [Variant::Hello, Variant::Recorded, Variant::RecordedRows];
 
-/// What a library is to a call. The first whose mark is in a function's name or its file has it.
-const LAYERS: [(&str, &[&str]); 9] = [
+/// What a library is to a call. Of all marks in a function's name and file, the one furthest to the left says whose it is.
+const LAYERS: [(&str, &[&str]); 8] = [
     ("kernel: sockets, wake-ups, scheduling", &["[kernel", "[k]", "[vdso]"]),
     ("TLS", &["aws_lc", "rustls", "gcm_", "aes_", "aesni", "sha256_block", "p256", "chacha"]),
-    ("database client", &["sqlx", "postgres"]),
-    ("HTTP/2 and gRPC", &["h2..", "h2::", "hyper", "tonic", "http::", "http..", "tower", "axum", "http_body"]),
+    ("database client", &["sqlx"]),
+    ("HTTP/2 and gRPC", &["h2::", "hyper", "tonic", "http::", "tower", "axum", "http_body", "httparse"]),
     ("protobuf", &["prost", "proto::"]),
     ("gates, records, rows", &["spoke", "store", "domain", "link::", "governor", "serde", "sha2", "uuid", "time::"]),
     ("runtime", &["tokio", "mio", "futures", "parking_lot", "crossbeam", "slab"]),
     ("allocating and copying", &["malloc", "free", "realloc", "calloc", "mem", "alloc", "drop_in_place"]),
-    ("other", &[""]),
 ];
+const OTHER: &str = "other";
 
 /// The shares of one variant's processor time, in the order of [`LAYERS`].
 #[derive(Clone, Debug)]
@@ -92,12 +92,14 @@ fn shares(samples: &[(String, f64)]) -> Vec<(&'static str, f64)> {
     for (function, share) in samples {
         *sums.entry(layer(function)).or_default() += share;
     }
-    LAYERS.iter().map(|(name, _)| (*name, sums.get(name).copied().unwrap_or_default())).collect()
+    let names = LAYERS.iter().map(|(name, _)| *name).chain([OTHER]);
+    names.map(|name| (name, sums.get(name).copied().unwrap_or_default())).collect()
 }
 
 fn layer(function: &str) -> &'static str {
-    let found = LAYERS.iter().find(|(_, marks)| marks.iter().any(|mark| function.contains(mark)));
-    found.map_or("other", |(name, _)| name)
+    let first = |marks: &[&str]| marks.iter().filter_map(|mark| function.find(mark)).min();
+    let found = LAYERS.iter().filter_map(|(name, marks)| Some((first(marks)?, *name)));
+    found.min_by_key(|(at, _)| *at).map_or(OTHER, |(_, name)| name)
 }
 
 #[cfg(test)]
@@ -117,6 +119,12 @@ mod tests {
 
     #[test]
     fn a_function_that_nobody_knows_is_counted_as_other() {
-        assert_eq!(layer("bench [.] main"), "other");
+        assert_eq!(layer("bench [.] main"), OTHER);
+    }
+
+    #[test]
+    fn what_holds_another_library_s_part_is_its_own() {
+        assert_eq!(layer("bench [.] tokio::runtime::task::raw::poll::<hyper::Connection<link::Accepted>>"), "runtime");
+        assert_eq!(layer("bench [.] <store::postgres::row::Row as tokio::Any>::read"), "gates, records, rows");
     }
 }
