@@ -47,7 +47,10 @@ pub async fn hold() -> Result<()> {
     child::obey(async |order| {
         match order {
             Order::Enrol(invites) => held.links = asker::enrol_all(&invites).await?,
-            Order::Dial => held.dialled.extend(asker::dial_all(&held.links).await?),
+            Order::Dial(count) => {
+                let more: Vec<_> = held.links.iter().skip(held.dialled.len()).take(count).cloned().collect();
+                held.dialled.extend(asker::dial_all(&more).await?);
+            }
             Order::Watch => {
                 let open = held.dialled.iter().skip(held.watches.len()).map(|dialled| dialled.channel.clone());
                 held.watches.extend(watch_all(open).await?);

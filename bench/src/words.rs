@@ -27,8 +27,8 @@ pub enum Order {
     },
     /// Trade these invites for certificates.
     Enrol(Vec<String>),
-    /// Connect each link.
-    Dial,
+    /// Connect so many more of the links.
+    Dial(usize),
     /// Open a stream on each connection and leave it open.
     Watch,
 }

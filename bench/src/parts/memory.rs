@@ -1,5 +1,6 @@
 //! Memory of an idle link, at both ends, each in a fresh process of its own: what it holds more when all are there than when
-//! none was, shared among them.
+//! half of them were, shared among the second half. The first half fills what enrolment and loading left free; counted from
+//! nothing, that would be had for nothing.
 
 use super::{SCOPE, Sharing};
 use crate::{
@@ -14,8 +15,6 @@ use std::time::Duration;
 const ROWS: u64 = 500;
 /// What was freed is given back, and background work is done, by then.
 const SETTLE: Duration = Duration::from_millis(1_500);
-/// Links that are there before anything is measured, so that what is loaded once is loaded.
-const FIRST: usize = 8;
 
 /// Bytes for one link, at both ends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +32,7 @@ pub struct Ends {
 /// Of how many links, and what each takes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PerLink {
-    /// Links that were held.
+    /// Links that were counted: half of those that were held.
     pub links: usize,
     /// A connection and no call.
     pub connected: Ends,
@@ -43,25 +42,21 @@ pub struct PerLink {
 
 /// Holds `links` links.
 pub async fn measure(links: usize) -> Result<PerLink> {
-    let mut sharing = Sharing::start(ROWS).await?;
-    let mut first = asking().await?;
-    enrol(&mut sharing, &mut first, FIRST).await?;
-    for order in [Order::Dial, Order::Watch] {
-        done(&mut first, &order).await?;
-    }
-    let mut asking = asking().await?;
+    let (mut sharing, mut asking) = (Sharing::start(ROWS).await?, asking().await?);
     enrol(&mut sharing, &mut asking, links).await?;
     let ends = (sharing.child.pid, asking.pid);
-    let empty = settled(ends).await?;
-    done(&mut asking, &Order::Dial).await?;
+    let (half, counted) = (links / 2, links - links / 2);
+    done(&mut asking, &Order::Dial(half)).await?;
+    done(&mut asking, &Order::Watch).await?;
+    let before = settled(ends).await?;
+    done(&mut asking, &Order::Dial(counted)).await?;
     let connected = settled(ends).await?;
     done(&mut asking, &Order::Watch).await?;
     let streaming = settled(ends).await?;
     asking.end().await?;
-    first.end().await?;
     sharing.child.end().await?;
-    let each = |full| per_link(empty, full, links);
-    Ok(PerLink { links, connected: each(connected)?, streaming: each(streaming)? })
+    let each = |after| per_link(before, after, counted);
+    Ok(PerLink { links: counted, connected: each(connected)?, streaming: each(streaming)? })
 }
 
 async fn asking() -> Result<Child> {

@@ -17,7 +17,7 @@ const FREQUENCY: &str = "997";
 const LOOKED_AT: [Variant; 3] = [Variant::Hello, Variant::Recorded, Variant::RecordedRows];
 
 /// What a library is to a call. Of all marks in a function's name and file, the one furthest to the left says whose it is.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("kernel: sockets, wake-ups, scheduling", &["[kernel", "[k]", "[vdso]"]),
     ("TLS", &["aws_lc", "rustls", "gcm_", "aes_", "aesni", "sha256_block", "p256", "chacha"]),
     ("database client", &["sqlx"]),
@@ -25,8 +25,10 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("protobuf", &["prost", "proto::"]),
     ("gates, records, rows", &["spoke", "store", "domain", "link::", "governor", "serde", "sha2", "uuid", "time::"]),
     ("runtime", &["tokio", "mio", "futures", "parking_lot", "crossbeam", "slab"]),
-    ("allocating and copying", &["malloc", "free", "realloc", "calloc", "mem", "alloc", "drop_in_place"]),
+    ("tracing", &["tracing"]),
+    (MEMORY, &["malloc", "free", "unlink_chunk", "mem", "alloc", "drop_in_place", "bytes::", "core::fmt", "core::str"]),
 ];
+const MEMORY: &str = "allocating, copying, formatting";
 const OTHER: &str = "other";
 
 /// The shares of one variant's processor time, in the order of [`LAYERS`].
@@ -82,7 +84,8 @@ fn samples(report: &str) -> Vec<(String, f64)> {
     let line = |line: &str| {
         let (share, rest) = line.trim().split_once('\t')?;
         let share: f64 = share.trim().trim_end_matches('%').parse().ok()?;
-        Some((rest.split('\t').map(str::trim).collect::<Vec<_>>().join(" "), share / 100.0))
+        let words: Vec<_> = rest.split_whitespace().filter(|word| *word != "-").collect();
+        Some((words.join(" "), share / 100.0))
     };
     report.lines().filter_map(line).collect()
 }
@@ -113,7 +116,7 @@ mod tests {
         let samples = samples(report);
         assert_eq!(samples.len(), 4);
         let shares: BTreeMap<_, _> = shares(&samples).into_iter().collect();
-        assert_eq!((shares["TLS"], shares["HTTP/2 and gRPC"], shares["allocating and copying"]), (0.4, 0.1, 0.02));
+        assert_eq!((shares["TLS"], shares["HTTP/2 and gRPC"], shares[MEMORY]), (0.4, 0.1, 0.02));
         assert_eq!(shares["kernel: sockets, wake-ups, scheduling"], 0.355);
     }
 

@@ -54,6 +54,6 @@ async fn obey(stage: &Stage, order: Order) -> Result<Reply> {
             let took = crate::statistics::micros(revoked.took);
             Reply::Revoked(Revoked { took, drained: revoked.drained })
         }
-        Order::Enrol(_) | Order::Dial | Order::Watch => bail!("that is an asking side's order"),
+        Order::Enrol(_) | Order::Dial(_) | Order::Watch => bail!("that is an asking side's order"),
     })
 }
