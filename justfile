@@ -14,6 +14,10 @@ test:
 demo *ARGS:
     cargo run --release --locked -- demo {{ARGS}}
 
+# what a link costs, as ratios against a bare server on this machine; `just bench --quick` tries it out
+bench *ARGS:
+    cargo run --release --locked -p bench -- {{ARGS}}
+
 # everything that CI does
 ci:
     bash .ci/run

@@ -96,6 +96,11 @@ pub struct SpokeStatus {
 impl Spoke {
     /// Reads standing, opens the listeners that are needed, starts following the grant table.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StartError> {
+        Self::start_within(parts, Limits::default()).await
+    }
+
+    /// As [`Spoke::start`], with call rates of the caller's own choosing: a bench asks more often than any peer may.
+    pub async fn start_within(parts: Parts, limits: Limits) -> Result<Arc<Self>, StartError> {
         let registry = Registry::default();
         let deny = Arc::new(DenyList::default());
         let clock = parts.world.clock();
@@ -106,7 +111,7 @@ impl Spoke {
             auditor: Arc::clone(&parts.auditor),
             snapshots: Arc::clone(&snapshots),
             registry: registry.clone(),
-            limits: Limits::default(),
+            limits,
             faults: Faults::default(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

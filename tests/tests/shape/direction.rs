@@ -17,6 +17,9 @@ const MEMBERS: [(&str, &[&str]); 9] = [
     ("cli", &["api", "spoke", "hub", "link", "store", "pki", "domain", "proto"]),
 ];
 
+/// What sees everything and is seen by nothing.
+const ABOVE: [&str; 2] = ["tests", "bench"];
+
 /// Packages that only these members may name.
 const NAMED_BY: [(&str, &[&str]); 5] = [
     ("sqlx", &["store"]),
@@ -68,7 +71,7 @@ fn line(line: &str) -> Option<(&str, &str, &str)> {
 /// Every way in which the crate's graph breaks the direction, as a sentence.
 fn faults(member: &str, allowed: &[&str], graph: &Graph) -> Vec<String> {
     let mut faults = Vec::new();
-    let members = MEMBERS.map(|(name, _)| name).into_iter().chain(["tests"]);
+    let members = MEMBERS.map(|(name, _)| name).into_iter().chain(ABOVE);
     for other in members.filter(|other| graph.all.contains(*other) && !allowed.contains(other)) {
         faults.push(format!("{member} depends on {other}"));
     }
@@ -123,9 +126,17 @@ fn tests_and_build_scripts_of_a_crate_point_the_same_way() {
 }
 
 #[test]
-fn the_harness_has_no_second_crypto_provider_either() {
-    let graph = resolve("tests", "normal,build,dev");
-    assert!(BANNED.iter().all(|package| !graph.all.contains(*package)), "{BANNED:?}");
+fn what_is_above_all_has_no_second_crypto_provider_either() {
+    for member in ABOVE {
+        let graph = resolve(member, "normal,build,dev");
+        assert!(BANNED.iter().all(|package| !graph.all.contains(*package)), "{member}: {BANNED:?}");
+    }
+}
+
+#[test]
+fn the_bench_measures_the_real_store() {
+    let graph = resolve("bench", "normal,build,dev");
+    assert!(graph.all.contains("store") && !graph.features.contains("store/model"));
 }
 
 #[test]
@@ -142,7 +153,7 @@ fn every_member_of_the_workspace_has_its_place_in_the_table() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let line = manifest.lines().find(|line| line.starts_with("members")).unwrap();
     let members: BTreeSet<_> = line.split('"').skip(1).step_by(2).collect();
-    let known: BTreeSet<_> = MEMBERS.iter().map(|(name, _)| *name).chain(["tests"]).collect();
+    let known: BTreeSet<_> = MEMBERS.iter().map(|(name, _)| *name).chain(ABOVE).collect();
     assert_eq!(members, known);
 }
 
@@ -160,6 +171,7 @@ fn a_planted_edge_of_each_kind_is_found() {
         ("spoke", "0 spoke v0.1.0 []\n1 link v0.1.0 []\n2 hub v0.1.0 []", "spoke depends on hub"),
         ("store", "0 store v0.1.0 []\n1 pki v0.1.0 []", "store depends on pki"),
         ("cli", "0 cli v0.1.0 []\n1 tests v0.1.0 []", "cli depends on tests"),
+        ("spoke", "0 spoke v0.1.0 []\n1 bench v0.1.0 []", "spoke depends on bench"),
         ("api", "0 api v0.1.0 []\n1 sqlx v0.9.0 [postgres]", "api names sqlx, which only store may"),
         ("link", "0 link v0.1.0 []\n1 rcgen v0.14.0 []", "link names rcgen, which only pki may"),
         ("api", "0 api v0.1.0 []\n1 clap v4.6.0 []", "api names clap, which only cli may"),

@@ -1,0 +1,144 @@
+//! The goals, each judged by a ratio of this very run; a goal whose part was not measured is not judged.
+
+use crate::{
+    found::Found,
+    load::Slot,
+    parts::{
+        calls::{Calls, Variant},
+        cuts::Cuts,
+    },
+    statistics::Spread,
+};
+
+/// One goal and how it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Goal {
+    /// Its number in the project's list.
+    pub number: u8,
+    /// What it asks.
+    pub asks: &'static str,
+    /// What was found, with its unit.
+    pub found: String,
+    /// Whether that is enough.
+    pub met: bool,
+}
+
+/// A bound on a figure.
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => figure >= bound,
+            Self::AtMost(bound) => figure <= bound,
+        }
+    }
+}
+
+/// Every goal that the run allows to judge.
+pub fn judge(found: &Found) -> Vec<Goal> {
+    let calls = found.calls.iter().flat_map(of_calls);
+    let memory = found.memory.iter().flat_map(|memory| {
+        let (sharing, both) = (memory.streaming.sharing, memory.streaming.sharing + memory.streaming.asking);
+        [
+            size(8, "an idle link with an open stream ≤ 36 KiB on the sharing side", sharing, 36.0),
+            size(8, "≤ 96 KiB at both ends together", both, 96.0),
+        ]
+    });
+    let decided = found.decided.iter().map(|decided| Goal {
+        number: 10,
+        asks: "decision p99 ≤ 20 µs with 10,000 grants",
+        found: format!("{:.1} µs with {} grants", f64::from(decided.p99) / 1e3, decided.grants),
+        met: decided.p99 <= 20_000,
+    });
+    let cuts = found.cuts.iter().max_by_key(|cuts| cuts.streams).map(of_cuts);
+    calls.chain(memory).chain(decided).chain(cuts).collect()
+}
+
+fn of_calls(calls: &Calls) -> Vec<Goal> {
+    use Bound::{AtLeast, AtMost};
+    use Variant::{Canned, Gates, Hello, Recorded, RecordedRows, Rows};
+    let rate: fn(&Slot) -> f64 = |slot| slot.rate;
+    let ratio = |callers, over, under| calls.ratio(callers, over, under, rate);
+    let goal = |number, asks, spread: Option<Spread>, bound: Bound| {
+        let spread = spread?;
+        let found = format!("{} ({} to {})", times(spread.median), times(spread.low), times(spread.high));
+        Some(Goal { number, asks, found, met: bound.holds(spread.median) })
+    };
+    let gates = calls.ratio(64, Gates, Hello, |slot| slot.server);
+    [
+        goal(1, "every gate, log off: server CPU ≤ 1.05x the floor (64 callers)", gates, AtMost(1.05)),
+        goal(2, "durable Capabilities ≥ 0.30x the floor, 64 callers", ratio(64, Recorded, Hello), AtLeast(0.30)),
+        goal(2, "the same at 256 callers ≥ 0.58x", ratio(256, Recorded, Hello), AtLeast(0.58)),
+        goal(3, "durable calls ≥ 8x single commits, 64 callers", calls.over_commits(64, Recorded), AtLeast(8.0)),
+        goal(
+            4,
+            "durable List 50 ≥ 0.90x the same with the log off, 256 callers",
+            ratio(256, RecordedRows, Rows),
+            AtLeast(0.90),
+        ),
+        goal(
+            4,
+            "durable List 50 ≥ 0.15x the canned answer, 256 callers",
+            ratio(256, RecordedRows, Canned),
+            AtLeast(0.15),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn of_cuts(cuts: &Cuts) -> Goal {
+    let millis = f64::from(cuts.p99()) / 1e3;
+    let found = format!("{millis:.1} ms with {} streams", cuts.streams);
+    Goal { number: 10, asks: "revocation cut p99 ≤ 250 ms at 1,000 streams", found, met: millis <= 250.0 }
+}
+
+fn size(number: u8, asks: &'static str, bytes: f64, most: f64) -> Goal {
+    let kibibytes = bytes / 1_024.0;
+    Goal { number, asks, found: format!("{kibibytes:.1} KiB"), met: kibibytes <= most }
+}
+
+/// A ratio as people write it.
+pub fn times(ratio: f64) -> String {
+    format!("{ratio:.2}x")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(rate: f64, server: f64) -> Vec<Slot> {
+        vec![Slot { rate, p50: 1.0, p99: 1.0, server, postgres: 0.0 }]
+    }
+
+    #[test]
+    fn a_goal_is_judged_by_its_ratio_and_only_where_it_was_measured() {
+        let mut calls = Calls::default();
+        calls.slots.insert((64, Variant::Hello), slots(100.0, 10.0));
+        calls.slots.insert((64, Variant::Gates), slots(90.0, 11.0));
+        calls.slots.insert((64, Variant::Recorded), slots(31.0, 10.0));
+        let goals = judge(&Found { calls: Some(calls), ..Found::default() });
+        let verdicts: Vec<_> = goals.iter().map(|goal| (goal.number, goal.met)).collect();
+        assert_eq!(verdicts, [(1, false), (2, true)]);
+        assert!(goals[0].found.starts_with("1.10x"), "{}", goals[0].found);
+    }
+
+    #[test]
+    fn nothing_measured_is_nothing_met() {
+        assert_eq!(judge(&Found::default()), []);
+    }
+
+    #[test]
+    fn the_largest_cut_is_the_one_that_counts() {
+        let cuts = |streams, end| Cuts { streams, ends: vec![end], ..Cuts::default() };
+        let goals = judge(&Found { cuts: vec![cuts(1_000, 300_000), cuts(200, 9_000)], ..Found::default() });
+        assert_eq!((goals.len(), goals[0].met), (1, false));
+        assert!(goals[0].found.contains("300.0 ms with 1000"), "{}", goals[0].found);
+    }
+}

@@ -1,0 +1,104 @@
+//! What is measured, one file each. Every part returns plain values; `report` says them and `goals` judges them.
+
+pub mod calls;
+pub mod chunks;
+pub mod cuts;
+pub mod decisions;
+pub mod memory;
+pub mod pages;
+pub mod profile;
+
+use crate::{
+    asker::{self, Link},
+    child::{Child, odd},
+    load::Client,
+    process::Meter,
+    words::{Order, Ready, Reply},
+};
+use anyhow::Result;
+use std::net::SocketAddr;
+
+/// The grant of links under load: tasks of two teams and what is the subject's own, at the highest rate that a scope takes.
+pub const SCOPE: &str = r#"{"resources":["tasks"],"max_rows_per_query":10000,"rate":{"per_minute":100000,"burst":100000},
+    "filters":{"tasks":{"include_teams":["platform","customers"],"include_personal":true}}}"#;
+/// Connections under load, each of a link of its own.
+pub const LINKS: usize = 16;
+
+/// A sharing side in a process of its own.
+pub struct Sharing {
+    /// The process.
+    pub child: Child,
+    /// Where it is to be met.
+    pub ready: Ready,
+}
+
+impl Sharing {
+    /// Starts one with `rows` rows.
+    pub async fn start(rows: u64) -> Result<Self> {
+        let words = ["serve", "--seed", "1", "--rows"].map(str::to_owned).into_iter().chain([rows.to_string()]);
+        let mut child = Child::start(&words.collect::<Vec<_>>())?;
+        match child.hear().await? {
+            Reply::Ready(ready) => Ok(Self { child, ready }),
+            reply => Err(odd(&reply)),
+        }
+    }
+
+    /// What its processor time is read from.
+    pub fn meter(&self) -> Meter {
+        Meter { server: self.child.pid, postmaster: self.ready.postmaster }
+    }
+
+    /// Invites to `count` grants of `scope`.
+    pub async fn invites(&mut self, scope: &str, count: usize) -> Result<Vec<String>> {
+        let mut invites = Vec::new();
+        for _ in 0..count {
+            match self.child.ask(&Order::Invite(scope.to_owned())).await? {
+                Reply::Invited(invite) => invites.push(invite),
+                reply => return Err(odd(&reply)),
+            }
+        }
+        Ok(invites)
+    }
+
+    /// `count` links, each of a grant of its own.
+    pub async fn links(&mut self, scope: &str, count: usize) -> Result<Vec<Link>> {
+        asker::enrol_all(&self.invites(scope, count).await?).await
+    }
+
+    /// Where it listens without keeping records.
+    pub async fn unrecorded(&mut self) -> Result<SocketAddr> {
+        match self.child.ask(&Order::Unrecorded).await? {
+            Reply::Unrecorded(address) => Ok(address),
+            reply => Err(odd(&reply)),
+        }
+    }
+
+    /// An order whose only answer is that it was done.
+    pub async fn done(&mut self, order: &Order) -> Result<()> {
+        match self.child.ask(order).await? {
+            Reply::Done => Ok(()),
+            reply => Err(odd(&reply)),
+        }
+    }
+
+    /// Connections to its three doors, over the same links.
+    pub async fn doors(&mut self, links: &[Link]) -> Result<Doors> {
+        let (floor, unrecorded) = (self.ready.floor, self.unrecorded().await?);
+        let at = |address| links.iter().map(|link| link.at(address)).collect::<Vec<_>>();
+        Ok(Doors {
+            floor: asker::clients(&at(floor)).await?,
+            unrecorded: asker::clients(&at(unrecorded)).await?,
+            recorded: asker::clients(links).await?,
+        })
+    }
+}
+
+/// Connections to the three doors.
+pub struct Doors {
+    /// To the bare server.
+    pub floor: Vec<Client>,
+    /// To the road without a log.
+    pub unrecorded: Vec<Client>,
+    /// To the road as it is.
+    pub recorded: Vec<Client>,
+}

@@ -1,0 +1,244 @@
+//! What was found, as Markdown: tables of ratios with absolute figures beside them, and the goals with what was measured.
+
+use crate::{
+    found::{Found, Machine},
+    goals::{self, times},
+    load::Slot,
+    parts::{
+        calls::{Calls, Variant},
+        chunks::{Chunks, more},
+        cuts::Cuts,
+        memory::PerLink,
+        pages::Pages,
+        profile::Profile,
+    },
+    statistics::{Spread, percentile},
+    words::Decided,
+};
+use std::collections::BTreeSet;
+
+/// The whole report.
+pub fn report(found: &Found) -> String {
+    let sections = [
+        Some(machine(&found.machine)),
+        Some(goals(found)),
+        found.calls.as_ref().map(calls),
+        found.chunks.as_ref().map(chunks),
+        found.decided.as_ref().map(decisions),
+        (!found.cuts.is_empty()).then(|| cuts(&found.cuts)),
+        found.memory.as_ref().map(memory),
+        found.pages.as_ref().map(pages),
+        (!found.profiles.is_empty()).then(|| profiles(&found.profiles)),
+    ];
+    sections.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+fn machine(machine: &Machine) -> String {
+    let Machine { processors, model, load, postgres, rounds: (rounds, seconds), optimised } = machine;
+    let build = if *optimised { "release build" } else { "a build for testing: its figures say nothing" };
+    let postgres = if postgres.is_empty() { String::new() } else { format!(", PostgreSQL {postgres}") };
+    format!(
+        "{processors} processors ({model}), load {load} before the run{postgres}, {build}; load and server share the \
+         processors. {rounds} rounds of {seconds} s.\n"
+    )
+}
+
+fn goals(found: &Found) -> String {
+    let goals = goals::judge(found);
+    let met = |met| if met { "met" } else { "**missed**" };
+    let rows = goals
+        .iter()
+        .map(|goal| vec![goal.number.to_string(), goal.asks.to_owned(), goal.found.clone(), met(goal.met).to_owned()]);
+    section("Goals", &["#", "goal", "measured", ""], rows)
+}
+
+fn calls(calls: &Calls) -> String {
+    let numbers: BTreeSet<usize> = calls.slots.keys().map(|(callers, _)| *callers).collect();
+    let commits = Spread::of(calls.commits.iter().map(|commits| commits.per_second));
+    let sync = Spread::of(calls.commits.iter().map(|commits| f64::from(commits.sync)));
+    let disk = format!(
+        "\nSingle rows committed one after the other: {} per second; a sync of the disk: {} µs (medians over the rounds).\n",
+        whole(commits),
+        whole(sync),
+    );
+    let tables = numbers.into_iter().map(|callers| {
+        let rows = Variant::ALL.into_iter().map(|variant| of_variant(calls, callers, variant));
+        let heads = [
+            "variant",
+            "calls/s",
+            "of its floor",
+            "p50 µs",
+            "p99 µs",
+            "server CPU µs",
+            "of its floor",
+            "PostgreSQL CPU µs",
+        ];
+        section(&format!("Calls, {callers} at once"), &heads, rows)
+    });
+    tables.chain([disk]).collect::<Vec<_>>().join("\n")
+}
+
+fn of_variant(calls: &Calls, callers: usize, variant: Variant) -> Vec<String> {
+    let figure = |figure: fn(&Slot) -> f64| whole(calls.spread(callers, variant, figure));
+    let ratio = |figure| {
+        calls.ratio(callers, variant, variant.floor(), figure).map_or("-".to_owned(), |spread| times(spread.median))
+    };
+    let fine = |figure: fn(&Slot) -> f64| {
+        calls.spread(callers, variant, figure).map_or("-".to_owned(), |spread| format!("{:.1}", spread.median))
+    };
+    vec![
+        variant.name().to_owned(),
+        figure(|slot| slot.rate),
+        ratio(|slot: &Slot| slot.rate),
+        figure(|slot| slot.p50),
+        figure(|slot| slot.p99),
+        fine(|slot| slot.server),
+        ratio(|slot: &Slot| slot.server),
+        fine(|slot| slot.postgres),
+    ]
+}
+
+fn chunks(chunks: &Chunks) -> String {
+    let row = |name: &str, one: &[Slot], many: &[Slot]| {
+        let figure = |figure| more(one, many, figure).map_or("-".to_owned(), |spread| format!("{:.0}", spread.median));
+        vec![name.to_owned(), figure(|slot: &Slot| slot.p50), figure(|slot| slot.server), figure(|slot| slot.postgres)]
+    };
+    let rows = [row("log off", &chunks.one, &chunks.many), row("durable", &chunks.recorded_one, &chunks.recorded_many)];
+    section("One more chunk of 200 rows", &["", "p50 µs", "server CPU µs", "PostgreSQL CPU µs"], rows)
+}
+
+fn decisions(decided: &Decided) -> String {
+    let micros = |nanos: u32| format!("{:.2}", f64::from(nanos) / 1e3);
+    let reading = f64::from(decided.reading) / 1e3;
+    let row = vec![
+        decided.grants.to_string(),
+        micros(decided.p50),
+        micros(decided.p99),
+        micros(decided.p999),
+        format!("{reading:.1}"),
+    ];
+    let heads = ["grants", "p50 µs", "p99 µs", "p99.9 µs", "reading all anew ms"];
+    section("Standing, limit and decision of a call", &heads, [row])
+}
+
+fn cuts(cuts: &[Cuts]) -> String {
+    let millis = |micros: u32| format!("{:.1}", f64::from(micros) / 1e3);
+    let rows = cuts.iter().map(|cuts| {
+        let worst = |times: &[u32]| millis(percentile(times, 1_000));
+        vec![
+            cuts.streams.to_string(),
+            cuts.last.len().to_string(),
+            millis(percentile(&cuts.ends, 500)),
+            millis(cuts.p99()),
+            worst(&cuts.last),
+            millis(percentile(&cuts.acknowledged, 500)),
+            worst(&cuts.acknowledged),
+        ]
+    });
+    let heads = [
+        "streams",
+        "trials",
+        "ended, p50 ms",
+        "ended, p99 ms",
+        "last, worst trial",
+        "acknowledged, p50",
+        "worst trial",
+    ];
+    section("From the order to revoke", &heads, rows)
+}
+
+fn memory(memory: &PerLink) -> String {
+    let kibibytes = |bytes: f64| format!("{:.1}", bytes / 1_024.0);
+    let rows = [("connected", memory.connected), ("with an open stream", memory.streaming)].map(|(name, ends)| {
+        vec![
+            name.to_owned(),
+            kibibytes(ends.sharing),
+            kibibytes(ends.sharing_share),
+            kibibytes(ends.asking),
+            kibibytes(ends.asking_share),
+        ]
+    });
+    let heads = ["", "sharing side, RSS KiB", "PSS KiB", "asking side, RSS KiB", "PSS KiB"];
+    section(&format!("Memory of an idle link, of {}", memory.links), &heads, rows)
+}
+
+fn pages(pages: &Pages) -> String {
+    let (items, millis) = pages.filled;
+    let pair = |(p50, p99): (u32, u32)| format!("{p50} / {p99}");
+    let rows = pages.pages.iter().map(|page| {
+        let ratio = f64::from(page.many.0) / f64::from(page.few.0.max(1));
+        vec![page.name.to_owned(), page.rows.to_string(), pair(page.few), pair(page.many), times(ratio)]
+    });
+    let heads = ["page", "rows", "among 10,000: p50 / p99 µs", "among many: p50 / p99 µs", "p50"];
+    let table = section(&format!("A page of a List among {items} rows"), &heads, rows);
+    format!("{table}\nFilling {items} rows took {:.1} s.\n", f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1e3)
+}
+
+fn profiles(profiles: &[Profile]) -> String {
+    let names: Vec<_> = profiles.iter().map(|profile| profile.name).collect();
+    let layers = profiles.first().map(|profile| profile.shares.iter().map(|(layer, _)| *layer).collect::<Vec<_>>());
+    let rows = layers.into_iter().flatten().enumerate().map(|(at, layer)| {
+        let share = |profile: &Profile| {
+            profile.shares.get(at).map_or("-".to_owned(), |(_, share)| format!("{:.0} %", share * 100.0))
+        };
+        std::iter::once(layer.to_owned()).chain(profiles.iter().map(share)).collect()
+    });
+    let callers = profiles.first().map_or(0, |profile| profile.callers);
+    let heads: Vec<_> = std::iter::once("the server's processor time").chain(names).collect();
+    let table = section(&format!("Where the server's processor time goes, {callers} callers"), &heads, rows);
+    let functions = profiles.iter().map(|profile| {
+        let lines = profile.functions.iter().map(|(function, share)| format!("{:5.1} %  {function}", share * 100.0));
+        format!("\n{}:\n\n```\n{}\n```\n", profile.name, lines.collect::<Vec<_>>().join("\n"))
+    });
+    std::iter::once(table).chain(functions).collect()
+}
+
+fn whole(spread: Option<Spread>) -> String {
+    spread.map_or("-".to_owned(), |spread| format!("{:.0}", spread.median))
+}
+
+fn section(title: &str, heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    let rule = format!("|{}\n", "---|".repeat(heads.len()));
+    let rows: String = rows.into_iter().map(|row| line(&row)).collect();
+    format!("### {title}\n\n{}{rule}{rows}", line(&heads))
+}
+
+/// Where the README keeps the last report.
+pub const MARKS: [&str; 2] = ["<!-- bench: begin -->", "<!-- bench: end -->"];
+
+/// `page` with `report` between its marks; none where it has no marks.
+pub fn between_marks(page: &str, report: &str) -> Option<String> {
+    let [begin, end] = MARKS;
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n\n{report}\n{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_replaces_the_one_before_and_nothing_else() {
+        let page = "top\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nbottom\n";
+        let written = between_marks(page, "new").unwrap();
+        assert_eq!(written, "top\n<!-- bench: begin -->\n\nnew\n<!-- bench: end -->\nbottom\n");
+        assert_eq!(between_marks("no marks", "new"), None);
+    }
+
+    #[test]
+    fn a_table_has_as_many_cells_in_each_line_as_it_has_heads() {
+        let slot = Slot { rate: 10.0, p50: 1.0, p99: 2.0, server: 3.0, postgres: 4.0 };
+        let mut found = Calls::default();
+        for variant in Variant::ALL {
+            found.slots.insert((1, variant), vec![slot.clone()]);
+        }
+        let table = calls(&found);
+        let cells: BTreeSet<_> =
+            table.lines().filter(|line| line.starts_with('|')).map(|line| line.matches('|').count()).collect();
+        assert_eq!(cells.len(), 1, "{table}");
+        assert!(table.contains("| List 50, durable | 10 | 1.00x |"), "{table}");
+    }
+}

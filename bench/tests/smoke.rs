@@ -1,0 +1,60 @@
+//! The bench runs: every part that is quick enough, small, on a build that is not fast. What it says is looked at, how fast it
+//! was is not.
+#![expect(clippy::unwrap_used, reason = "a test without its program has failed")]
+
+use std::process::{Command, Output};
+
+fn bench(words: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bench")).args(words.split_whitespace()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The cells of the first line of a table that begins so.
+fn cells<'a>(report: &'a str, begins: &str) -> Vec<&'a str> {
+    let line =
+        report.lines().find(|line| line.starts_with(begins)).unwrap_or_else(|| panic!("no {begins} in:\n{report}"));
+    line.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn a_quick_run_measures_every_variant_and_judges_the_goals() {
+    let report = said(&bench("--quick --seconds 0.2 --callers 2,64 --only calls,chunks,cuts,decisions,memory"));
+    for variant in ["floor: hello", "Capabilities, log off", "Capabilities, durable", "List 50, durable"] {
+        let cells = cells(&report, &format!("| {variant} |"));
+        assert_eq!(cells.len(), 8);
+        assert!(cells[1].parse::<u32>().unwrap() > 0 && cells[2].ends_with('x'), "{cells:?}");
+    }
+    assert!(cells(&report, "| 10 | revocation cut")[2].ends_with("with 40 streams"));
+    assert!(cells(&report, "| 10 | decision")[2].ends_with("grants"));
+    assert!(cells(&report, "| with an open stream |")[1].parse::<f64>().unwrap() > 1.0);
+    assert!(report.contains("a build for testing: its figures say nothing"));
+}
+
+#[test]
+fn pages_are_read_from_two_instances_of_different_size() {
+    let report = said(&bench("--quick --items 3000 --only pages"));
+    let cells = cells(&report, "| first page, every team |");
+    assert_eq!(cells[1], "50");
+    assert!(cells[4].ends_with('x'), "{cells:?}");
+}
+
+#[test]
+fn generated_lines_are_what_an_import_reads() {
+    let lines = said(&bench("generate --items 25 --jsonl"));
+    let rows: Vec<domain::item::NewItem> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 25);
+    assert!(rows.iter().all(|row| !row.title.is_empty() && row.created_at.is_some()));
+}
+
+#[test]
+fn a_directory_that_is_no_instance_is_refused_with_how_to_make_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = bench(&format!("generate --items 1 --into {}", directory.path().display()));
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("mosaic-fed -C"), "{refused:?}");
+}
