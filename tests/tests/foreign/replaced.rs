@@ -1,0 +1,50 @@
+//! A fresh invite for a grant that is held already: a new certificate in place of the old one, and no second link.
+
+use crate::{office::Office, stage::Stage};
+use domain::invite::Invite;
+use std::fs;
+
+const SCOPE: &str = r#"{"resources":["tasks"]}"#;
+
+async fn a_fresh_invite_replaces_the_certificate_and_the_former_one_opens_nothing(stage: Stage) {
+    let office = Office::start().await;
+    let before = office.linked(&stage, SCOPE).await;
+    keep_a_copy(&stage);
+    let fresh = office.instance.spoke.invite(office.instance.by(), before.id).await.expect("an invite");
+    let said = stage.enrol("link", fresh.invite.expose(), &office.fingerprint()).await;
+    assert_eq!(said.events(), ["invited", "enrolled"]);
+    let after = office.instance.standing(before.id).await;
+    assert_eq!((after.peer, said.one("enrolled")["grant_id"].as_str()), (before.peer, Some(&*before.id.to_string())));
+    let (old, new) = (before.leaf.expect("a certificate"), after.leaf.expect("a certificate"));
+    assert!(old.serial != new.serial && old.spki != new.spki, "the key was used again");
+    assert_eq!(stage.ask("link", &["capabilities"]).await.events(), ["capabilities"]);
+    let former = stage.ask("former", &["capabilities"]).await;
+    assert!(former.events() == ["failed"] || former.refusal() == ("PERMISSION_DENIED", "NOT_PERMITTED"), "{former:#?}");
+}
+
+async fn a_fresh_invite_is_refused_to_another_instance(stage: Stage) {
+    let office = Office::start().await;
+    let before = office.linked(&stage, SCOPE).await;
+    let fresh = office.instance.spoke.invite(office.instance.by(), before.id).await.expect("an invite");
+    let invite = Invite::decode(fresh.invite.expose()).expect("an invite");
+    let said = stage.enrol("another", &invite.encode(), &office.fingerprint()).await;
+    assert_eq!(said.events(), ["invited", "refused"]);
+    assert_eq!(said.refusal(), ("FAILED_PRECONDITION", "INVITE_SPENT"));
+    assert_eq!(office.instance.standing(before.id).await.leaf, before.leaf);
+    assert_eq!(stage.ask("link", &["capabilities"]).await.events(), ["capabilities"]);
+}
+
+/// What lies in the directory of the link, in another one.
+fn keep_a_copy(stage: &Stage) {
+    let (from, to) = (stage.path("link"), stage.path("former"));
+    fs::create_dir(&to).expect("a directory");
+    for file in fs::read_dir(from).expect("a directory") {
+        let file = file.expect("a file");
+        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+    }
+}
+
+crate::for_each_client!(
+    a_fresh_invite_replaces_the_certificate_and_the_former_one_opens_nothing,
+    a_fresh_invite_is_refused_to_another_instance,
+);

@@ -1,0 +1,191 @@
+//! What a client is given: the `.proto` files, its own program, its pinned modules, and a directory to write to.
+//!
+//! Each test has a copy of its own below the target folder, so that a client sees nothing else of the project and cannot write
+//! into the checkout. The modules are installed once and kept there between runs, under the hash of what pins them.
+
+use sha2::{Digest, Sha256};
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+/// The clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// `python/client.py`, grpcio.
+    Python,
+    /// `node/client.mjs`, @grpc/grpc-js.
+    Node,
+}
+
+/// A copy of what a stranger may see.
+pub(crate) struct Stage {
+    /// Whose it is.
+    pub(crate) client: Client,
+    root: TempDir,
+    modules: PathBuf,
+}
+
+impl Stage {
+    /// A fresh one; none where the language is not installed and nobody insists on it.
+    pub(crate) async fn of(client: Client) -> Option<Self> {
+        static PYTHON: OnceCell<Option<PathBuf>> = OnceCell::const_new();
+        static NODE: OnceCell<Option<PathBuf>> = OnceCell::const_new();
+        let modules = match client {
+            Client::Python => &PYTHON,
+            Client::Node => &NODE,
+        };
+        let modules = modules.get_or_init(|| installed(client)).await.clone()?;
+        Some(Self::copy(client, modules).expect("a copy of the client"))
+    }
+
+    fn copy(client: Client, modules: PathBuf) -> io::Result<Self> {
+        let root = tempfile::Builder::new().prefix("stage-").tempdir_in(place())?;
+        copy(&checkout().join("proto/proto"), &root.path().join("proto/proto"))?;
+        copy(&checkout().join("tests/foreign"), &root.path().join("tests/foreign"))?;
+        for directory in ["home", "tmp"] {
+            fs::create_dir(root.path().join(directory))?;
+        }
+        if client == Client::Node {
+            let beside = root.path().join("tests/foreign/node/node_modules");
+            std::os::unix::fs::symlink(modules.join("node_modules"), beside)?;
+        }
+        Ok(Self { client, root, modules })
+    }
+
+    /// A path on this stage, for a file in hand or a directory to keep a link in.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The client's program, ready for its arguments.
+    pub(crate) fn program(&self) -> tokio::process::Command {
+        let (interpreter, program) = self.client.program();
+        let mut command = tokio::process::Command::new(interpreter);
+        command.arg(self.path("tests/foreign").join(program)).env_clear().current_dir(self.path("home"));
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LANG", "C.UTF-8");
+        command.env("HOME", self.path("home")).env("TMPDIR", self.path("tmp"));
+        if self.client == Client::Python {
+            command.env("PYTHONPATH", &self.modules).env("PYTHONNOUSERSITE", "1");
+        }
+        command
+    }
+}
+
+impl Client {
+    const fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Python => ("python3", "python/client.py"),
+            Self::Node => ("node", "node/client.mjs"),
+        }
+    }
+
+    /// What must be installed, each with arguments that it answers if it is.
+    const fn needs(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Python => &[&["python3", "-m", "pip", "--version"]],
+            Self::Node => &[&["node", "--version"], &["npm", "--version"]],
+        }
+    }
+
+    /// The files that pin its modules.
+    const fn pins(self) -> &'static [&'static str] {
+        match self {
+            Self::Python => &["python/requirements.txt"],
+            Self::Node => &["node/package.json", "node/package-lock.json", "node/.npmrc"],
+        }
+    }
+
+    /// Puts the pinned modules into `directory`, which has copies of the pins.
+    fn install(self, directory: &Path) -> Command {
+        let (program, arguments): (_, &[&str]) = match self {
+            Self::Python => {
+                let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"];
+                let pinned = ["--require-hashes", "--only-binary=:all:", "--target", ".", "-r", "requirements.txt"];
+                ("python3", &[&quiet[..], &pinned].concat())
+            }
+            Self::Node => ("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(directory).stdin(std::process::Stdio::null());
+        command
+    }
+}
+
+/// The directory of a client's modules; None, said loudly, where its language is missing. A failure where `CI` is set.
+async fn installed(client: Client) -> Option<PathBuf> {
+    let missing = tokio::task::spawn_blocking(move || missing(client)).await.expect("it does not panic");
+    if let Some(program) = missing {
+        let text = format!("{client:?}: `{program}` does not run here, so this client is NOT TESTED: install it\n");
+        assert!(std::env::var_os("CI").is_none(), "{text}");
+        // Past the harness, which keeps what tests print to itself when they pass.
+        io::stderr().write_all(text.as_bytes()).expect("a place to say it");
+        return None;
+    }
+    let modules = tokio::task::spawn_blocking(move || install(client)).await.expect("it does not panic");
+    Some(modules.expect("the pinned modules"))
+}
+
+fn missing(client: Client) -> Option<String> {
+    let runs = |line: &[&str]| {
+        let (program, arguments) = line.split_first()?;
+        Some(Command::new(program).args(arguments).output().ok()?.status.success())
+    };
+    client.needs().iter().find(|line| runs(line) != Some(true)).map(|line| line.join(" "))
+}
+
+/// Installs where nobody looks and moves it into place whole: two runs at once cannot see half of it.
+fn install(client: Client) -> io::Result<PathBuf> {
+    let pins = client.pins().iter().map(|pin| checkout().join("tests/foreign").join(pin)).collect::<Vec<_>>();
+    let (interpreter, _) = client.program();
+    let version = Command::new(interpreter).arg("--version").output()?.stdout;
+    let mut hash = Sha256::new_with_prefix(version);
+    for pin in &pins {
+        hash.update(fs::read(pin)?);
+    }
+    let modules = place().join(format!("{interpreter}-{}", &hex::encode(hash.finalize())[..16]));
+    if modules.is_dir() {
+        return Ok(modules);
+    }
+    let fresh = tempfile::Builder::new().prefix("modules-").tempdir_in(place())?;
+    for pin in &pins {
+        fs::copy(pin, fresh.path().join(pin.file_name().unwrap_or_default()))?;
+    }
+    let done = client.install(fresh.path()).output()?;
+    assert!(done.status.success(), "{client:?}: its modules: {}", String::from_utf8_lossy(&done.stderr));
+    match fs::rename(fresh.keep(), &modules) {
+        Err(cause) if !modules.is_dir() => Err(cause),
+        _ => Ok(modules),
+    }
+}
+
+fn place() -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("foreign");
+    fs::create_dir_all(&place).expect("a place below the target folder");
+    place
+}
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// Copies a folder without what a client's own author may have left in it.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        match entry.file_type()? {
+            kind if kind.is_dir() && name != "node_modules" && name != "__pycache__" => {
+                copy(&entry.path(), &to.join(name))?;
+            }
+            kind if kind.is_file() => drop(fs::copy(entry.path(), to.join(name))?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
