@@ -98,6 +98,11 @@ impl Grant {
         now >= self.scope.not_after()
     }
 
+    /// Whether the certificate in force has ended by itself.
+    pub fn leaf_has_expired(&self, now: Time) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| now >= leaf.not_after)
+    }
+
     /// What people are told: the stored state, or `expired`.
     pub fn standing(&self, now: Time) -> &'static str {
         match self.state {

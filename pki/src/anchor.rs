@@ -19,6 +19,7 @@ pub struct BadRoot(&'static str);
 /// A root certificate, checked, with what verifies against it.
 #[derive(Clone, Debug)]
 pub(crate) struct Anchor {
+    der: Arc<[u8]>,
     roots: Arc<RootCertStore>,
     clients: Arc<dyn ClientCertVerifier>,
     not_before: Time,
@@ -39,7 +40,17 @@ impl Anchor {
             .clear_root_hint_subjects()
             .build()
             .map_err(|_| BadRoot("it is no trust anchor"))?;
-        Ok(Self { roots, clients, not_before, not_after })
+        Ok(Self { der: root_der.into(), roots, clients, not_before, not_after })
+    }
+
+    /// Whether what came behind a leaf is nothing, or this root. OpenSSL sends it along unasked when it trusts it, and it proves
+    /// nothing: what is trusted is the copy here.
+    pub(crate) fn may_follow(&self, behind: &[CertificateDer<'_>]) -> bool {
+        match behind {
+            [] => true,
+            [one] => one.as_ref() == &*self.der,
+            _ => false,
+        }
     }
 
     /// Whether `leaf` was issued directly by this root for a client and both are valid at `now`.

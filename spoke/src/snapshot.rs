@@ -29,6 +29,9 @@ pub const MAX_AGE: Duration = Duration::from_secs(2);
 /// How often the version is looked at without being told to.
 pub const HEARTBEAT: Duration = Duration::from_millis(500);
 
+/// How long after its end a grant's connections are cut.
+const LATE: Duration = Duration::from_secs(1);
+
 /// How long a connection that is to be closed stays, so that its last answer arrives.
 pub const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -95,6 +98,7 @@ impl Snapshots {
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, age = ?self.age(), "grants could not be read; past 2 s calls are refused");
             }
+            self.cut_what_expired();
         }
     }
 
@@ -130,6 +134,17 @@ impl Snapshots {
             let same = now.grants.get(id).is_some_and(|new| new.leaf == old.leaf);
             if !same {
                 self.cut(*id);
+            }
+        }
+    }
+
+    /// Nothing is told when time ends a grant or its certificate, so it is looked for. A little later than it ends: a call
+    /// meanwhile hears that it may not, and not only that it was cut.
+    fn cut_what_expired(&self) {
+        let (current, now) = (self.current(), self.clock.now().before(LATE));
+        for (id, _) in self.registry.all() {
+            if current.grants.get(&id).is_some_and(|grant| grant.has_expired(now) || grant.leaf_has_expired(now)) {
+                self.cut(id);
             }
         }
     }

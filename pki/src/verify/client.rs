@@ -80,7 +80,7 @@ impl ClientVerifier {
         if leaf.len() > profile::MAX_BYTES {
             return Err(refused(Flaw::Size));
         }
-        if !intermediates.is_empty() {
+        if !self.anchor.may_follow(intermediates) {
             return Err(refused(Flaw::Chain));
         }
         self.anchor.issued_client(leaf, self.clock.now()).map_err(refused)?;

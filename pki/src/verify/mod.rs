@@ -1,6 +1,6 @@
 //! Who is let in, and who is believed: the two verifiers that TLS calls in the middle of a handshake.
 //!
-//! Both: chain to one root through webpki, no intermediates, our clock, then the strict [`crate::profile`]. The sharing side
+//! Both: issued by one root directly (webpki), our clock, then the strict [`crate::profile`]. The sharing side
 //! also asks its [`DenyList`]. What fails here ends in a TLS alert, before a byte of HTTP/2 is read.
 
 mod client;

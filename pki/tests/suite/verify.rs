@@ -132,11 +132,24 @@ fn a_refusal_names_a_grant_only_when_our_own_ca_had_issued_the_leaf() {
 }
 
 #[test]
-fn nothing_but_the_leaf_may_come() {
+fn nothing_but_our_own_root_may_come_behind_the_leaf() {
     let forge = Forge::new();
     let (issued, key) = forge.honest();
     let root = forge.authority.root_der().to_vec();
-    assert_eq!(flaw(&forge, vec![issued.certificate.clone(), root], &key).0, Some(Flaw::Chain));
+    let behind = |more: &[&Vec<u8>]| {
+        let chain = std::iter::once(&issued.certificate).chain(more.iter().copied()).cloned().collect();
+        flaw(&forge, chain, &key).0
+    };
+    assert_eq!(behind(&[&root]), None, "OpenSSL sends it along");
+    let other = Forge::of(ISSUER).authority.root_der().to_vec();
+    for more in
+        [&[&root, &root][..], &[&other], &[&issued.certificate], &[&root, &other], &[&root[..root.len() - 1].to_vec()]]
+    {
+        assert_eq!(behind(more), Some(Flaw::Chain));
+    }
+    // Nor does the root stand in for the leaf's issuer: a leaf of another CA is as unknown as without it.
+    let (foreign, foreign_key) = Forge::of(ISSUER).honest();
+    assert_eq!(flaw(&forge, vec![foreign.certificate, root.clone()], &foreign_key).0, Some(Flaw::Chain));
     // A CA below ours does not help either: it was issued truly, yet nobody accepts what it signs.
     let below = KeyPair::generate().unwrap();
     let mut params = grant_params();

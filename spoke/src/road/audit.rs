@@ -11,7 +11,7 @@ use domain::{
     Reason, Refusal,
     audit::{Ending, Record, Stage, Subject},
     id::RequestId,
-    operation::Method,
+    operation::{Entrance, Method},
 };
 use http::header::CONTENT_TYPE;
 use link::Connection;
@@ -147,9 +147,14 @@ fn refused_by_codec(record: &mut Record, response: Response) -> Response {
 fn begin(road: &Road, request: &Request) -> Record {
     let id = request.extensions().get::<RequestId>().copied();
     let id = id.unwrap_or_else(|| RequestId(road.world.uuid()));
-    let about = Method::from_path(request.uri().path()).map_or(Subject::UnknownCall, Subject::Call);
+    let connection = request.extensions().get::<Connection>();
+    // Who has shown no certificate came in where invites are taken, and what the other listener offers is not known there.
+    let proved = connection.is_none_or(|connection| connection.presented().is_some());
+    let entrance = if proved { Entrance::Federation } else { Entrance::Enrolment };
+    let method = Method::from_path(request.uri().path()).filter(|method| method.entrance() == entrance);
+    let about = method.map_or(Subject::UnknownCall, Subject::Call);
     let record = Record::new(road.world.now(), Stage::Standing, Ending::Abandoned, about, id);
-    match request.extensions().get::<Connection>() {
+    match connection {
         Some(connection) => from_connection(record, connection),
         None => record,
     }

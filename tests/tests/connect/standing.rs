@@ -37,10 +37,11 @@ async fn every_wrong_standing_has_one_text() {
     let clock = Arc::new(FakeClock::new(World::system().now()));
     let world = World::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SeededRng::new(7)));
     let office = Instance::start_in(world).await;
-    let (_, invite) = office.grant("owner", r#"{"resources":["tasks"],"verbs":["list"]}"#).await;
+    let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"],"verbs":["list"]}"#).await;
     let home = enrol(&invite).await;
     let mut open = home.query().await;
-    clock.advance(Duration::from_hours(24 * 31));
+    // Connections are cut a second later than this.
+    clock.set(office.standing(grant.id).await.leaf.expect("a certificate").not_after);
     let expired = open.get(v1::GetRequest::default()).await.expect_err("answered");
     assert_eq!(refusal(&expired), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
     assert_eq!(expired.message(), domain::Reason::NotPermitted.text());

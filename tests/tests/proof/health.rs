@@ -1,7 +1,11 @@
 //! `grpc.health.v1` on the federation listener: for the holder of a grant, and for nobody else.
 
 use crate::measure::alone;
-use domain::audit::{Ending, Stage};
+use domain::{
+    audit::{Ending, Stage},
+    world::{Clock, FakeClock, SeededRng, World},
+};
+use proto::v1::{self, enrol_service_client::EnrolServiceClient, query_service_client::QueryServiceClient};
 use std::{sync::Arc, time::Duration};
 use tests::{
     asker::{Asker, dialler, enrol, refusal, target},
@@ -68,6 +72,37 @@ async fn watch_says_it_once_and_stays_open_until_the_grant_or_the_daemon_ends() 
     println!("a daemon with an open Watch stopped in {:?}", stopping.elapsed());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_ends_when_the_grant_or_its_certificate_expires() {
+    for days in [1, 60] {
+        let (_alone, clock) = (alone().await, Arc::new(FakeClock::new(World::system().now())));
+        let world = World::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SeededRng::new(7)));
+        let office = Instance::start_in(world).await;
+        let end = clock.now() + Duration::from_hours(24 * days);
+        let scope =
+            format!(r#"{{"resources":["tasks"],"not_after":{}}}"#, serde_json::to_string(&end).expect("a time"));
+        let (grant, invite) = office.grant("owner", &scope).await;
+        let home = enrol(&invite).await;
+        let mut open = client(&home).await.watch(about("")).await.expect("a stream").into_inner();
+        open.message().await.expect("news").expect("news");
+        let leaf_end = office.standing(grant.id).await.leaf.expect("a certificate").not_after;
+        assert_eq!(leaf_end < end, days == 60, "once the grant ends first, once its certificate");
+        clock.set(leaf_end.min(end).before(Duration::from_secs(5)));
+        let (_, other) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+        let mut still = client(&enrol(&other).await).await.watch(about("")).await.expect("a stream").into_inner();
+        still.message().await.expect("news").expect("news");
+        assert!(timeout(Duration::from_secs(1), open.message()).await.is_err(), "it ended too early");
+        clock.advance(Duration::from_secs(7));
+        assert!(soon(open.message()).await.is_err(), "{days}: it outlived its end");
+        // A certificate that outlasts its grant still shakes hands; it is answered nothing.
+        if let Ok(dialled) = home.dial().await {
+            let status = HealthClient::new(dialled.channel).check(about("")).await.expect_err("answered");
+            assert!(days == 1, "{days}: let in again, {status}");
+        }
+        assert!(timeout(Duration::from_millis(700), still.message()).await.is_err(), "another grant's ended with it");
+    }
+}
+
 async fn soon<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(10), future).await.expect("it ended in time")
 }
@@ -83,11 +118,18 @@ async fn without_the_certificate_of_a_grant_nothing_is_said() {
     enrolment.addresses.clone_from(&invite.enrol_addresses);
     let channel = dialler().dial(&enrolment).await.expect("a connection").channel;
     let status = HealthClient::new(channel.clone()).check(about("")).await.expect_err("answered");
-    assert_eq!(refusal(&status).0, Code::Unimplemented);
-    let watch = HealthClient::new(channel).watch(about("")).await.expect_err("answered");
-    assert_eq!(refusal(&watch).0, Code::Unimplemented);
+    let unknown = (Code::Unimplemented, "UNKNOWN_METHOD".to_owned());
+    assert_eq!(refusal(&status), unknown);
+    let watch = HealthClient::new(channel.clone()).watch(about("")).await.expect_err("answered");
+    assert_eq!(refusal(&watch), unknown);
+    let rows = QueryServiceClient::new(channel).get(v1::GetRequest::default()).await.expect_err("answered");
+    assert_eq!(refusal(&rows), unknown);
     let log = office.log(50).await.into_iter().filter(|entry| entry.sequence > before);
     assert!(log.into_iter().all(|entry| entry.ending == Ending::Refused || entry.stage == Stage::Admin));
+    // And the other way round.
+    let links = enrol(&invite).await.dial().await.expect("a connection").channel;
+    let invited = EnrolServiceClient::new(links).enroll(v1::EnrollRequest::default()).await.expect_err("answered");
+    assert_eq!(refusal(&invited), unknown);
 }
 
 #[tokio::test(flavor = "multi_thread")]
