@@ -126,7 +126,7 @@ fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
 }
 
 /// Attributes that have a column where any row has them.
-const SHOWN: [&str; 3] = ["status", "due", "path"];
+const SHOWN: [&str; 4] = ["status", "start", "due", "path"];
 
 /// Rows with the source of each; `empty` is said where there is none.
 pub fn rows_table(rows: &[Row], empty: &'static str) -> Table {
@@ -149,6 +149,7 @@ pub fn rows_table(rows: &[Row], empty: &'static str) -> Table {
 fn heading(name: &str) -> &'static str {
     match name {
         "status" => "STATUS",
+        "start" => "START",
         "due" => "DUE",
         _ => "PATH",
     }

@@ -59,6 +59,8 @@ fn every_occurrence_of_a_calendar_is_where_another_program_puts_it() {
         assert!(remarks.contains(said), "{said} in {remarks}");
     }
     assert_eq!(lines(&instance), expected());
+    let table = instance.types("list events --limit 1000").done().out;
+    assert!(table.contains("START") && table.contains("2026-03-30T07:00:00Z"), "{table}");
     let again = instance.types("import calendar.ics --until 2027-06-30 --json").done().json();
     assert_eq!((&again["unchanged"], &again["added"]), (&report["added"], &0.into()), "{again}");
     let row = &rows(&instance, "events").into_iter().find(|row| row["title"] == "Planning, the week ahead").unwrap();

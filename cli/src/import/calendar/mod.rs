@@ -290,3 +290,50 @@ impl Part {
         Found { at: self.at.clone(), item }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::format::Format, *};
+    use proptest::prelude::*;
+
+    const CALENDAR: &str = include_str!("../../../tests/data/calendar.ics");
+
+    fn rows(text: &str) -> Vec<Result<Found, Refused>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.ics");
+        std::fs::write(&path, text).unwrap();
+        let file = File { path, relative: "x.ics".into(), format: Format::Icalendar, named: true, size: 0 };
+        let (common, mut tally) = (Common::of_tests("notes"), Tally::default());
+        read(&file, &common, &mut tally).collect()
+    }
+
+    #[test]
+    fn a_row_has_a_key_of_its_own() {
+        let keys: Vec<_> = rows(CALENDAR).into_iter().map(|row| row.unwrap().item.source_key.unwrap()).collect();
+        let different: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(keys.len(), different.len());
+        assert!(keys.contains(&"src/fortnight/2026-04-13T15:00:00Z".to_owned()), "one that was moved keeps its key");
+        assert!(keys.contains(&"src/once-utc".to_owned()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn no_calendar_makes_the_reader_panic(
+            edits in prop::collection::vec((0_usize..200, "[A-Z]{0,5}[;:=]{0,2}[A-Z0-9=,;/+: -]{0,16}"), 1..6),
+            places in prop::collection::vec((0_usize..200, "[0-9TZ+=;:-]{1,6}"), 0..6),
+        ) {
+            let mut lines: Vec<_> = CALENDAR.lines().map(ToOwned::to_owned).collect();
+            for (line, tail) in places {
+                let line = line % lines.len();
+                let kept = lines[line].len() * 2 / 3;
+                lines[line].truncate(kept);
+                lines[line].push_str(&tail);
+            }
+            for (line, text) in edits {
+                lines.insert(line % lines.len(), text);
+            }
+            prop_assert!(rows(&lines.join("\n")).len() < 20 * series::MAX_OCCURRENCES);
+        }
+    }
+}

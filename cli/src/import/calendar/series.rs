@@ -163,14 +163,14 @@ impl Length {
         ends: &ICalendarProperty,
         zones: &Zones,
     ) -> Result<Self, String> {
+        let last = i64::from(*ends == ICalendarProperty::Due);
         if let Some(end) = of_component(component, ends, zones)?.first() {
-            let last = i64::from(*ends == ICalendarProperty::Due);
             return Self::between(start, end, last).ok_or_else(|| {
                 format!("{} is before DTSTART, or one is a day and the other a time; correct it", ends.as_str())
             });
         }
         match component.property(&ICalendarProperty::Duration).map(|entry| entry.values.first()) {
-            Some(Some(ICalendarValue::Duration(duration))) if !duration.neg => Ok(Self::lasting(start, duration)),
+            Some(Some(ICalendarValue::Duration(duration))) if !duration.neg => Ok(Self::lasting(start, duration, last)),
             Some(_) => Err("DURATION is broken; write it as in PT1H30M".to_owned()),
             None if start.is_day => Ok(Self::Days(1)),
             None => Ok(Self::None),
@@ -192,10 +192,10 @@ impl Length {
         }
     }
 
-    fn lasting(start: &Stamp, duration: &ICalendarDuration) -> Self {
+    fn lasting(start: &Stamp, duration: &ICalendarDuration, last: i64) -> Self {
         let days = i64::from(duration.weeks) * 7 + i64::from(duration.days);
         let rest = i64::from(duration.hours) * 3_600 + i64::from(duration.minutes) * 60 + i64::from(duration.seconds);
-        if start.is_day { Self::Days(days.max(1)) } else { Self::Nominal(days, rest) }
+        if start.is_day { Self::Days((days + last).max(1)) } else { Self::Nominal(days, rest) }
     }
 
     /// When an occurrence that begins then ends. Of days it is the last one.
