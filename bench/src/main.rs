@@ -65,7 +65,16 @@ fn begin(args: &Args) -> Result<()> {
 async fn measure(args: &MeasureArgs) -> Result<()> {
     let scale = args.scale()?;
     let mut found = Found { machine: Machine::now((scale.rounds, scale.long.as_secs_f64())), ..Found::default() };
-    on_one_instance(&scale, &mut found).await?;
+    let measured = every_part(&scale, &mut found).await;
+    // What was found before something went wrong took minutes and is worth reading; it is not worth keeping.
+    let report = report::report(&found);
+    print(&report)?;
+    measured?;
+    if args.write { write(&report) } else { Ok(()) }
+}
+
+async fn every_part(scale: &Scale, found: &mut Found) -> Result<()> {
+    on_one_instance(scale, found).await?;
     if scale.has(Part::Memory) {
         tell(&format!("memory: {} links", scale.links))?;
         found.memory = Some(parts::memory::measure(scale.links).await?);
@@ -74,9 +83,7 @@ async fn measure(args: &MeasureArgs) -> Result<()> {
         tell(&format!("pages: among {} rows, which are made first", scale.items))?;
         found.pages = Some(parts::pages::measure(scale.items, scale.pages).await?);
     }
-    let report = report::report(&found);
-    print(&report)?;
-    if args.write { write(&report) } else { Ok(()) }
+    Ok(())
 }
 
 /// What shares one instance. Decisions come last: they leave thousands of grants behind.

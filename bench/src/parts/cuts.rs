@@ -3,13 +3,14 @@
 
 use super::{SCOPE, Sharing};
 use crate::{
+    asker::dial_all,
     child::odd,
     hold::{Watch, watch_all},
     statistics::{micros, percentile},
     words::{Order, Reply},
 };
 use anyhow::{Context, Result, ensure};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use std::time::Instant;
 
 /// Streams of one connection; a connection bears 64 calls at work and a grant 64 connections.
@@ -50,7 +51,7 @@ pub async fn measure(sharing: &mut Sharing, streams: usize, trials: usize) -> Re
 async fn cut(sharing: &mut Sharing, cuts: &mut Cuts) -> Result<()> {
     let mut links = sharing.links(SCOPE, 1).await?;
     let link = links.pop().context("no link")?;
-    let dialled = try_join_all((0..cuts.streams.div_ceil(STREAMS)).map(|_| link.dial())).await?;
+    let dialled = dial_all(&vec![link.clone(); cuts.streams.div_ceil(STREAMS)]).await?;
     let channels = dialled.iter().cycle().take(cuts.streams).map(|dialled| dialled.channel.clone());
     let watches = watch_all(channels).await?;
     let waiting: Vec<_> = watches.into_iter().map(|watch| tokio::spawn(ended(watch))).collect();
