@@ -5,8 +5,14 @@ use domain::{id::InstanceId, invite::Invite, world::World};
 use futures::{StreamExt, TryStreamExt, stream};
 use link::{ClientCredential, Dialled, Dialler, Target};
 use pki::RequestKey;
-use proto::v1::{EnrollRequest, enrol_service_client::EnrolServiceClient, query_service_client::QueryServiceClient};
-use std::net::SocketAddr;
+use proto::v1::{
+    CapabilitiesRequest, EnrollRequest, enrol_service_client::EnrolServiceClient,
+    query_service_client::QueryServiceClient,
+};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tonic::transport::Channel;
 
 /// Handshakes at once from one address; a listener bears 16 that have not proved themselves.
@@ -50,6 +56,21 @@ impl Link {
     /// A connection of its own.
     pub async fn dial(&self) -> Result<Dialled> {
         Ok(dialler().dial(&self.target).await?)
+    }
+
+    /// Asks on connections of their own until one call is answered, for at most `patience`.
+    pub async fn known(&self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        loop {
+            let answered = match self.client().await {
+                Ok(mut client) => client.capabilities(CapabilitiesRequest {}).await.map(|_| ()).map_err(Into::into),
+                Err(error) => Err(error),
+            };
+            if answered.is_ok() || Instant::now() > end {
+                return answered;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// A client on a connection of its own.

@@ -15,14 +15,17 @@ use crate::{
     process::Meter,
     words::{Order, Ready, Reply},
 };
-use anyhow::Result;
-use std::net::SocketAddr;
+use anyhow::{Context, Result};
+use std::{net::SocketAddr, time::Duration};
 
 /// The grant of links under load: tasks of two teams and what is the subject's own, at the highest rate that a scope takes.
 pub const SCOPE: &str = r#"{"resources":["tasks"],"max_rows_per_query":10000,"rate":{"per_minute":100000,"burst":100000},
     "filters":{"tasks":{"include_teams":["platform","customers"],"include_personal":true}}}"#;
 /// Connections under load, each of a link of its own.
 pub const LINKS: usize = 16;
+
+/// The longest a grant takes to be heard of, on a machine that is busy.
+const HEARD: Duration = Duration::from_secs(10);
 
 /// A sharing side in a process of its own.
 pub struct Sharing {
@@ -65,12 +68,17 @@ impl Sharing {
         asker::enrol_all(&self.invites(scope, count).await?).await
     }
 
-    /// Where it listens without keeping records.
-    pub async fn unrecorded(&mut self) -> Result<SocketAddr> {
-        match self.child.ask(&Order::Unrecorded).await? {
-            Reply::Unrecorded(address) => Ok(address),
-            reply => Err(odd(&reply)),
+    /// Where it listens without keeping records, once it knows these links: it hears of them from the database, a moment after
+    /// the side that they were enrolled with, and would close the connection of one that it does not know yet.
+    pub async fn unrecorded(&mut self, links: &[Link]) -> Result<SocketAddr> {
+        let address = match self.child.ask(&Order::Unrecorded).await? {
+            Reply::Unrecorded(address) => address,
+            reply => return Err(odd(&reply)),
+        };
+        for link in links {
+            link.at(address).known(HEARD).await.context("the second sharing side does not know a link")?;
         }
+        Ok(address)
     }
 
     /// An order whose only answer is that it was done.
@@ -83,7 +91,7 @@ impl Sharing {
 
     /// Connections to its three doors, over the same links.
     pub async fn doors(&mut self, links: &[Link]) -> Result<Doors> {
-        let (floor, unrecorded) = (self.ready.floor, self.unrecorded().await?);
+        let (floor, unrecorded) = (self.ready.floor, self.unrecorded(links).await?);
         let at = |address| links.iter().map(|link| link.at(address)).collect::<Vec<_>>();
         Ok(Doors {
             floor: asker::clients(&at(floor)).await?,

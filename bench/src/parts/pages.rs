@@ -121,7 +121,7 @@ struct Asked {
 impl Asked {
     async fn of(sharing: &mut Sharing, kind: Kind) -> Result<Self> {
         let link = sharing.links(&kind.filter(), 1).await?.pop().context("no link")?;
-        let client = link.at(sharing.unrecorded().await?).client().await?;
+        let client = link.at(sharing.unrecorded(std::slice::from_ref(&link)).await?).client().await?;
         let page_token = if kind.is_deep() { middle(&link, sharing.ready.filled.0)? } else { String::new() };
         let request = ListRequest { resource: "tasks".to_owned(), limit: PAGE, page_token, ..ListRequest::default() };
         Ok(Self { client, ask: Ask::Rows(request), took: Vec::new(), rows: 0 })
