@@ -3,6 +3,7 @@
 //! Map, in the order a request meets it: [`socket`] is where the door is, `serve` accepts connections and knows the peer's
 //! uid, `places` says how many it may have, [`routes`] is the list of everything that can be asked, [`person`] says who asks, one file of [`routes`] per room
 //! answers with the values in [`view`], [`problem`] is what goes wrong. [`client`] is the other end, for the command line.
+//! [`openapi`] describes the door to programs, from the list of routes; [`shape`] is what that needs of values from elsewhere.
 //! [`head`] keeps the signed head of the log in the data directory.
 //!
 //! Must not: decide what a grant permits, name SQL or certificates' insides, or open a TCP port.
@@ -11,11 +12,13 @@ pub mod client;
 mod door;
 pub mod head;
 mod ndjson;
+pub mod openapi;
 pub mod person;
 mod places;
 pub mod problem;
 mod routes;
 mod serve;
+pub mod shape;
 pub mod socket;
 pub mod view;
 

@@ -6,12 +6,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use store::{ReleaseError, StoreError};
 
 /// What kind of problem it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The caller may not do this.
@@ -35,6 +36,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Forbidden,
+        Self::Missing,
+        Self::Conflict,
+        Self::Invalid,
+        Self::TooLarge,
+        Self::Incomplete,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Internal,
+    ];
+
     /// The HTTP status (RFC 9110 section 15).
     pub const fn status(self) -> StatusCode {
         match self {
@@ -52,7 +66,7 @@ impl Kind {
 }
 
 /// Why a request was not answered, in JSON as `{error, cause, next}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What kind.
     #[serde(rename = "error")]

@@ -9,59 +9,182 @@ mod rows;
 mod status;
 mod write;
 
-use crate::{Door, Problem, problem::Kind};
+use crate::{Door, Problem, problem::Kind, shape, view};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
     http::{StatusCode, Uri, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
+    routing::MethodRouter,
 };
 use domain::{id::Resource, kind::Kinds};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The largest request: one item of the largest size, with room for JSON's escapes.
 const MAX_BODY: usize = 8 << 20;
 /// How long a request may go on before its answer begins; a revocation or a link takes seconds at most.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The routes of the door.
-pub(crate) fn all(door: Arc<Door>) -> Router {
-    Router::new()
-        .route("/v1/status", get(status::status))
-        .route("/v1/id", get(status::identity))
-        .route("/v1/me", get(status::me))
-        .route("/v1/users", get(people::users).post(people::add_user))
-        .route("/v1/users/{name}", delete(people::remove_user))
-        .route("/v1/users/{name}/belongings", get(people::belongings))
-        .route("/v1/users/{name}/role", put(people::set_role))
-        .route("/v1/workspaces", get(people::workspaces).post(people::add_workspace))
-        .route("/v1/teams", get(people::teams).post(people::add_team))
-        .route("/v1/teams/members", put(people::set_member))
-        .route("/v1/grants", get(grants::list).post(grants::create))
-        .route("/v1/grants/preview", post(grants::preview))
-        .route("/v1/grants/{grant}", get(grants::show).put(grants::edit))
-        .route("/v1/grants/{grant}/revoke", post(grants::revoke))
-        .route("/v1/grants/{grant}/invite", post(grants::invite))
-        .route("/v1/grants/{grant}/can", post(grants::can))
-        .route("/v1/links", get(links::list).post(links::create))
-        .route("/v1/links/offer", post(links::offer))
-        .route("/v1/links/{link}/ping", post(links::ping))
-        .route("/v1/links/{link}/unlink", post(links::unlink))
-        .route("/v1/directory", get(links::directory))
-        .route("/v1/directory/{link}", delete(links::forget))
-        .route("/v1/rows/{kind}", get(rows::list))
-        .route("/v1/rows/{kind}/{id}", get(rows::get))
-        .route("/v1/items", post(write::items))
-        .route("/v1/audit", get(audit::query))
-        .route("/v1/audit/follow", get(audit::follow))
-        .route("/v1/audit/export", get(audit::export))
-        .fallback(unknown)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn(in_time))
-        .with_state(door)
+/// One list of all there is: what is routed, and what the page about this door is generated from.
+macro_rules! door {
+    ($($path:literal { $($method:ident $handler:path, $about:literal $(, query $query:ty)? $(, body $body:ty)?
+        => $($form:ident $answer:ty)|+;)* })*) => {
+        /// The routes of the door.
+        pub(crate) fn all(door: Arc<Door>) -> Router {
+            Router::new()
+                $(.route($path, MethodRouter::new()$(.$method($handler))*))*
+                .fallback(unknown)
+                .layer(DefaultBodyLimit::max(MAX_BODY))
+                .layer(middleware::from_fn(in_time))
+                .with_state(door)
+        }
+
+        /// The same routes, described.
+        pub(crate) fn described(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+            vec![$($(Operation {
+                path: $path,
+                method: stringify!($method),
+                about: $about,
+                query: None$(.or(Some(<$query>::json_schema(schemas))))?,
+                body: None$(.or(Some(schemas.subschema_for::<$body>())))?,
+                answers: vec![$((Form::$form, schemas.subschema_for::<$answer>())),+],
+            },)*)*]
+        }
+    };
+}
+
+door! {
+    "/v1/status" {
+        get status::status, "What runs" => Json view::Status;
+    }
+    "/v1/id" {
+        get status::identity, "Who this instance is" => Json view::Identity;
+    }
+    "/v1/me" {
+        get status::me, "Who the caller is" => Json view::Person;
+    }
+    "/v1/users" {
+        get people::users, "The users whom the caller may know of" => Json Vec<view::UserEntry>;
+        post people::add_user, "Adds a user to the workspace", body view::UserOrder => Json view::UserEntry;
+    }
+    "/v1/users/{name}" {
+        delete people::remove_user, "Removes a user with their personal rows, links and grants" => Json view::Removed;
+    }
+    "/v1/users/{name}/belongings" {
+        get people::belongings, "What would go with a user" => Json view::Belongings;
+    }
+    "/v1/users/{name}/role" {
+        put people::set_role, "Gives a user a role in the workspace, or takes them out of it", body view::RoleOrder
+            => Json view::UserEntry;
+    }
+    "/v1/workspaces" {
+        get people::workspaces, "The workspaces that the caller is in" => Json Vec<view::WorkspaceEntry>;
+        post people::add_workspace, "Adds a workspace; the operator's to do", body view::WorkspaceOrder
+            => Json view::WorkspaceEntry;
+    }
+    "/v1/teams" {
+        get people::teams, "The teams of the workspace that the caller may know of" => Json Vec<view::TeamEntry>;
+        post people::add_team, "Adds a team to the workspace", body view::TeamOrder => Json view::TeamEntry;
+    }
+    "/v1/teams/members" {
+        put people::set_member, "Puts a user into a team, or takes them out", body view::MemberOrder
+            => Json view::TeamEntry;
+    }
+    "/v1/grants" {
+        get grants::list, "The grants that the caller may know of, newest first" => Json Vec<view::GrantEntry>;
+        post grants::create, "Makes a grant and its invite", body view::InviteOrder => Json view::InviteMade;
+    }
+    "/v1/grants/preview" {
+        post grants::preview, "How many rows a grant would show, without making it", body view::InviteOrder
+            => Json BTreeMap<String, u64>;
+    }
+    "/v1/grants/{grant}" {
+        get grants::show, "One grant, by its name or the beginning of its id" => Json view::GrantEntry;
+        put grants::edit, "Puts another scope in force", body view::EditOrder => Json view::GrantEntry;
+    }
+    "/v1/grants/{grant}/revoke" {
+        post grants::revoke, "Ends a grant; answers when its connections and calls are gone" => Json view::RevokeReport;
+    }
+    "/v1/grants/{grant}/invite" {
+        post grants::invite, "A fresh invite for a grant that has not ended" => Json view::InviteMade;
+    }
+    "/v1/grants/{grant}/can" {
+        post grants::can, "What a grant may do, and why", body view::CanQuestion => Json view::VerdictView;
+    }
+    "/v1/links" {
+        get links::list, "The caller's links" => Json Vec<view::LinkEntry>;
+        post links::create, "Makes a link of an invite and asks one question over it", body view::LinkOrder
+            => Json view::LinkMade;
+    }
+    "/v1/links/offer" {
+        post links::offer, "What an invite offers; nothing is sent anywhere", body view::InviteText
+            => Json view::OfferView;
+    }
+    "/v1/links/{link}/ping" {
+        post links::ping, "Whether a link answers, and what its grant may do" => Json view::PingReport;
+    }
+    "/v1/links/{link}/unlink" {
+        post links::unlink, "Ends a link", body view::UnlinkOrder => Json view::UnlinkReport;
+    }
+    "/v1/directory" {
+        get links::directory, "Everybody's links as bare facts, for those who manage the workspace"
+            => Json Vec<view::DirectoryEntry>;
+    }
+    "/v1/directory/{link}" {
+        delete links::forget, "Removes somebody's link, for those who manage the workspace"
+            => Json Vec<view::DirectoryEntry>;
+    }
+    "/v1/rows/{kind}" {
+        get rows::list, "Many rows of here and of links: one ordered page, or with `stream` as they arrive",
+            query view::ListQuestion => Json shape::Page | Lines shape::Step;
+    }
+    "/v1/rows/{kind}/{id}" {
+        get rows::get, "One row with its body, by its id or the beginning of it", query view::GetQuestion
+            => Json shape::One;
+    }
+    "/v1/items" {
+        post write::items, "Writes rows as the caller; one verdict for each, in order", body view::ItemsOrder
+            => Json Vec<view::Written>;
+    }
+    "/v1/audit" {
+        get audit::query, "Entries of the log", query view::AuditFilter => Json Vec<view::AuditEntry>;
+    }
+    "/v1/audit/follow" {
+        get audit::follow, "Entries of the log as they come, until the reader goes away", query view::AuditFilter
+            => Lines view::AuditEntry;
+    }
+    "/v1/audit/export" {
+        get audit::export, "The whole log, or its end after one entry, with the signed head it reaches",
+            query view::AuditFilter => Lines shape::Line;
+    }
+}
+
+/// One thing that can be asked, as the page about this door says it.
+pub(crate) struct Operation {
+    /// Where, with the parts of the path that are named in braces.
+    pub(crate) path: &'static str,
+    /// The HTTP method, lower case.
+    pub(crate) method: &'static str,
+    /// What it does, in half a sentence.
+    pub(crate) about: &'static str,
+    /// The query string, as an object.
+    pub(crate) query: Option<Schema>,
+    /// The JSON body.
+    pub(crate) body: Option<Schema>,
+    /// What comes back.
+    pub(crate) answers: Vec<(Form, Schema)>,
+}
+
+/// In which form an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One JSON value.
+    Json,
+    /// One JSON value a line.
+    Lines,
 }
 
 async fn unknown(path: Uri) -> Problem {

@@ -1,25 +1,31 @@
 //! The log, as people read it.
 
+use crate::shape;
 use domain::{
     Time,
     audit::{Ending, Entry},
     id::Name,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An entry of the log, with the names that belong to its ids today.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// The entry, as it is chained.
+    #[schemars(with = "shape::Entry")]
     pub entry: Entry,
     /// What the grant or link is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
     pub grant_name: Option<Name>,
     /// What the subject is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
     pub subject_name: Option<Name>,
     /// What the other instance calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
     pub peer_name: Option<Name>,
 }
 
@@ -27,7 +33,7 @@ pub struct AuditEntry {
 pub const MAX_ENTRIES: u32 = 10_000;
 
 /// Which entries to read, in the query string.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditFilter {
     /// Only entries after this sequence.
@@ -44,8 +50,10 @@ pub struct AuditFilter {
     pub grant: Option<String>,
     /// Only with this ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Ending>")]
     pub ending: Option<Ending>,
     /// Only at or after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
     pub since: Option<Time>,
 }

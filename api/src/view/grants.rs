@@ -1,11 +1,13 @@
 //! Grants and invites.
 
+use crate::shape;
 use domain::{
     Time,
     grant::Grant,
     id::{GrantId, InstanceId, Name, Resource},
     scope::{Spec, Verb},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,11 +15,13 @@ use std::collections::BTreeMap;
 pub type Counted = BTreeMap<Resource, u64>;
 
 /// A grant as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantEntry {
     /// Which grant; the link at the other end has the same id.
+    #[schemars(with = "shape::Id")]
     pub id: GrantId,
     /// What people call it.
+    #[schemars(with = "shape::Name")]
     pub name: Name,
     /// Moves with every change of it.
     pub generation: u64,
@@ -25,20 +29,26 @@ pub struct GrantEntry {
     pub state: String,
     /// On whose behalf rows are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
     pub subject: Option<Name>,
     /// The instance that holds the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Id>")]
     pub peer: Option<InstanceId>,
     /// What that instance calls itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
     pub peer_name: Option<Name>,
     /// What is permitted, nothing left to defaults.
+    #[schemars(with = "shape::Spec")]
     pub scope: Spec,
     /// When the certificate in force ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
     pub certificate_not_after: Option<Time>,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
     pub created_at: Option<Time>,
 }
 
@@ -71,14 +81,17 @@ impl GrantEntry {
 }
 
 /// Asks for a grant and its invite in one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteOrder {
     /// The grant's name.
+    #[schemars(with = "shape::Name")]
     pub name: Name,
     /// The local user on whose behalf rows are read.
+    #[schemars(with = "shape::Name")]
     pub subject: Name,
     /// What is permitted.
+    #[schemars(with = "shape::Spec")]
     pub scope: Spec,
     /// Whether personal rows are asked for; they are shared where the scope does not say if the subject is the caller, and
     /// refused if it is anybody else.
@@ -90,27 +103,30 @@ pub struct InviteOrder {
 }
 
 /// A grant's invite, to be handed over once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InviteMade {
     /// The grant.
     pub grant: GrantEntry,
     /// The text to hand over. It is a secret and is shown once.
     pub invite: String,
     /// When it stops working.
+    #[schemars(with = "shape::Time")]
     pub expires_at: Time,
     /// Where the other side will look for this instance.
     pub addresses: Vec<String>,
     /// How many rows the grant shows now.
+    #[schemars(with = "BTreeMap<String, u64>")]
     pub rows: Counted,
 }
 
 /// Puts another scope in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditOrder {
     /// The generation of the grant that the scope was made from: an edit of anything later is refused.
     pub generation: u64,
     /// The scope.
+    #[schemars(with = "shape::Spec")]
     pub scope: Spec,
     /// Whether sensitive kinds may be shared.
     #[serde(default)]
@@ -118,7 +134,7 @@ pub struct EditOrder {
 }
 
 /// What a revocation did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevokeReport {
     /// The grant as it stands after it.
     pub grant: GrantEntry,
@@ -133,17 +149,18 @@ pub struct RevokeReport {
 }
 
 /// Asks what a grant may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CanQuestion {
     /// To do what.
+    #[schemars(with = "shape::Verb")]
     pub verb: Verb,
     /// With which kind of row.
     pub resource: String,
 }
 
 /// What a grant may do, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictView {
     /// Whether it is permitted.
     pub allowed: bool,

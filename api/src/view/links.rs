@@ -1,14 +1,16 @@
 //! Links: the asking side's own.
 
+use crate::shape;
 use domain::{
     Time,
     answer::{Outcome, Page},
     id::{GrantId, InstanceId, Name, Resource},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An invite as it was handed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteText {
     /// The `mfi1.…` text.
@@ -16,36 +18,44 @@ pub struct InviteText {
 }
 
 /// Asks for a link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkOrder {
     /// The `mfi1.…` text.
     pub invite: String,
     /// What to call the link; by default what the other instance calls itself.
     #[serde(default)]
+    #[schemars(with = "Option<shape::Name>")]
     pub name: Option<Name>,
 }
 
 /// What an invite offered when it was made, before anything is sent: its owner may have changed or ended the grant since.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfferView {
     /// The sharing instance.
+    #[schemars(with = "shape::Id")]
     pub instance: InstanceId,
     /// What it calls itself.
+    #[schemars(with = "shape::Name")]
     pub instance_name: Name,
     /// Where it says that it is.
     pub addresses: Vec<String>,
     /// What it calls the grant.
+    #[schemars(with = "shape::Name")]
     pub grant: Name,
     /// The workspace whose rows are shared.
+    #[schemars(with = "shape::Name")]
     pub workspace: Name,
     /// Which kinds of row.
     pub resources: Vec<String>,
     /// On whose behalf they are read there.
+    #[schemars(with = "shape::Name")]
     pub subject: Name,
     /// When the grant ends.
+    #[schemars(with = "shape::Time")]
     pub not_after: Time,
     /// When the invite stops working.
+    #[schemars(with = "shape::Time")]
     pub expires_at: Time,
 }
 
@@ -66,13 +76,16 @@ impl From<&domain::invite::Invite> for OfferView {
 }
 
 /// A link as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkEntry {
     /// Which link; the grant at the other end has the same id.
+    #[schemars(with = "shape::Id")]
     pub id: GrantId,
     /// What its owner calls it.
+    #[schemars(with = "shape::Name")]
     pub name: Name,
     /// The other instance's name.
+    #[schemars(with = "shape::Name")]
     pub peer_name: Name,
     /// Which kinds of row its invite offered; what the grant gives now, a ping says.
     pub resources: Vec<String>,
@@ -85,9 +98,11 @@ pub struct LinkEntry {
     pub days_left: i64,
     /// The last answered call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
     pub last_success: Option<Time>,
     /// The last call that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
     pub last_failure: Option<Time>,
     /// Where it is looked for.
     pub addresses: Vec<String>,
@@ -120,7 +135,7 @@ fn days_until(end: Time, now: Time) -> i64 {
 }
 
 /// A link that was made, with its first answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkMade {
     /// The link.
     pub link: LinkEntry,
@@ -130,15 +145,17 @@ pub struct LinkMade {
     pub ping: PingReport,
     /// The newest rows of the first kind that it shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Page>")]
     pub first: Option<Page>,
 }
 
 /// How a link answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PingReport {
     /// The link's name.
     pub link: String,
     /// How the call ended.
+    #[schemars(with = "shape::Outcome")]
     pub outcome: Outcome,
     /// Why, where it was not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,6 +164,7 @@ pub struct PingReport {
     pub took_ms: u64,
     /// What the other side calls itself now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
     pub peer_name: Option<Name>,
     /// Milliseconds from question to answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,12 +174,14 @@ pub struct PingReport {
     pub clock_offset_ms: Option<i64>,
     /// What the grant shares, as the other side says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<shape::Kind>")]
     pub resources: Vec<Resource>,
     /// Calls that would be answered at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_left: Option<u32>,
     /// When the grant ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
     pub not_after: Option<Time>,
 }
 
@@ -184,7 +204,7 @@ impl From<hub::Ping> for PingReport {
 }
 
 /// Removes a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnlinkOrder {
     /// Whether to erase here without telling the other side.
@@ -193,9 +213,10 @@ pub struct UnlinkOrder {
 }
 
 /// What removing a link did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnlinkReport {
     /// The link's name.
+    #[schemars(with = "shape::Name")]
     pub link: Name,
     /// Whether the other side knows, and has ended the grant.
     pub told: bool,
@@ -205,17 +226,22 @@ pub struct UnlinkReport {
 }
 
 /// That a link exists, for administrators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DirectoryEntry {
     /// Which link.
+    #[schemars(with = "shape::Id")]
     pub id: GrantId,
     /// What its owner calls it.
+    #[schemars(with = "shape::Name")]
     pub name: Name,
     /// Whose it is.
+    #[schemars(with = "shape::Name")]
     pub owner: Name,
     /// The other instance's name.
+    #[schemars(with = "shape::Name")]
     pub peer_name: Name,
     /// When it was added.
+    #[schemars(with = "shape::Time")]
     pub added_at: Time,
 }
 

@@ -1,10 +1,12 @@
 //! Rows: questions about them, and writing them.
 
+use crate::shape;
 use domain::{id::ItemId, item::NewItem};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Asks for many rows, in the query string.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuestion {
     /// `all`, or names of sources with commas between: `here,work`. Default: all.
@@ -28,7 +30,7 @@ pub struct ListQuestion {
 }
 
 /// Asks for one row, in the query string.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetQuestion {
     /// As in [`ListQuestion::from`].
@@ -37,10 +39,11 @@ pub struct GetQuestion {
 }
 
 /// Rows to be written as the caller.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ItemsOrder {
     /// At most 500 of them, in a body of at most 8 MiB.
+    #[schemars(with = "Vec<shape::NewItem>")]
     pub items: Vec<NewItem>,
     /// Whether to write nothing, and only say what would become of each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -48,7 +51,7 @@ pub struct ItemsOrder {
 }
 
 /// What became of one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PutVerdict {
     /// A new row.
@@ -62,12 +65,13 @@ pub enum PutVerdict {
 }
 
 /// What became of one row, in the order they were given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Written {
     /// What became of it.
     pub verdict: PutVerdict,
     /// Which row it is now; none for a row that a dry run would add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Id>")]
     pub id: Option<ItemId>,
     /// Why it was refused, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,13 +1,15 @@
 //! What runs and who this is.
 
+use crate::shape;
 use domain::{
     Time,
     id::{InstanceId, Name},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many links stand how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkCount {
     /// unknown, up, offline, revoked …
     pub state: String,
@@ -16,15 +18,17 @@ pub struct LinkCount {
 }
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// What this instance calls itself.
+    #[schemars(with = "shape::Name")]
     pub name: Name,
     /// The program's version.
     pub version: String,
     /// The daemon's process id.
     pub pid: u32,
     /// Since when it has been running.
+    #[schemars(with = "shape::Time")]
     pub since: Time,
     /// What database it uses; never with a password.
     pub database: String,
@@ -61,11 +65,13 @@ pub struct Status {
 }
 
 /// Who this instance is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// What it calls itself.
+    #[schemars(with = "shape::Name")]
     pub name: Name,
     /// Which instance.
+    #[schemars(with = "shape::Id")]
     pub instance: InstanceId,
     /// SHA-256 of its CA's root certificate, DER, 64 hex digits.
     pub fingerprint: String,

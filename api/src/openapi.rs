@@ -1,0 +1,182 @@
+//! The door as programs read it: `OpenAPI` 3.1, made of the list of routes and of the very types they answer with.
+//!
+//! `docs/api/openapi.json` is this, written by `UPDATE_DOCS=1 cargo test -p api openapi`; without that variable the same test says
+//! where the file is behind. What a route answers is a schema of JSON Schema 2020-12, which `OpenAPI` 3.1 takes as it is.
+
+use crate::{
+    Problem,
+    person::{AS, WORKSPACE},
+    problem::Kind,
+    routes::{self, Form, Operation},
+};
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+/// The whole document.
+pub fn document() -> Value {
+    let mut schemas = generator();
+    let problem = schemas.subschema_for::<Problem>();
+    let operations = routes::described(&mut schemas);
+    let mut paths = Map::new();
+    for operation in &operations {
+        let at = paths.entry(operation.path).or_insert_with(|| json!({ "parameters": common(operation.path) }));
+        at[operation.method] = described(operation);
+    }
+    let mut document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mosaic-fed, the door of an instance",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "HTTP/JSON on a Unix socket, for the people and programs of this machine. Who asks is who the kernel says \
+                is at the other end of the socket. See docs/api/README.md.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "http://localhost", "description": "over the socket `api.sock` of the data directory" }],
+        "paths": paths,
+        "components": {
+            "responses": { "Problem": {
+                "description": problems(),
+                "content": { "application/json": { "schema": problem } },
+            } },
+            "schemas": schemas.take_definitions(true),
+        },
+    });
+    without_code_links(&mut document);
+    document
+}
+
+fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    settings.into_generator()
+}
+
+fn described(operation: &Operation) -> Value {
+    let content =
+        operation.answers.iter().map(|(form, schema)| (form.media_type().to_owned(), json!({ "schema": schema })));
+    let mut described = json!({
+        "operationId": name(operation),
+        "summary": operation.about,
+        "responses": {
+            "200": { "description": "Done.", "content": content.collect::<Map<_, _>>() },
+            "default": { "$ref": "#/components/responses/Problem" },
+        },
+    });
+    if let Some(query) = &operation.query {
+        described["parameters"] = in_query(query);
+    }
+    if let Some(body) = &operation.body {
+        described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
+    }
+    described
+}
+
+impl Form {
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Lines => "application/x-ndjson",
+        }
+    }
+}
+
+/// `get_users_name_belongings`: what a generated client calls it.
+fn name(operation: &Operation) -> String {
+    let words = operation.path.split(['/', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
+    [operation.method].into_iter().chain(words).collect::<Vec<_>>().join("_")
+}
+
+/// What every operation of a path takes: the named parts of the path, and two headers.
+fn common(path: &str) -> Vec<Value> {
+    let text = json!({ "type": "string" });
+    let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parts = parts.map(|part| json!({ "name": part, "in": "path", "required": true, "schema": text }));
+    let header =
+        |name: &str, about: &str| json!({ "name": name, "in": "header", "description": about, "schema": text });
+    let headers = [
+        header(AS, "The user to act as; for the operator, and recorded."),
+        header(WORKSPACE, "The workspace it is about, for users who are in several."),
+    ];
+    parts.chain(headers).collect()
+}
+
+/// An object of a query string, as parameters.
+fn in_query(query: &Schema) -> Value {
+    let properties = query.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.map(|(name, schema)| json!({ "name": name, "in": "query", "schema": schema })).collect()
+}
+
+fn problems() -> String {
+    let status = |kind: &Kind| format!("{} {}", kind.status().as_u16(), serde_json::to_value(kind).unwrap_or_default());
+    let words: Vec<_> = Kind::ALL.iter().map(status).collect();
+    format!("Not done, with the cause and the next step: {}.", words.join(", "))
+}
+
+/// Descriptions are the code's own; what they link there is a mere word here.
+fn without_code_links(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(without_code_links),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(text) if name == "description" => *text = text.replace("[`", "`").replace("`]", "`"),
+                    other => without_code_links(other),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    #[test]
+    fn the_openapi_page_is_what_the_routes_say() {
+        let wanted = format!("{:#}\n", document());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api/openapi.json");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(path, wanted).unwrap();
+        } else {
+            let written = fs::read_to_string(path).unwrap_or_default();
+            assert!(
+                written == wanted,
+                "docs/api/openapi.json is behind the code: UPDATE_DOCS=1 cargo test -p api openapi"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_routed_beside_the_list() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let files = [source.clone(), source.join("routes")].into_iter().flat_map(|at| fs::read_dir(at).unwrap());
+        let files =
+            files.map(|file| file.unwrap().path()).filter(|path| path.is_file() && !path.ends_with("openapi.rs"));
+        let names_routes = |path: &PathBuf| {
+            let text = fs::read_to_string(path).unwrap();
+            [".route(", ".nest(", "Router::new()."].iter().any(|call| text.contains(call))
+        };
+        let routed: Vec<_> = files.filter(names_routes).collect();
+        assert_eq!(routed, [source.join("routes/mod.rs")]);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+        let operations = routes::described(&mut generator());
+        let names: std::collections::BTreeSet<_> = operations.iter().map(name).collect();
+        assert_eq!(names.len(), operations.len());
+        assert!(operations.iter().all(|operation| text.contains(operation.path)));
+    }
+}

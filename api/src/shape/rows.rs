@@ -1,0 +1,141 @@
+//! Rows, asked for and written.
+
+use super::{Id, Kind, Label, Name, Time};
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+
+/// How one source ended.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each word is said in docs/cli.md")]
+pub enum Outcome {
+    Ok,
+    Partial,
+    Denied,
+    Revoked,
+    RateLimited,
+    Timeout,
+    Offline,
+    Error,
+}
+
+/// A row as it travels and is shown. Fields that a scope withholds are absent.
+#[derive(JsonSchema)]
+pub struct Item {
+    /// Which row.
+    pub id: Id,
+    /// Which kind of row.
+    pub resource: Kind,
+    /// When it was made; with `id` the order of lists.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+    /// One line.
+    pub title: Option<String>,
+    /// Markdown.
+    pub body: Option<String>,
+    /// The owning team; absent on a personal row.
+    pub team: Option<Label>,
+    /// The project it belongs to.
+    pub project: Option<Label>,
+    /// The name of its owner.
+    pub owner: Option<Name>,
+    /// Free labels.
+    #[schemars(default)]
+    pub tags: Vec<Label>,
+    /// Typed attributes of its kind, as docs/kinds.md lists them.
+    #[schemars(default)]
+    pub attributes: Map<String, Value>,
+}
+
+/// A row with where and when it was read.
+#[derive(JsonSchema)]
+pub struct Row {
+    /// `here`, or the link's name.
+    #[schemars(rename = "_source")]
+    pub source: String,
+    /// When the source read it.
+    #[schemars(rename = "_as_of")]
+    pub as_of: Time,
+    /// Whether it came on a later page than its order asks for, because its source was late.
+    #[schemars(rename = "_late", default)]
+    pub late: bool,
+    /// The row.
+    #[schemars(flatten)]
+    pub item: Item,
+}
+
+/// How one source of an answer ended.
+#[derive(JsonSchema)]
+pub struct SourceOutcome {
+    /// `here`, or the link's name.
+    pub source: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Cause and next step, for every outcome but `ok`.
+    pub reason: Option<String>,
+    /// Rows it gave to this answer.
+    pub rows: u64,
+    /// Whether it has more rows than it was asked for.
+    pub truncated: bool,
+    /// Milliseconds until it ended.
+    pub took_ms: u64,
+    /// When trying again can help, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A merged answer, ordered from newest to oldest.
+#[derive(JsonSchema)]
+pub struct Page {
+    /// Rows of every source that answered in time.
+    pub rows: Vec<Row>,
+    /// How every source that was asked ended.
+    pub sources: Vec<SourceOutcome>,
+    /// Continues this answer; absent when every source came to its end.
+    pub next: Option<String>,
+}
+
+/// One row of one source, with how that source ended.
+#[derive(JsonSchema)]
+pub struct One {
+    /// The row, where the source had it and may show it.
+    pub row: Option<Row>,
+    /// How the sources that were asked ended.
+    pub sources: Vec<SourceOutcome>,
+}
+
+/// One step of a streamed answer.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Step {
+    /// A row.
+    Row(Box<Row>),
+    /// A source ended.
+    End(SourceOutcome),
+}
+
+/// A row to be written.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct NewItem {
+    /// Which kind of row.
+    pub resource: Kind,
+    /// One line, not empty.
+    pub title: String,
+    /// Markdown.
+    pub body: Option<String>,
+    /// The owning team; absent for a personal row.
+    pub team: Option<Label>,
+    /// The project it belongs to.
+    pub project: Option<Label>,
+    /// Free labels.
+    #[schemars(default)]
+    pub tags: Vec<Label>,
+    /// Typed attributes of its kind.
+    #[schemars(default)]
+    pub attributes: Map<String, Value>,
+    /// Where an importer found it: the same key again updates the same row.
+    pub source_key: Option<String>,
+    /// When it was made, where the source knows; else the time of writing.
+    pub created_at: Option<Time>,
+}

@@ -1,0 +1,122 @@
+//! What a grant says.
+
+use super::{Label, Name, Time};
+use schemars::JsonSchema;
+use std::collections::BTreeMap;
+
+/// A user's place in a workspace or team.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each word is said in docs/cli.md")]
+pub enum Role {
+    Guest,
+    Member,
+    Admin,
+    Owner,
+}
+
+/// What may be done with rows.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is a word for itself")]
+pub enum Verb {
+    Capabilities,
+    List,
+    Get,
+    Search,
+}
+
+/// How freely a field may travel.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each word is said in docs/kinds.md")]
+pub enum Class {
+    Public,
+    Internal,
+    Personal,
+    Secret,
+}
+
+/// Where an owner wants rows shown.
+#[derive(JsonSchema)]
+#[schemars(rename = "Door", rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is a word for itself")]
+pub enum DoorWord {
+    Cli,
+    Console,
+    Mcp,
+    Api,
+}
+
+/// Calls a minute, and at once; each 1 to 100,000.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Rate {
+    /// Calls a minute.
+    pub per_minute: u32,
+    /// Calls at once.
+    pub burst: u32,
+}
+
+/// Tags: any of one list, or any of each of several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Tags {
+    /// Any of these.
+    Any(Vec<String>),
+    /// Any of each of these.
+    Each(Vec<Vec<String>>),
+}
+
+/// Which rows of one resource. Teams or personal, and all the rest must hold. An empty list is refused.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Filter {
+    /// Default: every team the subject may see. May be empty only beside `include_personal: true`.
+    pub include_teams: Option<Vec<Label>>,
+    /// Default: true where the subject shares for themselves.
+    pub include_personal: Option<bool>,
+    /// Default: any project and none.
+    pub include_projects: Option<Vec<Label>>,
+    /// Rows with any of these tags; a list of lists asks for one of each. Default: any.
+    pub include_tags: Option<Tags>,
+    /// Rows updated at or after this time. Default: any.
+    pub since: Option<Time>,
+}
+
+/// A scope. Absent keys take the defaults said beside them; unknown keys are refused.
+#[derive(JsonSchema)]
+#[schemars(rename = "Scope", deny_unknown_fields)]
+pub struct Spec {
+    /// The one workspace.
+    pub workspace: Name,
+    /// What is shared; not empty.
+    pub resources: Vec<String>,
+    /// What is never shared, also by a later edit. Default: nothing.
+    #[schemars(default)]
+    pub excluded_resources: Vec<String>,
+    /// Which rows, by resource. Default: all the subject may see.
+    #[schemars(default)]
+    pub filters: BTreeMap<String, Filter>,
+    /// Which fields, by resource; an empty list leaves id, resource and times. Default: all but those whose class is withheld.
+    #[schemars(default)]
+    pub fields: BTreeMap<String, Vec<String>>,
+    /// Which classes of field stay here. Default: `secret`.
+    pub withhold: Option<Vec<Class>>,
+    /// 1 to 10,000. Default: 1,000.
+    pub max_rows_per_query: Option<u32>,
+    /// Default: capabilities, list, get, search.
+    pub verbs: Option<Vec<Verb>>,
+    /// Default: none.
+    #[schemars(default)]
+    pub commands: Vec<String>,
+    /// Default: none.
+    #[schemars(default)]
+    pub topics: Vec<String>,
+    /// Default: 60 a minute, 60 at once.
+    pub rate: Option<Rate>,
+    /// Default: every door.
+    pub doors: Option<Vec<DoorWord>>,
+    /// Default: 90 days from now.
+    pub not_after: Option<Time>,
+}
