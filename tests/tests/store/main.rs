@@ -79,6 +79,7 @@ suite! {
         thousands_of_rows_are_written_in_order
         members_write_their_own_and_their_teams_rows
         a_row_that_is_none_is_refused_by_name
+        a_write_that_is_only_tried_says_what_it_would_do_and_leaves_nothing
         everybody_reads_what_their_role_and_teams_allow
         a_taken_membership_is_missed_at_once;
     directory:

@@ -137,6 +137,33 @@ pub async fn a_row_that_is_none_is_refused_by_name(bench: &Bench) {
     bench.put(bench.owner, [largest, longest]).await;
 }
 
+pub async fn a_write_that_is_only_tried_says_what_it_would_do_and_leaves_nothing(bench: &Bench) {
+    let (alice, gina) = (bench.user("alice", Role::Member).await, bench.user("gina", Role::Guest).await);
+    let kept = NewItem { source_key: Some("kept".into()), ..task("kept") };
+    let ids = bench.put(alice, [kept.clone()]).await;
+    let before = bench.native(alice).await;
+    bench.clock.advance(Duration::from_mins(1));
+    let order = || {
+        let fresh = NewItem { source_key: Some("fresh".into()), ..task("fresh") };
+        let changed = NewItem { title: "changed".into(), ..kept.clone() };
+        vec![kept.clone(), fresh.clone(), fresh, changed, team_task("no", "nowhere"), task(" ")]
+    };
+    let said = bench.store.try_put(bench.workspace, alice, order()).await.unwrap();
+    assert_eq!(bench.native(alice).await, before, "nothing was written");
+    let done = bench.store.put(bench.workspace, alice, order()).await.unwrap();
+    let alike = |(said, done): (&Put, &Put)| match (said, done) {
+        (Put::Added(_), Put::Added(_)) => true,
+        // Within one order, of a row that was not there before.
+        (Put::Unchanged(one), Put::Unchanged(other)) => one == other || !ids.contains(other),
+        (said, done) => said == done,
+    };
+    assert!(said.len() == done.len() && said.iter().zip(&done).all(alike), "{said:?} against {done:?}");
+    assert!(
+        bench.store.try_put(bench.workspace, gina, order()).await.is_err(),
+        "who may write nowhere may try nothing"
+    );
+}
+
 pub async fn everybody_reads_what_their_role_and_teams_allow(bench: &Bench) {
     let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Member).await);
     let (guest, admin) = (bench.user("gast", Role::Guest).await, bench.user("adam", Role::Admin).await);
