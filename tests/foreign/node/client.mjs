@@ -6,7 +6,7 @@ import { createHash, generateKeyPairSync, randomUUID, sign, X509Certificate } fr
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect, createSecureContext } from 'node:tls'
+import { createSecureContext } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import grpc from '@grpc/grpc-js'
@@ -32,7 +32,7 @@ const DOMAIN = 'mosaic.federation.v1'
 const DIAL_MS = 3_000
 const CALL_MS = 10_000
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const EXIT = { bad_invite: 2, wrong_fingerprint: 2, refused: 3, failed: 4, not_believed: 5 }
+const EXIT = { bad_invite: 2, wrong_fingerprint: 2, occupied: 2, refused: 3, failed: 4, not_believed: 5 }
 
 const say = (event, keys = {}) => process.stdout.write(JSON.stringify({ event, ...keys }) + '\n')
 const tell = (words) => process.stderr.write(words + '\n')
@@ -53,8 +53,10 @@ const check = (good, why, event = 'not_believed') => {
 /** A channel to the first address that answers. Of the last one the channel is given back even if it did not: the call that
  * follows fails with the library's words for why. */
 async function dial(link) {
-  const { addresses, tls_name, key, certificate: cert } = link
+  const { addresses, tls_name, root: ca, key, certificate: cert } = link
   const checkServerIdentity = (_, { subjectaltname }) => whoAnswers(link, subjectaltname)
+  const context = createSecureContext({ ca, key, cert, minVersion: 'TLSv1.3' })
+  const credentials = grpc.credentials.createFromSecureContext(context, { checkServerIdentity })
   const options = {
     'grpc.ssl_target_name_override': tls_name,
     'grpc.enable_retries': 0, // an invite is good once, and nothing here is asked twice
@@ -63,24 +65,8 @@ async function dial(link) {
     'grpc.use_local_subchannel_pool': 1, // a new dial is a new connection
   }
   for (const address of addresses) {
-    const last = address === addresses.at(-1)
-    let ca = link.root
-    if (cert) {
-      // OpenSSL sends along with a certificate whatever issuer of it the same context trusts, Node cannot forbid it, and the
-      // other side refuses a certificate that does not come alone. So the root is trusted on a connection that shows no
-      // certificate, and ours is shown on one that trusts only the certificate that was verified there.
-      try {
-        ca = pem(await answering(address, link, checkServerIdentity))
-      } catch (error) {
-        if (!last) continue
-        const { UNAVAILABLE: code } = grpc.status
-        throw Object.assign(error, { code, details: error.message, metadata: new grpc.Metadata() })
-      }
-    }
-    const context = createSecureContext({ ca, key, cert, allowPartialTrustChain: Boolean(cert), minVersion: 'TLSv1.3' })
-    const credentials = grpc.credentials.createFromSecureContext(context, { checkServerIdentity })
     const channel = new grpc.Channel(`dns:///${address}`, credentials, options)
-    if ((await isUp(channel)) || last) return channel
+    if ((await isUp(channel)) || address === addresses.at(-1)) return channel
     channel.close()
   }
 }
@@ -89,22 +75,6 @@ async function dial(link) {
 function whoAnswers({ tls_name, instance_id }, names) {
   const wanted = [`DNS:${tls_name}`, `URI:spiffe://${tls_name}/instance/${instance_id}`]
   if (!wanted.every((name) => names?.split(', ').includes(name))) return new Error(`somebody else answers: ${names}`)
-}
-
-/** The certificate of the instance that listens there, verified against the invite's root. */
-function answering(address, { tls_name: servername, root: ca }, checkServerIdentity) {
-  const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(address)
-  const options = { host, port, servername, ca, checkServerIdentity, minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] }
-  const socket = connect(options)
-  const late = setTimeout(() => socket.destroy(new Error(`${address} does not answer`)), DIAL_MS)
-  return new Promise((good, bad) => {
-    socket.once('secureConnect', () => good(socket.getPeerCertificate().raw))
-    socket.once('error', bad)
-    socket.once('close', () => bad(new Error(`${address} closed the connection`)))
-  }).finally(() => {
-    clearTimeout(late)
-    socket.on('error', () => {}).destroy() // that it shows no certificate is refused, and no news
-  })
 }
 
 async function isUp(channel) {
@@ -351,6 +321,7 @@ async function page(channel, request, id, last) {
   for await (const chunk of asked.call) {
     check(!end, 'a chunk came after the end')
     check(chunk.items.length || chunk.end, 'a chunk has no rows and is not the end')
+    check(chunk.as_of, 'a chunk does not say when it was read')
     chunks += 1
     for (const item of chunk.items) {
       rows += 1
@@ -380,12 +351,14 @@ const commands = {
     say('invited', { ...offered, fingerprint: found, expires_at: time(expires_at) })
     if (found !== expected) throw new Ended('wrong_fingerprint', { expected, found })
 
-    const former = link(dir)
-    if (former && former.grant_id !== grant_id) throw new Error(`${dir} holds a link of another grant: disconnect it first`)
-    const own = ownId(dir)
-    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const { addresses, tls_name } = invite
     const root = pem(invite.root)
+    const former = link(dir)
+    // Whoever can write an invite must not be able to move a link: a fresh one comes from the same instance, with the same root.
+    const renews = former?.grant_id === grant_id && former.instance_id === instance_id && former.root === root
+    if (former && !renews) throw new Ended('occupied', { grant_id: former.grant_id })
+    const own = ownId(dir)
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const request = { token: invite.token, csr: certificateRequest(pair), instance_id: own, instance_name: human.name }
     const { answer } = await withLink({ addresses: invite.enrol_addresses, tls_name, instance_id, root }, (channel) =>
       ask(EnrolService, channel, 'Enroll', request),
@@ -445,7 +418,7 @@ const commands = {
     const request = { resource: kind, id: wanted }
     const { answer, request_id } = await withLink(held(state), (channel) => ask(QueryService, channel, 'Get', request, id))
     checkRow(answer.item, kind)
-    check(answer.item.id === wanted, 'another row came')
+    check(answer.item.id === wanted && answer.as_of, 'another row came, or one without its time')
     say('row', row(answer.item))
     say('got', { as_of: time(answer.as_of), request_id })
   },

@@ -25,7 +25,8 @@ from google.protobuf.json_format import MessageToDict
 import wire
 from wire import NotBelieved
 
-REFUSED, FAILED, BAD_INVITE, NOT_BELIEVED = 3, 4, 2, 5
+BAD_INVITE = OCCUPIED = 2
+REFUSED, FAILED, NOT_BELIEVED = 3, 4, 5
 OPTIONAL = ("title", "body", "team", "project", "owner")
 
 
@@ -125,12 +126,15 @@ def enroll(args):
         return BAD_INVITE
 
     state = State(args.state)
+    root = load_der_x509_certificate(invite.root).public_bytes(Encoding.PEM)
     former = state.link()
-    if former and former["grant_id"] != invite.grant_id:
-        sys.exit(f"{args.state} holds a link of another grant: disconnect it first")
+    # Whoever can write an invite must not be able to move a link: a fresh one comes from the same instance, with the same root.
+    same = {"grant_id": invite.grant_id, "instance_id": invite.instance_id, "root": root.decode()}
+    if former and any(former[name] != value for name, value in same.items()):
+        say("occupied", grant_id=former["grant_id"])
+        return OCCUPIED
     own_id = state.own_id()
     key = ec.generate_private_key(ec.SECP256R1())
-    root = load_der_x509_certificate(invite.root).public_bytes(Encoding.PEM)
     with wire.dial(invite.enrol_addresses, invite.tls_name, root) as channel:
         answer, _ = wire.ask(
             wire.enrol_services.EnrolServiceStub(channel).Enroll,
@@ -252,6 +256,8 @@ def page(channel, request, request_id, last):
         chunks += 1
         if not chunk.items and not chunk.HasField("end"):
             raise NotBelieved("a chunk has no rows and is not the end")
+        if not chunk.HasField("as_of"):
+            raise NotBelieved("a chunk does not say when it was read")
         for item in chunk.items:
             rows += 1
             if rows > (request.limit or 10_000):
@@ -287,8 +293,8 @@ def get(args):
             args.request_id,
         )
     check_row(answer.item, args.kind)
-    if answer.item.id != args.id:
-        raise NotBelieved("another row came")
+    if answer.item.id != args.id or not answer.HasField("as_of"):
+        raise NotBelieved("another row came, or one without its time")
     say("row", **row(answer.item))
     say("got", as_of=answer.as_of.ToJsonString(), request_id=request_id)
 
@@ -371,7 +377,7 @@ def check_row(item, resource):
     """Where a row stands in the order of a list. Ids in the one spelling compare as their bytes do."""
     if item.resource != resource:
         raise NotBelieved(f"a row of {item.resource!r} came")
-    if not wire.UUID.fullmatch(item.id) or not item.HasField("created_at"):
+    if not wire.UUID.fullmatch(item.id) or not (item.HasField("created_at") and item.HasField("updated_at")):
         raise NotBelieved("a row has no id or no time")
     return item.created_at.seconds, item.created_at.nanos, item.id
 

@@ -62,6 +62,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("disconnected", &["revoked_at", "request_id"]),
     ("bad_invite", &["why"]),
     ("wrong_fingerprint", &["expected", "found"]),
+    ("occupied", &["grant_id"]),
     ("refused", &["code", "reason", "domain", "message", "violations", "request_id"]),
     ("failed", &["code", "detail"]),
     ("not_believed", &["why"]),
@@ -90,9 +91,9 @@ pub(crate) fn time(value: &Value) -> Option<Time> {
 pub(crate) fn exit_code(lines: &[Value]) -> i32 {
     match lines.last().and_then(|line| line["event"].as_str()) {
         None => 1,
-        Some("bad_invite" | "wrong_fingerprint") => 2,
+        Some("bad_invite" | "wrong_fingerprint" | "occupied") => 2,
         Some("refused") => 3,
-        Some("failed") => 4,
+        Some("failed" | "let_in") => 4,
         Some("not_believed") => 5,
         Some(_) => 0,
     }
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn the_last_line_says_the_exit_code_and_silence_is_a_defect() {
         let ended = |event: &str| exit_code(&[json!({"event": "row"}), json!({"event": event})]);
-        assert_eq!(["end", "bad_invite", "refused", "failed", "not_believed"].map(ended), [0, 2, 3, 4, 5]);
+        assert_eq!(["end", "occupied", "refused", "let_in", "not_believed"].map(ended), [0, 2, 3, 4, 5]);
         assert_eq!(exit_code(&[]), 1);
     }
 }

@@ -1,12 +1,14 @@
-//! How a link ends: cut by the owner in the middle of a call, or left by the one who asked.
+//! How a link ends: cut by the owner in the middle of a call, or left by the one who asked; and how it does not: by a stop.
 
 use crate::{contract, office::Office, stage::Stage};
 use domain::{
     audit::{Ending, Entry},
     grant::State,
 };
+use serde_json::Value;
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,6 +52,24 @@ async fn turned_away_is_on_record(office: &Office, grant: &domain::grant::Grant,
     panic!("no refused handshake of {serial}: {:?}", office.log_after(before).await);
 }
 
+async fn a_stop_in_good_order_ends_the_open_call_without_a_refusal_and_the_link_is_kept(stage: Stage) {
+    let office = Office::start().await;
+    office.linked(&stage, SCOPE).await;
+    let link = stage.path("link");
+    let mut watch = stage.start(&["watch", "--state", link.to_str().expect("UTF-8")]);
+    assert_eq!(watch.line().await.expect("a line")["event"], "watching");
+    let spoke = Arc::clone(&office.instance.spoke);
+    let stopped = tokio::spawn(async move { spoke.stop().await });
+    let said = watch.end().await;
+    assert_eq!((said.events(), said.code), (vec!["cut", "turned_away"], 0));
+    assert_eq!((&said.one("cut")["code"], &said.one("cut")["reason"]), (&"OK".into(), &Value::Null));
+    let away = said.one("turned_away");
+    assert_eq!((&away["code"], &away["reason"]), (&"UNAVAILABLE".into(), &Value::Null));
+    stopped.await.expect("an end");
+    let kept = link.read_dir().expect("a directory").map(|file| file.expect("a file").metadata().expect("facts").len());
+    assert!(kept.into_iter().any(|bytes| bytes > 100), "the link was thrown away");
+}
+
 async fn leaving_ends_the_grant_at_the_other_side_and_leaves_no_key_behind(stage: Stage) {
     let office = Office::start().await;
     let grant = office.linked(&stage, SCOPE).await;
@@ -78,5 +98,6 @@ fn nothing_is_left(directory: &Path) {
 
 crate::for_each_client!(
     a_revocation_cuts_the_open_call_and_turns_away_the_next_dial,
+    a_stop_in_good_order_ends_the_open_call_without_a_refusal_and_the_link_is_kept,
     leaving_ends_the_grant_at_the_other_side_and_leaves_no_key_behind,
 );

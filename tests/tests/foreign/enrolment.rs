@@ -94,7 +94,7 @@ async fn a_fingerprint_that_is_not_the_one_in_hand_stops_before_anything_is_sent
     let expected = format!("{}{}", if found.starts_with('0') { '1' } else { '0' }, &found[1..]);
     let (listener, trap) = leading_to_a_trap(offered.invite.clone()).await;
     let said = stage.enrol("link", &trap.encode(), &expected).await;
-    assert_eq!((said.lines.last().expect("a line")["event"].as_str(), said.code), (Some("wrong_fingerprint"), 2));
+    assert_eq!((said.events(), said.code), (vec!["invited", "wrong_fingerprint"], 2));
     let wrong = said.one("wrong_fingerprint");
     assert_eq!((&wrong["expected"], &wrong["found"]), (&expected.as_str().into(), &found.as_str().into()));
     assert!(listener.accept().now_or_never().is_none(), "something was dialled");

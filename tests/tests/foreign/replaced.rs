@@ -2,6 +2,8 @@
 
 use crate::{office::Office, stage::Stage};
 use domain::invite::Invite;
+use pki::Authority;
+use sha2::{Digest, Sha256};
 use std::fs;
 
 const SCOPE: &str = r#"{"resources":["tasks"]}"#;
@@ -34,6 +36,29 @@ async fn a_fresh_invite_is_refused_to_another_instance(stage: Stage) {
     assert_eq!(stage.ask("link", &["capabilities"]).await.events(), ["capabilities"]);
 }
 
+async fn an_invite_of_another_grant_or_root_is_not_used_where_a_link_is_kept(stage: Stage) {
+    let office = Office::start().await;
+    let kept = office.linked(&stage, SCOPE).await;
+    let other = office.offer(SCOPE).await;
+    let fresh = office.instance.spoke.invite(office.instance.by(), kept.id).await.expect("an invite");
+    let fresh = Invite::decode(fresh.invite.expose()).expect("an invite");
+    // Whoever can write an invite must not be able to move somebody's link to an instance of their own.
+    let root = Authority::create(&office.instance.world, office.instance.id).expect("a CA").root_der().to_vec();
+    let fingerprint = hex::encode(Sha256::digest(&root));
+    let moved = Invite { root, ..fresh.clone() };
+    for (invite, fingerprint) in [(&other.invite, &office.fingerprint()), (&moved, &fingerprint)] {
+        let said = stage.enrol("link", &invite.encode(), fingerprint).await;
+        assert_eq!((said.events(), said.code), (vec!["invited", "occupied"], 2));
+        assert_eq!(said.one("occupied")["grant_id"], kept.id.to_string());
+    }
+    assert_eq!(stage.ask("link", &["capabilities"]).await.events(), ["capabilities"]);
+    // Neither token was sent: both invites are as good as before.
+    for (state, invite) in [("other", &other.invite), ("link", &fresh)] {
+        let said = stage.enrol(state, &invite.encode(), &office.fingerprint()).await;
+        assert_eq!(said.events(), ["invited", "enrolled"]);
+    }
+}
+
 /// What lies in the directory of the link, in another one.
 fn keep_a_copy(stage: &Stage) {
     let (from, to) = (stage.path("link"), stage.path("former"));
@@ -47,4 +72,5 @@ fn keep_a_copy(stage: &Stage) {
 crate::for_each_client!(
     a_fresh_invite_replaces_the_certificate_and_the_former_one_opens_nothing,
     a_fresh_invite_is_refused_to_another_instance,
+    an_invite_of_another_grant_or_root_is_not_used_where_a_link_is_kept,
 );
