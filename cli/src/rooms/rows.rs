@@ -21,7 +21,7 @@ use std::{collections::BTreeSet, io::Read};
 /// The arguments of `list`.
 #[derive(Args)]
 pub struct ListArgs {
-    /// The kind of row: tasks, notes, events, projects, memory, credentials, api_keys, teams or users
+    /// The kind of row, as in tasks, notes or events; `docs/kinds.md` has them all
     #[arg(value_parser = super::kind)]
     kind: Resource,
     /// all, or sources with commas between: here and names of links
@@ -163,7 +163,7 @@ fn plain(value: &Value) -> String {
 /// The arguments of `get`.
 #[derive(Args)]
 pub struct GetArgs {
-    /// The kind of row: tasks, notes, events, projects, memory, credentials, api_keys, teams or users
+    /// The kind of row, as in tasks, notes or events; `docs/kinds.md` has them all
     #[arg(value_parser = super::kind)]
     kind: Resource,
     /// Its id, or the beginning of it as `list` shows it
@@ -221,7 +221,7 @@ fn row_text(row: &Row) -> String {
 /// The arguments of `add`.
 #[derive(Args)]
 pub struct AddArgs {
-    /// The kind of row: tasks, notes, events, projects, memory, credentials, api_keys, teams or users
+    /// The kind of row, as in tasks, notes or events; `docs/kinds.md` has them all
     #[arg(value_parser = super::kind)]
     kind: Resource,
     /// One line

@@ -151,13 +151,13 @@ pub async fn a_write_that_is_only_tried_says_what_it_would_do_and_leaves_nothing
     let said = bench.store.try_put(bench.workspace, alice, order()).await.unwrap();
     assert_eq!(bench.native(alice).await, before, "nothing was written");
     let done = bench.store.put(bench.workspace, alice, order()).await.unwrap();
-    let alike = |(said, done): (&Put, &Put)| match (said, done) {
+    let agree = |(said, done): (&Put, &Put)| match (said, done) {
         (Put::Added(_), Put::Added(_)) => true,
         // Within one order, of a row that was not there before.
         (Put::Unchanged(one), Put::Unchanged(other)) => one == other || !ids.contains(other),
         (said, done) => said == done,
     };
-    assert!(said.len() == done.len() && said.iter().zip(&done).all(alike), "{said:?} against {done:?}");
+    assert!(said.len() == done.len() && said.iter().zip(&done).all(agree), "{said:?} against {done:?}");
     assert!(
         bench.store.try_put(bench.workspace, gina, order()).await.is_err(),
         "who may write nowhere may try nothing"
