@@ -105,7 +105,26 @@ fn common(path: &str) -> Vec<Value> {
 /// An object of a query string, as parameters.
 fn in_query(query: &Schema) -> Value {
     let properties = query.get("properties").and_then(Value::as_object).into_iter().flatten();
-    properties.map(|(name, schema)| json!({ "name": name, "in": "query", "schema": schema })).collect()
+    properties.map(|(name, schema)| json!({ "name": name, "in": "query", "schema": said(schema) })).collect()
+}
+
+/// A query string leaves out what it does not say; there is no null in it.
+fn said(schema: &Value) -> Value {
+    let mut said = schema.clone();
+    if let Some(types) = said["type"].as_array() {
+        said["type"] = types.iter().find(|one| *one != "null").cloned().unwrap_or_default();
+    }
+    let one = said["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")).cloned();
+    if let (Some(one), Some(fields)) = (one, said.as_object_mut()) {
+        fields.remove("anyOf");
+        fields.extend(one.as_object().cloned().unwrap_or_default());
+    }
+    if said["type"].is_null()
+        && let Some(fields) = said.as_object_mut()
+    {
+        fields.remove("type");
+    }
+    said
 }
 
 fn problems() -> String {
@@ -121,13 +140,21 @@ fn without_code_links(value: &mut Value) {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match field {
-                    Value::String(text) if name == "description" => *text = text.replace("[`", "`").replace("`]", "`"),
+                    Value::String(text) if name == "description" => *text = unlinked(text),
                     other => without_code_links(other),
                 }
             }
         }
         _ => {}
     }
+}
+
+fn unlinked(text: &str) -> String {
+    let plain = text.replace("[`", "`").replace("`]", "`");
+    let last = |(at, piece): (usize, &str)| {
+        if at % 2 == 1 { piece.rsplit("::").next().unwrap_or(piece).to_owned() } else { piece.to_owned() }
+    };
+    plain.split('`').enumerate().map(last).collect::<Vec<_>>().join("`")
 }
 
 #[cfg(test)]
@@ -151,6 +178,15 @@ mod tests {
                 "docs/api/openapi.json is behind the code: UPDATE_DOCS=1 cargo test -p api openapi"
             );
         }
+    }
+
+    #[test]
+    fn what_the_code_links_is_a_mere_word_and_a_query_says_nothing_about_null() {
+        assert_eq!(unlinked("1 to [`MAX`] of [`domain::answer::Step`], `a::b`."), "1 to `MAX` of `Step`, `b`.");
+        let optional = json!({ "type": ["string", "null"], "description": "d" });
+        assert_eq!(said(&optional), json!({ "type": "string", "description": "d" }));
+        let named = json!({ "anyOf": [{ "$ref": "#/x" }, { "type": "null" }], "description": "d" });
+        assert_eq!(said(&named), json!({ "$ref": "#/x", "description": "d" }));
     }
 
     #[test]

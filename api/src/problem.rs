@@ -14,6 +14,7 @@ use store::{ReleaseError, StoreError};
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ProblemKind")]
 pub enum Kind {
     /// The caller may not do this.
     Forbidden,
