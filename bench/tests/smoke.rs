@@ -23,7 +23,7 @@ fn cells<'a>(report: &'a str, begins: &str) -> Vec<&'a str> {
 
 #[test]
 fn a_quick_run_measures_every_variant_and_judges_the_goals() {
-    let report = said(&bench("--quick --seconds 0.2 --callers 2,64 --only calls,chunks,cuts,decisions,memory"));
+    let report = said(&bench("--quick --seconds 1 --callers 2,64 --only calls,chunks,cuts,decisions,memory"));
     for variant in ["floor: hello", "Capabilities, log off", "Capabilities, durable", "List 50, durable"] {
         let cells = cells(&report, &format!("| {variant} |"));
         assert_eq!(cells.len(), 8);
