@@ -46,7 +46,7 @@ struct Running {
     enrolment: Option<String>,
 }
 
-/// Runs the instance until SIGTERM or SIGINT.
+/// Runs the instance until SIGTERM, SIGINT or SIGHUP.
 pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     let open_to_others = place.guarded()?;
     let marker = place.marker()?;

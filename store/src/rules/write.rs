@@ -40,10 +40,14 @@ impl Writer {
         match kind.origin {
             Origin::Items => {}
             Origin::Teams => {
-                return Err(format!("`{title}` is no row to write: make a team with `mosaic-fed team add NAME`"));
+                return Err(format!(
+                    "teams are the workspace's directory, and `{title}` is no row to write; `mosaic-fed team add NAME`"
+                ));
             }
             Origin::Users => {
-                return Err(format!("`{title}` is no row to write: add people with `mosaic-fed user add NAME`"));
+                return Err(format!(
+                    "users are the workspace's directory, and `{title}` is no row to write; `mosaic-fed user add NAME`"
+                ));
             }
         }
         kind.check(&item.attributes).map_err(|cause| format!("{cause} ({title})"))?;
