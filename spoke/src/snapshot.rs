@@ -8,7 +8,7 @@ use domain::{
     Caller, Reason, Refusal,
     caller::Presented,
     grant::{Grant, Leaf},
-    id::GrantId,
+    id::{GrantId, Spki},
     world::Clock,
 };
 use link::Registry;
@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use store::{Shared, StoreError};
+use store::{Shared, Standing, StoreError};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -36,9 +36,10 @@ const LATE: Duration = Duration::from_secs(1);
 pub const FAREWELL: Duration = Duration::from_millis(200);
 
 /// The grants at one moment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Snapshot {
-    version: u64,
+    /// None before the first reading.
+    version: Option<u64>,
     grants: HashMap<GrantId, Arc<Grant>>,
     refused: Vec<Leaf>,
 }
@@ -47,6 +48,27 @@ impl Snapshot {
     /// The grants that are not revoked.
     pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
         self.grants.values()
+    }
+
+    /// The copy after what changed.
+    fn after(&self, standing: Standing) -> Self {
+        let mut grants = if standing.since.is_some() { self.grants.clone() } else { HashMap::new() };
+        for (id, grant) in standing.grants {
+            match grant {
+                Some(grant) => grants.insert(id, Arc::new(grant)),
+                None => grants.remove(&id),
+            };
+        }
+        Self { version: Some(standing.version), grants, refused: standing.refused }
+    }
+
+    /// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused.
+    fn deny(&self) -> Deny {
+        let active: HashSet<Spki> = self.grants().filter_map(|grant| Some(grant.leaf.as_ref()?.spki)).collect();
+        Deny {
+            serials: self.refused.iter().map(|leaf| leaf.serial.clone()).collect(),
+            keys: self.refused.iter().map(|leaf| leaf.spki).filter(|key| !active.contains(key)).collect(),
+        }
     }
 }
 
@@ -72,8 +94,7 @@ impl Snapshots {
         deny: Arc<DenyList>,
         registry: Registry,
     ) -> Result<Arc<Self>, StoreError> {
-        let empty = Snapshot { version: u64::MAX, grants: HashMap::new(), refused: Vec::new() };
-        let current = watch::Sender::new(Arc::new(empty));
+        let current = watch::Sender::new(Arc::new(Snapshot::default()));
         let snapshots = Arc::new(Self {
             store,
             clock,
@@ -107,12 +128,10 @@ impl Snapshots {
         let _one = self.reading.lock().await;
         let read_at = Instant::now();
         let before = self.current();
-        if self.store.grants_version().await? != before.version {
-            let standing = self.store.standing().await?;
-            let grants: HashMap<_, _> = standing.grants.into_iter().map(|grant| (grant.id, Arc::new(grant))).collect();
+        if Some(self.store.grants_version().await?) != before.version {
+            let snapshot = before.after(self.store.standing(before.version).await?);
             // The door is closed before the copy is swapped: no handshake may pass between the two.
-            self.deny.swap(deny(&standing.refused, &grants));
-            let snapshot = Snapshot { version: standing.version, grants, refused: standing.refused };
+            self.deny.swap(snapshot.deny());
             self.current.send_replace(Arc::new(snapshot));
             self.cut_what_ended(&before);
         }
@@ -203,15 +222,5 @@ impl Snapshots {
             return Err(Refusal::new(Reason::SnapshotStale).retry_after(HEARTBEAT));
         }
         Caller::present(presented, current.grants.get(&presented.grant).cloned(), self.clock.now())
-    }
-}
-
-/// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused.
-fn deny(refused: &[Leaf], grants: &HashMap<GrantId, Arc<Grant>>) -> Deny {
-    let active =
-        |leaf: &Leaf| grants.values().any(|grant| grant.leaf.as_ref().is_some_and(|now| now.spki == leaf.spki));
-    Deny {
-        serials: refused.iter().map(|leaf| leaf.serial.clone()).collect(),
-        keys: refused.iter().filter(|leaf| !active(leaf)).map(|leaf| leaf.spki).collect(),
     }
 }

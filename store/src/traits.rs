@@ -197,9 +197,9 @@ pub struct NewInvite {
 pub trait Grants: Send + Sync {
     /// A number that changes with every change to any grant; cheap to read.
     async fn grants_version(&self) -> Result<u64, StoreError>;
-    /// Every grant that is not revoked, and the serials and keys that must be refused at the door, read together with
-    /// the version they are of.
-    async fn standing(&self) -> Result<Standing, StoreError>;
+    /// What callers are judged by, at one moment: every grant, or what changed since the version `known` where that is
+    /// enough.
+    async fn standing(&self, known: Option<u64>) -> Result<Standing, StoreError>;
     /// Resolves when grants may have changed, in this process or another one (LISTEN/NOTIFY), or when notifications may
     /// have been lost. Callers also look at [`Grants::grants_version`] every 500 ms.
     async fn grants_changed(&self);
@@ -237,15 +237,24 @@ pub trait Grants: Send + Sync {
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError>;
 }
 
-/// What the standing of callers is judged by.
+/// What the standing of callers is judged by, or what changed of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
     /// [`Grants::grants_version`] at the time of reading.
     pub version: u64,
-    /// Grants that are not revoked.
-    pub grants: Vec<Grant>,
+    /// The version since which `grants` says what changed; where there is none it says everything, and what is not in it permits nothing.
+    pub since: Option<u64>,
+    /// Grants as they are now; none where one permits nothing any more.
+    pub grants: BTreeMap<GrantId, Option<Grant>>,
     /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
     pub refused: Vec<Leaf>,
+}
+
+impl Standing {
+    /// The grants that stand, of those that it tells of.
+    pub fn live(self) -> impl Iterator<Item = Grant> {
+        self.grants.into_values().flatten()
+    }
 }
 
 /// A link as the asking side keeps it. It belongs to the local user who added it.

@@ -18,7 +18,7 @@ impl AuditLog for Model {
             .iter()
             .map(|(id, kept)| (*id, (kept.grant.state, kept.grant.generation, kept.grant.scope.not_after())));
         let looked = last_look(batch, &standing.collect(), now);
-        let verdicts = verdicts(state.head().sequence, &looked);
+        let verdicts = verdicts(state.head().sequence, &looked.withdrawn);
         state.append(&looked.records);
         Ok(verdicts)
     }

@@ -18,11 +18,14 @@ impl Grants for Model {
         Ok(self.state().version)
     }
 
-    async fn standing(&self) -> Result<Standing, StoreError> {
+    async fn standing(&self, known: Option<u64>) -> Result<Standing, StoreError> {
         let (state, now) = (self.state(), self.world.now());
-        let live = state.grants.values().map(|kept| &kept.grant).filter(|grant| grant.state != Stage::Revoked);
+        let since = known.filter(|known| *known <= state.version);
+        let stands = |kept: &Kept| (kept.grant.state != Stage::Revoked).then(|| kept.grant.clone());
+        let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
+        let told = told.map(|(id, kept)| (*id, stands(kept))).filter(|(_, grant)| since.is_some() || grant.is_some());
         let refused = state.refused.iter().filter(|leaf| leaf.not_after > now);
-        Ok(Standing { version: state.version, grants: live.cloned().collect(), refused: refused.cloned().collect() })
+        Ok(Standing { version: state.version, since, grants: told.collect(), refused: refused.cloned().collect() })
     }
 
     async fn grants_changed(&self) {
@@ -53,10 +56,10 @@ impl Grants for Model {
             if !state.workspaces.values().any(|id| *id == grant.workspace) {
                 return Err(rules::no_workspace_id(grant.workspace));
             }
-            state
-                .grants
-                .insert(grant.id, Kept { grant: grant.clone(), subject_name, peer_name: None, created_at: now });
             state.version += 1;
+            let moved = state.version;
+            let kept = Kept { grant: grant.clone(), subject_name, peer_name: None, created_at: now, moved };
+            state.grants.insert(grant.id, kept);
             Ok(((), vec![record]))
         })
     }
@@ -166,8 +169,9 @@ impl State {
 
     fn update(&mut self, grant: &Grant) {
         if let Some(kept) = self.grants.get_mut(&grant.id) {
-            kept.grant = grant.clone();
             self.version += 1;
+            kept.grant = grant.clone();
+            kept.moved = self.version;
         }
     }
 

@@ -73,6 +73,8 @@ struct Kept {
     subject_name: Name,
     peer_name: Option<Name>,
     created_at: Time,
+    /// The version of its last change.
+    moved: u64,
 }
 
 #[derive(Clone)]

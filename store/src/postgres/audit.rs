@@ -1,6 +1,9 @@
 //! The log's writer in the database: one transaction for a batch, under the head's lock, after a last look at every grant
-//! in it. A commit whose reply was lost is looked up before anything is written again: the hash of the batch's last entry
-//! covers all before it and so names the batch.
+//! in it. Mostly the log ends where it was left and every grant stands as it stood when its answers were decided on: then one
+//! question does it all. Where anything differs, the batch is written step by step.
+//!
+//! A commit whose reply was lost is looked up before anything is written again: the hash of the batch's last entry covers all
+//! before it and so names the batch.
 
 use super::{
     Postgres,
@@ -11,16 +14,21 @@ use super::{
 };
 use crate::{
     AuditLog, AuditQuery, Committed, StoreError,
-    rules::{DEFAULT_ENTRIES, LastLook, chain, last_look, verdicts},
+    rules::{DEFAULT_ENTRIES, LastLook, chain, last_look, looks, verdicts},
 };
 use async_trait::async_trait;
 use domain::{
+    Time,
     audit::{Ending, Entry, Head, Record, Stage},
     grant::State,
     id::{EntryHash, GrantId, InstanceId, QueryHash, RequestId, UserId},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -30,17 +38,40 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(
 /// A server that is gone without a word must not hold the writer until TCP gives up.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A batch whose commit was sent: where its last entry stands, and what was decided for each record.
+/// A batch whose commit was sent: where the log ends with it, and what was decided for each record.
+#[derive(Clone)]
 struct Sent {
-    sequence: u64,
-    hash: EntryHash,
+    end: Head,
     verdicts: Vec<Committed>,
+}
+
+/// Where the log was left by the batch before, so that the next one need not ask.
+#[derive(Debug, Default)]
+pub(super) struct LastEnd(Mutex<Option<Head>>);
+
+impl LastEnd {
+    fn get(&self) -> Option<Head> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, end: Option<Head>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+}
+
+/// What came of asking for everything in one question.
+enum AtOnce {
+    Written(Sent),
+    /// The log ends elsewhere, or a grant moved: nothing was written.
+    Differs,
+    /// Whether it was written is not known.
+    Unanswered(Sent),
 }
 
 /// What one attempt came to before its commit.
 enum Attempt {
     /// The attempt before was committed after all.
-    Stands,
+    Stands(Sent),
     /// Everything is written; the commit remains.
     Ready(Unit, Sent),
 }
@@ -51,23 +82,13 @@ impl AuditLog for Postgres {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut sent, mut pauses) = (None, PAUSES.into_iter());
-        loop {
-            let error = match bounded(self.attempt(batch, sent.as_ref())).await {
-                Ok(Attempt::Stands) => return Ok(sent.map_or_else(Vec::new, |sent: Sent| sent.verdicts)),
-                Ok(Attempt::Ready(unit, sending)) => match bounded(async { Ok(unit.end().await?) }).await {
-                    Ok(()) => return Ok(sending.verdicts),
-                    Err(error) => {
-                        sent = Some(sending);
-                        error
-                    }
-                },
-                Err(error) => error,
-            };
-            let Some(pause) = pauses.next() else { return Err(error) };
-            tracing::warn!(%error, "writing the audit log again");
-            tokio::time::sleep(pause).await;
-        }
+        let done = match self.at_once(batch).await {
+            AtOnce::Written(done) => done,
+            AtOnce::Differs => self.step_by_step(batch, None).await?,
+            AtOnce::Unanswered(sent) => self.step_by_step(batch, Some(sent)).await?,
+        };
+        self.last_end.set(Some(done.end));
+        Ok(done.verdicts)
     }
 
     async fn entries(&self, query: &AuditQuery) -> Result<Vec<Entry>, StoreError> {
@@ -77,7 +98,7 @@ impl AuditLog for Postgres {
             .bind(bigint(query.after))
             .bind(query.grant.map(|grant| grant.0))
             .bind(query.ending.map(Ending::word))
-            .bind(query.since.map(domain::Time::to_offset))
+            .bind(query.since.map(Time::to_offset))
             .bind(i64::from(limit))
             .fetch_all(&mut *unit)
             .await?;
@@ -102,6 +123,48 @@ impl AuditLog for Postgres {
 }
 
 impl Postgres {
+    /// Writes the batch as what it will be if nothing moved since its answers were decided on.
+    async fn at_once(&self, batch: &[Record]) -> AtOnce {
+        let Some(head) = self.last_end.get() else { return AtOnce::Differs };
+        let entries = chain(head, batch);
+        let sent = Sent { end: end(head, &entries), verdicts: verdicts(head.sequence, &vec![None; batch.len()]) };
+        let question = async {
+            let mut connection = unit::bare(&self.reserved).await?;
+            let written = append_where(&mut connection, head, &entries, Provided::of(batch, self.clock.now())).await?;
+            connection.done();
+            Ok(written)
+        };
+        match bounded(question).await {
+            Ok(true) => AtOnce::Written(sent),
+            Ok(false) => AtOnce::Differs,
+            Err(error) => {
+                tracing::debug!(%error, "a batch of the log was not answered");
+                AtOnce::Unanswered(sent)
+            }
+        }
+    }
+
+    /// Writes the batch as its grants stand now, after finding out where the log ends; as often as [`PAUSES`] allow.
+    async fn step_by_step(&self, batch: &[Record], mut sent: Option<Sent>) -> Result<Sent, StoreError> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let error = match bounded(self.attempt(batch, sent.as_ref())).await {
+                Ok(Attempt::Stands(sent)) => return Ok(sent),
+                Ok(Attempt::Ready(unit, sending)) => match bounded(async { Ok(unit.end().await?) }).await {
+                    Ok(()) => return Ok(sending),
+                    Err(error) => {
+                        sent = Some(sending);
+                        error
+                    }
+                },
+                Err(error) => error,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            tracing::warn!(%error, "writing the audit log again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// One transaction up to its commit. The head's lock comes first: whoever sent an earlier attempt has ended by then,
     /// either way.
     async fn attempt(&self, batch: &[Record], sent: Option<&Sent>) -> Result<Attempt, StoreError> {
@@ -111,21 +174,17 @@ impl Postgres {
             && stands(&mut unit, sent).await?
         {
             unit.undo().await?;
-            return Ok(Attempt::Stands);
+            return Ok(Attempt::Stands(sent.clone()));
         }
         let looked = self.look(&mut unit, batch).await?;
-        let (sequence, hash) = append(&mut unit, head, &looked.records).await?;
-        Ok(Attempt::Ready(unit, Sent { sequence, hash, verdicts: verdicts(head.sequence, &looked) }))
+        let end = append(&mut unit, head, &looked.records).await?;
+        Ok(Attempt::Ready(unit, Sent { end, verdicts: verdicts(head.sequence, &looked.withdrawn) }))
     }
 
     /// The grants of the batch as they stand now, under the head's lock.
     async fn look(&self, connection: &mut PgConnection, batch: &[Record]) -> Result<LastLook, StoreError> {
-        let asked: Vec<Uuid> = batch
-            .iter()
-            .filter(|record| crate::rules::looks(record))
-            .filter_map(|record| record.grant)
-            .map(|id| id.0)
-            .collect();
+        let asked: Vec<Uuid> =
+            batch.iter().filter(|record| looks(record)).filter_map(|record| record.grant).map(|id| id.0).collect();
         let mut states = BTreeMap::new();
         if !asked.is_empty() {
             for row in sqlx::query(sql::grants::STATES).bind(asked).fetch_all(connection).await? {
@@ -148,24 +207,59 @@ async fn bounded<T>(step: impl Future<Output = Result<T, StoreError>> + Send) ->
 /// Whether the batch was committed after all.
 async fn stands(connection: &mut PgConnection, sent: &Sent) -> Result<bool, StoreError> {
     let found: Option<Vec<u8>> =
-        sqlx::query_scalar(sql::audit::HASH_AT).bind(bigint(sent.sequence)).fetch_optional(connection).await?;
-    Ok(found.is_some_and(|hash| hash == sent.hash.0))
+        sqlx::query_scalar(sql::audit::HASH_AT).bind(bigint(sent.end.sequence)).fetch_optional(connection).await?;
+    Ok(found.is_some_and(|hash| hash == sent.end.hash.0))
+}
+
+/// What must hold for a batch to be written: grants as their answers were decided on, at a time.
+#[derive(Default)]
+struct Provided {
+    grants: Vec<Uuid>,
+    generations: Vec<i64>,
+    now: Time,
+}
+
+impl Provided {
+    fn of(batch: &[Record], now: Time) -> Self {
+        let decided = |record: &Record| Some((record.grant?.0, bigint(record.generation?)));
+        let each: BTreeSet<_> = batch.iter().filter(|record| looks(record)).filter_map(decided).collect();
+        let (grants, generations) = each.into_iter().unzip();
+        Self { grants, generations, now }
+    }
+}
+
+/// Where the log ends with these entries behind `head`.
+fn end(head: Head, entries: &[Entry]) -> Head {
+    entries.last().map_or(head, |last| Head { sequence: last.sequence, hash: last.hash, time: last.time })
 }
 
 /// Appends records behind `head`, whose lock the caller holds; returns the new end of the log.
-pub(super) async fn append(
+pub(super) async fn append(connection: &mut PgConnection, head: Head, records: &[Record]) -> Result<Head, StoreError> {
+    let entries = chain(head, records);
+    if entries.is_empty() || append_where(connection, head, &entries, Provided::default()).await? {
+        return Ok(end(head, &entries));
+    }
+    Err(damaged("log", "its end moved while it was locked"))
+}
+
+/// Appends entries if the log still ends at `head` and what is provided for holds; false where it does not.
+async fn append_where(
     connection: &mut PgConnection,
     head: Head,
-    records: &[Record],
-) -> Result<(u64, EntryHash), StoreError> {
-    let entries = chain(head, records);
-    let Some(last) = entries.last() else { return Ok((head.sequence, head.hash)) };
+    entries: &[Entry],
+    provided: Provided,
+) -> Result<bool, StoreError> {
     let each = |text: fn(&Entry) -> String| entries.iter().map(text).collect::<Vec<_>>();
     let some = |text: fn(&Entry) -> Option<String>| entries.iter().map(text).collect::<Vec<_>>();
     let numbers = |number: fn(&Entry) -> u64| entries.iter().map(|entry| bigint(number(entry))).collect::<Vec<_>>();
     let ids = |id: fn(&Entry) -> Option<Uuid>| entries.iter().map(id).collect::<Vec<_>>();
     let hashes = |hash: fn(&Entry) -> Option<Vec<u8>>| entries.iter().map(hash).collect::<Vec<_>>();
-    sqlx::query(sql::audit::APPEND)
+    let appended = sqlx::query_scalar(sql::audit::APPEND)
+        .bind(bigint(head.sequence))
+        .bind(&head.hash.0[..])
+        .bind(provided.grants)
+        .bind(provided.generations)
+        .bind(provided.now.to_offset())
         .bind(numbers(|entry| entry.sequence))
         .bind(entries.iter().map(|entry| entry.time.to_offset()).collect::<Vec<OffsetDateTime>>())
         .bind(each(|entry| entry.stage.word().to_owned()))
@@ -185,12 +279,9 @@ pub(super) async fn append(
         .bind(numbers(|entry| entry.latency_us))
         .bind(hashes(|entry| Some(entry.previous.0.to_vec())))
         .bind(hashes(|entry| Some(entry.hash.0.to_vec())))
-        .bind(bigint(last.sequence))
-        .bind(&last.hash.0[..])
-        .bind(last.time.to_offset())
-        .execute(connection)
+        .fetch_one(connection)
         .await?;
-    Ok((last.sequence, last.hash))
+    Ok(appended)
 }
 
 fn entry(row: &PgRow) -> Result<Entry, StoreError> {

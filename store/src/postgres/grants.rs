@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::{
     Time,
     audit::Record,
-    grant::{Grant, Leaf},
+    grant::{Grant, Leaf, State},
     id::{GrantId, InstanceId, InviteId, Name, UserId},
     invite::Invited,
     scope::Scope,
@@ -22,21 +22,28 @@ use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 impl Grants for Postgres {
     async fn grants_version(&self) -> Result<u64, StoreError> {
         let mut unit = unit::read(&self.reserved).await?;
-        let version = version(&mut unit).await?;
+        let version = version(&mut unit).await?.version;
         unit.end().await?;
         Ok(version)
     }
 
-    async fn standing(&self) -> Result<Standing, StoreError> {
+    async fn standing(&self, known: Option<u64>) -> Result<Standing, StoreError> {
         let mut unit = unit::read(&self.reserved).await?;
-        let version = version(&mut unit).await?;
-        let grants = sqlx::query(sql::grants::LIVE).fetch_all(&mut *unit).await?;
+        let Version { version, complete } = version(&mut unit).await?;
+        // A database put back to an earlier state may be behind what is known.
+        let since = known.filter(|known| (complete..=version).contains(known));
+        let query = match since {
+            Some(since) => sqlx::query(sql::grants::MOVED).bind(bigint(since)),
+            None => sqlx::query(sql::grants::LIVE),
+        };
+        let rows = query.fetch_all(&mut *unit).await?;
         let now = self.clock.now().to_offset();
         let refused = sqlx::query(sql::grants::REFUSED).bind(now).fetch_all(&mut *unit).await?;
         unit.end().await?;
         Ok(Standing {
             version,
-            grants: grants.iter().filter_map(readable).collect(),
+            since,
+            grants: rows.iter().map(standing).collect::<Result<_, _>>()?,
             refused: refused.iter().map(refused_leaf).collect::<Result<_, _>>()?,
         })
     }
@@ -235,14 +242,25 @@ impl Change {
     }
 }
 
-async fn version(connection: &mut PgConnection) -> Result<u64, StoreError> {
-    let row = sqlx::query(sql::grants::VERSION).fetch_one(connection).await?;
-    number(&row, "version")
+/// Where the table of grants stands.
+struct Version {
+    version: u64,
+    /// What was known before this version does not add up to the whole with what changed since.
+    complete: u64,
 }
 
-/// One grant that this build cannot read must not hide the others; without a record it permits nothing.
-fn readable(row: &PgRow) -> Option<Grant> {
-    row::grant(row).inspect_err(|error| tracing::error!(%error, "a grant is left out and permits nothing")).ok()
+async fn version(connection: &mut PgConnection) -> Result<Version, StoreError> {
+    let row = sqlx::query(sql::grants::VERSION).fetch_one(connection).await?;
+    Ok(Version { version: number(&row, "version")?, complete: number(&row, "complete")? })
+}
+
+/// One grant that this build cannot read must not hide the others; it permits nothing, as one that is revoked.
+fn standing(row: &PgRow) -> Result<(GrantId, Option<Grant>), StoreError> {
+    let grant = row::grant(row);
+    if let Err(error) = &grant {
+        tracing::error!(%error, "a grant is left out and permits nothing");
+    }
+    Ok((GrantId(row.try_get("id")?), grant.ok().filter(|grant| grant.state != State::Revoked)))
 }
 
 fn refused_leaf(row: &PgRow) -> Result<Leaf, StoreError> {

@@ -46,6 +46,7 @@ pub struct Postgres {
     /// Revocation, standing, the audit and the health check, so that they never wait behind reads.
     reserved: Pool,
     changes: Changes,
+    last_end: audit::LastEnd,
     clock: Arc<dyn Clock>,
 }
 
@@ -74,7 +75,7 @@ impl Postgres {
         let changes = Changes::listen(&app).await?;
         let serving = Pool::new(&app, pools.serving);
         let [door, reserved] = [pools.door, pools.reserved].map(|size| serving.beside(&app, size));
-        Ok(Self { serving, door, reserved, changes, clock })
+        Ok(Self { serving, door, reserved, changes, last_end: audit::LastEnd::default(), clock })
     }
 
     /// Closes every connection; calls under way end first, unless the server has stopped answering them.

@@ -186,6 +186,11 @@ pub(super) async fn write(pool: &Pool) -> Result<Unit, StoreError> {
     begin(pool, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
 }
 
+/// A connection for one statement that is a transaction by itself; [`Unit::done`] gives it back.
+pub(super) async fn bare(pool: &Pool) -> Result<Unit, StoreError> {
+    pool.acquire().await
+}
+
 /// Nothing was done yet when a pooled connection turns out to be dead (the server restarted): each such one is closed and
 /// another one tried, until a fresh one answers or fails.
 async fn begin(pool: &Pool, statement: &'static str) -> Result<Unit, StoreError> {
@@ -212,6 +217,11 @@ impl Unit {
         self.execute("COMMIT").await?;
         self.ended = true;
         Ok(())
+    }
+
+    /// Gives the connection back after its one statement was answered.
+    pub(super) fn done(mut self) {
+        self.ended = true;
     }
 
     /// Undoes, and gives the connection back.

@@ -48,13 +48,13 @@ fn moved(record: &Record, grants: &BTreeMap<GrantId, (State, u64, Time)>, now: T
     }
 }
 
-/// What each waiter is told, for a batch that follows the entry `before`.
-pub(crate) fn verdicts(before: u64, looked: &LastLook) -> Vec<Committed> {
+/// What each waiter is told, for a batch that follows the entry `before`, given why its answers must not leave.
+pub(crate) fn verdicts(before: u64, withdrawn: &[Option<Reason>]) -> Vec<Committed> {
     let verdict = |(sequence, reason): (u64, &Option<Reason>)| match reason {
         Some(reason) => Committed::Withdrawn { sequence, reason: *reason },
         None => Committed::Written { sequence },
     };
-    (before + 1..).zip(&looked.withdrawn).map(verdict).collect()
+    (before + 1..).zip(withdrawn).map(verdict).collect()
 }
 
 /// The entries that records become behind `head`.

@@ -199,8 +199,8 @@ async fn unknown_serial_refused() {
 async fn same_name_other_key() {
     let stage = stage().await;
     // Right in everything, the serial number too, but with a key of its own.
-    let serial = stage.office.store.standing().await.expect("standing").grants;
-    let leaf = serial.iter().find_map(|grant| grant.leaf.clone()).expect("a leaf");
+    let standing = stage.office.store.standing(None).await.expect("standing");
+    let leaf = standing.live().find_map(|grant| grant.leaf).expect("a leaf");
     let forged = stage.good().but(|params| {
         params.serial_number = Some(rcgen::SerialNumber::from_slice(leaf.serial.as_bytes()));
     });

@@ -181,6 +181,11 @@ impl Bench {
         self.store.activate_grant(pending.id, peer, &name("home"), &self.leaf(), record).await.unwrap()
     }
 
+    /// The grants that stand.
+    pub async fn standing(&self) -> Vec<Grant> {
+        self.store.standing(None).await.unwrap().live().collect()
+    }
+
     pub fn about(&self, act: Act, grant: GrantId) -> Record {
         Record { grant: Some(grant), ..self.act(act) }
     }

@@ -9,8 +9,10 @@ macro_rules! columns {
 }
 
 statements! {
-    VERSION = "SELECT version FROM grants_version";
+    VERSION = "SELECT version, complete FROM grants_version";
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
+    /// What was written after a version, revoked grants too.
+    MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
     ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "

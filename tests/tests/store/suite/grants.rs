@@ -26,7 +26,7 @@ pub async fn a_grant_makes_only_legal_moves(bench: &Bench) {
     assert!(matches!(stale, Err(StoreError::Conflict(cause)) if cause.contains("by somebody else meanwhile")));
     let edited = edit().await.unwrap();
     assert_eq!((edited.generation, &edited.scope, edited.leaf.is_some()), (3, &narrower, true));
-    assert_eq!(bench.store.standing().await.unwrap().grants, [edited]);
+    assert_eq!(bench.standing().await, [edited]);
     let revoke = async || bench.store.revoke_grant(pending.id, bench.about(Act::GrantRevoke, pending.id)).await;
     let revoked = revoke().await.unwrap();
     assert_eq!((revoked.state, revoked.generation), (State::Revoked, 4));
@@ -62,7 +62,7 @@ pub async fn every_change_moves_the_version_and_is_heard(bench: &Bench) {
     let moved = async |version: &mut u64| {
         let now = bench.store.grants_version().await.unwrap();
         assert!(now > *version, "the version stands at {now}");
-        assert_eq!(bench.store.standing().await.unwrap().version, now);
+        assert_eq!(bench.store.standing(None).await.unwrap().version, now);
         *version = now;
         tokio::time::timeout(soon, bench.store.grants_changed()).await.unwrap();
     };
@@ -81,6 +81,31 @@ pub async fn every_change_moves_the_version_and_is_heard(bench: &Bench) {
     assert!(quiet.is_err(), "nothing changed");
 }
 
+pub async fn what_changed_since_a_version_is_told_alone(bench: &Bench) {
+    let kept = bench.grant("kept", bench.owner, &everything()).await;
+    let edited = bench.grant("edited", bench.owner, &everything()).await;
+    let ended = bench.pending("ended", bench.owner, &everything()).await;
+    let told = async |known| bench.store.standing(known).await.unwrap();
+    let before = told(None).await;
+    assert_eq!((before.since, before.grants.len()), (None, 3));
+    let quiet = told(Some(before.version)).await;
+    assert_eq!((quiet.version, quiet.since, quiet.grants.len()), (before.version, Some(before.version), 0));
+
+    let scope = &edited.scope;
+    let edited = bench.store.edit_grant(edited.id, edited.generation, scope, bench.act(Act::GrantEdit)).await.unwrap();
+    bench.store.revoke_grant(ended.id, bench.act(Act::GrantRevoke)).await.unwrap();
+    let new = bench.pending("new", bench.owner, &everything()).await;
+    let since = told(Some(before.version)).await;
+    let moved = [(edited.id, Some(edited.clone())), (ended.id, None), (new.id, Some(new.clone()))];
+    assert_eq!((since.since, since.grants), (Some(before.version), moved.into()));
+    let after = told(Some(since.version - 1)).await;
+    assert_eq!(after.grants, [(new.id, Some(new))].into(), "each change has a version of its own");
+
+    let ahead = told(Some(since.version + 1)).await;
+    assert_eq!((ahead.since, ahead.grants.len()), (None, 3), "a store that is behind what is known tells everything");
+    assert_eq!(ahead.grants.get(&kept.id), Some(&Some(kept)));
+}
+
 pub async fn a_new_certificate_replaces_the_old_one_which_is_refused(bench: &Bench) {
     let grant = bench.grant("home", bench.owner, &everything()).await;
     let old = grant.leaf.clone().unwrap();
@@ -88,15 +113,15 @@ pub async fn a_new_certificate_replaces_the_old_one_which_is_refused(bench: &Ben
         let (peer, record) = (grant.peer.unwrap(), bench.act(Act::InviteClaim));
         bench.store.activate_grant(grant.id, peer, &name("house"), leaf, record).await.unwrap()
     };
-    assert!(bench.store.standing().await.unwrap().refused.is_empty());
+    assert!(bench.store.standing(None).await.unwrap().refused.is_empty());
     let new = bench.leaf();
     assert_eq!(activate(&new).await.leaf, Some(new.clone()));
-    assert_eq!(bench.store.standing().await.unwrap().refused, std::slice::from_ref(&old));
+    assert_eq!(bench.store.standing(None).await.unwrap().refused, std::slice::from_ref(&old));
     activate(&new).await;
-    assert_eq!(bench.store.standing().await.unwrap().refused, [old], "the one in force is never refused");
+    assert_eq!(bench.store.standing(None).await.unwrap().refused, [old], "the one in force is never refused");
     assert_eq!(bench.store.grants().await.unwrap()[0].peer_name, Some(name("house")), "a peer may change its name");
     bench.clock.advance(Duration::from_hours(24 * 31));
-    assert!(bench.store.standing().await.unwrap().refused.is_empty(), "an expired one needs no refusing");
+    assert!(bench.store.standing(None).await.unwrap().refused.is_empty(), "an expired one needs no refusing");
 }
 
 pub async fn a_revoked_grant_and_its_certificate_are_refused(bench: &Bench) {
@@ -106,8 +131,8 @@ pub async fn a_revoked_grant_and_its_certificate_are_refused(bench: &Bench) {
     for id in [grant.id, unused.id] {
         bench.store.revoke_grant(id, bench.about(Act::GrantRevoke, id)).await.unwrap();
     }
-    let standing = bench.store.standing().await.unwrap();
-    assert_eq!((standing.grants, standing.refused), (vec![other], vec![grant.leaf.unwrap()]));
+    assert_eq!(bench.standing().await, [other]);
+    assert_eq!(bench.store.standing(None).await.unwrap().refused, [grant.leaf.unwrap()]);
 }
 
 pub async fn a_grant_needs_a_subject_and_a_workspace(bench: &Bench) {
