@@ -3,7 +3,7 @@
 use crate::server::ServeArgs;
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// Measure what a link costs, as ratios against a bare tonic server with mutual TLS on the same machine
 ///
@@ -25,7 +25,7 @@ pub struct Args {
 /// What else there is.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make rows: into an instance whose daemon does not run, or as JSON lines for `mosaic-fed import`
+    /// Print rows as JSON lines for `mosaic-fed import`
     Generate(GenerateArgs),
     /// The sharing side of a measurement
     #[command(hide = true)]
@@ -89,12 +89,6 @@ pub struct GenerateArgs {
     /// The same number makes the same rows
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The data directory of an instance that `mosaic-fed init` made and whose daemon does not run
-    #[arg(long, value_name = "DIR", required_unless_present = "jsonl")]
-    pub into: Option<PathBuf>,
-    /// Print them as JSON lines instead, for `mosaic-fed import`
-    #[arg(long, conflicts_with = "into")]
-    pub jsonl: bool,
 }
 
 /// How much is done.

@@ -39,7 +39,7 @@ impl Bound {
     }
 }
 
-/// Every goal that the run allows to judge.
+/// Every goal that the run allows to judge: fewer grants or streams than a goal speaks of say nothing about it.
 pub fn judge(found: &Found) -> Vec<Goal> {
     let calls = found.calls.iter().flat_map(of_calls);
     let memory = found.memory.iter().flat_map(|memory| {
@@ -49,13 +49,13 @@ pub fn judge(found: &Found) -> Vec<Goal> {
             size(8, "≤ 96 KiB at both ends together", both, 96.0),
         ]
     });
-    let decided = found.decided.iter().map(|decided| Goal {
+    let decided = found.decided.iter().filter(|decided| decided.grants >= 10_000).map(|decided| Goal {
         number: 10,
         asks: "decision p99 ≤ 20 µs with 10,000 grants",
         found: format!("{:.1} µs with {} grants", f64::from(decided.p99) / 1e3, decided.grants),
         met: decided.p99 <= 20_000,
     });
-    let cuts = found.cuts.iter().max_by_key(|cuts| cuts.streams).map(of_cuts);
+    let cuts = found.cuts.iter().filter(|cuts| cuts.streams >= 1_000).max_by_key(|cuts| cuts.streams).map(of_cuts);
     calls.chain(memory).chain(decided).chain(cuts).collect()
 }
 

@@ -54,7 +54,7 @@ fn begin(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &args.command {
-            Some(Command::Generate(generate)) => generate::generate(generate).await,
+            Some(Command::Generate(generate)) => generate::generate(generate),
             Some(Command::Serve(serve)) => server::serve(serve).await,
             Some(Command::Hold) => hold::hold().await,
             None => measure(&args.measure).await,

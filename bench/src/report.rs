@@ -21,7 +21,8 @@ use std::collections::BTreeSet;
 pub fn report(found: &Found) -> String {
     let sections = [
         Some(machine(&found.machine)),
-        Some(goals(found)),
+        goals(found),
+        found.calls.as_ref().map(differences),
         found.calls.as_ref().map(calls),
         found.chunks.as_ref().map(chunks),
         found.decided.as_ref().map(decisions),
@@ -43,13 +44,39 @@ fn machine(machine: &Machine) -> String {
     )
 }
 
-fn goals(found: &Found) -> String {
+fn goals(found: &Found) -> Option<String> {
     let goals = goals::judge(found);
     let met = |met| if met { "met" } else { "**missed**" };
     let rows = goals
         .iter()
         .map(|goal| vec![goal.number.to_string(), goal.asks.to_owned(), goal.found.clone(), met(goal.met).to_owned()]);
-    section("Goals", &["#", "goal", "measured", ""], rows)
+    (!goals.is_empty()).then(|| section("Goals", &["#", "goal", "measured", ""], rows))
+}
+
+/// Variants that differ by one thing, and the thing.
+const STEPS: [(Variant, Variant, &str); 5] = [
+    (Variant::Hello, Variant::Gates, "four layers, standing, limit, decision, the answer itself, the writer's queue"),
+    (Variant::Gates, Variant::Recorded, "the record: hash, statement, commit, shared by a batch"),
+    (Variant::Hello, Variant::Canned, "copying, encoding and sending 50 rows"),
+    (Variant::Canned, Variant::Rows, "the gates once more, the select and reading its rows"),
+    (Variant::Rows, Variant::RecordedRows, "the record"),
+];
+
+/// What each thing on a call's road costs: the difference of two variants' processor time with many callers.
+fn differences(calls: &Calls) -> String {
+    let callers = calls.slots.keys().map(|(callers, _)| *callers).filter(|callers| *callers <= 64).max().unwrap_or(0);
+    let rows = STEPS.into_iter().map(|(from, to, adds)| {
+        let more = |figure: fn(&Slot) -> f64| {
+            let medians = [from, to].map(|variant| calls.spread(callers, variant, figure).map(|spread| spread.median));
+            let [Some(from), Some(to)] = medians else { return "-".to_owned() };
+            format!("{:+.0} µs", to - from)
+        };
+        let names = [from.name(), to.name()].map(str::to_owned);
+        let figures = [more(|slot| slot.server), more(|slot| slot.postgres), adds.to_owned()];
+        names.into_iter().chain(figures).collect()
+    });
+    let heads = ["from", "to", "server CPU", "PostgreSQL CPU", "for"];
+    section(&format!("What a call costs, {callers} callers"), &heads, rows)
 }
 
 fn calls(calls: &Calls) -> String {
@@ -109,15 +136,16 @@ fn chunks(chunks: &Chunks) -> String {
 
 fn decisions(decided: &Decided) -> String {
     let micros = |nanos: u32| format!("{:.2}", f64::from(nanos) / 1e3);
-    let reading = f64::from(decided.reading) / 1e3;
+    let millis = |micros: u32| format!("{:.1}", f64::from(micros) / 1e3);
     let row = vec![
         decided.grants.to_string(),
         micros(decided.p50),
         micros(decided.p99),
         micros(decided.p999),
-        format!("{reading:.1}"),
+        millis(decided.reading),
+        millis(decided.change),
     ];
-    let heads = ["grants", "p50 µs", "p99 µs", "p99.9 µs", "reading all anew ms"];
+    let heads = ["grants", "p50 µs", "p99 µs", "p99.9 µs", "reading all ms", "taking over one change ms"];
     section("Standing, limit and decision of a call", &heads, [row])
 }
 
@@ -163,14 +191,15 @@ fn memory(memory: &PerLink) -> String {
 }
 
 fn pages(pages: &Pages) -> String {
-    let (items, millis) = pages.filled;
+    let Pages { few, filled: (items, millis), .. } = *pages;
     let pair = |(p50, p99): (u32, u32)| format!("{p50} / {p99}");
-    let rows = pages.pages.iter().map(|page| {
+    let rows = pages.kinds.iter().map(|page| {
         let ratio = f64::from(page.many.0) / f64::from(page.few.0.max(1));
         vec![page.name.to_owned(), page.rows.to_string(), pair(page.few), pair(page.many), times(ratio)]
     });
-    let heads = ["page", "rows", "among 10,000: p50 / p99 µs", "among many: p50 / p99 µs", "p50"];
-    let table = section(&format!("A page of a List among {items} rows"), &heads, rows);
+    let among = [few, items].map(|rows| format!("among {rows}: p50 / p99 µs"));
+    let heads = ["page", "rows", &among[0], &among[1], "p50"];
+    let table = section("A page of a List among few and many rows", &heads, rows);
     format!("{table}\nFilling {items} rows took {:.1} s.\n", f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1e3)
 }
 

@@ -87,23 +87,25 @@ pub struct Page {
 /// What was found, and how the large instance was filled.
 #[derive(Clone, Debug, Default)]
 pub struct Pages {
+    /// Rows of the small instance.
+    pub few: u64,
     /// Rows of the large instance, and the milliseconds that filling took.
     pub filled: (u64, u64),
     /// Each kind.
-    pub pages: Vec<Page>,
+    pub kinds: Vec<Page>,
 }
 
 /// Asks each instance `calls` times for each kind of page.
 pub async fn measure(items: u64, calls: usize) -> Result<Pages> {
     let (mut few, mut many) = (Sharing::start(FEW.min(items)).await?, Sharing::start(items).await?);
-    let mut pages = Pages { filled: many.ready.filled, pages: Vec::new() };
+    let mut pages = Pages { few: few.ready.filled.0, filled: many.ready.filled, kinds: Vec::new() };
     for kind in Kind::ALL {
         let (mut small, mut large) = (Asked::of(&mut few, kind).await?, Asked::of(&mut many, kind).await?);
         for n in 0..calls + WARM {
             small.once(n >= WARM).await?;
             large.once(n >= WARM).await?;
         }
-        pages.pages.push(Page { name: kind.name(), rows: large.rows, few: small.times(), many: large.times() });
+        pages.kinds.push(Page { name: kind.name(), rows: large.rows, few: small.times(), many: large.times() });
     }
     few.child.end().await?;
     many.child.end().await?;

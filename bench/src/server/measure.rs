@@ -23,6 +23,8 @@ const RECORD: usize = 300;
 /// A page of PostgreSQL's journal.
 const PAGE: [u8; 8_192] = [7; 8_192];
 const SYNCS: u64 = 64;
+/// Changes of one grant among many.
+const CHANGES: u32 = 11;
 
 /// Single rows, each its own transaction on one connection, one after the other; and what the disk says to a bare sync.
 pub async fn commits(stage: &Stage, millis: u64) -> Result<Commits> {
@@ -75,6 +77,7 @@ pub async fn decide(stage: &Stage, grants: u32, calls: u32) -> Result<Decided> {
     let store = Arc::clone(&stage.store) as _;
     let snapshots = Snapshots::start(store, clock, Arc::new(DenyList::default()), Registry::new()).await?;
     let reading = micros(began.elapsed());
+    let change = changes(stage, &snapshots).await?;
     let limits = Limits::with_peer_rate(super::stage::NEVER_FULL);
     let current = snapshots.current();
     let askers: Vec<Presented> = current.grants().filter_map(|grant| presented(grant)).collect();
@@ -97,7 +100,22 @@ pub async fn decide(stage: &Stage, grants: u32, calls: u32) -> Result<Decided> {
     }
     took.sort_unstable();
     let [p50, p99, p999] = [500, 990, 999].map(|at| percentile(&took, at));
-    Ok(Decided { grants: askers.len(), p50, p99, p999, reading })
+    Ok(Decided { grants: askers.len(), p50, p99, p999, reading, change })
+}
+
+/// Median of taking over a change of one grant, made elsewhere and committed already.
+async fn changes(stage: &Stage, snapshots: &Snapshots) -> Result<u32> {
+    let mut connection = PgConnection::connect_with(&stage.server.superuser()).await?;
+    let mut took = Vec::new();
+    for _ in 0..CHANGES {
+        sqlx::query("UPDATE grants SET peer_name = peer_name WHERE name = 'many-1'").execute(&mut connection).await?;
+        let began = Instant::now();
+        snapshots.refresh().await?;
+        took.push(micros(began.elapsed()));
+    }
+    connection.close().await?;
+    took.sort_unstable();
+    Ok(percentile(&took, 500))
 }
 
 async fn multiply(stage: &Stage, grants: u32) -> Result<()> {

@@ -15,12 +15,15 @@ use sqlx::{Postgres, QueryBuilder};
 
 /// As much of a row as its place and its judgement need; the body only where it is asked for.
 const COLUMNS: &str = "i.id, i.workspace, i.kind, i.team, i.project, i.owner, i.title, i.tags, i.attributes, i.created_at, \
-                       i.updated_at, u.name AS owner_name, ";
+                       i.updated_at, ";
 const BODY: &str = "i.body";
 const NO_BODY: &str = "NULL::text AS body";
 
-/// One chunk of a list: at most one row more than `window` holds, and bodies only until they fill a chunk. `found` counts
-/// the rows before bodies were cut.
+/// One chunk of a list: at most one row more than `window` holds. Rows behind a full chunk do not fit (`fits` is false) and
+/// are without content: they only say that there are more.
+///
+/// The owner's name is looked up for the rows of the page alone, once for each owner; the running sum counts rows, which
+/// spares it the search for rows of the same place.
 pub(super) fn list(
     workspace: WorkspaceId,
     resource: &Resource,
@@ -35,8 +38,12 @@ pub(super) fn list(
     };
     let origin = origin(resource);
     let mut query = QueryBuilder::new(
-        "SELECT * FROM (SELECT *, count(*) OVER () AS found, sum(size) OVER newest - size AS before FROM (SELECT ",
+        "SELECT id, workspace, kind, team, project, owner, title, tags, created_at, updated_at, listed_in, owner_name, fits,
+            CASE WHEN fits THEN attributes ELSE '{}' END AS attributes, CASE WHEN fits THEN body END AS body
+        FROM (SELECT sized.*, u.name AS owner_name, before < ",
     );
+    query.push_bind(i64::try_from(CHUNK_BYTES).unwrap_or(i64::MAX));
+    query.push(" AS fits FROM (SELECT *, sum(size) OVER newest - size AS before FROM (SELECT ");
     query.push(COLUMNS).push(listed_in(origin)).push(if include_body { BODY } else { NO_BODY });
     query.push(", ").push(size).push(" + pg_column_size(i.attributes) AS size");
     narrow(&mut query, workspace, resource, filter);
@@ -45,8 +52,8 @@ pub(super) fn list(
         query.push(", ").push_bind(after.id.0).push(")");
     }
     query.push(" ORDER BY i.created_at DESC, i.id DESC LIMIT ").push_bind(i64::from(window.rows) + 1);
-    query.push(") AS page WINDOW newest AS (ORDER BY created_at DESC, id DESC)) AS sized WHERE before < ");
-    query.push_bind(i64::try_from(CHUNK_BYTES).unwrap_or(i64::MAX)).push(" ORDER BY created_at DESC, id DESC");
+    query.push(") AS page WINDOW newest AS (ORDER BY created_at DESC, id DESC ROWS UNBOUNDED PRECEDING)) AS sized ");
+    query.push("LEFT JOIN users u ON u.id = sized.owner) AS named ORDER BY created_at DESC, id DESC");
     query
 }
 
@@ -59,6 +66,7 @@ pub(super) fn get(
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT ");
     query.push(COLUMNS).push(listed_in(origin(resource))).push(BODY);
+    query.push(", (SELECT u.name FROM users u WHERE u.id = i.owner) AS owner_name");
     narrow(&mut query, workspace, resource, filter);
     query.push(" AND i.id = ").push_bind(id.0);
     query
@@ -78,7 +86,7 @@ fn narrow(query: &mut QueryBuilder<Postgres>, workspace: WorkspaceId, resource: 
         Origin::Teams => " FROM team_rows i",
         Origin::Users => " FROM user_rows i",
     });
-    query.push(" LEFT JOIN users u ON u.id = i.owner WHERE i.workspace = ").push_bind(workspace.0);
+    query.push(" WHERE i.workspace = ").push_bind(workspace.0);
     query.push(" AND i.kind = ").push_bind(resource.as_str().to_owned());
     let Some(filter) = filter else { return };
     match (&filter.teams, filter.personal) {

@@ -34,9 +34,7 @@ impl Items for Postgres {
         let (mut unit, rights, as_of) = self.enter(access.workspace(), access.user()).await?;
         let rows = query.build().fetch_all(&mut *unit).await?;
         unit.end().await?;
-        let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get("found"))?;
-        let stored = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-        Ok(chunk(&access, &rights, &window, stored, usize::try_from(found).unwrap_or(0), as_of)?)
+        Ok(chunk(&access, &rights, &window, fitting(&rows)?, rows.len(), as_of)?)
     }
 
     async fn get(&self, access: Access<'_, Get>) -> Result<Option<(Item, Time)>, StoreError> {
@@ -95,6 +93,18 @@ pub(super) async fn enter(
 fn listed_in(row: &PgRow) -> Result<Option<BTreeSet<TeamId>>, StoreError> {
     let teams: Option<Vec<String>> = row.try_get("listed_in")?;
     teams.map(|teams| teams.iter().map(|team| parsed("team id", team)).collect()).transpose()
+}
+
+/// The rows of one chunk; those behind it came without their content.
+fn fitting(rows: &[PgRow]) -> Result<Vec<StoredItem>, StoreError> {
+    let mut fitting = Vec::with_capacity(rows.len());
+    for row in rows {
+        if !row.try_get::<bool, _>("fits")? {
+            break;
+        }
+        fitting.push(stored(row)?);
+    }
+    Ok(fitting)
 }
 
 fn stored(row: &PgRow) -> Result<StoredItem, StoreError> {
