@@ -22,8 +22,8 @@ pub fn report(found: &Found) -> String {
     let sections = [
         Some(machine(&found.machine)),
         goals(found),
-        found.calls.as_ref().map(differences),
         found.calls.as_ref().map(calls),
+        found.calls.as_ref().map(differences),
         found.chunks.as_ref().map(chunks),
         found.decided.as_ref().map(decisions),
         (!found.cuts.is_empty()).then(|| cuts(&found.cuts)),
