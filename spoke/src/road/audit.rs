@@ -91,8 +91,12 @@ impl Drop for Shared {
 }
 
 /// Opens the draft, walks on, and writes the refusal if there was one.
-pub async fn audit(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {
-    let draft = Draft::open(&road.auditor, begin(&road, &request));
+pub async fn audit(
+    State((road, entrance)): State<(Arc<Road>, Entrance)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let draft = Draft::open(&road.auditor, begin(&road, entrance, &request));
     request.extensions_mut().insert(draft.clone());
     let mut response = match not_grpc(&request) {
         None => next.run(request).await,
@@ -144,13 +148,11 @@ fn refused_by_codec(record: &mut Record, response: Response) -> Response {
     if packed { response } else { status::response(&refusal) }
 }
 
-fn begin(road: &Road, request: &Request) -> Record {
+/// What the other listener offers is not known here.
+fn begin(road: &Road, entrance: Entrance, request: &Request) -> Record {
     let id = request.extensions().get::<RequestId>().copied();
     let id = id.unwrap_or_else(|| RequestId(road.world.uuid()));
     let connection = request.extensions().get::<Connection>();
-    // Who has shown no certificate came in where invites are taken, and what the other listener offers is not known there.
-    let proved = connection.is_none_or(|connection| connection.presented().is_some());
-    let entrance = if proved { Entrance::Federation } else { Entrance::Enrolment };
     let method = Method::from_path(request.uri().path()).filter(|method| method.entrance() == entrance);
     let about = method.map_or(Subject::UnknownCall, Subject::Call);
     let record = Record::new(road.world.now(), Stage::Standing, Ending::Abandoned, about, id);

@@ -12,7 +12,7 @@ pub mod trace;
 
 use crate::snapshot::Snapshots;
 use axum::{Router, middleware::from_fn_with_state};
-use domain::world::World;
+use domain::{operation::Entrance, world::World};
 use link::Registry;
 use std::sync::{Arc, atomic::AtomicU64};
 use store::Auditor;
@@ -54,7 +54,7 @@ pub fn federation(road: &Arc<Road>, rooms: Routes) -> Router {
             // First, so that every later word about this call has its id.
             .layer(from_fn_with_state(road(), trace::trace))
             // Around everything that can refuse: no refusal below goes unrecorded.
-            .layer(from_fn_with_state(road(), audit::audit))
+            .layer(from_fn_with_state((road(), Entrance::Federation), audit::audit))
             // Before limits: a caller without standing must not use up the grant's tokens.
             .layer(from_fn_with_state(road(), standing::standing))
             // Before anything expensive: conversion, decision and store come after.
@@ -68,6 +68,6 @@ pub fn enrolment(road: &Arc<Road>, rooms: Routes) -> Router {
     rooms.into_axum_router().layer(
         ServiceBuilder::new()
             .layer(from_fn_with_state(road(), trace::trace))
-            .layer(from_fn_with_state(road(), audit::audit)),
+            .layer(from_fn_with_state((road(), Entrance::Enrolment), audit::audit)),
     )
 }
