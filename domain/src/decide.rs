@@ -108,7 +108,7 @@ impl<O: Operation<Ground = Grant>> Permitted<O> {
         if !same || stored.item.resource != *resource || !rights.admit(&stored) || !filter.admit(&stored) {
             return Err(SecondCheck);
         }
-        Ok(stored.item.keep_only(&filter.fields))
+        Ok(stored.shown_in(filter.teams.as_ref()).keep_only(&filter.fields))
     }
 }
 

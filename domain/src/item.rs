@@ -86,17 +86,42 @@ fn value_size(value: &Value) -> usize {
     }
 }
 
+/// Whose a row is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// An item: its team's, or without a team this user's alone.
+    Of(UserId),
+    /// An entry of the workspace's directory. Nobody's: it is listed.
+    Listed {
+        /// In these teams; only those that the reader may see.
+        teams: BTreeSet<TeamId>,
+        /// Whom it is about, where it is a person.
+        person: Option<UserId>,
+    },
+}
+
 /// A row with the columns that decide who may see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredItem {
     /// Which workspace it lives in.
     pub workspace: WorkspaceId,
     /// Whose it is.
-    pub owner: UserId,
-    /// Of an entry of the workspace's directory: the teams it is listed in. None for an item, which is its team's or its owner's.
-    pub listed_in: Option<BTreeSet<TeamId>>,
-    /// The rest; nothing withheld.
+    pub whose: Whose,
+    /// The rest; nothing withheld but the teams of a person, which depend on who reads.
     pub item: Item,
+}
+
+impl StoredItem {
+    /// The row as it is shown to somebody who may see these teams; none stands for all that it is listed in.
+    pub fn shown_in(self, seen: Option<&BTreeSet<TeamId>>) -> Item {
+        let mut item = self.item;
+        if let Whose::Listed { teams, person: Some(_) } = self.whose {
+            let teams = teams.iter().filter(|team| seen.is_none_or(|seen| seen.contains(*team)));
+            let teams = teams.map(|team| Value::from(team.as_str())).collect::<Vec<_>>();
+            item.attributes.insert("teams".to_owned(), teams.into());
+        }
+        item
+    }
 }
 
 /// A row to be written by a local person or importer.

@@ -4,7 +4,7 @@
 
 use crate::{
     id::{TeamId, UserId, WorkspaceId},
-    item::StoredItem,
+    item::{StoredItem, Whose},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt, str::FromStr};
@@ -79,12 +79,15 @@ impl Rights {
     /// Whether the user may see this row without any grant.
     pub fn admit(&self, stored: &StoredItem) -> bool {
         let Some(role) = self.role else { return false };
-        let own = stored.owner == self.user;
         stored.workspace == self.workspace
-            && match (&stored.listed_in, &stored.item.team) {
-                (Some(teams), _) => role.manages() || own || !self.teams.is_disjoint(teams),
-                (None, Some(team)) => role.manages() || self.teams.contains(team),
-                (None, None) => own && role != Role::Guest,
+            && match (&stored.whose, &stored.item.team) {
+                (Whose::Listed { .. }, _) if role.manages() => true,
+                // An entry says which teams it is listed in, so that it may name none that the user is not in.
+                (Whose::Listed { teams, person }, _) => {
+                    teams.is_subset(&self.teams) && (!teams.is_empty() || *person == Some(self.user))
+                }
+                (Whose::Of(_), Some(team)) => role.manages() || self.teams.contains(team),
+                (Whose::Of(owner), None) => *owner == self.user && role != Role::Guest,
             }
     }
 }

@@ -109,8 +109,20 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// Follows the grant table until the daemon stops this task.
+    /// Follows the grant table and the clock until the daemon stops this task. A database that does not answer holds up the
+    /// one and not the other.
     pub async fn follow(&self) {
+        tokio::join!(self.follow_table(), self.follow_clock());
+    }
+
+    async fn follow_clock(&self) {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            self.cut_what_expired();
+        }
+    }
+
+    async fn follow_table(&self) {
         loop {
             tokio::select! {
                 () = self.store.grants_changed() => {}
@@ -119,7 +131,6 @@ impl Snapshots {
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, age = ?self.age(), "grants could not be read; past 2 s calls are refused");
             }
-            self.cut_what_expired();
         }
     }
 

@@ -34,6 +34,11 @@ impl Hold {
         Self::by(database, "LOCK TABLE refused_leaves IN ACCESS EXCLUSIVE MODE").await
     }
 
+    /// Nobody finds out whether the grants changed.
+    pub async fn standing(database: &Database) -> Self {
+        Self::by(database, "LOCK TABLE grants_version IN ACCESS EXCLUSIVE MODE").await
+    }
+
     /// Makes [`Hold::answers`] and [`Hold::changes`] possible in this database.
     pub async fn prepare(database: &Database) {
         run(&database.superuser(), BEFORE_COMMIT).await;

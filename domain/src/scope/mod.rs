@@ -9,7 +9,7 @@ mod tests;
 use crate::{
     Time,
     id::{Field, Name, Project, Resource, Tag, TeamId},
-    item::StoredItem,
+    item::{StoredItem, Whose},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -119,10 +119,10 @@ impl Filter {
     /// Whether this filter lets the row through, native rights aside. An entry of the directory is nobody's personal row.
     pub fn admit(&self, stored: &StoredItem) -> bool {
         let item = &stored.item;
-        let owned = match (&stored.listed_in, &item.team) {
-            (Some(listed_in), _) => self.teams.as_ref().is_none_or(|teams| !teams.is_disjoint(listed_in)),
-            (None, Some(team)) => self.teams.as_ref().is_none_or(|teams| teams.contains(team)),
-            (None, None) => self.personal,
+        let owned = match (&stored.whose, &item.team) {
+            (Whose::Listed { teams: listed, .. }, _) => self.teams.as_ref().is_none_or(|all| !all.is_disjoint(listed)),
+            (Whose::Of(_), Some(team)) => self.teams.as_ref().is_none_or(|all| all.contains(team)),
+            (Whose::Of(_), None) => self.personal,
         };
         let project =
             self.projects.as_ref().is_none_or(|all| item.project.as_ref().is_some_and(|one| all.contains(one)));

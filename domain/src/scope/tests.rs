@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     id::{ItemId, UserId, WorkspaceId},
-    item::{Item, StoredItem},
+    item::{Item, StoredItem, Whose},
     kind::Kinds,
 };
 use proptest::{
@@ -104,7 +104,7 @@ prop_compose! {
 fn admits(scope: &Scope, item: &Item) -> bool {
     let filter = scope.filter(&item.resource);
     let (workspace, owner) = (WorkspaceId(Uuid::nil()), UserId(Uuid::nil()));
-    let stored = StoredItem { workspace, owner, listed_in: None, item: item.clone() };
+    let stored = StoredItem { workspace, whose: Whose::Of(owner), item: item.clone() };
     filter.is_some_and(|filter| filter.admit(&stored))
 }
 

@@ -4,9 +4,9 @@ use super::{Model, State};
 use domain::{
     Time,
     id::{ItemId, Resource, TeamId, UserId, WorkspaceId},
-    item::{Item, StoredItem},
+    item::{Item, StoredItem, Whose},
     kind::{Kinds, Origin},
-    rights::Role,
+    rights::{Rights, Role},
 };
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,10 +62,11 @@ impl State {
         self.teams.iter().map(team).chain(self.roles.iter().map(user)).collect()
     }
 
-    /// The rows of a kind that follow the directory.
-    pub(super) fn entries(&self, place: WorkspaceId, resource: &Resource) -> Vec<StoredItem> {
+    /// The rows of a kind that follow the directory, with the teams that the reader may see.
+    pub(super) fn entries(&self, reader: &Rights, resource: &Resource) -> Vec<StoredItem> {
         let origin = Kinds::builtin().get(resource).map_or(Origin::Items, |kind| kind.origin);
-        let entries = self.shown().into_iter().filter(|((workspace, _), _)| *workspace == place);
+        let entries = self.shown().into_iter().filter(|((workspace, _), _)| *workspace == reader.workspace);
+        let sees = |team: &TeamId| reader.role.is_some_and(Role::manages) || reader.teams.contains(team);
         let row = |(entry, shown): ((WorkspaceId, Of), Shown)| match (origin, &entry.1) {
             (Origin::Teams, Of::Team(team)) => {
                 let names = shown.2.iter().filter_map(|user| self.user_name(*user)).collect::<BTreeSet<_>>();
@@ -73,8 +74,9 @@ impl State {
                 Some(self.entry(&entry, resource, team.as_str(), listed, &json!({ "members": names })))
             }
             (Origin::Users, Of::User(user)) => {
-                let shows = json!({ "role": shown.0, "teams": shown.1 });
-                Some(self.entry(&entry, resource, self.user_name(*user)?.as_str(), shown.1, &shows))
+                let listed = shown.1.into_iter().filter(sees).collect();
+                let shows = json!({ "role": shown.0 });
+                Some(self.entry(&entry, resource, self.user_name(*user)?.as_str(), listed, &shows))
             }
             _ => None,
         };
@@ -86,15 +88,14 @@ impl State {
         entry: &(WorkspaceId, Of),
         resource: &Resource,
         title: &str,
-        listed_in: BTreeSet<TeamId>,
+        teams: BTreeSet<TeamId>,
         shows: &Value,
     ) -> StoredItem {
         let Dated { id, since, changed } = self.dated[entry];
-        let owner = if let Of::User(user) = entry.1 { user } else { UserId(uuid::Uuid::nil()) };
+        let person = if let Of::User(user) = entry.1 { Some(user) } else { None };
         StoredItem {
             workspace: entry.0,
-            owner,
-            listed_in: Some(listed_in),
+            whose: Whose::Listed { teams, person },
             item: Item {
                 id,
                 resource: resource.clone(),

@@ -10,7 +10,7 @@ use domain::{
     Time,
     grant::Grant,
     id::{ItemId, Resource, UserId, WorkspaceId},
-    item::{Item, NewItem, StoredItem},
+    item::{Item, NewItem, StoredItem, Whose},
     operation::{Get, List},
     rights::Rights,
     scope::Filter,
@@ -98,8 +98,7 @@ impl Model {
         let owner = state.user_name(rights.user);
         let stored = StoredItem {
             workspace: rights.workspace,
-            owner: rights.user,
-            listed_in: None,
+            whose: Whose::Of(rights.user),
             item: Item {
                 id,
                 resource: item.resource,
@@ -123,7 +122,7 @@ impl Model {
 impl State {
     fn visible(&self, rights: &Rights, resource: &Resource, filter: Option<&Filter>) -> Vec<StoredItem> {
         let visible = |row: &StoredItem| rights.admit(row) && filter.is_none_or(|filter| filter.admit(row));
-        let entries = self.entries(rights.workspace, resource).into_iter().filter(|row| visible(row));
+        let entries = self.entries(rights, resource).into_iter().filter(|row| visible(row));
         let rows = self.items.values().map(|row| &row.stored);
         let rows = rows.filter(|row| row.item.resource == *resource && visible(row)).cloned();
         entries.chain(rows).map(|row| self.named(row)).collect()
@@ -131,7 +130,8 @@ impl State {
 
     /// The owner's name as it is now: none once they are gone.
     fn named(&self, mut row: StoredItem) -> StoredItem {
-        row.item.owner = self.user_name(row.owner);
+        let (Whose::Of(owner) | Whose::Listed { person: Some(owner), .. }) = row.whose else { return row };
+        row.item.owner = self.user_name(owner);
         row
     }
 
@@ -139,7 +139,7 @@ impl State {
         item.source_key.as_ref()?;
         self.items.values().find(|row| {
             row.source_key == item.source_key
-                && row.stored.owner == rights.user
+                && row.stored.whose == Whose::Of(rights.user)
                 && row.stored.workspace == rights.workspace
                 && row.stored.item.resource == item.resource
         })

@@ -16,7 +16,7 @@ use domain::{
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
     id::{EntryHash, GrantId, InviteId, ItemId, Name, TeamId, UserId, WorkspaceId},
-    item::StoredItem,
+    item::{StoredItem, Whose},
     rights::{Rights, Role},
     world::{Clock, SeededRng, World},
 };
@@ -63,7 +63,7 @@ struct Row {
 
 impl Row {
     fn is_personal_to(&self, user: UserId) -> bool {
-        self.stored.item.team.is_none() && self.stored.owner == user
+        self.stored.item.team.is_none() && self.stored.whose == Whose::Of(user)
     }
 }
 

@@ -18,6 +18,11 @@ const COLUMNS: &str = "i.id, i.workspace, i.kind, i.team, i.project, i.owner, i.
                        i.updated_at, ";
 const BODY: &str = "i.body";
 const NO_BODY: &str = "NULL::text AS body";
+/// Only what is stored compressed is larger than it looks.
+const TAGS_SIZE: &str = " + CASE WHEN pg_column_compression(i.tags) IS NULL THEN pg_column_size(i.tags) ELSE octet_length(i.tags::text) END";
+const ATTRIBUTES_SIZE: &str =
+    " + CASE WHEN pg_column_compression(i.attributes) IS NULL THEN pg_column_size(i.attributes)
+    ELSE octet_length(i.attributes::text) END";
 
 /// One chunk of a list: at most one row more than `window` holds. Rows behind a full chunk do not fit (`fits` is false) and
 /// are without content: they only say that there are more.
@@ -31,11 +36,7 @@ pub(super) fn list(
     window: &Window,
     include_body: bool,
 ) -> QueryBuilder<Postgres> {
-    let size = if include_body {
-        "octet_length(i.title) + coalesce(octet_length(i.body), 0)"
-    } else {
-        "octet_length(i.title)"
-    };
+    let size = if include_body { "coalesce(octet_length(i.body), 0)" } else { "0" };
     let origin = origin(resource);
     let mut query = QueryBuilder::new(
         "SELECT id, workspace, kind, team, project, owner, title, tags, created_at, updated_at, listed_in, owner_name, fits,
@@ -45,7 +46,7 @@ pub(super) fn list(
     query.push_bind(i64::try_from(CHUNK_BYTES).unwrap_or(i64::MAX));
     query.push(" AS fits FROM (SELECT *, sum(size) OVER newest - size AS before FROM (SELECT ");
     query.push(COLUMNS).push(listed_in(origin)).push(if include_body { BODY } else { NO_BODY });
-    query.push(", ").push(size).push(" + pg_column_size(i.attributes) AS size");
+    query.push(", octet_length(i.title) + ").push(size).push(TAGS_SIZE).push(ATTRIBUTES_SIZE).push(" AS size");
     narrow(&mut query, workspace, resource, filter);
     if let Some(after) = window.after {
         query.push(" AND (i.created_at, i.id) < (").push_bind(after.created_at.to_offset());

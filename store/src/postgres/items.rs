@@ -16,13 +16,14 @@ use async_trait::async_trait;
 use domain::{
     Time,
     grant::Grant,
-    id::{ItemId, Resource, TeamId, UserId, WorkspaceId},
-    item::{Item, NewItem, StoredItem},
+    id::{ItemId, Resource, UserId, WorkspaceId},
+    item::{Item, NewItem, StoredItem, Whose},
     operation::{Get, List},
     rights::{Rights, Role},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use uuid::Uuid;
 
 #[async_trait]
 impl Items for Postgres {
@@ -90,9 +91,17 @@ pub(super) async fn enter(
     Ok((Rights { workspace, user, role, teams }, time(&row, "read_at")?))
 }
 
-fn listed_in(row: &PgRow) -> Result<Option<BTreeSet<TeamId>>, StoreError> {
+fn whose(row: &PgRow) -> Result<Whose, StoreError> {
+    let owner = row.try_get::<Option<Uuid>, _>("owner")?.map(UserId);
     let teams: Option<Vec<String>> = row.try_get("listed_in")?;
-    teams.map(|teams| teams.iter().map(|team| parsed("team id", team)).collect()).transpose()
+    match (teams, owner) {
+        (Some(teams), person) => {
+            let teams = teams.iter().map(|team| parsed("team id", team)).collect::<Result<_, _>>()?;
+            Ok(Whose::Listed { teams, person })
+        }
+        (None, Some(owner)) => Ok(Whose::Of(owner)),
+        (None, None) => Err(damaged("row", "it is nobody's")),
+    }
 }
 
 /// The rows of one chunk; those behind it came without their content.
@@ -113,8 +122,7 @@ fn stored(row: &PgRow) -> Result<StoredItem, StoreError> {
     let Json(attributes) = row.try_get("attributes").map_err(|_| damaged("row", "its attributes are no object"))?;
     Ok(StoredItem {
         workspace: WorkspaceId(row.try_get("workspace")?),
-        owner: UserId(row.try_get("owner")?),
-        listed_in: listed_in(row)?,
+        whose: whose(row)?,
         item: Item {
             id: ItemId(row.try_get("id")?),
             resource: parsed("kind", row.try_get("kind")?)?,

@@ -9,6 +9,7 @@ use proto::v1::{self, enrol_service_client::EnrolServiceClient, query_service_cl
 use std::{sync::Arc, time::Duration};
 use tests::{
     asker::{Asker, dialler, enrol, refusal, target},
+    hold::{Hold, waiting},
     instance::Instance,
 };
 use tokio::time::timeout;
@@ -101,6 +102,24 @@ async fn what_is_open_ends_when_the_grant_or_its_certificate_expires() {
         }
         assert!(timeout(Duration::from_millis(700), still.message()).await.is_err(), "another grant's ended with it");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_ends_in_time_while_the_database_does_not_answer() {
+    let (_alone, clock) = (alone().await, Arc::new(FakeClock::new(World::system().now())));
+    let world = World::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SeededRng::new(7)));
+    let office = Instance::start_in(world).await;
+    let end = clock.now() + Duration::from_hours(1);
+    let scope = format!(r#"{{"resources":["tasks"],"not_after":{}}}"#, serde_json::to_string(&end).expect("a time"));
+    let (_, invite) = office.grant("owner", &scope).await;
+    let mut open = client(&enrol(&invite).await).await.watch(about("")).await.expect("a stream").into_inner();
+    open.message().await.expect("news").expect("news");
+    let held = Hold::standing(&office.database).await;
+    waiting(&office.database, 1).await;
+    clock.advance(Duration::from_secs(3_602));
+    assert!(soon(open.message()).await.is_err(), "it outlived its end");
+    waiting(&office.database, 1).await;
+    held.release().await;
 }
 
 async fn soon<F: Future>(future: F) -> F::Output {

@@ -114,6 +114,41 @@ async fn with_a_broken_policy_the_second_check_refuses() {
     fails_the_second_check(&bench, alice, bobs).await;
 }
 
+/// The directory's rows come from views, which say who is shown what; so views that say nothing.
+#[tokio::test]
+async fn with_views_that_show_everything_the_second_check_refuses() {
+    let (bench, alice, _) = filled().await;
+    bench.user("zoe", Role::Member).await;
+    bench.team("ops", &["zoe"]).await;
+    let superuser = bench.database.as_ref().unwrap().superuser();
+    let seen = async |kind: &str| {
+        let operation = List::first(kind.parse().unwrap());
+        bench.store.list(Access::Native { workspace: bench.workspace, user: alice, operation: &operation }).await
+    };
+    for view in ["team_rows", "user_rows"] {
+        let question = format!("SELECT split_part(pg_get_viewdef('{view}'::regclass), '  WHERE (( SELECT', 1)");
+        let open: String = ask(&superuser, &question).await;
+        assert!(!open.contains("acting_role") || view == "user_rows", "{open}");
+        let kind = view.replace("_rows", "s");
+        assert!(!seen(&kind).await.unwrap().items.is_empty());
+        run(&superuser, &format!("CREATE OR REPLACE VIEW {view} WITH (security_invoker = true) AS {open}"))
+            .await
+            .unwrap();
+        let shown = seen(&kind).await;
+        assert!(matches!(shown, Err(StoreError::SecondCheck(_))), "{view}: {shown:?}");
+    }
+    // Only those who may be seen, but with every team they are in.
+    bench.team("secret", &["alice"]).await;
+    let every = "CREATE OR REPLACE VIEW user_rows WITH (security_invoker = true) AS
+        SELECT u.id, m.workspace, 'users' AS kind, NULL::text AS team, NULL::text AS project, u.id AS owner, u.name AS title,
+               NULL::text AS body, '{}'::text[] AS tags, '{}'::jsonb AS attributes, m.since AS created_at,
+               m.changed AS updated_at, ARRAY['ops'] AS listed_in
+        FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.name = 'alice'";
+    run(&superuser, every).await.unwrap();
+    let shown = seen("users").await;
+    assert!(matches!(shown, Err(StoreError::SecondCheck(_))), "her own row, but another's team: {shown:?}");
+}
+
 #[tokio::test]
 async fn with_row_level_security_off_the_second_check_refuses() {
     let (bench, alice, bobs) = filled().await;

@@ -80,9 +80,17 @@ pub async fn everybody_sees_their_part_of_the_directory(bench: &Bench) {
     let bob = users.iter().find(|item| item.title.as_deref() == Some("bob")).unwrap();
     assert_eq!(json!(bob.attributes), json!({"role": "member", "teams": ["core", "ops"]}));
     assert_eq!(bob.id, ItemId(people["bob"].0));
+    for (user, bobs) in [("alice", vec!["core"]), ("gina", vec!["ops"]), ("bob", vec!["core", "ops"])] {
+        assert_eq!(teams_of(&native(bench, people[user], "users").await, "bob"), bobs, "as {user} may see them");
+    }
     let teams = native(bench, bench.owner, "teams").await;
     let core = teams.iter().find(|item| item.title.as_deref() == Some("core")).unwrap();
     assert_eq!(json!(core.attributes), json!({"members": ["alice", "bob"]}));
+}
+
+fn teams_of(users: &[Item], name: &str) -> Vec<String> {
+    let user = users.iter().find(|item| item.title.as_deref() == Some(name)).unwrap();
+    serde_json::from_value(user.attributes["teams"].clone()).unwrap()
 }
 
 async fn granted(bench: &Bench, grant: &Grant, of: &str) -> Vec<Item> {
@@ -115,7 +123,7 @@ pub async fn a_scope_narrows_the_directory_by_team_and_by_field(bench: &Bench) {
         ("olga", of(&["core", "ops"]), "core ops", "alice bob gina"),
         // Native rights narrow every scope.
         ("alice", of(&["core", "ops"]), "core", "alice bob"),
-        ("alice", of(&["ops"]), "", "bob"),
+        ("alice", of(&["ops"]), "", ""),
         // An entry is nobody's personal row.
         ("dora", FilterSpec { include_personal: Some(false), ..FilterSpec::default() }, "", "dora"),
         ("olga", FilterSpec { include_projects: Some(vec!["hull".into()]), ..FilterSpec::default() }, "", ""),
@@ -124,6 +132,10 @@ pub async fn a_scope_narrows_the_directory_by_team_and_by_field(bench: &Bench) {
         let said = format!("{subject} {filter:?}");
         let (seen_teams, seen_users) = shows(subject, filter, None).await;
         assert_eq!((names(&seen_teams).as_str(), names(&seen_users).as_str()), (teams, users), "{said}");
+    }
+    for subject in ["olga", "alice", "bob"] {
+        let (_, users) = shows(subject, of(&["core"]), None).await;
+        assert_eq!(teams_of(&users, "bob"), ["core"], "a team that is not shared is not named either: {subject}");
     }
     let (_, users) = shows("olga", of(&["core"]), Some(&["title"])).await;
     assert_eq!(names(&users), "alice bob");
