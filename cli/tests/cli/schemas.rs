@@ -156,7 +156,7 @@ fn refused(judge: &mut Judge, office: &Instance) {
     for (code, line) in [
         (3, "--socket nowhere status"),
         (3, "--socket nowhere id"),
-        (6, "invite to-home --share tasks"),
+        (4, "invite third --share tasks --for nobody"),
         (4, "--as nobody grant list"),
         (4, "grant show nope"),
         (2, "grant edit to-home"),

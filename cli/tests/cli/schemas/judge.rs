@@ -1,7 +1,7 @@
 //! What a command printed against its schema, and which commands were judged: the schemas are the files of `docs/api/commands`, the
 //! commands those that the program names in its `--help`.
 
-use crate::harness::{Instance, Ran, finish, pause, program, tell};
+use crate::harness::{Instance, Ran, finish, program, tell};
 use jsonschema::Validator;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
