@@ -59,7 +59,8 @@ const SILENT: &str = "Printed also where the other side did not answer, with exi
 
 const PRINTED: &[Form] = &[
     value::<daemon::init::Made>("init"),
-    value::<daemon::serve::Running>("serve").noting("Printed once its door is open; then nothing more. Its log is on stderr."),
+    value::<daemon::serve::Running>("serve")
+        .noting("Printed once its door is open; then nothing more. Its log is on stderr."),
     value::<view::Status>("status"),
     value::<view::Identity>("id"),
     value::<view::InviteMade>("invite"),
@@ -81,7 +82,8 @@ const PRINTED: &[Form] = &[
     value::<shape::One>("get"),
     value::<rooms::rows::Added>("add"),
     value::<import::report::Report>("import").noting("With --strict exit code 7 says that not everything was taken."),
-    lines::<import::report::Report>("import --watch").noting("One for each import that changed something, and for the first."),
+    lines::<import::report::Report>("import --watch")
+        .noting("One for each import that changed something, and for the first."),
     value::<export::Exported>("export"),
     value::<Vec<view::UserEntry>>("user add").noting("The one user."),
     value::<Vec<view::UserEntry>>("user list"),
@@ -104,5 +106,5 @@ const PRINTED: &[Form] = &[
 ];
 
 /// What a command prints on stderr in place of an answer.
-const FAILED: Form =
-    value::<Failure>("error").noting("One JSON value on one line, the last on stderr; remarks for people may stand before it.");
+const FAILED: Form = value::<Failure>("error")
+    .noting("One JSON value on one line, the last on stderr; remarks for people may stand before it.");

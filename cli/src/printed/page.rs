@@ -138,7 +138,10 @@ fn every_command_says_what_it_prints_and_with_which_of_its_options_something_els
     let leaves = leaves();
     let said: BTreeSet<_> = PRINTED.iter().filter(|form| form.option().is_none()).map(Form::command).collect();
     let unsaid: Vec<_> = leaves.keys().filter(|command| !said.contains(command.as_str())).collect();
-    assert!(unsaid.is_empty(), "add to PRINTED in cli/src/printed.rs what these commands print with --json: {unsaid:?}");
+    assert!(
+        unsaid.is_empty(),
+        "add to PRINTED in cli/src/printed.rs what these commands print with --json: {unsaid:?}"
+    );
     for form in PRINTED {
         let leaf = leaves.get(form.command()).unwrap_or_else(|| panic!("there is no command `{}`", form.typed));
         let has = |option: String| leaf.get_arguments().any(|arg| arg.get_long() == option.strip_prefix("--"));
