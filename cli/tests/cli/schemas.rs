@@ -2,6 +2,7 @@
 //! `docs/api/commands`. One pair of instances and one test: what is typed is a story, in which every command answers and fails, and
 //! every field that a schema names is printed.
 
+mod form;
 mod judge;
 
 use super::{
@@ -9,7 +10,13 @@ use super::{
     harness::{Instance, PROGRAM, Ran, pause, unset},
 };
 use judge::Judge;
-use std::{fs, path::Path, process::Command, thread};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn what_every_command_prints_is_what_its_schema_says() {
@@ -44,13 +51,13 @@ fn begun(judge: &mut Judge) -> Instance {
 
 /// What a file holds once its one value is all there.
 fn whole(file: &Path) -> String {
-    loop {
-        let text = fs::read_to_string(file).unwrap();
-        if text.ends_with("}\n") {
-            return text;
-        }
+    let read = || fs::read_to_string(file).unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !read().ends_with("}\n") {
+        assert!(Instant::now() < end, "{}", read());
         pause();
     }
+    read()
 }
 
 fn people(judge: &mut Judge, office: &Instance) {
@@ -95,7 +102,7 @@ fn rows(judge: &mut Judge, office: &Instance) {
     judge.does(office, &format!("list tasks --cursor {}", page["next"].as_str().unwrap()));
     judge.does(office, &format!("get tasks {}", page["rows"][0]["id"].as_str().unwrap()));
     judge.ends(7, office, "import tasks.jsonl --strict");
-    judge.goes_on(office, "import notes --watch", 1);
+    judge.goes_on(office, "import notes --watch", || drop(office.file("notes/b.md", "# B")));
 }
 
 /// Everything that a scope can say.
@@ -108,8 +115,8 @@ const SCOPE: &str = r#"{
 fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     office.file("scope.json", SCOPE);
     judge.does(office, "invite to-home --share tasks,notes --team core --dry-run");
-    judge
-        .does(office, "invite to-home --share tasks,notes --team core --since 2026-01-01T00:00:00Z --tag red --rate 9");
+    let limits = "--team core --since 2026-01-01T00:00:00Z --tag red --rate 9";
+    judge.does(office, &format!("invite to-home --share tasks,notes {limits}"));
     let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
@@ -123,8 +130,8 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     }
     judge.ends(1, office, "can to-home list events");
     // The grant allows nine calls at once.
-    let limited = (0..12).map(|_| home.types("list tasks --from work --strict").code);
-    assert!(limited.last().is_some_and(|code| code == 7));
+    let limited = (0..12).any(|_| home.types("list tasks --from work --strict").code == 7);
+    assert!(limited, "twelve calls were answered");
     judge.does(home, "list tasks");
 }
 
@@ -160,7 +167,7 @@ fn audited(judge: &mut Judge, office: &Instance) {
     ] {
         judge.does(office, line);
     }
-    judge.goes_on(office, "audit tail --follow", 3);
+    judge.goes_on(office, "audit tail --lines 1 --follow", || drop(office.types("team add later").done()));
     judge.does(office, "completions bash");
 }
 
