@@ -156,8 +156,13 @@ fn the_schemas_of_commands_are_what_their_types_say() {
     let wanted = wanted();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::create_dir_all(&folder).unwrap();
-        fs::read_dir(&folder).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
-        return wanted.iter().for_each(|(name, text)| fs::write(folder.join(name), text).unwrap());
+        for entry in fs::read_dir(&folder).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        for (name, text) in wanted {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        return;
     }
     let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.collect::<BTreeSet<_>>(), wanted.keys().cloned().collect());
