@@ -3,7 +3,8 @@
 //! Map, in the order a request meets it: [`socket`] is where the door is, `serve` accepts connections and knows the peer's
 //! uid, `places` says how many it may have, [`routes`] is the list of everything that can be asked, [`person`] says who asks, one file of [`routes`] per room
 //! answers with the values in [`view`], [`problem`] is what goes wrong. [`client`] is the other end, for the command line.
-//! [`openapi`] describes the door to programs, from the list of routes; [`shape`] is what that needs of values from elsewhere.
+//! [`openapi`] describes the door to programs, from the list of routes; [`shape`] is what that needs of values from elsewhere, and
+//! [`schemas`] what it has in common with the pages on the command line's JSON.
 //! [`head`] keeps the signed head of the log in the data directory.
 //!
 //! Must not: decide what a grant permits, name SQL or certificates' insides, or open a TCP port.
@@ -17,6 +18,7 @@ pub mod person;
 mod places;
 pub mod problem;
 mod routes;
+pub mod schemas;
 mod serve;
 pub mod shape;
 pub mod socket;

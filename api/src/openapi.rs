@@ -8,6 +8,7 @@ use crate::{
     person::{AS, WORKSPACE},
     problem::Kind,
     routes::{self, Form, Operation},
+    schemas::{never_null, without_code_links},
 };
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -102,59 +103,16 @@ fn common(path: &str) -> Vec<Value> {
     parts.chain(headers).collect()
 }
 
-/// An object of a query string, as parameters.
+/// An object of a query string, as parameters; a query string leaves out what it does not say.
 fn in_query(query: &Schema) -> Value {
     let properties = query.get("properties").and_then(Value::as_object).into_iter().flatten();
-    properties.map(|(name, schema)| json!({ "name": name, "in": "query", "schema": said(schema) })).collect()
-}
-
-/// A query string leaves out what it does not say; there is no null in it.
-fn said(schema: &Value) -> Value {
-    let mut said = schema.clone();
-    if let Some(types) = said["type"].as_array() {
-        said["type"] = types.iter().find(|one| *one != "null").cloned().unwrap_or_default();
-    }
-    let one = said["anyOf"].as_array().and_then(|any| any.iter().find(|one| one["type"] != "null")).cloned();
-    if let (Some(one), Some(fields)) = (one, said.as_object_mut()) {
-        fields.remove("anyOf");
-        fields.extend(one.as_object().cloned().unwrap_or_default());
-    }
-    if said["type"].is_null()
-        && let Some(fields) = said.as_object_mut()
-    {
-        fields.remove("type");
-    }
-    said
+    properties.map(|(name, schema)| json!({ "name": name, "in": "query", "schema": never_null(schema) })).collect()
 }
 
 fn problems() -> String {
     let status = |kind: &Kind| format!("{} {}", kind.status().as_u16(), serde_json::to_value(kind).unwrap_or_default());
     let words: Vec<_> = Kind::ALL.iter().map(status).collect();
     format!("Not done, with the cause and the next step: {}.", words.join(", "))
-}
-
-/// Descriptions are the code's own; what they link there is a mere word here.
-fn without_code_links(value: &mut Value) {
-    match value {
-        Value::Array(values) => values.iter_mut().for_each(without_code_links),
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                match field {
-                    Value::String(text) if name == "description" => *text = unlinked(text),
-                    other => without_code_links(other),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn unlinked(text: &str) -> String {
-    let plain = text.replace("[`", "`").replace("`]", "`");
-    let last = |(at, piece): (usize, &str)| {
-        if at % 2 == 1 { piece.rsplit("::").next().unwrap_or(piece).to_owned() } else { piece.to_owned() }
-    };
-    plain.split('`').enumerate().map(last).collect::<Vec<_>>().join("`")
 }
 
 #[cfg(test)]
@@ -178,15 +136,6 @@ mod tests {
                 "docs/api/openapi.json is behind the code: UPDATE_DOCS=1 cargo test -p api openapi"
             );
         }
-    }
-
-    #[test]
-    fn what_the_code_links_is_a_mere_word_and_a_query_says_nothing_about_null() {
-        assert_eq!(unlinked("1 to [`MAX`] of [`domain::answer::Step`], `a::b`."), "1 to `MAX` of `Step`, `b`.");
-        let optional = json!({ "type": ["string", "null"], "description": "d" });
-        assert_eq!(said(&optional), json!({ "type": "string", "description": "d" }));
-        let named = json!({ "anyOf": [{ "$ref": "#/x" }, { "type": "null" }], "description": "d" });
-        assert_eq!(said(&named), json!({ "$ref": "#/x", "description": "d" }));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a command ends: the exit codes, and the one failure every command returns. `docs/cli.md` shows the same list.
 
 use api::{Kind, Problem, client::ClientError};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use std::{fmt, io, path::Path};
 
@@ -71,16 +72,17 @@ pub fn legend() -> String {
 }
 
 /// Why a command did not do what was asked: cause and next step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Failure {
     /// The exit code.
     #[serde(skip)]
     pub exit: Exit,
-    /// A stable word.
+    /// A stable word, one for each exit code.
+    #[schemars(schema_with = "words")]
     pub error: &'static str,
-    /// What went wrong.
+    /// What went wrong, for people.
     pub cause: String,
-    /// What to do.
+    /// What to do, for people; a command in it can be pasted. Absent where the cause says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -164,6 +166,12 @@ const fn word(exit: Exit) -> &'static str {
         Exit::Unavailable => "unavailable",
         Exit::Interrupted => "interrupted",
     }
+}
+
+/// The words of failures.
+fn words(_: &mut SchemaGenerator) -> Schema {
+    let failures = Exit::ALL.into_iter().filter(|exit| *exit != Exit::Done);
+    json_schema!({ "type": "string", "enum": failures.map(word).collect::<Vec<_>>() })
 }
 
 impl From<Problem> for Failure {

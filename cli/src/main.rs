@@ -18,6 +18,8 @@ mod import;
 mod misread;
 mod out;
 mod place;
+#[cfg(test)]
+mod printed;
 mod reach;
 #[cfg(test)]
 mod reference;

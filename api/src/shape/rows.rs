@@ -31,20 +31,25 @@ pub struct Item {
     /// When it last changed.
     pub updated_at: Time,
     /// One line.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Markdown.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// The owning team; absent on a personal row.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub team: Option<Label>,
     /// The project it belongs to.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub project: Option<Label>,
     /// The name of its owner.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Name>,
     /// Free labels.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Label>,
     /// Typed attributes of its kind, as docs/kinds.md lists them.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
 }
 
@@ -58,7 +63,7 @@ pub struct Row {
     #[schemars(rename = "_as_of")]
     pub as_of: Time,
     /// Whether it came on a later page than its order asks for, because its source was late.
-    #[schemars(rename = "_late", default)]
+    #[schemars(rename = "_late", default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
     /// The row.
     #[schemars(flatten)]
@@ -73,6 +78,7 @@ pub struct SourceOutcome {
     /// How it ended.
     pub outcome: Outcome,
     /// Cause and next step, for every outcome but `ok`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Rows it gave to this answer.
     pub rows: u64,
@@ -81,6 +87,7 @@ pub struct SourceOutcome {
     /// Milliseconds until it ended.
     pub took_ms: u64,
     /// When trying again can help, in milliseconds.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
@@ -92,6 +99,7 @@ pub struct Page {
     /// How every source that was asked ended.
     pub sources: Vec<SourceOutcome>,
     /// Continues this answer; absent when every source came to its end.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 

@@ -73,14 +73,19 @@ pub enum Tags {
 #[schemars(deny_unknown_fields)]
 pub struct Filter {
     /// Default: every team the subject may see. May be empty only beside `include_personal: true`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub include_teams: Option<Vec<Label>>,
     /// Default: true where the subject shares for themselves.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub include_personal: Option<bool>,
     /// Default: any project and none.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub include_projects: Option<Vec<Label>>,
     /// Rows with any of these tags; a list of lists asks for one of each. Default: any.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub include_tags: Option<Tags>,
     /// Rows updated at or after this time. Default: any.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
 }
 
@@ -93,30 +98,36 @@ pub struct Spec {
     /// What is shared; not empty.
     pub resources: Vec<String>,
     /// What is never shared, also by a later edit. Default: nothing.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_resources: Vec<String>,
     /// Which rows, by resource. Default: all the subject may see.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub filters: BTreeMap<String, Filter>,
     /// Which fields, by resource; an empty list leaves id, resource and times. Default: all but those whose class is withheld.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, Vec<String>>,
     /// Which classes of field stay here. Default: `secret`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub withhold: Option<Vec<Class>>,
     /// 1 to 10,000. Default: 1,000.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub max_rows_per_query: Option<u32>,
     /// Default: capabilities, list, get, search.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub verbs: Option<Vec<Verb>>,
     /// Default: none.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
     /// Default: none.
-    #[schemars(default)]
+    #[schemars(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
     /// Default: 60 a minute, 60 at once.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Default: every door.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub doors: Option<Vec<DoorWord>>,
     /// Default: 90 days from now.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
 }

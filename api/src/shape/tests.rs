@@ -8,7 +8,7 @@ use domain::{
     id::{EntryHash, GrantId, InstanceId, ItemId, QueryHash, RequestId, UserId},
     item, kind, rights, scope,
 };
-use schemars::SchemaGenerator;
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +46,16 @@ fn agree(root: &Value, schema: &Value, value: &Value, place: &str) {
 
 fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     schema["$ref"].as_str().map_or(schema, |path| root.pointer(path.trim_start_matches('#')).unwrap())
+}
+
+/// That a value with nothing to say prints exactly what the shape says is always there.
+fn always_prints<T: JsonSchema>(bare: &impl Serialize) {
+    let schema = SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>();
+    let required = schema.as_value()["required"].as_array().cloned().unwrap_or_default();
+    let required: BTreeSet<_> = required.iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    let value = serde_json::to_value(bare).unwrap();
+    let printed: BTreeSet<_> = value.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(printed, required, "{}", T::schema_name());
 }
 
 fn words<T: JsonSchema>(all: &[impl Serialize]) {
@@ -164,6 +174,23 @@ fn a_scope_has_the_fields_that_are_described() {
         doors: Some(vec![scope::Door::Cli]),
         not_after: Some(time()),
     });
+}
+
+#[test]
+fn what_has_nothing_to_say_is_left_out_as_it_is_described() {
+    let item = item::Item { title: None, body: None, team: None, project: None, owner: None, ..row().item };
+    let item = item::Item { tags: BTreeSet::new(), attributes: Map::new(), ..item };
+    always_prints::<Row>(&answer::Row { late: false, item: item.clone(), ..row() });
+    always_prints::<Item>(&item);
+    let silent = answer::SourceOutcome { reason: None, retry_after_ms: None, ..end() };
+    always_prints::<SourceOutcome>(&silent);
+    always_prints::<Page>(&answer::Page { rows: Vec::new(), sources: Vec::new(), next: None });
+    always_prints::<One>(&answer::One { row: None, sources: Vec::new() });
+    let nobody = audit::Entry { grant: None, peer: None, subject: None, ..entry() };
+    always_prints::<Entry>(&audit::Entry { resource: None, query: None, reason: None, ..nobody });
+    always_prints::<Spec>(&scope::Spec::sharing("main".parse().unwrap(), Vec::new()));
+    always_prints::<Rate>(&scope::Rate::DEFAULT);
+    always_prints::<Filter>(&scope::spec::FilterSpec::default());
 }
 
 #[test]

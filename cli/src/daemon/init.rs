@@ -8,6 +8,7 @@ use crate::{
     out::Out,
     place::{Place, new_file},
 };
+use api::shape;
 use clap::Args;
 use domain::{
     audit::{Act, Record},
@@ -16,6 +17,7 @@ use domain::{
 };
 use futures::FutureExt;
 use nix::unistd::{User, geteuid};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{fs, net::SocketAddr, path::PathBuf};
 use store::Instance;
@@ -55,14 +57,26 @@ pub struct InitArgs {
 }
 
 /// What was made.
-#[derive(Debug, Serialize)]
-struct Made {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Made {
+    /// What it calls itself.
+    #[schemars(with = "shape::Name")]
     name: Name,
+    /// Which instance.
+    #[schemars(with = "shape::Id")]
     instance: InstanceId,
+    /// Where everything of it lies.
     directory: PathBuf,
+    /// What database it uses; never with a password.
     database: String,
+    /// Its one workspace.
+    #[schemars(with = "shape::Name")]
     workspace: Name,
+    /// Its first user, who owns the workspace.
+    #[schemars(with = "shape::Name")]
     owner: Name,
+    /// SHA-256 of its CA's root certificate, DER.
+    #[schemars(with = "shape::Hash")]
     fingerprint: String,
 }
 

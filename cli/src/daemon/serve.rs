@@ -7,7 +7,7 @@ use crate::{
     out::Out,
     place::{Marker, Place},
 };
-use api::{About, Door};
+use api::{About, Door, shape};
 use clap::Args;
 use domain::{
     audit::{Act, Ending, Record, Stage, Subject},
@@ -16,6 +16,7 @@ use domain::{
 };
 use hub::Hub;
 use nix::sys::{prctl, resource};
+use schemars::JsonSchema;
 use serde::Serialize;
 use spoke::{Listen, Spoke};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -34,15 +35,24 @@ pub struct ServeArgs {
 }
 
 /// What runs.
-#[derive(Debug, Serialize)]
-struct Running {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Running {
+    /// What the instance calls itself.
+    #[schemars(with = "shape::Name")]
     name: Name,
+    /// The program's version.
     version: &'static str,
+    /// The daemon's process id.
     pid: u32,
+    /// Where everything of the instance lies.
     directory: PathBuf,
+    /// Where commands reach it.
     socket: PathBuf,
+    /// What database it uses; never with a password.
     database: String,
+    /// Where links are served; null while there is no grant.
     links: Option<String>,
+    /// Where invites are taken; null while there is no open invite.
     enrolment: Option<String>,
 }
 

@@ -5,7 +5,7 @@
 //! the cleaning up.
 
 mod script;
-mod shell;
+pub mod shell;
 mod stage;
 
 use crate::{

@@ -9,6 +9,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     io::{Read, pipe},
@@ -25,7 +26,7 @@ use tokio::{
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a command did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Ran {
     /// As it was typed.
     pub command: String,

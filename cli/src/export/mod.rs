@@ -19,6 +19,7 @@ use domain::{
     kind::{Kinds, Origin},
 };
 use folder::{Folder, Output};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{
@@ -46,10 +47,12 @@ pub struct ExportArgs {
 }
 
 /// What an export wrote.
-#[derive(Debug, Default, Serialize)]
-struct Exported {
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Exported {
+    /// Where the files are.
     directory: PathBuf,
-    /// By kind; kinds without a row have no file.
+    /// How many by kind; kinds without a row have no file.
+    #[schemars(with = "BTreeMap<String, u64>")]
     rows: BTreeMap<Resource, u64>,
 }
 

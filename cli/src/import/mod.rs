@@ -11,7 +11,7 @@ mod front_matter;
 mod jsonl;
 pub mod markdown;
 mod progress;
-mod report;
+pub mod report;
 mod send;
 mod taskwarrior;
 mod text;

@@ -1,11 +1,12 @@
 //! What an import tells at its end: counts, what was not taken and why, and remarks about what was read in part. The counts
 //! of a check say what an import would have done.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What was not taken, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refused {
     /// `file`, `file:line` or `file:item`.
     pub at: String,
@@ -14,7 +15,8 @@ pub struct Refused {
 }
 
 /// What an import did, or a check found.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "Imported")]
 pub struct Report {
     /// Whether nothing was written: the counts say what would be.
     pub check: bool,

@@ -14,6 +14,7 @@ use domain::{
     },
     id::EntryHash,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     fs,
@@ -41,14 +42,20 @@ fn key(text: &str) -> Result<String, String> {
 }
 
 /// What was found.
-#[derive(Debug, Serialize)]
-struct Report {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Verified")]
+pub struct Report {
+    /// How many entries are in the file.
     entries: u64,
+    /// The first entry's sequence; null where the file has none.
     first: Option<u64>,
+    /// The sequence of the last entry, as the signed head says.
     last: u64,
+    /// Name and id of the instance whose log it is.
     instance: String,
+    /// The key that signed it, Ed25519, 64 hex digits.
     key: String,
-    /// What the export was held against.
+    /// The file with a signed head that the export was held against; null where there is none.
     compared_with: Option<String>,
 }
 

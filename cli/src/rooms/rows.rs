@@ -6,7 +6,7 @@ use crate::{
     out::{Out, escaped, visible},
     table::Table,
 };
-use api::{client::Client, view};
+use api::{client::Client, shape, view};
 use clap::Args;
 use domain::{
     answer::{HERE, One, Outcome as Ended, Page, Row, SourceOutcome, Step},
@@ -15,6 +15,8 @@ use domain::{
     kind::{Kinds, Type},
     scope::spec::MAX_ROWS,
 };
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, io::Read};
 
@@ -244,9 +246,13 @@ pub struct AddArgs {
 }
 
 /// The row that was written.
-#[derive(serde::Serialize)]
-struct Added {
+#[derive(Serialize, JsonSchema)]
+pub struct Added {
+    /// Which row.
+    #[schemars(with = "Option<shape::Id>")]
     id: Option<ItemId>,
+    /// Which kind of row.
+    #[schemars(with = "shape::Kind")]
     kind: Resource,
 }
 

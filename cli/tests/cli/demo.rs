@@ -47,16 +47,17 @@ fn without_numbers(text: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-#[test]
-fn the_demo_runs_on_anybodys_folder() {
+/// The demo on a folder, which leaves nothing. The room `schemas` reads what it printed: it takes long, and is run once for both.
+pub fn on_anybodys_folder() -> Ran {
     let (base, data) = (temporary(), tempfile::tempdir().unwrap());
     for number in 0..30 {
         fs::write(data.path().join(format!("note {number}.md")), format!("# Note {number}\ntext")).unwrap();
     }
     fs::write(data.path().join("broken.md"), b"\xff").unwrap();
-    let ran = demo(base.path(), &["--data", data.path().to_str().unwrap()]).done();
+    let ran = demo(base.path(), &["--json", "--data", data.path().to_str().unwrap()]).done();
     assert!(ran.out.contains("(30 rows now)") && ran.out.contains("refused broken.md"), "{ran:?}");
     assert!(is_empty(base.path()));
+    ran
 }
 
 /// A demo whose second daemon has just been started, and what it prints.

@@ -46,10 +46,19 @@ impl Ran {
     }
 }
 
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mosaic-fed");
+
 /// The program, without settings of whoever runs the tests.
 pub fn program(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mosaic-fed"));
-    command.args(words).stdin(Stdio::null());
+    let mut command = Command::new(PROGRAM);
+    command.args(words);
+    unset(command)
+}
+
+/// A command that starts the program, without settings of whoever runs the tests.
+pub fn unset(mut command: Command) -> Command {
+    command.stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MOSAIC_FED_")) {
         command.env_remove(name);
     }
@@ -90,11 +99,21 @@ impl Instance {
 
     /// Made with these options of `init`, not running.
     pub fn made_with(name: &str, options: &[&str]) -> Self {
-        let instance = Self { base: tempfile::tempdir().unwrap(), links: free_port(), daemon: None };
-        let (links, enrolment) = (format!("127.0.0.1:{}", instance.links), format!("127.0.0.1:{}", free_port()));
-        let words = ["init", name, "--user", "dana", "--advertise", "127.0.0.1"];
-        instance.run(&[&words[..], &["--listen", &links, "--listen-enrolment", &enrolment], options].concat()).done();
+        let instance = Self::unmade();
+        instance.run(&[&instance.init(name).split(' ').collect::<Vec<_>>(), options].concat()).done();
         instance
+    }
+
+    /// A place and a port for one, without any.
+    pub fn unmade() -> Self {
+        Self { base: tempfile::tempdir().unwrap(), links: free_port(), daemon: None }
+    }
+
+    /// The command that makes it.
+    pub fn init(&self, name: &str) -> String {
+        let (links, enrolment) = (self.links, free_port());
+        let ports = format!("--listen 127.0.0.1:{links} --listen-enrolment 127.0.0.1:{enrolment}");
+        format!("init {name} --user dana --advertise 127.0.0.1 {ports}")
     }
 
     /// Made and running.

@@ -31,6 +31,8 @@ mod network;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod watch;

@@ -18,7 +18,8 @@ struct Watching {
     err: Receiver<String>,
 }
 
-fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
+/// What is read from a program, line by line.
+pub fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (send, receive) = channel();
     thread::spawn(move || BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
     receive

@@ -1,0 +1,213 @@
+//! Every command that `--help` names, run for real with `--json`, and each value that it printed held to the schema of that command in
+//! `docs/api/commands`. One pair of instances and one test: what is typed is a story, in which every command answers and fails, and
+//! every field that a schema names is printed.
+
+mod form;
+mod judge;
+
+use super::{
+    demo::on_anybodys_folder,
+    harness::{Instance, PROGRAM, Ran, pause, unset},
+};
+use judge::Judge;
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn what_every_command_prints_is_what_its_schema_says() {
+    let demo = thread::spawn(on_anybodys_folder);
+    let mut judge = Judge::new();
+    let office = begun(&mut judge);
+    let home = Instance::running("home");
+    people(&mut judge, &office);
+    rows(&mut judge, &office);
+    shared(&mut judge, &office, &home);
+    audited(&mut judge, &office);
+    refused(&mut judge, &office);
+    ended(&mut judge, office, &home);
+    judge.judge("demo", &demo.join().unwrap());
+    judge.has_seen_all();
+}
+
+/// An office that was made and started with `--json`.
+fn begun(judge: &mut Judge) -> Instance {
+    let mut office = Instance::unmade();
+    let init = office.init("office");
+    judge.does(&office, &init);
+    judge.ends(6, &office, &init);
+    let (said, data) = (office.base.path().join("serve.json"), office.data());
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$@\" > \"$0\""]).arg(&said).args([PROGRAM, "-C"]).arg(data).args(["serve", "--json"]);
+    office.start(unset(command));
+    judge.judge("serve", &Ran { code: 0, out: whole(&said), err: String::new() });
+    judge.ends(6, &office, "serve");
+    office
+}
+
+/// What a file holds once its one value is all there.
+fn whole(file: &Path) -> String {
+    let read = || fs::read_to_string(file).unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while !read().ends_with("}\n") {
+        assert!(Instant::now() < end, "{}", read());
+        pause();
+    }
+    read()
+}
+
+fn people(judge: &mut Judge, office: &Instance) {
+    for line in [
+        "status",
+        "id",
+        "user add alice",
+        "user add bob --uid 54321 --role guest",
+        "user role bob member",
+        "user list",
+        "team add core",
+        "team join core alice --role admin",
+        "team join core dana",
+        "team join core bob",
+        "team leave core bob",
+        "team list",
+        "workspace add side",
+        "workspace list",
+        "user remove bob --yes",
+    ] {
+        judge.does(office, line);
+    }
+}
+
+fn rows(judge: &mut Judge, office: &Instance) {
+    let tasks = "{\"kind\":\"tasks\",\"title\":\"a\",\"tags\":[\"red\"]}\nnone\n";
+    office.file("tasks.jsonl", tasks);
+    office.file("notes/a.md", "# A\n[[b]]");
+    for line in [
+        "add tasks one --body text --team core --project move --tag red --set status=open --set due=2027-01-01",
+        "import tasks.jsonl --check",
+        "import tasks.jsonl",
+        "import notes --team core",
+        "list tasks --body",
+        "list tasks --stream",
+        "list notes",
+        "export out",
+    ] {
+        judge.does(office, line);
+    }
+    let page = judge.does(office, "list tasks --limit 1").json();
+    judge.does(office, &format!("list tasks --cursor {}", page["next"].as_str().unwrap()));
+    judge.does(office, &format!("get tasks {}", page["rows"][0]["id"].as_str().unwrap()));
+    judge.ends(7, office, "import tasks.jsonl --strict");
+    judge.goes_on(office, "import notes --watch", || drop(office.file("notes/b.md", "# B")));
+}
+
+/// Everything that a scope can say.
+const SCOPE: &str = r#"{
+    "workspace": "main", "resources": ["tasks"], "excluded_resources": ["notes"], "commands": ["c"], "topics": ["t"],
+    "filters": { "tasks": { "include_projects": ["move"], "include_tags": [["red"], ["blue"]] } }
+}"#;
+
+/// The office shares, and the home links and asks.
+fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
+    office.file("scope.json", SCOPE);
+    judge.does(office, "invite to-home --share tasks,notes --team core --dry-run");
+    let limits = "--team core --since 2026-01-01T00:00:00Z --tag red --rate 9";
+    judge.does(office, &format!("invite to-home --share tasks,notes {limits}"));
+    let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
+    judge.ends(2, home, &format!("link {invite}"));
+    judge.does(home, &format!("link {invite} --yes --name work"));
+    judge.ends(6, home, &format!("link {invite} --yes --name work"));
+    for line in ["links", "links --all", "ping work", "list tasks", "list tasks --stream --from work", "status"] {
+        judge.does(home, line);
+    }
+    for line in ["grant list", "grant show to-home", "can to-home list tasks", "grant edit to-home --days 9", "status"]
+    {
+        judge.does(office, line);
+    }
+    judge.ends(1, office, "can to-home list events");
+    // The grant allows nine calls at once.
+    let limited = (0..12).any(|_| home.types("list tasks --from work --strict").code == 7);
+    assert!(limited, "twelve calls were answered");
+    judge.does(home, "list tasks");
+}
+
+/// Links whose grant, or whose other side, has ended.
+fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
+    judge.does(&office, "grant revoke to-home");
+    judge.ends(6, &office, "grant revoke to-home");
+    judge.ends(7, home, "ping work");
+    judge.ends(7, home, "list tasks --from work --stream --strict");
+    judge.ends(7, home, "list tasks --strict");
+    judge.does(home, "links");
+    judge.does(home, "unlink work");
+    for name in ["again", "late"] {
+        let made = judge.does(&office, &format!("invite {name} --scope scope.json")).json();
+        judge.does(home, &format!("link {} --yes --name {name}", made["invite"].as_str().unwrap()));
+    }
+    office.stop();
+    judge.ends(3, &office, "status");
+    judge.does(home, "list tasks");
+    judge.ends(7, home, "get tasks 12345678");
+    judge.does(home, "unlink late");
+    let links = judge.does(home, "links --all").json();
+    judge.does(home, &format!("unlink {} --any", links[0]["id"].as_str().unwrap()));
+}
+
+fn audited(judge: &mut Judge, office: &Instance) {
+    for line in [
+        "audit tail",
+        "audit query --grant to-home --ending answered",
+        "audit export",
+        "audit export --output log.jsonl",
+        "audit verify log.jsonl",
+    ] {
+        judge.does(office, line);
+    }
+    judge.goes_on(office, "audit tail --lines 1 --follow", || drop(office.types("team add later").done()));
+    judge.does(office, "completions bash");
+}
+
+/// Each command once more, in a way that it cannot be done.
+fn refused(judge: &mut Judge, office: &Instance) {
+    for (code, line) in [
+        (3, "--socket nowhere status"),
+        (3, "--socket nowhere id"),
+        (4, "invite third --share tasks --for nobody"),
+        (4, "--as nobody grant list"),
+        (4, "grant show nope"),
+        (2, "grant edit to-home"),
+        (4, "grant revoke nope"),
+        (4, "grant invite nope"),
+        (4, "can nope list tasks"),
+        (5, "--as alice links --all"),
+        (4, "ping nope"),
+        (4, "unlink nope"),
+        (4, "list plans"),
+        (4, "get tasks 12345678"),
+        (2, "add tasks one --set status=none"),
+        (4, "import nowhere"),
+        (6, "export out"),
+        (6, "user add alice"),
+        (4, "--as nobody user list"),
+        (2, "user role alice king"),
+        (2, "user remove alice"),
+        (6, "team add core"),
+        (4, "--workspace nowhere team list"),
+        (4, "team join core nobody"),
+        (4, "team leave core nobody"),
+        (6, "workspace add side"),
+        (2, "workspace list --no-such-option"),
+        (5, "--as alice audit tail"),
+        (2, "audit query --ending none"),
+        (4, "audit verify nowhere"),
+        (1, "audit export --output log.jsonl"),
+        (4, "demo --data nowhere"),
+        (2, "completions none"),
+    ] {
+        judge.ends(code, office, line);
+    }
+}
