@@ -6,7 +6,7 @@
 
 use crate::rules::Window;
 use domain::{
-    decide::CHUNK_BYTES,
+    decide::{CHUNK_BYTES, CHUNK_ROWS},
     id::{ItemId, Resource, WorkspaceId},
     kind::{Kinds, Origin},
     scope::Filter,
@@ -24,11 +24,15 @@ const ATTRIBUTES_SIZE: &str =
     " + CASE WHEN pg_column_compression(i.attributes) IS NULL THEN pg_column_size(i.attributes)
     ELSE octet_length(i.attributes::text) END";
 
-/// One chunk of a list: at most one row more than `window` holds. Rows behind a full chunk do not fit (`fits` is false) and
+/// One chunk of a list: one row more than `window` holds where there are so many, and sometimes some more. Rows behind a full chunk do not fit (`fits` is false) and
 /// are without content: they only say that there are more.
 ///
 /// The owner's name is looked up for the rows of the page alone, once for each owner; the running sum counts rows, which
 /// spares it the search for rows of the same place.
+///
+/// Planning costs as much as running. Where nothing but place and rights narrows, a number of rows that the planner can read
+/// makes the plan that it keeps as good as one made for the call. Where a scope narrows, the number stays a parameter: the
+/// plan must know how rare the rows are, and is made for each call.
 pub(super) fn list(
     workspace: WorkspaceId,
     resource: &Resource,
@@ -43,8 +47,7 @@ pub(super) fn list(
             CASE WHEN fits THEN attributes ELSE '{}' END AS attributes, CASE WHEN fits THEN body END AS body
         FROM (SELECT sized.*, u.name AS owner_name, before < ",
     );
-    query.push_bind(i64::try_from(CHUNK_BYTES).unwrap_or(i64::MAX));
-    query.push(" AS fits FROM (SELECT *, sum(size) OVER newest - size AS before FROM (SELECT ");
+    query.push(CHUNK_BYTES).push(" AS fits FROM (SELECT *, sum(size) OVER newest - size AS before FROM (SELECT ");
     query.push(COLUMNS).push(listed_in(origin)).push(if include_body { BODY } else { NO_BODY });
     query.push(", octet_length(i.title) + ").push(size).push(TAGS_SIZE).push(ATTRIBUTES_SIZE).push(" AS size");
     narrow(&mut query, workspace, resource, filter);
@@ -52,10 +55,23 @@ pub(super) fn list(
         query.push(" AND (i.created_at, i.id) < (").push_bind(after.created_at.to_offset());
         query.push(", ").push_bind(after.id.0).push(")");
     }
-    query.push(" ORDER BY i.created_at DESC, i.id DESC LIMIT ").push_bind(i64::from(window.rows) + 1);
+    query.push(" ORDER BY i.created_at DESC, i.id DESC LIMIT ");
+    match LIMITS.into_iter().find(|limit| *limit > window.rows).filter(|_| is_wide(filter)) {
+        Some(limit) => query.push(limit),
+        None => query.push_bind(i64::from(window.rows) + 1),
+    };
     query.push(") AS page WINDOW newest AS (ORDER BY created_at DESC, id DESC ROWS UNBOUNDED PRECEDING)) AS sized ");
     query.push("LEFT JOIN users u ON u.id = sized.owner) AS named ORDER BY created_at DESC, id DESC");
     query
+}
+
+/// Rows that a wide list reads, the one that says whether there are more included; few, so that its statements are few.
+const LIMITS: [u32; 2] = [51, CHUNK_ROWS + 1];
+
+fn is_wide(filter: Option<&Filter>) -> bool {
+    filter.is_none_or(|filter| {
+        filter.teams.is_none() && filter.projects.is_none() && filter.tags.is_empty() && filter.since.is_none()
+    })
 }
 
 /// One row with its body.
@@ -126,4 +142,34 @@ const fn listed_in(origin: Origin) -> &'static str {
 
 fn texts<T: ToString>(set: &std::collections::BTreeSet<T>) -> Vec<String> {
     set.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn text(rows: u32, teams: Option<BTreeSet<domain::id::TeamId>>) -> String {
+        let filter = Filter {
+            teams,
+            personal: true,
+            projects: None,
+            tags: BTreeSet::new(),
+            since: None,
+            fields: BTreeSet::new(),
+        };
+        let window = Window { after: None, rows };
+        let place = WorkspaceId(uuid::Uuid::nil());
+        list(place, &"tasks".parse().unwrap(), Some(&filter), &window, false).sql().as_str().to_owned()
+    }
+
+    #[test]
+    fn a_wide_list_is_one_of_few_statements_whose_length_the_planner_can_read() {
+        let texts: BTreeSet<_> = (0..=CHUNK_ROWS).map(|rows| text(rows, None)).collect();
+        assert_eq!(texts.len(), LIMITS.len());
+        assert!(texts.iter().all(|text| !text.contains("LIMIT $")), "{texts:?}");
+        let narrow: BTreeSet<_> = (0..=CHUNK_ROWS).map(|rows| text(rows, Some(BTreeSet::new()))).collect();
+        assert_eq!(narrow.len(), 1, "and one of a team is planned for its team");
+        assert!(narrow.iter().all(|text| text.contains("LIMIT $")), "{narrow:?}");
+    }
 }

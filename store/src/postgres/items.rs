@@ -35,7 +35,8 @@ impl Items for Postgres {
         let (mut unit, rights, as_of) = self.enter(access.workspace(), access.user()).await?;
         let rows = query.build().fetch_all(&mut *unit).await?;
         unit.end().await?;
-        Ok(chunk(&access, &rights, &window, fitting(&rows)?, rows.len(), as_of)?)
+        let stored = fitting(rows.iter().take(window.rows as usize + 1))?;
+        Ok(chunk(&access, &rights, &window, stored, rows.len(), as_of)?)
     }
 
     async fn get(&self, access: Access<'_, Get>) -> Result<Option<(Item, Time)>, StoreError> {
@@ -105,7 +106,7 @@ fn whose(row: &PgRow) -> Result<Whose, StoreError> {
 }
 
 /// The rows of one chunk; those behind it came without their content.
-fn fitting(rows: &[PgRow]) -> Result<Vec<StoredItem>, StoreError> {
+fn fitting<'r>(rows: impl ExactSizeIterator<Item = &'r PgRow>) -> Result<Vec<StoredItem>, StoreError> {
     let mut fitting = Vec::with_capacity(rows.len());
     for row in rows {
         if !row.try_get::<bool, _>("fits")? {
