@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// The largest item, in bytes of title, body and attributes together.
+/// The largest item, as [`NewItem::size`] counts it.
 pub const MAX_ITEM_BYTES: usize = 1 << 20;
 
 /// A row as it travels and is shown. Fields that a scope withholds are absent.
@@ -128,4 +128,25 @@ pub struct NewItem {
     /// When it was made, where the source knows; else the time of writing.
     #[serde(default)]
     pub created_at: Option<Time>,
+}
+
+/// A row that is larger than [`MAX_ITEM_BYTES`], by its title.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is larger than {MAX_ITEM_BYTES} bytes; shorten it or split it")]
+pub struct TooLarge(String);
+
+impl NewItem {
+    /// Bytes of title, body, tags and attributes, these as JSON. As JSON the whole is at most six times as long, and a few
+    /// hundred bytes more besides its source key.
+    pub fn size(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|tag| tag.as_str().len()).sum();
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+        self.title.len() + self.body.as_ref().map_or(0, String::len) + tags + attributes
+    }
+
+    /// Whether it is small enough to be a row.
+    pub fn check_size(&self) -> Result<(), TooLarge> {
+        let title = || crate::audit::one_line(&self.title).chars().take(80).collect();
+        if self.size() > MAX_ITEM_BYTES { Err(TooLarge(title())) } else { Ok(()) }
+    }
 }

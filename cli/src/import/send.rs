@@ -11,13 +11,16 @@ use super::{
 };
 use crate::exit::Outcome;
 use api::{client::Client, view};
-use domain::{id::Resource, item::NewItem};
+use domain::{
+    id::Resource,
+    item::{MAX_ITEM_BYTES, NewItem},
+};
 use std::path::Path;
 
 /// Items in one request at most.
 const BATCH_ITEMS: usize = 200;
-/// Bytes of text in one request, unless one item alone is larger.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of items and their keys in one request: as JSON it is at most six times as long, which the door still takes.
+const BATCH_BYTES: usize = MAX_ITEM_BYTES;
 
 #[derive(Default)]
 struct Batch {
@@ -141,7 +144,12 @@ impl<'a> Import<'a> {
     }
 
     async fn add(&mut self, Found { at, item }: Found) -> Outcome<()> {
-        let bytes = item.title.len() + item.body.as_ref().map_or(0, String::len);
+        // What the daemon would refuse in any case, the door may not even take.
+        if let Err(cause) = item.check_size() {
+            self.refuse(Refused { at, reason: cause.to_string() });
+            return Ok(());
+        }
+        let bytes = item.size() + item.source_key.as_ref().map_or(0, String::len);
         let full = self.batch.items.len() >= BATCH_ITEMS || self.batch.bytes + bytes > BATCH_BYTES;
         if full {
             self.send().await?;

@@ -42,6 +42,43 @@ fn broken_lines_are_reported_with_their_place_and_the_rest_goes_in() {
     assert_eq!(instance.types("import rows.jsonl --kind tasks --json").done().json()["unchanged"], 2);
 }
 
+/// A line whose row has a list of texts, so many of them of fifty bytes.
+fn line_with(field: &str, title: &str, texts: usize) -> String {
+    let texts: Vec<_> = (0..texts).map(|number| format!("{number:0>50}")).collect();
+    let mut line = serde_json::json!({"kind": "events", "title": title, "attributes": {}});
+    let place = if field == "tags" { &mut line } else { &mut line["attributes"] };
+    place[field] = texts.into();
+    line.to_string()
+}
+
+#[test]
+fn rows_of_large_attributes_go_in_and_one_that_is_too_large_costs_no_other() {
+    let instance = Instance::running("home");
+    // Two hundred times the thousand attendees: more than the door takes at once.
+    let attendees: String = (0..1_000).map(|number| format!("ATTENDEE:mailto:{number:0>38}@a.example\n")).collect();
+    let series = format!(
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nSUMMARY:All of us\nDTSTART:20260101T090000Z\nRRULE:FREQ=DAILY;COUNT=200\n\
+         {attendees}END:VEVENT\nEND:VCALENDAR\n"
+    );
+    instance.file("all/a.ics", series);
+    // Six bytes of JSON for each byte of the text.
+    let escaped = |title: &str| serde_json::json!({"title": title, "body": "\u{1}".repeat(1_000_000)}).to_string();
+    let lines = [
+        line_with("attendees", "large", 15_000),
+        line_with("attendees", "too large", 22_000),
+        line_with("tags", "labelled", 22_000),
+        escaped("one"),
+        escaped("two"),
+    ];
+    instance.file("all/b.jsonl", lines.join("\n"));
+    let report = instance.types("import all --kind notes --json").done().json();
+    assert_eq!((&report["added"], &report["read"]), (&203.into(), &205.into()), "{report}");
+    let refused: Vec<_> = report["refused"].as_array().unwrap().iter().collect();
+    assert_eq!(refused.iter().map(|one| &one["at"]).collect::<Vec<_>>(), ["b.jsonl:2", "b.jsonl:3"], "{report}");
+    assert!(refused.iter().all(|one| one["reason"].as_str().unwrap().contains("is larger than 1048576 bytes; ")));
+    assert_eq!(instance.types("import all --kind notes --json").done().json()["unchanged"], 203);
+}
+
 #[test]
 fn a_markdown_file_alone_is_the_row_that_its_folder_made_of_it() {
     let instance = Instance::running("home");

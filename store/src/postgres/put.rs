@@ -116,7 +116,7 @@ fn batches(accepted: Vec<Accepted>) -> Vec<Vec<Accepted>> {
     let mut batches: Vec<Vec<Accepted>> = Vec::new();
     let (mut sources, mut bytes) = (BTreeSet::new(), usize::MAX);
     for row in accepted {
-        let size = row.item.title.len() + row.item.body.as_ref().map_or(0, String::len);
+        let size = row.item.size();
         let again = row.source.clone().is_some_and(|source| !sources.insert(source));
         let full = batches.last().is_none_or(|batch| batch.len() >= BATCH_ROWS);
         if again || full || bytes.saturating_add(size) > BATCH_BYTES {

@@ -3,7 +3,7 @@
 use crate::{Put, StoreError};
 use domain::{
     id::TeamId,
-    item::{MAX_ITEM_BYTES, NewItem},
+    item::NewItem,
     kind::{Kinds, Origin},
     rights::Role,
 };
@@ -61,9 +61,7 @@ impl Writer {
         if item.title.trim().is_empty() {
             return Err("a row without a title; give it one".into());
         }
-        if size(item) > MAX_ITEM_BYTES {
-            return Err(format!("`{title}` is larger than {MAX_ITEM_BYTES} bytes; shorten it or split it"));
-        }
+        item.check_size().map_err(|cause| cause.to_string())?;
         if holds_nul(item) {
             return Err(format!("`{title}` holds a NUL character, which no text has; remove it"));
         }
@@ -104,11 +102,6 @@ fn team_refusal(team: &TeamId, known: &BTreeSet<TeamId>) -> String {
 
 fn short(title: &str) -> String {
     domain::audit::one_line(title).chars().take(80).collect()
-}
-
-fn size(item: &NewItem) -> usize {
-    let attributes: usize = item.attributes.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
-    item.title.len() + item.body.as_ref().map_or(0, String::len) + attributes
 }
 
 fn holds_nul(item: &NewItem) -> bool {
