@@ -7,6 +7,7 @@ mod note;
 use crate::{
     daemon::serve::told_to_stop,
     exit::{Exit, Failure, Outcome},
+    import::ItemLine,
     out::Out,
     rooms::asking,
 };
@@ -20,7 +21,6 @@ use domain::{
 };
 use folder::{Folder, Output};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -135,7 +135,7 @@ async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Fil
             return Err(Failure::new(Exit::Unavailable, cause).next("try again; see `mosaic-fed status`"));
         }
         for row in page.rows {
-            files.row(folder, kind, &row.item)?;
+            files.row(folder, kind, row.item)?;
             count += 1;
         }
         cursor = page.next;
@@ -154,19 +154,20 @@ enum Files {
 }
 
 impl Files {
-    fn row(&mut self, folder: &Folder, kind: &Resource, item: &Item) -> Outcome<()> {
+    fn row(&mut self, folder: &Folder, kind: &Resource, item: Item) -> Outcome<()> {
         match self {
             Self::Lines(open) => {
                 let file = match open {
                     Some(file) => file,
                     None => open.insert(folder.file(&format!("{kind}.jsonl"))?),
                 };
-                file.write(line(item)?.as_bytes())
+                let line = serde_json::to_string(&ItemLine::from(item)).map_err(Failure::of)?;
+                file.write(format!("{line}\n").as_bytes())
             }
             Self::Notes(taken) => {
-                let relative = format!("{NOTES}/{}", note::place(item, taken));
+                let relative = format!("{NOTES}/{}", note::place(&item, taken));
                 let mut file = folder.file(&relative)?;
-                file.write(note::text(item, &relative)?.as_bytes())?;
+                file.write(note::text(&item, &relative)?.as_bytes())?;
                 file.done()
             }
         }
@@ -178,28 +179,4 @@ impl Files {
             Self::Lines(None) | Self::Notes(_) => Ok(()),
         }
     }
-}
-
-/// A row as a line of JSON that `import` takes. Its id is its key: the same row of a later export is known again.
-fn line(item: &Item) -> Outcome<String> {
-    let mut fields = Map::new();
-    let mut say = |name: &str, value: Result<Value, serde_json::Error>| {
-        value.map(|value| {
-            let says = !value.is_null() && value != Value::Array(Vec::new()) && value != Value::Object(Map::new());
-            says.then(|| fields.insert(name.to_owned(), value));
-        })
-    };
-    let said = [
-        say("kind", serde_json::to_value(&item.resource)),
-        say("title", serde_json::to_value(&item.title)),
-        say("body", serde_json::to_value(&item.body)),
-        say("team", serde_json::to_value(&item.team)),
-        say("project", serde_json::to_value(&item.project)),
-        say("tags", serde_json::to_value(&item.tags)),
-        say("attributes", serde_json::to_value(&item.attributes)),
-        say("created_at", serde_json::to_value(item.created_at)),
-        say("source_key", serde_json::to_value(item.id)),
-    ];
-    said.into_iter().collect::<Result<(), _>>().map_err(Failure::of)?;
-    Ok(format!("{}\n", Value::from(fields)))
 }

@@ -2,7 +2,12 @@
 //! `+project`, `@context` and `key:value`. The line's number moves as others come and go, so a task is known by what it says
 //! and the day it was made; of lines that say the same, by which of them it is.
 
-use super::{Common, Found, report::Refused, text, walk::File};
+use super::{
+    Common,
+    reading::{Reading, Rows, Sourced, nothing},
+    text,
+    walk::File,
+};
 use domain::{
     Time,
     id::{Project, Tag},
@@ -14,24 +19,25 @@ use std::collections::{BTreeSet, HashMap};
 use time::{Date, format_description::well_known::Iso8601};
 
 /// How often each task was met, by its key without the number.
-pub type Seen = HashMap<String, u64>;
+pub type Repeats = HashMap<String, u64>;
 
 /// Reads a file of lines.
-pub fn read(file: &File, common: &Common, seen: &mut Seen) -> Vec<Result<Found, Refused>> {
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let text = match text::load(file, text::MAX_FILE) {
         Ok((text, _)) => text,
-        Err(reason) => return vec![Err(file.refuse(reason))],
+        Err(reason) => return nothing(file.refuse(reason)),
     };
+    let Reading { common, todo, .. } = reading;
     let scope = file.folder_scope(&common.source);
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let found = |(line, number): (&str, usize)| {
+    let mut row = |(line, number): (&str, usize)| {
         let task = Task::of(line).map_err(|reason| file.refuse_line(number, reason))?;
         let key = format!("{scope}/todo.txt/{}", task.key());
-        let nth = seen.entry(key.clone()).and_modify(|count| *count += 1).or_insert(1);
+        let nth = todo.entry(key.clone()).and_modify(|count| *count += 1).or_insert(1);
         let key = if *nth == 1 { key } else { format!("{key}/{nth}") };
-        Ok(Found { at: file.line(number), item: task.item(key, common) })
+        Ok(Sourced { at: file.line(number), item: task.item(key, common) })
     };
-    lines.map(found).collect()
+    Box::new(lines.map(&mut row).collect::<Vec<_>>().into_iter())
 }
 
 /// What a line says.

@@ -11,7 +11,8 @@ mod zone;
 pub use zone::Zone;
 
 use super::{
-    Common, Found,
+    Common,
+    reading::{Reading, Rows, Sourced, nothing},
     report::{Refused, Tally},
     text,
     walk::File,
@@ -27,18 +28,16 @@ use serde_json::Value;
 use series::{Length, Rule, Series, check_rule, is_same};
 use sha2::{Digest, Sha256};
 use stamp::{Moment, Stamp, of_component};
-use std::{collections::BTreeMap, iter, path::Path};
+use std::{collections::BTreeMap, path::Path};
 use zone::Zones;
 
-/// Rows of a calendar as they are asked for.
-pub type Rows<'a> = Box<dyn Iterator<Item = Result<Found, Refused>> + 'a>;
-
 /// Reads a calendar. Series are worked out one after the other, and their rows made one by one.
-pub fn read<'a>(file: &'a File, common: &'a Common, tally: &'a mut Tally) -> Rows<'a> {
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let text = match text::load(file, text::MAX_FILE) {
         Ok((text, _)) => text,
-        Err(reason) => return Box::new(iter::once(Err(file.refuse(reason)))),
+        Err(reason) => return nothing(file.refuse(reason)),
     };
+    let Reading { common, tally, .. } = reading;
     let (calendar, groups) = Calendar::open(file, common, text, tally);
     let broken = calendar.broken.clone().into_iter().map(Err);
     Box::new(broken.chain(groups.into_iter().flat_map(move |group| calendar.rows(&group, tally))))
@@ -123,7 +122,7 @@ impl<'a> Calendar<'a> {
     }
 
     fn rows(&self, group: &Group, tally: &mut Tally) -> Rows<'static> {
-        let (parts, refused) = Reading { calendar: self, group, tally }.parts(&group.components);
+        let (parts, refused) = Uid { calendar: self, group, tally }.parts(&group.components);
         Box::new(refused.into_iter().map(Err).chain(parts.into_iter().flat_map(Part::rows)))
     }
 }
@@ -156,13 +155,13 @@ struct Part {
 }
 
 /// One UID being read.
-struct Reading<'a, 't> {
+struct Uid<'a, 't> {
     calendar: &'a Calendar<'a>,
     group: &'a Group,
     tally: &'t mut Tally,
 }
 
-impl Reading<'_, '_> {
+impl Uid<'_, '_> {
     fn parts(mut self, components: &[Component]) -> (Vec<Part>, Vec<Refused>) {
         let (mut parts, mut refused) = (Vec::new(), Vec::new());
         let mut dated = Vec::new();
@@ -268,11 +267,11 @@ impl Reading<'_, '_> {
 }
 
 impl Part {
-    fn rows(mut self) -> impl Iterator<Item = Result<Found, Refused>> {
+    fn rows(mut self) -> impl Iterator<Item = Result<Sourced, Refused>> {
         std::mem::take(&mut self.times).into_iter().map(move |(begin, end)| Ok(self.row(begin, end)))
     }
 
-    fn row(&self, begin: Option<Moment>, end: Option<Moment>) -> Found {
+    fn row(&self, begin: Option<Moment>, end: Option<Moment>) -> Sourced {
         let mut item = self.item.clone();
         let length = || self.length.end(self.start.as_ref()?, begin?);
         let end = end.or_else(length);
@@ -287,24 +286,19 @@ impl Part {
         let key =
             begin.filter(|_| self.recurs).map_or_else(|| self.key.clone(), |begin| format!("{}/{begin}", self.key));
         item.source_key = Some(key);
-        Found { at: self.at.clone(), item }
+        Sourced { at: self.at.clone(), item }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::format::Format, *};
+    use super::{super::reading::tests::rows_of, *};
     use proptest::prelude::*;
 
     const CALENDAR: &str = include_str!("../../../tests/data/calendar.ics");
 
-    fn rows(text: &str) -> Vec<Result<Found, Refused>> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.ics");
-        std::fs::write(&path, text).unwrap();
-        let file = File { path, relative: "x.ics".into(), format: Format::Icalendar, named: true, size: 0 };
-        let (common, mut tally) = (Common::of_tests("notes"), Tally::default());
-        read(&file, &common, &mut tally).collect()
+    fn rows(text: &str) -> Vec<Result<Sourced, Refused>> {
+        rows_of("x.ics", text.as_bytes(), "notes").0
     }
 
     #[test]
