@@ -7,10 +7,10 @@ use super::{
     report::{Refused, Report},
     walk::File,
 };
-use crate::exit::Outcome;
+use crate::{exit::Outcome, rooms::asking};
 use api::{client::Client, view};
 use domain::{
-    id::Resource,
+    id::{ItemId, Resource},
     item::{MAX_ITEM_BYTES, NewItem},
 };
 use std::{
@@ -46,6 +46,8 @@ struct Sending<'a> {
     progress: Progress,
     batch: Batch,
     done: Done,
+    /// Of a check: the rows that are here already.
+    met: BTreeSet<ItemId>,
 }
 
 /// What an import came to.
@@ -63,7 +65,8 @@ impl<'a> Import<'a> {
     /// Writes rows through `client`, or only asks what would become of them.
     pub fn new(client: &'a Client, common: &'a Common, check: bool, progress: Progress) -> Self {
         let done = Done { report: Report { check, ..Report::default() }, ..Done::default() };
-        let sending = Sending { client, progress: progress.clone(), batch: Batch::default(), done };
+        let sending =
+            Sending { client, progress: progress.clone(), batch: Batch::default(), done, met: BTreeSet::new() };
         Self { reading: Reading::new(common, progress), sending }
     }
 
@@ -83,6 +86,9 @@ impl<'a> Import<'a> {
         }
         sending.send().await?;
         let Reading { common, tally, .. } = reading;
+        if sending.done.report.check {
+            sending.done.report.gone = Some(sending.gone(&common.source).await?);
+        }
         let mut done = sending.done;
         done.report.cut_series = tally.cut;
         done.report.remarks = tally.remarks(&common.horizon.to_string(), &common.zone_name);
@@ -100,11 +106,13 @@ impl Sending<'_> {
             }
         };
         // What the daemon would refuse in any case, the door may not even take.
-        if let Err(cause) = item.check_size() {
-            self.refuse(Some(path), Refused { at, reason: cause.to_string() });
-            return Ok(());
+        match item.check_size() {
+            Ok(size) => self.add((Arc::clone(path), at), item, size).await,
+            Err(cause) => {
+                self.refuse(Some(path), Refused { at, reason: cause.to_string() });
+                Ok(())
+            }
         }
-        self.add((Arc::clone(path), at), item).await
     }
 
     fn refuse(&mut self, path: Option<&Path>, refused: Refused) {
@@ -113,8 +121,8 @@ impl Sending<'_> {
         self.done.refused_in.extend(path.map(Path::to_owned));
     }
 
-    async fn add(&mut self, origin: Origin, item: NewItem) -> Outcome<()> {
-        let bytes = item.size() + item.source_key.as_ref().map_or(0, String::len);
+    async fn add(&mut self, origin: Origin, item: NewItem, size: usize) -> Outcome<()> {
+        let bytes = size + item.source_key.as_ref().map_or(0, String::len);
         let full = self.batch.items.len() >= BATCH_ITEMS || self.batch.bytes + bytes > BATCH_BYTES;
         if full {
             self.send().await?;
@@ -131,7 +139,7 @@ impl Sending<'_> {
         if items.is_empty() {
             return Ok(());
         }
-        let order = view::ItemsOrder { items, dry_run: self.done.report.check };
+        let order = view::ItemsOrder { items, check: self.done.report.check };
         let written: Vec<view::Written> = self.client.post("/v1/items", &order).await?;
         for (origin, written) in origins.into_iter().zip(written) {
             self.count(origin, written);
@@ -140,7 +148,17 @@ impl Sending<'_> {
         Ok(())
     }
 
+    /// How many rows of the source are here that were not met.
+    async fn gone(&self, source: &str) -> Outcome<u64> {
+        let question = view::SourceQuestion { source: source.to_owned() };
+        let view::SourceEntry { rows } = self.client.get(&asking("/v1/items/source", &question)?).await?;
+        Ok(rows.saturating_sub(self.met.len() as u64))
+    }
+
     fn count(&mut self, (path, at): Origin, written: view::Written) {
+        if self.done.report.check {
+            self.met.extend(written.id);
+        }
         let Report { read, added, updated, unchanged, .. } = &mut self.done.report;
         let counted = match written.verdict {
             view::PutVerdict::Added => added,

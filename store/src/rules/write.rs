@@ -2,7 +2,7 @@
 
 use crate::{Put, StoreError};
 use domain::{
-    id::TeamId,
+    id::{ItemId, TeamId},
     item::NewItem,
     kind::{Kinds, Origin},
     rights::Role,
@@ -98,6 +98,20 @@ fn team_refusal(team: &TeamId, known: &BTreeSet<TeamId>) -> String {
     } else {
         format!("there is no team `{team}` that you can write to; choose one that you can: {known}")
     }
+}
+
+/// The verdicts on rows that were written for these alone: a row that was added is none, and has no id.
+pub(crate) fn undone(puts: Vec<Put>) -> Vec<Put> {
+    let added: BTreeSet<_> = puts.iter().filter_map(|put| if let Put::Added(id) = put { *id } else { None }).collect();
+    let stays = |id: Option<ItemId>| id.filter(|id| !added.contains(id));
+    let undone = |put| match put {
+        Put::Added(_) => Put::Added(None),
+        // A second row of the same order and source.
+        Put::Updated(id) => Put::Updated(stays(id)),
+        Put::Unchanged(id) => Put::Unchanged(stays(id)),
+        refused @ Put::Refused(_) => refused,
+    };
+    puts.into_iter().map(undone).collect()
 }
 
 fn short(title: &str) -> String {
