@@ -9,7 +9,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     import::ItemLine,
     out::Out,
-    rooms::asking,
+    rooms::{NAME_ONE, asking, no_kind},
 };
 use api::{client::Client, view};
 use clap::Args;
@@ -80,8 +80,7 @@ fn shown(exported: &Exported) -> String {
 fn kinds(asked: Vec<Resource>) -> Outcome<BTreeSet<Resource>> {
     let known = Kinds::builtin();
     if let Some(unknown) = asked.iter().find(|kind| known.get(kind).is_none()) {
-        let next = format!("name one that exists: --kind with one of {}", known.listed());
-        return Err(Failure::new(Exit::Missing, format!("there is no kind `{unknown}`")).next(next));
+        return Err(no_kind(Exit::Missing, unknown.as_str(), NAME_ONE));
     }
     if let Some(listed) = asked.iter().find(|kind| !is_written(kind)) {
         let cause = format!("{listed} are the workspace's directory, which no import writes");
@@ -108,9 +107,9 @@ async fn every(
     let mut counts = BTreeMap::new();
     for kind in kinds {
         let as_notes = markdown && kind.as_str() == NOTES;
-        let mut files = if as_notes { Files::Notes(BTreeSet::new()) } else { Files::Lines(None) };
-        let count = rows(kind, client, folder, &mut files).await?;
-        files.done()?;
+        let mut target = if as_notes { Target::Notes(BTreeSet::new()) } else { Target::Lines(None) };
+        let count = rows(kind, client, folder, &mut target).await?;
+        target.done()?;
         if count > 0 {
             counts.insert(kind.clone(), count);
         }
@@ -119,7 +118,7 @@ async fn every(
 }
 
 /// Writes every row of a kind, page by page.
-async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Files) -> Outcome<u64> {
+async fn rows(kind: &Resource, client: &Client, folder: &Folder, target: &mut Target) -> Outcome<u64> {
     let (mut count, mut cursor) = (0, None);
     loop {
         let question = view::ListQuestion {
@@ -135,7 +134,7 @@ async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Fil
             return Err(Failure::new(Exit::Unavailable, cause).next("try again; see `mosaic-fed status`"));
         }
         for row in page.rows {
-            files.row(folder, kind, row.item)?;
+            target.row(folder, kind, row.item)?;
             count += 1;
         }
         cursor = page.next;
@@ -146,14 +145,14 @@ async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Fil
 }
 
 /// Where the rows of a kind go.
-enum Files {
+enum Target {
     /// One file of JSON lines, made with the first row.
     Lines(Option<Output>),
     /// A file each, with the places that are taken.
     Notes(BTreeSet<String>),
 }
 
-impl Files {
+impl Target {
     fn row(&mut self, folder: &Folder, kind: &Resource, item: Item) -> Outcome<()> {
         match self {
             Self::Lines(open) => {

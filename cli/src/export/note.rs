@@ -49,8 +49,19 @@ fn quoted(text: &str) -> Option<String> {
 /// What of the row an import would not find in what it `read`. The body is the text; who owns it and which row it is, the
 /// import says.
 fn kept(item: &Item, read: &NewItem) -> Kept {
-    let Item { id: _, resource: _, created_at, updated_at: _, title, body: _, team, project, owner: _, tags, attributes } =
-        item;
+    let Item {
+        id: _,
+        resource: _,
+        created_at,
+        updated_at: _,
+        title,
+        body: _,
+        team,
+        project,
+        owner: _,
+        tags,
+        attributes,
+    } = item;
     Kept {
         title: title.clone().filter(|title| *title != read.title),
         tags: Some(tags).filter(|tags| **tags != read.tags).cloned(),

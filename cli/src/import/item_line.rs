@@ -93,7 +93,8 @@ mod tests {
         let said = serde_json::to_value(item).unwrap().as_object().unwrap().clone();
         assert!(said.values().all(|value| !value.is_null()), "every field of a row has its place in a line: {said:?}");
         assert_eq!(
-            serde_json::to_string(&ItemLine { kind: None, ..serde_json::from_str(r#"{"title":"t"}"#).unwrap() }).unwrap(),
+            serde_json::to_string(&ItemLine { kind: None, ..serde_json::from_str(r#"{"title":"t"}"#).unwrap() })
+                .unwrap(),
             r#"{"title":"t"}"#
         );
     }

@@ -3,6 +3,7 @@
 
 use super::{
     Common,
+    attributes::Attributes,
     front_matter::{Broken, FrontMatter},
     reading::{Reading, Rows, Sourced},
     report::Refused,
@@ -76,19 +77,15 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
 
 fn row(file: &File, common: &Common) -> Result<Sourced, Refused> {
     let (text, changed) = text::load(file, MAX_FILE).map_err(|reason| file.refuse(reason))?;
-    let mut item = item(&text, &file.relative, common).map_err(|Broken { line, reason }| {
-        if line == 0 { file.refuse(reason) } else { file.refuse_line(line, reason) }
-    })?;
+    let item = item(&text, &file.relative, common);
+    let mut item = item.map_err(|Broken { line, reason }| file.refuse_line(line, reason))?;
     item.created_at = item.created_at.or(changed);
     Ok(Sourced { at: file.relative.clone(), item })
 }
 
-/// The item that a text of this name is. The line of what is broken is 0 where it is the whole.
+/// The item that a text of this name is, whatever its size.
 pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Broken> {
     let front = FrontMatter::of(text)?;
-    if front.body.len() > MAX_ITEM_BYTES {
-        return Err(Broken { line: 0, reason: TOO_LARGE });
-    }
     let mut said = NoteText::of(front.body);
     let title = front.title.or_else(|| said.heading.take()).unwrap_or_else(|| stem(relative));
     let mut item = NewItem {
@@ -112,15 +109,16 @@ pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Brok
     Ok(item)
 }
 
-const TOO_LARGE: &str = "its text is larger than 1 MiB (1048576 bytes); split it";
 const NO_ROW: &str = "what `export` wrote under mosaic-fed is broken; restore the line, or take it out";
 
 fn as_note(item: &mut NewItem, relative: &str, aliases: Vec<String>, said: NoteText) {
     item.tags.extend(said.tags);
-    item.attributes.insert("path".to_owned(), Value::from(relative));
-    let lists = [("links", said.links), ("attachments", said.attachments), ("aliases", aliases)];
-    let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-    item.attributes.extend(lists.map(|(name, names)| (name.to_owned(), Value::from(names))));
+    Attributes::default()
+        .text("path", Some(relative))
+        .list("links", said.links)
+        .list("attachments", said.attachments)
+        .list("aliases", aliases)
+        .put_into(item);
 }
 
 fn stem(relative: &str) -> String {
@@ -179,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_no_text_or_too_large_is_refused_with_a_reason() {
         assert!(note("a\0b").err().unwrap().reason.contains("NUL"));
-        assert!(note(&"x".repeat(MAX_ITEM_BYTES + 1)).err().unwrap().reason.contains("larger"));
+        assert!(note(&"x".repeat(MAX_ITEM_BYTES + 1)).unwrap().item.check_size().is_err());
         assert!(note(&"x".repeat(MAX_FILE + 1)).err().unwrap().reason.contains("larger"));
         assert!(note(&"x".repeat(MAX_ITEM_BYTES)).is_ok());
     }

@@ -2,9 +2,10 @@
 //! nothing; what cannot be taken is reported with its place, and the rest goes in.
 //!
 //! [`walk`] finds files and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
-//! [`vault`]), [`jsonl`], [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings rows to the daemon, [`report`] tells what
-//! became of them, [`watch`] does it again for the files that change.
+//! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings
+//! rows to the daemon, [`report`] tells what became of them, [`watch`] does it again for the files that change.
 
+mod attributes;
 mod calendar;
 pub mod format;
 mod front_matter;
@@ -26,7 +27,7 @@ mod watch;
 use crate::{
     exit::{Exit, Failure, Outcome, PERMIT},
     out::Out,
-    rooms::writable_team,
+    rooms::{NAME_ONE, no_kind, writable_team},
 };
 use api::client::Client;
 use chrono::{Datelike, Days, NaiveDate};
@@ -151,8 +152,7 @@ impl Order {
     async fn of(args: ImportArgs, client: &Client) -> Outcome<Self> {
         let ImportArgs { path, kind, format, team, project, source, until, time_zone, check, .. } = args;
         if Kinds::builtin().get(&kind).is_none() {
-            let next = format!("name one that exists: --kind with one of {}", Kinds::builtin().listed());
-            return Err(Failure::new(Exit::Missing, format!("there is no kind `{kind}`")).next(next));
+            return Err(no_kind(Exit::Missing, kind.as_str(), NAME_ONE));
         }
         let root = importable(&path, format)?;
         // Judged once, before anything is read: each line by itself would be refused for the same reason.

@@ -3,6 +3,7 @@
 
 use super::{
     Common,
+    attributes::Attributes,
     keys::Keys,
     reading::{Reading, Rows, Sourced, nothing},
     report::{Refused, Tally},
@@ -67,11 +68,12 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     };
     let Reading { common, tally, .. } = reading;
     let (mut keys, scope) = (Keys::default(), file.scope(&common.source));
-    let row = move |(at, value): (String, Result<Value, String>)| {
-        match value.and_then(task).and_then(|task| task.row(&scope, &at, &mut keys, tally, common)) {
-            Ok(item) => Ok(Sourced { at, item }),
-            Err(reason) => Err(Refused { at, reason }),
-        }
+    let row = move |(at, value): (String, Result<Value, String>)| match value
+        .and_then(task)
+        .and_then(|task| task.row(&scope, &at, &mut keys, tally, common))
+    {
+        Ok(item) => Ok(Sourced { at, item }),
+        Err(reason) => Err(Refused { at, reason }),
     };
     Box::new(values(file, &text).into_iter().map(row))
 }
@@ -178,32 +180,24 @@ impl Task {
     }
 
     fn attributes(&self) -> Result<Map<String, Value>, String> {
-        let mut attributes = Map::new();
-        let mut say = |name: &str, value: Value| drop(attributes.insert(name.to_owned(), value));
         let status = self.status()?;
-        say("status", Value::from(status));
-        let begins =
-            [("scheduled", &self.scheduled), ("wait", &self.wait)].into_iter().find(|(_, time)| time.is_some());
+        let time = |field: &str, text: Option<&String>| text.map(|text| instant(field, text)).transpose();
+        let begins = match &self.scheduled {
+            Some(_) => time("scheduled", self.scheduled.as_ref())?,
+            None => time("wait", self.wait.as_ref())?,
+        };
         // A task that was given up has an end, but was never completed.
         let completed = self.end.as_ref().filter(|_| status == "done");
-        let times = [("due", "due", self.due.as_ref()), ("completed", "end", completed)];
-        let begins = begins.map(|(field, time)| ("start", field, time.as_ref()));
-        for (name, field, text) in times.into_iter().chain(begins) {
-            if let Some(text) = text {
-                say(name, Value::from(instant(field, text)?.to_string()));
-            }
-        }
-        if let Some(priority) = self.priority.as_deref().filter(|priority| !priority.is_empty()) {
-            say("priority", Value::from(priority_word(priority)?));
-        }
-        if let Some(rule) = &self.recur {
-            say("recurrence", Value::from(rule.as_str()));
-        }
-        let depends = self.depends();
-        if !depends.is_empty() {
-            say("depends_on", Value::from(depends));
-        }
-        Ok(attributes)
+        let priority = self.priority.as_deref().filter(|priority| !priority.is_empty());
+        let attributes = Attributes::default()
+            .text("status", Some(status))
+            .text("due", time("due", self.due.as_ref())?)
+            .text("start", begins)
+            .text("completed", time("end", completed)?)
+            .text("priority", priority.map(priority_word).transpose()?)
+            .text("recurrence", self.recur.as_deref())
+            .list("depends_on", self.depends());
+        Ok(attributes.done())
     }
 
     /// One that is pending and started is being done.

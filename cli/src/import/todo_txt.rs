@@ -4,6 +4,7 @@
 
 use super::{
     Common,
+    attributes::Attributes,
     reading::{Reading, Rows, Sourced, nothing},
     text,
     walk::File,
@@ -30,14 +31,14 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let Reading { common, todo, .. } = reading;
     let scope = file.folder_scope(&common.source);
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let mut row = |(line, number): (&str, usize)| {
+    let row = |(line, number): (&str, usize)| {
         let task = Task::of(line).map_err(|reason| file.refuse_line(number, reason))?;
         let key = format!("{scope}/todo.txt/{}", task.key());
         let nth = todo.entry(key.clone()).and_modify(|count| *count += 1).or_insert(1);
         let key = if *nth == 1 { key } else { format!("{key}/{nth}") };
         Ok(Sourced { at: file.line(number), item: task.item(key, common) })
     };
-    Box::new(lines.map(&mut row).collect::<Vec<_>>().into_iter())
+    Box::new(lines.map(row).collect::<Vec<_>>().into_iter())
 }
 
 /// What a line says.
@@ -163,15 +164,14 @@ impl Task {
             'B' => "normal",
             _ => "low",
         });
-        let said = [
-            ("status", Some(status.to_owned())),
-            ("priority", priority.map(ToOwned::to_owned)),
-            ("due", self.due.map(written)),
-            ("start", self.start.map(written)),
-            ("completed", self.completed.map(written)),
-            ("recurrence", self.recurrence.clone()),
-        ];
-        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?)))).collect()
+        Attributes::default()
+            .text("status", Some(status))
+            .text("priority", priority)
+            .text("due", self.due.map(written))
+            .text("start", self.start.map(written))
+            .text("completed", self.completed.map(written))
+            .text("recurrence", self.recurrence.as_deref())
+            .done()
     }
 }
 

@@ -47,11 +47,7 @@ pub struct FileStamp {
 
 impl FileStamp {
     fn of(meta: &Metadata) -> Self {
-        Self {
-            size: meta.len(),
-            modified: meta.modified().ok(),
-            node: (meta.ino(), meta.ctime(), meta.ctime_nsec()),
-        }
+        Self { size: meta.len(), modified: meta.modified().ok(), node: (meta.ino(), meta.ctime(), meta.ctime_nsec()) }
     }
 }
 

@@ -55,7 +55,8 @@ impl Files {
 
     /// The paths that are in one of the two and not the same in both.
     fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a PathBuf> {
-        let one_way = |one: &'a Self, other: &'a Self| one.0.iter().filter(|(path, file)| other.0.get(*path) != Some(file));
+        let one_way =
+            |one: &'a Self, other: &'a Self| one.0.iter().filter(|(path, file)| other.0.get(*path) != Some(file));
         one_way(self, other).chain(one_way(other, self)).map(|(path, _)| path)
     }
 
