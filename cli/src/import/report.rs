@@ -48,10 +48,8 @@ impl Report {
         let Self { read, added, updated, unchanged, refused, .. } = self;
         let refused = refused.len();
         if self.check {
-            let gone = self
-                .gone
-                .filter(|gone| *gone > 0)
-                .map(|gone| format!("; {gone} here are not in it any more, and stay"));
+            let gone =
+                self.gone.filter(|gone| *gone > 0).map(|gone| format!("; no longer in the source, and kept: {gone}"));
             return format!(
                 "{read} read: {added} would be added, {updated} would be updated, {unchanged} unchanged, {refused} refused{}",
                 gone.unwrap_or_default()

@@ -114,7 +114,7 @@ fn a_check_tells_how_many_rows_are_no_longer_in_their_source() {
     let said = instance.types("import notes --check").done().out;
     assert!(
         said.contains(
-            "2 would be added, 0 would be updated, 1 unchanged, 0 refused; 3 here are not in it any more, and stay"
+            "2 would be added, 0 would be updated, 1 unchanged, 0 refused; no longer in the source, and kept: 3"
         ),
         "{said}"
     );
