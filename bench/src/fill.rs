@@ -9,7 +9,7 @@ use domain::{
 };
 use futures::{StreamExt, stream};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use store::{Items as _, Put, postgres::Postgres};
+use store::{After, Items as _, Put, postgres::Postgres};
 
 /// Rows of one call.
 const BATCH: u64 = 2_000;
@@ -27,7 +27,7 @@ pub async fn fill(
     let batches = (0..count.div_ceil(BATCH)).map(|batch| batch * BATCH..count.min((batch + 1) * BATCH));
     let written = batches.map(|batch| async move {
         let items = batch.map(|n| rows.row(n)).collect::<Result<Vec<NewItem>>>()?;
-        let puts = store.put(workspace, user, items).await?;
+        let puts = store.put(workspace, user, items, After::Keep).await?;
         if let Some(Put::Refused(cause)) = puts.iter().find(|put| matches!(put, Put::Refused(_))) {
             bail!("a row was refused: {cause}");
         }

@@ -3,7 +3,10 @@
 
 use crate::{args::Cli, exit::Exit};
 use clap::{Arg, Command, CommandFactory};
-use domain::kind::{FieldKind, Kinds, Type};
+use domain::{
+    id::{Field, Resource},
+    kind::{FieldKind, Kinds, Type},
+};
 
 const BEGIN: &str = "<!-- what follows is written by `UPDATE_DOCS=1 cargo test -p cli reference` -->\n";
 
@@ -53,12 +56,23 @@ fn line(arg: &Arg) -> String {
 
 fn kinds() -> String {
     let kinds = Kinds::builtin();
-    let kind = |name: &domain::id::Resource| {
-        let fields = kinds.get(name).map(|kind| &kind.fields).into_iter().flatten();
-        let rows = fields.map(|(field, kind)| format!("| `{field}` | {} | {} |\n", takes(kind), word(kind.class)));
-        format!("\n## {name}\n\n| field | type | class |\n|---|---|---|\n{}", rows.collect::<String>())
+    let common = format!("\n## Common fields\n\n{}", table(kinds.common()));
+    let kind = |name: &Resource| {
+        let is_own = |field: &(&Field, &FieldKind)| kinds.common().get(field.0) != Some(field.1);
+        let own = kinds.get(name).into_iter().flat_map(|kind| &kind.fields).filter(is_own);
+        format!("\n## {name}\n\n{}", table(own))
     };
-    kinds.names().map(kind).collect()
+    common + &kinds.names().map(kind).collect::<String>()
+}
+
+fn table<'a>(fields: impl IntoIterator<Item = (&'a Field, &'a FieldKind)>) -> String {
+    let row = |(name, field): (&Field, &FieldKind)| {
+        format!("| `{name}` | {} | {} | {} |\n", takes(field), word(field.class), field.about)
+    };
+    format!(
+        "| field | type | class | what it says |\n|---|---|---|---|\n{}",
+        fields.into_iter().map(row).collect::<String>()
+    )
 }
 
 fn takes(field: &FieldKind) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// The largest item, in bytes of title, body and attributes together.
+/// The largest item, as [`NewItem::size`] counts it.
 pub const MAX_ITEM_BYTES: usize = 1 << 20;
 
 /// A row as it travels and is shown. Fields that a scope withholds are absent.
@@ -153,4 +153,82 @@ pub struct NewItem {
     /// When it was made, where the source knows; else the time of writing.
     #[serde(default)]
     pub created_at: Option<Time>,
+}
+
+/// A row that is larger than [`MAX_ITEM_BYTES`], by its title.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is larger than {MAX_ITEM_BYTES} bytes; shorten it or split it")]
+pub struct TooLarge(String);
+
+impl NewItem {
+    /// Bytes of title, body, tags and attributes, these as JSON. As JSON the whole is at most six times as long, and a few
+    /// hundred bytes more besides its source key.
+    pub fn size(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|tag| tag.as_str().len()).sum();
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+        self.title.len() + self.body.as_ref().map_or(0, String::len) + tags + attributes
+    }
+
+    /// Its size, if that is small enough for a row.
+    pub fn check_size(&self) -> Result<usize, TooLarge> {
+        let title = || crate::audit::one_line(&self.title).chars().take(80).collect();
+        Some(self.size()).filter(|size| *size <= MAX_ITEM_BYTES).ok_or_else(|| TooLarge(title()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn item(title: &str, body: Option<String>, tags: &BTreeSet<String>, attributes: &[(String, Value)]) -> NewItem {
+        NewItem {
+            resource: "tasks".parse().unwrap(),
+            title: title.to_owned(),
+            body,
+            team: "t".repeat(63).parse().ok(),
+            project: "p".parse().ok(),
+            tags: tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
+            attributes: attributes.iter().cloned().collect(),
+            source_key: None,
+            created_at: Some(Time::from_seconds(1_790_000_000)),
+        }
+    }
+
+    #[test]
+    fn a_row_is_too_large_by_whatever_makes_it_so() {
+        let text = "x".repeat(MAX_ITEM_BYTES);
+        let tags: BTreeSet<_> = (0..MAX_ITEM_BYTES / 60).map(|number| format!("{number:0>61}")).collect();
+        let none = BTreeSet::new();
+        let just = item("", Some(text.clone()), &none, &[]);
+        assert_eq!(just.check_size(), Ok(MAX_ITEM_BYTES));
+        for large in [
+            item("t", Some(text.clone()), &none, &[]),
+            item("t", None, &none, &[("link".into(), Value::from(text))]),
+            item("t", None, &tags, &[]),
+        ] {
+            let said = large.check_size().unwrap_err().to_string();
+            assert_eq!(said, "`t` is larger than 1048576 bytes; shorten it or split it");
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let list = prop::collection::vec("[\u{0}-\u{20}\"a]{0,3}", 0..9).prop_map(Value::from);
+        prop_oneof!["[\u{0}-\u{30}\\\\é]{0,40}".prop_map(Value::from), any::<f64>().prop_map(|n| json!(n)), list]
+    }
+
+    proptest! {
+        #[test]
+        fn as_json_a_row_is_at_most_six_times_its_size(
+            title in "[\u{0}-\u{30}é]{0,40}",
+            body in prop::option::of("[\u{0}-\u{30}\\\\]{0,200}"),
+            tags in prop::collection::btree_set("[a\"\\\\é]{1,2}", 0..40),
+            attributes in prop::collection::vec(("[a-c\u{1}]{1,3}", any_value()), 0..6),
+        ) {
+            let item = item(&title, body, &tags, &attributes);
+            let json = serde_json::to_string(&item).unwrap();
+            prop_assert!(json.len() <= 6 * item.size() + 400, "{} of {json}", item.size());
+        }
+    }
 }

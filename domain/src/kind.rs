@@ -52,6 +52,8 @@ pub struct FieldKind {
     /// For [`Type::Word`]: the words.
     #[serde(default)]
     pub values: Vec<String>,
+    /// What it means, for people: one line, as `docs/kinds.md` shows it.
+    pub about: String,
 }
 
 /// Where the rows of a kind come from.
@@ -76,7 +78,8 @@ pub struct Kind {
     /// Where its rows come from.
     #[serde(default)]
     pub origin: Origin,
-    /// Every field that may leave, besides id, resource and times, which always do.
+    /// Every field that may leave, besides id, resource and times, which always do. Those that are [common](Kinds::common) are
+    /// declared once.
     pub fields: BTreeMap<Field, FieldKind>,
 }
 
@@ -84,9 +87,33 @@ pub struct Kind {
 const COLUMNS: [&str; 6] = ["title", "body", "team", "project", "owner", "tags"];
 
 /// All declared kinds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Kinds(BTreeMap<Resource, Kind>);
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Declared")]
+pub struct Kinds {
+    common: BTreeMap<Field, FieldKind>,
+    kinds: BTreeMap<Resource, Kind>,
+}
+
+/// `kinds.json`: each field once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    common: BTreeMap<Field, FieldKind>,
+    kinds: BTreeMap<Resource, Kind>,
+}
+
+impl From<Declared> for Kinds {
+    /// Gives the common fields to every kind whose rows are written. What is sensitive has no body: a secret stays where it is
+    /// kept.
+    fn from(Declared { common, mut kinds }: Declared) -> Self {
+        for kind in kinds.values_mut().filter(|kind| kind.origin == Origin::Items) {
+            let fits = |name: &Field| !(kind.sensitive && name.as_str() == "body");
+            let fields = common.iter().filter(|(name, _)| fits(name));
+            kind.fields.extend(fields.map(|(name, field)| (name.clone(), field.clone())));
+        }
+        Self { common, kinds }
+    }
+}
 
 impl Kinds {
     /// The kinds this build knows.
@@ -99,12 +126,17 @@ impl Kinds {
 
     /// The kind called `resource`, if declared.
     pub fn get(&self, resource: &Resource) -> Option<&Kind> {
-        self.0.get(resource)
+        self.kinds.get(resource)
     }
 
     /// The names of all kinds, in order.
     pub fn names(&self) -> impl Iterator<Item = &Resource> {
-        self.0.keys()
+        self.kinds.keys()
+    }
+
+    /// The fields of every kind whose rows are written; `body` only of what is not sensitive.
+    pub const fn common(&self) -> &BTreeMap<Field, FieldKind> {
+        &self.common
     }
 
     /// "tasks, notes": for messages that say what would have been right.
@@ -152,7 +184,7 @@ impl Kind {
         }
     }
 
-    /// Whether its rows have this field. What is sensitive has no body: a secret stays where it is kept.
+    /// Whether its rows have this field.
     pub fn has(&self, field: &str) -> bool {
         self.fields.keys().any(|name| name.as_str() == field)
     }
@@ -225,8 +257,23 @@ mod tests {
     }
 
     #[test]
+    fn every_field_is_declared_once_and_says_what_it_means() {
+        let Declared { common, kinds } = serde_json::from_str(include_str!("kinds.json")).unwrap();
+        assert!(common.keys().all(|name| COLUMNS.contains(&name.as_str())) && common.len() == COLUMNS.len());
+        let written = kinds.values().filter(|kind| kind.origin == Origin::Items);
+        assert!(written.flat_map(|kind| kind.fields.keys()).all(|name| !common.contains_key(name)));
+        for field in kinds.values().flat_map(|kind| kind.fields.values()).chain(common.values()) {
+            assert!(
+                !field.about.is_empty() && !field.about.ends_with('.') && !field.about.contains(['\n', '|']),
+                "{field:?}"
+            );
+            assert_eq!(field.kind == Type::Word, !field.values.is_empty(), "{field:?}");
+        }
+    }
+
+    #[test]
     fn what_is_written_has_every_common_column_and_what_is_sensitive_no_body() {
-        for (name, kind) in Kinds::builtin().0.iter().filter(|(_, kind)| kind.origin == Origin::Items) {
+        for (name, kind) in Kinds::builtin().kinds.iter().filter(|(_, kind)| kind.origin == Origin::Items) {
             for column in COLUMNS {
                 let declared = kind.fields.contains_key(&column.parse().unwrap());
                 assert_eq!(declared, column != "body" || !kind.sensitive, "{name} {column}");

@@ -36,17 +36,26 @@ pub struct Chunk {
     pub as_of: Time,
 }
 
-/// What became of a row that was to be written.
+/// What became of a row that was to be written, and which row it is; none for one that is there no more [after it](After::Undo).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
     /// A new row.
-    Added(ItemId),
+    Added(Option<ItemId>),
     /// A row of the same source key whose content differed.
-    Updated(ItemId),
+    Updated(Option<ItemId>),
     /// A row of the same source key and content.
-    Unchanged(ItemId),
+    Unchanged(Option<ItemId>),
     /// Not written; cause and next step.
     Refused(String),
+}
+
+/// What becomes of rows once there is a verdict on each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// They stay.
+    Keep,
+    /// They were written for the verdict alone, by the same rules, and nothing of them is left.
+    Undo,
 }
 
 /// Rows.
@@ -59,9 +68,15 @@ pub trait Items: Send + Sync {
     /// How many rows of each resource the grant shows now. For the grant's owner, never for its holder.
     async fn count(&self, grant: &Grant) -> Result<BTreeMap<Resource, u64>, StoreError>;
     /// Writes rows on behalf of a user, under their native rights; one verdict for each, in order.
-    async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError>;
-    /// What [`Items::put`] would say, with nothing written. The ids of rows that would be added are of no use.
-    async fn try_put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError>;
+    async fn put(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        items: Vec<NewItem>,
+        after: After,
+    ) -> Result<Vec<Put>, StoreError>;
+    /// How many rows of the user's own an importer found at `source`: the key of each begins with it and `/`.
+    async fn sourced(&self, workspace: WorkspaceId, user: UserId, source: &str) -> Result<u64, StoreError>;
 }
 
 /// A user of this instance.

@@ -15,7 +15,7 @@ use hub::{Asker, Hub, Parts};
 use link::Dialler;
 use pki::Kek;
 use std::sync::Arc;
-use store::{Auditor, InstanceRecord, Shared};
+use store::{After, Auditor, InstanceRecord, Shared};
 
 /// One asking instance.
 pub struct Home {
@@ -72,6 +72,6 @@ impl Home {
 
     /// Writes rows of the owner's.
     pub async fn put(&self, items: Vec<NewItem>) {
-        self.store.put(self.owner.workspace, self.owner.user, items).await.expect("rows");
+        self.store.put(self.owner.workspace, self.owner.user, items, After::Keep).await.expect("rows");
     }
 }

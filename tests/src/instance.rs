@@ -14,7 +14,7 @@ use domain::{
 use pki::Authority;
 use spoke::{By, GrantOrder, Listen, Parts, Spoke};
 use std::{net::Ipv4Addr, sync::Arc};
-use store::{AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
+use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
 
 /// One sharing instance.
 pub struct Instance {
@@ -142,7 +142,7 @@ impl Instance {
 
     /// Writes rows on behalf of a user.
     pub async fn put(&self, user: UserId, items: Vec<NewItem>) {
-        let put = self.store.put(self.workspace, user, items).await.expect("rows");
+        let put = self.store.put(self.workspace, user, items, After::Keep).await.expect("rows");
         assert!(put.iter().all(|one| matches!(one, Put::Added(_))), "{put:?}");
     }
 

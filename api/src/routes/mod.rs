@@ -149,6 +149,9 @@ door! {
         post write::items, "Writes rows as the caller; one verdict for each, in order", body view::ItemsOrder
             => Json Vec<view::Written>;
     }
+    "/v1/items/source" {
+        get write::source, "How many rows the caller has of a source", query view::SourceQuestion => Json view::SourceEntry;
+    }
     "/v1/audit" {
         get audit::query, "Entries of the log", query view::AuditFilter => Json Vec<view::AuditEntry>;
     }

@@ -1,15 +1,16 @@
-//! Writing rows, as the caller and under their own rights.
+//! Writing rows, as the caller and under their own rights, and what a writer asks about them.
 
-use super::Asked;
+use super::{Asked, Queried};
 use crate::{Door, Problem, person::Person, view};
 use axum::{Json, extract::State};
 use domain::item::NewItem;
 use std::sync::Arc;
+use store::After;
 
 /// Rows in one request: a batch is one transaction, and others wait behind it.
 const MAX_ITEMS: usize = 500;
 
-/// Writes rows, or only tries to; one verdict for each, in order.
+/// Writes rows, or only checks them; one verdict for each, in order.
 pub(super) async fn items(
     State(door): State<Arc<Door>>,
     person: Person,
@@ -21,22 +22,21 @@ pub(super) async fn items(
     let refusals: Vec<_> = order.items.iter().map(unfit).collect();
     let fit = order.items.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
     let fit: Vec<_> = fit.map(|(item, _)| item).collect();
-    let (workspace, user) = (person.workspace_id, person.user.id);
-    let puts = if order.dry_run {
-        door.store.try_put(workspace, user, fit).await?
-    } else {
-        door.store.put(workspace, user, fit).await?
-    };
-    let mut written = puts.into_iter().map(|put| verdict(put, order.dry_run));
+    let after = if order.check { After::Undo } else { After::Keep };
+    let puts = door.store.put(person.workspace_id, person.user.id, fit, after).await?;
+    let mut written = puts.into_iter().map(view::Written::from);
     let verdicts = refusals.into_iter().map_while(|refusal| refusal.or_else(|| written.next()));
     Ok(Json(verdicts.collect()))
 }
 
-/// A row that would be added is none yet, and has no id.
-fn verdict(put: store::Put, dry_run: bool) -> view::Written {
-    let written = view::Written::from(put);
-    let is_none = dry_run && written.verdict == view::PutVerdict::Added;
-    view::Written { id: written.id.filter(|_| !is_none), ..written }
+/// How many rows the caller has of a source.
+pub(super) async fn source(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Queried(question): Queried<view::SourceQuestion>,
+) -> Result<Json<view::SourceEntry>, Problem> {
+    let rows = door.store.sourced(person.workspace_id, person.user.id, &question.source).await?;
+    Ok(Json(view::SourceEntry { rows }))
 }
 
 /// A title of several lines would be cut by every table that shows it.

@@ -17,5 +17,5 @@ pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,
     WorkspaceOrder,
 };
-pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, Written};
+pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceQuestion, Written};
 pub use status::{Identity, LinkCount, Status};

@@ -47,7 +47,22 @@ pub struct ItemsOrder {
     pub items: Vec<NewItem>,
     /// Whether to write nothing, and only say what would become of each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dry_run: bool,
+    pub check: bool,
+}
+
+/// Asks about the rows of a source, in the query string.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceQuestion {
+    /// What their keys begin with, up to a `/`.
+    pub source: String,
+}
+
+/// What is known of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceEntry {
+    /// The caller's own rows of it.
+    pub rows: u64,
 }
 
 /// What became of one row.
@@ -69,7 +84,7 @@ pub enum PutVerdict {
 pub struct Written {
     /// What became of it.
     pub verdict: PutVerdict,
-    /// Which row it is now; none for a row that a dry run would add.
+    /// Which row it is now; none for a row that a check would add.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Id>")]
     pub id: Option<ItemId>,
@@ -80,7 +95,7 @@ pub struct Written {
 
 impl From<store::Put> for Written {
     fn from(put: store::Put) -> Self {
-        let done = |verdict, id| Self { verdict, id: Some(id), reason: None };
+        let done = |verdict, id| Self { verdict, id, reason: None };
         match put {
             store::Put::Added(id) => done(PutVerdict::Added, id),
             store::Put::Updated(id) => done(PutVerdict::Updated, id),

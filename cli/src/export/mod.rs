@@ -7,8 +7,9 @@ mod note;
 use crate::{
     daemon::serve::told_to_stop,
     exit::{Exit, Failure, Outcome},
+    import::ItemLine,
     out::Out,
-    rooms::asking,
+    rooms::{NAME_ONE, asking, no_kind},
 };
 use api::{client::Client, view};
 use clap::Args;
@@ -21,7 +22,6 @@ use domain::{
 use folder::{Folder, Output};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -83,8 +83,7 @@ fn shown(exported: &Exported) -> String {
 fn kinds(asked: Vec<Resource>) -> Outcome<BTreeSet<Resource>> {
     let known = Kinds::builtin();
     if let Some(unknown) = asked.iter().find(|kind| known.get(kind).is_none()) {
-        let next = format!("name one that exists: --kind with one of {}", known.listed());
-        return Err(Failure::new(Exit::Missing, format!("there is no kind `{unknown}`")).next(next));
+        return Err(no_kind(Exit::Missing, unknown.as_str(), NAME_ONE));
     }
     if let Some(listed) = asked.iter().find(|kind| !is_written(kind)) {
         let cause = format!("{listed} are the workspace's directory, which no import writes");
@@ -111,9 +110,9 @@ async fn every(
     let mut counts = BTreeMap::new();
     for kind in kinds {
         let as_notes = markdown && kind.as_str() == NOTES;
-        let mut files = if as_notes { Files::Notes(BTreeSet::new()) } else { Files::Lines(None) };
-        let count = rows(kind, client, folder, &mut files).await?;
-        files.done()?;
+        let mut target = if as_notes { Target::Notes(BTreeSet::new()) } else { Target::Lines(None) };
+        let count = rows(kind, client, folder, &mut target).await?;
+        target.done()?;
         if count > 0 {
             counts.insert(kind.clone(), count);
         }
@@ -122,7 +121,7 @@ async fn every(
 }
 
 /// Writes every row of a kind, page by page.
-async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Files) -> Outcome<u64> {
+async fn rows(kind: &Resource, client: &Client, folder: &Folder, target: &mut Target) -> Outcome<u64> {
     let (mut count, mut cursor) = (0, None);
     loop {
         let question = view::ListQuestion {
@@ -138,7 +137,7 @@ async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Fil
             return Err(Failure::new(Exit::Unavailable, cause).next("try again; see `mosaic-fed status`"));
         }
         for row in page.rows {
-            files.row(folder, kind, &row.item)?;
+            target.row(folder, kind, row.item)?;
             count += 1;
         }
         cursor = page.next;
@@ -149,27 +148,28 @@ async fn rows(kind: &Resource, client: &Client, folder: &Folder, files: &mut Fil
 }
 
 /// Where the rows of a kind go.
-enum Files {
+enum Target {
     /// One file of JSON lines, made with the first row.
     Lines(Option<Output>),
     /// A file each, with the places that are taken.
     Notes(BTreeSet<String>),
 }
 
-impl Files {
-    fn row(&mut self, folder: &Folder, kind: &Resource, item: &Item) -> Outcome<()> {
+impl Target {
+    fn row(&mut self, folder: &Folder, kind: &Resource, item: Item) -> Outcome<()> {
         match self {
             Self::Lines(open) => {
                 let file = match open {
                     Some(file) => file,
                     None => open.insert(folder.file(&format!("{kind}.jsonl"))?),
                 };
-                file.write(line(item)?.as_bytes())
+                let line = serde_json::to_string(&ItemLine::from(item)).map_err(Failure::of)?;
+                file.write(format!("{line}\n").as_bytes())
             }
             Self::Notes(taken) => {
-                let relative = format!("{NOTES}/{}", note::place(item, taken));
+                let relative = format!("{NOTES}/{}", note::place(&item, taken));
                 let mut file = folder.file(&relative)?;
-                file.write(note::text(item, &relative)?.as_bytes())?;
+                file.write(note::text(&item, &relative)?.as_bytes())?;
                 file.done()
             }
         }
@@ -181,28 +181,4 @@ impl Files {
             Self::Lines(None) | Self::Notes(_) => Ok(()),
         }
     }
-}
-
-/// A row as a line of JSON that `import` takes. Its id is its key: the same row of a later export is known again.
-fn line(item: &Item) -> Outcome<String> {
-    let mut fields = Map::new();
-    let mut say = |name: &str, value: Result<Value, serde_json::Error>| {
-        value.map(|value| {
-            let says = !value.is_null() && value != Value::Array(Vec::new()) && value != Value::Object(Map::new());
-            says.then(|| fields.insert(name.to_owned(), value));
-        })
-    };
-    let said = [
-        say("kind", serde_json::to_value(&item.resource)),
-        say("title", serde_json::to_value(&item.title)),
-        say("body", serde_json::to_value(&item.body)),
-        say("team", serde_json::to_value(&item.team)),
-        say("project", serde_json::to_value(&item.project)),
-        say("tags", serde_json::to_value(&item.tags)),
-        say("attributes", serde_json::to_value(&item.attributes)),
-        say("created_at", serde_json::to_value(item.created_at)),
-        say("source_key", serde_json::to_value(item.id)),
-    ];
-    said.into_iter().collect::<Result<(), _>>().map_err(Failure::of)?;
-    Ok(format!("{}\n", Value::from(fields)))
 }

@@ -46,16 +46,29 @@ fn quoted(text: &str) -> Option<String> {
     plain.then(|| format!("\"{text}\""))
 }
 
-/// What of the row an import would not find in what it `read`.
+/// What of the row an import would not find in what it `read`. The body is the text; who owns it and which row it is, the
+/// import says.
 fn kept(item: &Item, read: &NewItem) -> Kept {
-    let title = item.title.as_ref().filter(|title| **title != read.title);
+    let Item {
+        id: _,
+        resource: _,
+        created_at,
+        updated_at: _,
+        title,
+        body: _,
+        team,
+        project,
+        owner: _,
+        tags,
+        attributes,
+    } = item;
     Kept {
-        title: title.cloned(),
-        tags: Some(&item.tags).filter(|tags| **tags != read.tags).cloned(),
-        team: item.team.clone(),
-        project: item.project.clone(),
-        created_at: Some(item.created_at),
-        attributes: differing(&item.attributes, &read.attributes),
+        title: title.clone().filter(|title| *title != read.title),
+        tags: Some(tags).filter(|tags| **tags != read.tags).cloned(),
+        team: team.clone(),
+        project: project.clone(),
+        created_at: Some(*created_at),
+        attributes: differing(attributes, &read.attributes),
     }
 }
 

@@ -31,8 +31,13 @@ pub const SEARCHED: &str = "a folder is searched for files that end in .md, .mar
 const LOOK: u64 = 8_192;
 
 impl Format {
-    /// What is in a file of this name; none where it is not for an import.
+    /// What is in a file; none where it is not for an import. Of a name that other programs use as well, the file is looked into.
     pub fn of(path: &Path) -> Option<Self> {
+        Self::of_name(path).filter(|format| !format.needs_a_look() || begins_as_tasks(path))
+    }
+
+    /// What is in a file of this name, if it [is not to be looked into](Self::needs_a_look) first. Opens nothing.
+    pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name().and_then(OsStr::to_str)?.to_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
         if ends(&[".md", ".markdown"]) {
@@ -44,8 +49,13 @@ impl Format {
         } else if matches!(name.as_str(), "todo.txt" | "done.txt") || ends(&[".todo.txt"]) {
             Some(Self::Todotxt)
         } else {
-            (ends(&[".json"]) && begins_as_tasks(path)).then_some(Self::Taskwarrior)
+            ends(&[".json"]).then_some(Self::Taskwarrior)
         }
+    }
+
+    /// Whether its name is also that of other programs' files.
+    pub const fn needs_a_look(self) -> bool {
+        matches!(self, Self::Taskwarrior)
     }
 
     /// Whether a file's rows are known by the folder that it lies in, so that one that moves between the folder's files is
@@ -56,7 +66,7 @@ impl Format {
 }
 
 /// Whether the first object has what every task of an export has.
-fn begins_as_tasks(path: &Path) -> bool {
+pub fn begins_as_tasks(path: &Path) -> bool {
     let mut bytes = Vec::new();
     if fs::File::open(path).and_then(|file| file.take(LOOK).read_to_end(&mut bytes)).is_err() {
         return false;
@@ -75,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_name_says_what_is_in_a_file() {
-        let said = |name: &str| Format::of(Path::new(name));
+        let said = |name: &str| Format::of_name(Path::new(name));
         for name in ["a.md", "b.MARKDOWN"] {
             assert_eq!(said(name), Some(Format::Markdown));
         }
@@ -83,7 +93,8 @@ mod tests {
             assert_eq!(said(name), Some(Format::Todotxt));
         }
         assert_eq!((said("a.ics"), said("x/b.ndjson")), (Some(Format::Icalendar), Some(Format::Jsonl)));
-        assert_eq!((said("notes.txt"), said("a.json"), said("md")), (None, None, None));
+        assert_eq!((said("notes.txt"), said("a.json"), said("md")), (None, Some(Format::Taskwarrior), None));
+        assert_eq!(Format::of(Path::new("no/such.json")), None, "which says nothing yet");
     }
 
     #[test]

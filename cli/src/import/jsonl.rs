@@ -1,14 +1,18 @@
-//! JSON lines: one item a line, with the fields of an item as `docs/cli.md` shows them.
+//! JSON lines: one item a line, as [`ItemLine`] says it, each read when it is asked for.
 
-use super::{Common, Found, progress::Progress, report::Refused, walk::File};
-use domain::{
-    id::Resource,
-    item::{MAX_ITEM_BYTES, NewItem},
+use super::{
+    Common,
+    item_line::ItemLine,
+    keys::Keys,
+    progress::Progress,
+    reading::{Reading, Rows, Sourced, nothing},
+    report::Refused,
+    text,
+    walk::File,
 };
-use serde_json::Value;
+use domain::{id::Resource, item::MAX_ITEM_BYTES};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{HashMap, hash_map::Entry},
     fs,
     io::{BufRead, BufReader, Read},
 };
@@ -18,8 +22,18 @@ const MAX_LINE: u64 = 6 * MAX_ITEM_BYTES as u64 + 4_096;
 
 const TOO_LONG: &str = "the line is too long, and what follows it was not read; shorten it or split it";
 
-/// The lines of a file.
-pub struct Lines {
+/// Reads a file of lines.
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
+    let (common, mut keys) = (reading.common, Keys::default());
+    let scope = file.scope(&common.source);
+    match Lines::open(file, &reading.progress) {
+        Ok(lines) => Box::new(lines.map(move |line| line?.item(&scope, common, &mut keys))),
+        Err(refused) => nothing(refused),
+    }
+}
+
+/// The lines of a file that say something.
+struct Lines {
     file: BufReader<fs::File>,
     name: String,
     number: u64,
@@ -28,20 +42,20 @@ pub struct Lines {
 }
 
 /// One line with its place.
-pub struct Line {
+struct TextLine {
     at: String,
     text: String,
 }
 
 impl Lines {
     /// Opens a file; what is read of it is shown by `progress`.
-    pub fn open(file: &File, progress: &Progress) -> Result<Self, Refused> {
+    fn open(file: &File, progress: &Progress) -> Result<Self, Refused> {
         let opened = fs::File::open(&file.path).map_err(|error| file.refuse(super::unread(&error)))?;
         let (name, progress) = (file.relative.clone(), progress.clone());
         Ok(Self { file: BufReader::new(opened), name, number: 0, ended: false, progress })
     }
 
-    fn line(&mut self) -> Option<Result<Line, Refused>> {
+    fn line(&mut self) -> Option<Result<TextLine, Refused>> {
         self.number += 1;
         let at = format!("{}:{}", self.name, self.number);
         let mut bytes = Vec::new();
@@ -55,7 +69,7 @@ impl Lines {
             }
             Ok(_) => Some(
                 String::from_utf8(bytes)
-                    .map(|text| Line { at: at.clone(), text })
+                    .map(|text| TextLine { at: at.clone(), text })
                     .map_err(|_| Refused { at, reason: "no UTF-8; convert it, as in `iconv -t UTF-8`".to_owned() }),
             ),
             Err(error) => {
@@ -67,7 +81,7 @@ impl Lines {
 }
 
 impl Iterator for Lines {
-    type Item = Result<Line, Refused>;
+    type Item = Result<TextLine, Refused>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
@@ -80,85 +94,52 @@ impl Iterator for Lines {
     }
 }
 
-impl Line {
+impl TextLine {
     /// The item it says, completed with what all of this import have in common. Its key is one of `scope`.
-    pub fn item(self, scope: &str, common: &Common, keys: &mut Keys) -> Result<Found, Refused> {
+    fn item(self, scope: &str, common: &Common, keys: &mut Keys) -> Result<Sourced, Refused> {
         let Self { at, text } = self;
-        let refuse = |reason: String| Refused { at: at.clone(), reason };
         let text = text.trim_start_matches('\u{feff}').trim();
-        let mut value: Value = serde_json::from_str(text).map_err(|error| refuse(no_json(&error)))?;
-        let Some(fields) = value.as_object_mut() else {
-            return Err(refuse(format!("JSON, but no object; {ONE_OBJECT}")));
+        let mut read = || {
+            let mut item = read(text)?.completed(common);
+            let key = match item.source_key.take() {
+                Some(key) => first(keys, &item.resource, key, &at)?,
+                // The same line again is the same row, wherever it stands in the file.
+                None => format!("{:x}", Sha256::digest(text)),
+            };
+            item.source_key = Some(format!("{scope}/{key}"));
+            Ok(item)
         };
-        if !fields.contains_key("resource")
-            && let Some(kind) = fields.remove("kind")
-        {
-            fields.insert("resource".to_owned(), kind);
+        match read() {
+            Ok(item) => Ok(Sourced { at, item }),
+            Err(reason) => Err(Refused { at, reason }),
         }
-        fields.entry("resource").or_insert_with(|| Value::from(common.kind.as_str()));
-        let mut item: NewItem = serde_json::from_value(value).map_err(|error| refuse(no_item(&error)))?;
-        item.team = item.team.or_else(|| common.team.clone());
-        item.project = item.project.or_else(|| common.project.clone());
-        let key = match item.source_key.take() {
-            Some(key) => keys.first(&item.resource, key, &at).map_err(refuse)?,
-            // The same line again is the same row, wherever it stands in the file.
-            None => format!("{:x}", Sha256::digest(text)),
-        };
-        item.source_key = Some(format!("{scope}/{key}"));
-        Ok(Found { at, item })
     }
-}
-
-/// People write `kind`; the item calls it `resource`.
-fn no_item(error: &serde_json::Error) -> String {
-    format!("{error}; correct the line").replace("`resource`", "`kind`")
 }
 
 const ONE_OBJECT: &str = "write one object on each line, as in {\"title\": \"Bleed the radiators\"}";
 
-/// The parser counts lines within this one: only its column says something.
-fn no_json(error: &serde_json::Error) -> String {
-    let said = error.to_string();
-    let cause = said.split(" at line ").next().unwrap_or(&said);
-    format!("no JSON: {cause} at column {}; {ONE_OBJECT}", error.column())
+fn read(text: &str) -> Result<ItemLine, String> {
+    let read = serde_json::from_str::<ItemLine>(text);
+    match read {
+        Err(error) if !error.is_data() => Err(text::no_json(&error, ONE_OBJECT)),
+        // A list of fields would be taken for them in their order.
+        _ if !text.starts_with('{') => Err(format!("JSON, but no object; {ONE_OBJECT}")),
+        read => read.map_err(|error| format!("{}; correct the line", text::cause(&error))),
+    }
 }
 
-/// The source keys of a file so far: a second line with one would silently take the place of the first.
-#[derive(Default)]
-pub struct Keys(HashMap<(Resource, String), String>);
-
-impl Keys {
-    /// Takes a key; the place of the line that has it already, if there is one.
-    pub fn taken(&mut self, kind: &Resource, key: &str, at: &str) -> Option<String> {
-        match self.0.entry((kind.clone(), key.to_owned())) {
-            Entry::Vacant(free) => {
-                free.insert(at.to_owned());
-                None
-            }
-            Entry::Occupied(former) => Some(former.get().clone()),
-        }
-    }
-
-    fn first(&mut self, kind: &Resource, key: String, at: &str) -> Result<String, String> {
-        let Some(former) = self.taken(kind, &key, at) else { return Ok(key) };
-        let shown: String = domain::audit::one_line(&key).chars().take(80).collect();
-        Err(format!("its source_key `{shown}` is that of {former}; give each line its own, or none"))
-    }
+fn first(keys: &mut Keys, kind: &Resource, key: String, at: &str) -> Result<String, String> {
+    let Some(former) = keys.taken(kind, &key, at) else { return Ok(key) };
+    let shown: String = domain::audit::one_line(&key).chars().take(80).collect();
+    Err(format!("its source_key `{shown}` is that of {former}; give each line its own, or none"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::format::Format, *};
+    use super::{super::reading::tests::rows_of, *};
 
-    fn items(text: &str) -> Vec<Result<Found, Refused>> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.jsonl");
-        std::fs::write(&path, text).unwrap();
-        let common = Common::of_tests("tasks");
-        let file = File { path, relative: "x.jsonl".into(), format: Format::Jsonl, named: true, size: 0 };
-        let mut keys = Keys::default();
-        let lines = Lines::open(&file, &Progress::none()).unwrap();
-        lines.map(|line| line.and_then(|line| line.item("s", &common, &mut keys))).collect()
+    fn items(text: &str) -> Vec<Result<Sourced, Refused>> {
+        rows_of("x.jsonl", text.as_bytes(), "tasks").0
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! A Markdown file as an item: its title from the front matter, else its first heading, else its name; as a note also its
-//! links, attachments and aliases, and the tags in its text. What `export` wrote beside them is taken as it says.
+//! A Markdown file as an item: its title from the front matter, else its first heading of level 1, else its name; as a note
+//! also its links, attachments and aliases, and the tags in its text. What `export` wrote beside them is taken as it says.
 
 use super::{
-    Common, Found,
+    Common,
+    attributes::Attributes,
     front_matter::{Broken, FrontMatter},
+    reading::{Reading, Rows, Sourced},
     report::Refused,
-    text, vault,
+    text,
+    vault::NoteText,
     walk::File,
 };
 use domain::{
@@ -15,7 +18,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, iter, path::Path};
 
 /// What front matter may add to a text of the largest size.
 const MAX_FILE: usize = MAX_ITEM_BYTES + (64 << 10);
@@ -66,23 +69,25 @@ impl Kept {
     }
 }
 
-/// Reads one file.
-pub fn read(file: &File, common: &Common) -> Result<Found, Refused> {
-    let (text, changed) = text::load(file, MAX_FILE).map_err(|reason| file.refuse(reason))?;
-    let mut item = item(&text, &file.relative, common).map_err(|Broken { line, reason }| {
-        if line == 0 { file.refuse(reason) } else { file.refuse_line(line, reason) }
-    })?;
-    item.created_at = item.created_at.or(changed);
-    Ok(Found { at: file.relative.clone(), item })
+/// Reads a file, which is one row.
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
+    let common = reading.common;
+    Box::new(iter::once_with(|| row(file, common)))
 }
 
-/// The item that a text of this name is. The line of what is broken is 0 where it is the whole.
+fn row(file: &File, common: &Common) -> Result<Sourced, Refused> {
+    let (text, changed) = text::load(file, MAX_FILE).map_err(|reason| file.refuse(reason))?;
+    let item = item(&text, &file.relative, common);
+    let mut item = item.map_err(|Broken { line, reason }| file.refuse_line(line, reason))?;
+    item.created_at = item.created_at.or(changed);
+    Ok(Sourced { at: file.relative.clone(), item })
+}
+
+/// The item that a text of this name is, whatever its size.
 pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Broken> {
     let front = FrontMatter::of(text)?;
-    if front.body.len() > MAX_ITEM_BYTES {
-        return Err(Broken { line: 0, reason: TOO_LARGE });
-    }
-    let title = front.title.clone().or_else(|| heading(front.body)).unwrap_or_else(|| stem(relative));
+    let mut said = NoteText::of(front.body);
+    let title = front.title.or_else(|| said.heading.take()).unwrap_or_else(|| stem(relative));
     let mut item = NewItem {
         resource: common.kind.clone(),
         title: text::title(&title),
@@ -95,7 +100,7 @@ pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Brok
         created_at: None,
     };
     if common.kind.as_str() == "notes" {
-        as_note(&mut item, relative, front.aliases, vault::Found::of(front.body));
+        as_note(&mut item, relative, front.aliases, said);
     }
     if let Some((line, json)) = front.row {
         let kept: Kept = serde_json::from_str(json).map_err(|_| Broken { line, reason: NO_ROW })?;
@@ -104,41 +109,16 @@ pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Brok
     Ok(item)
 }
 
-const TOO_LARGE: &str = "its text is larger than 1 MiB (1048576 bytes); split it";
 const NO_ROW: &str = "what `export` wrote under mosaic-fed is broken; restore the line, or take it out";
 
-fn as_note(item: &mut NewItem, relative: &str, aliases: Vec<String>, found: vault::Found) {
-    item.tags.extend(found.tags);
-    item.attributes.insert("path".to_owned(), Value::from(relative));
-    let lists = [("links", found.links), ("attachments", found.attachments), ("aliases", aliases)];
-    let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-    item.attributes.extend(lists.map(|(name, names)| (name.to_owned(), Value::from(names))));
-}
-
-/// The first heading of the highest kinds, `# …` or a line underlined with `=`; code blocks aside.
-fn heading(body: &str) -> Option<String> {
-    let mut fence: Option<&str> = None;
-    let mut before = "";
-    for line in body.lines() {
-        let trimmed = line.trim();
-        let mark = ["```", "~~~"].into_iter().find(|mark| trimmed.starts_with(mark));
-        match (fence, mark) {
-            (None, Some(mark)) => fence = Some(mark),
-            (Some(open), Some(mark)) if open == mark => fence = None,
-            _ => {}
-        }
-        if fence.is_none() {
-            let underlined = trimmed.len() >= 3 && trimmed.bytes().all(|byte| byte == b'=');
-            let found = trimmed.strip_prefix("# ").or(underlined.then_some(before));
-            if let Some(found) =
-                found.map(|text| text.trim().trim_end_matches('#').trim()).filter(|text| !text.is_empty())
-            {
-                return Some(found.to_owned());
-            }
-        }
-        before = trimmed;
-    }
-    None
+fn as_note(item: &mut NewItem, relative: &str, aliases: Vec<String>, said: NoteText) {
+    item.tags.extend(said.tags);
+    Attributes::default()
+        .text("path", Some(relative))
+        .list("links", said.links)
+        .list("attachments", said.attachments)
+        .list("aliases", aliases)
+        .put_into(item);
 }
 
 fn stem(relative: &str) -> String {
@@ -148,15 +128,10 @@ fn stem(relative: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::format::Format, *};
+    use super::{super::reading::tests::rows_of, *};
 
-    fn note(text: &str) -> Result<Found, Refused> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("weekly-plan.md");
-        std::fs::write(&path, text).unwrap();
-        let format = Format::Markdown;
-        let file = File { path, relative: "weekly-plan.md".into(), format, named: false, size: 0 };
-        read(&file, &Common::of_tests("notes"))
+    fn note(text: &str) -> Result<Sourced, Refused> {
+        rows_of("weekly-plan.md", text.as_bytes(), "notes").0.remove(0)
     }
 
     #[test]
@@ -202,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_no_text_or_too_large_is_refused_with_a_reason() {
         assert!(note("a\0b").err().unwrap().reason.contains("NUL"));
-        assert!(note(&"x".repeat(MAX_ITEM_BYTES + 1)).err().unwrap().reason.contains("larger"));
+        assert!(note(&"x".repeat(MAX_ITEM_BYTES + 1)).unwrap().item.check_size().is_err());
         assert!(note(&"x".repeat(MAX_FILE + 1)).err().unwrap().reason.contains("larger"));
         assert!(note(&"x".repeat(MAX_ITEM_BYTES)).is_ok());
     }

@@ -1,16 +1,20 @@
 //! `mosaic-fed import`: people's own files, read on this side of the door and written through it. A second run changes
 //! nothing; what cannot be taken is reported with its place, and the rest goes in.
 //!
-//! [`walk`] finds files and [`mod@format`] says what they are; [`markdown`] (with [`front_matter`] and [`vault`]), [`jsonl`],
-//! [`calendar`], [`taskwarrior`] and [`todo_txt`] read them; [`send`] brings rows to the daemon, [`report`] tells what became
-//! of them, [`watch`] does it again when files change.
+//! [`walk`] finds files and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
+//! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings
+//! rows to the daemon, [`report`] tells what became of them, [`watch`] does it again for the files that change.
 
+mod attributes;
 mod calendar;
 pub mod format;
 mod front_matter;
+mod item_line;
 mod jsonl;
+mod keys;
 pub mod markdown;
 mod progress;
+mod reading;
 pub mod report;
 mod send;
 mod taskwarrior;
@@ -23,26 +27,27 @@ mod watch;
 use crate::{
     exit::{Exit, Failure, Outcome, PERMIT},
     out::Out,
-    rooms::writable_team,
+    rooms::{NAME_ONE, no_kind, writable_team},
 };
 use api::client::Client;
 use chrono::{Datelike, Days, NaiveDate};
 use clap::Args;
 use domain::{
     id::{Project, Resource, TeamId},
-    item::NewItem,
     kind::Kinds,
     world::World,
 };
 use format::Format;
 pub use front_matter::ROW;
+pub use item_line::ItemLine;
 use progress::Progress;
-use report::Report;
+use report::{Refused, Report};
 use send::{Done, Import};
 use std::{
     io,
     path::{Path, PathBuf},
 };
+use walk::{File, Walk};
 
 /// Days after today until which a series without an end is followed.
 const AHEAD: u64 = 366;
@@ -92,15 +97,6 @@ fn day(text: &str) -> Result<NaiveDate, String> {
 
 fn zone(text: &str) -> Result<chrono_tz::Tz, String> {
     text.parse().map_err(|_| "it is no time zone; write its IANA name, as in Europe/Berlin".to_owned())
-}
-
-/// An item with the place it was found at.
-#[derive(Debug)]
-pub struct Found {
-    /// `file` or `file:line`.
-    pub at: String,
-    /// The item.
-    pub item: NewItem,
 }
 
 /// What every item of an import has in common.
@@ -156,8 +152,7 @@ impl Order {
     async fn of(args: ImportArgs, client: &Client) -> Outcome<Self> {
         let ImportArgs { path, kind, format, team, project, source, until, time_zone, check, .. } = args;
         if Kinds::builtin().get(&kind).is_none() {
-            let next = format!("name one that exists: --kind with one of {}", Kinds::builtin().listed());
-            return Err(Failure::new(Exit::Missing, format!("there is no kind `{kind}`")).next(next));
+            return Err(no_kind(Exit::Missing, kind.as_str(), NAME_ONE));
         }
         let root = importable(&path, format)?;
         // Judged once, before anything is read: each line by itself would be refused for the same reason.
@@ -171,14 +166,19 @@ impl Order {
         Ok(Self { path, root, format, common, check })
     }
 
-    /// Imports everything once.
-    async fn once(&self, client: &Client, progress: Progress) -> Outcome<Done> {
-        Import::new(client, &self.common, self.check, progress).all(&self.root, self.format).await
+    /// The way through its files.
+    fn walk(&self) -> Walk {
+        Walk::new(&self.root, self.format)
     }
 
-    /// Bytes of all files, for the progress; nothing is looked for where nobody sees it.
-    fn bytes(&self) -> u64 {
-        walk::files(&self.root, self.format).filter_map(|file| Some(file.ok()?.size)).sum()
+    /// Imports these files.
+    async fn import(
+        &self,
+        files: impl IntoIterator<Item = Result<File, Refused>>,
+        client: &Client,
+        progress: Progress,
+    ) -> Outcome<Done> {
+        Import::new(client, &self.common, self.check, progress).all(files).await
     }
 }
 
@@ -194,10 +194,11 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     if watched {
         return watch::run(&order, client, out).await;
     }
-    let progress = Progress::of(|| order.bytes(), out);
-    let done = order.once(client, progress.clone()).await;
+    let mut walk = order.walk();
+    let progress = Progress::of(|| walk.bytes(), out);
+    let done = order.import(walk.files(), client, progress.clone()).await;
     progress.end();
-    let Done { report, kind } = done?;
+    let Done { report, kind, .. } = done?;
     out.value(&report, Report::line)?;
     tell(&report, out);
     if report.read == 0 {

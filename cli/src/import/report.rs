@@ -28,6 +28,9 @@ pub struct Report {
     pub updated: u64,
     /// Rows of the same source and content.
     pub unchanged: u64,
+    /// Of a check: rows of this source that are here and no longer in it, or were refused. They stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone: Option<u64>,
     /// Series of which only the occurrences before the horizon were taken.
     pub cut_series: u64,
     /// What was read in part, each thing once.
@@ -47,8 +50,11 @@ impl Report {
         let Self { read, added, updated, unchanged, refused, .. } = self;
         let refused = refused.len();
         if self.check {
+            let gone =
+                self.gone.filter(|gone| *gone > 0).map(|gone| format!("; no longer in the source, and kept: {gone}"));
             return format!(
-                "{read} read: {added} would be added, {updated} would be updated, {unchanged} unchanged, {refused} refused"
+                "{read} read: {added} would be added, {updated} would be updated, {unchanged} unchanged, {refused} refused{}",
+                gone.unwrap_or_default()
             );
         }
         format!("{read} read: {added} added, {updated} updated, {unchanged} unchanged, {refused} refused")

@@ -1,183 +1,175 @@
 //! The way of rows from files to the daemon: read by format, gathered into requests, counted by the verdict on each.
 
 use super::{
-    Common, Found, calendar,
-    format::Format,
-    jsonl, markdown,
+    Common,
     progress::Progress,
-    report::{Refused, Report, Tally},
-    taskwarrior, todo_txt,
-    walk::{self, File},
+    reading::{Reading, Sourced},
+    report::{Refused, Report},
+    walk::File,
 };
-use crate::exit::Outcome;
+use crate::{exit::Outcome, rooms::asking};
 use api::{client::Client, view};
-use domain::{id::Resource, item::NewItem};
-use std::path::Path;
+use domain::{
+    id::{ItemId, Resource},
+    item::{MAX_ITEM_BYTES, NewItem},
+};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Items in one request at most.
 const BATCH_ITEMS: usize = 200;
-/// Bytes of text in one request, unless one item alone is larger.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of items and their keys in one request: as JSON it is at most six times as long, which the door still takes.
+const BATCH_BYTES: usize = MAX_ITEM_BYTES;
+
+/// Where rows on their way came from: the file, and the place to be told.
+type Origin = (Arc<Path>, String);
 
 #[derive(Default)]
 struct Batch {
-    places: Vec<String>,
+    origins: Vec<Origin>,
     items: Vec<NewItem>,
     bytes: usize,
 }
 
 /// One import under way.
 pub struct Import<'a> {
+    reading: Reading<'a>,
+    sending: Sending<'a>,
+}
+
+/// The rows that were read, on their way to the daemon.
+struct Sending<'a> {
     client: &'a Client,
-    common: &'a Common,
     progress: Progress,
-    todo: todo_txt::Seen,
     batch: Batch,
-    report: Report,
-    tally: Tally,
-    last_kind: Option<Resource>,
+    done: Done,
+    /// Of a check: the rows that are here already.
+    met: BTreeSet<ItemId>,
 }
 
 /// What an import came to.
+#[derive(Debug, Default)]
 pub struct Done {
     /// What is told.
     pub report: Report,
     /// The kind of the last row.
     pub kind: Option<Resource>,
+    /// The files of which anything was refused.
+    pub refused_in: BTreeSet<PathBuf>,
 }
 
 impl<'a> Import<'a> {
     /// Writes rows through `client`, or only asks what would become of them.
     pub fn new(client: &'a Client, common: &'a Common, check: bool, progress: Progress) -> Self {
-        let report = Report { check, ..Report::default() };
-        Self {
-            client,
-            common,
-            progress,
-            todo: todo_txt::Seen::default(),
-            batch: Batch::default(),
-            report,
-            tally: Tally::default(),
-            last_kind: None,
-        }
+        let done = Done { report: Report { check, ..Report::default() }, ..Done::default() };
+        let sending =
+            Sending { client, progress: progress.clone(), batch: Batch::default(), done, met: BTreeSet::new() };
+        Self { reading: Reading::new(common, progress), sending }
     }
 
-    /// Reads every file at or below `root`.
-    pub async fn all(mut self, root: &Path, format: Option<Format>) -> Outcome<Done> {
-        for file in walk::files(root, format) {
+    /// Reads these files, and sends what is in them.
+    pub async fn all(self, files: impl IntoIterator<Item = Result<File, Refused>>) -> Outcome<Done> {
+        let Self { mut reading, mut sending } = self;
+        for file in files {
             match file {
-                Ok(file) => self.file(&file).await?,
-                Err(refused) => self.refuse(refused),
-            }
-        }
-        self.send().await?;
-        self.report.cut_series = self.tally.cut;
-        self.report.remarks = self.tally.remarks(&self.common.horizon.to_string(), &self.common.zone_name);
-        Ok(Done { report: self.report, kind: self.last_kind })
-    }
-
-    async fn file(&mut self, file: &File) -> Outcome<()> {
-        let common = self.common;
-        match file.format {
-            Format::Markdown => self.take(markdown::read(file, common)).await?,
-            Format::Jsonl => return self.lines(file).await,
-            Format::Todotxt => {
-                let found = todo_txt::read(file, common, &mut self.todo);
-                self.every(found).await?;
-            }
-            Format::Taskwarrior => {
-                let found = taskwarrior::read(file, common, &mut self.tally);
-                self.every(found).await?;
-            }
-            Format::Icalendar => {
-                // Rows are made as they are sent: a series is many of them, each with the whole text.
-                let mut tally = std::mem::take(&mut self.tally);
-                for found in calendar::read(file, common, &mut tally) {
-                    self.take(found).await?;
+                Ok(file) => {
+                    let path = Arc::from(file.path.as_path());
+                    for row in reading.rows(&file) {
+                        sending.take(&path, row).await?;
+                    }
                 }
-                self.tally = tally;
+                Err(refused) => sending.refuse(None, refused),
             }
         }
-        self.progress.bytes(file.size);
-        Ok(())
+        sending.send().await?;
+        let Reading { common, tally, .. } = reading;
+        if sending.done.report.check {
+            sending.done.report.gone = Some(sending.gone(&common.source).await?);
+        }
+        let mut done = sending.done;
+        done.report.cut_series = tally.cut;
+        done.report.remarks = tally.remarks(&common.horizon.to_string(), &common.zone_name);
+        Ok(done)
     }
+}
 
-    async fn lines(&mut self, file: &File) -> Outcome<()> {
-        let lines = match jsonl::Lines::open(file, &self.progress) {
-            Ok(lines) => lines,
+impl Sending<'_> {
+    async fn take(&mut self, path: &Arc<Path>, row: Result<Sourced, Refused>) -> Outcome<()> {
+        let Sourced { at, item } = match row {
+            Ok(row) => row,
             Err(refused) => {
-                self.refuse(refused);
+                self.refuse(Some(path), refused);
                 return Ok(());
             }
         };
-        let (mut keys, scope) = (jsonl::Keys::default(), file.scope(&self.common.source));
-        for line in lines {
-            let found = line.and_then(|line| line.item(&scope, self.common, &mut keys));
-            self.take(found).await?;
-        }
-        Ok(())
-    }
-
-    async fn every(&mut self, found: Vec<Result<Found, Refused>>) -> Outcome<()> {
-        for found in found {
-            self.take(found).await?;
-        }
-        Ok(())
-    }
-
-    async fn take(&mut self, found: Result<Found, Refused>) -> Outcome<()> {
-        match found {
-            Ok(found) => self.add(found).await,
-            Err(refused) => {
-                self.refuse(refused);
+        // What the daemon would refuse in any case, the door may not even take.
+        match item.check_size() {
+            Ok(size) => self.add((Arc::clone(path), at), item, size).await,
+            Err(cause) => {
+                self.refuse(Some(path), Refused { at, reason: cause.to_string() });
                 Ok(())
             }
         }
     }
 
-    fn refuse(&mut self, refused: Refused) {
-        self.report.read += 1;
-        self.report.refused.push(refused);
+    fn refuse(&mut self, path: Option<&Path>, refused: Refused) {
+        self.done.report.read += 1;
+        self.done.report.refused.push(refused);
+        self.done.refused_in.extend(path.map(Path::to_owned));
     }
 
-    async fn add(&mut self, Found { at, item }: Found) -> Outcome<()> {
-        let bytes = item.title.len() + item.body.as_ref().map_or(0, String::len);
+    async fn add(&mut self, origin: Origin, item: NewItem, size: usize) -> Outcome<()> {
+        let bytes = size + item.source_key.as_ref().map_or(0, String::len);
         let full = self.batch.items.len() >= BATCH_ITEMS || self.batch.bytes + bytes > BATCH_BYTES;
         if full {
             self.send().await?;
         }
-        self.last_kind = Some(item.resource.clone());
-        self.batch.places.push(at);
+        self.done.kind = Some(item.resource.clone());
+        self.batch.origins.push(origin);
         self.batch.items.push(item);
         self.batch.bytes += bytes;
         Ok(())
     }
 
     async fn send(&mut self) -> Outcome<()> {
-        let Batch { places, items, .. } = std::mem::take(&mut self.batch);
+        let Batch { origins, items, .. } = std::mem::take(&mut self.batch);
         if items.is_empty() {
             return Ok(());
         }
-        let order = view::ItemsOrder { items, dry_run: self.report.check };
+        let order = view::ItemsOrder { items, check: self.done.report.check };
         let written: Vec<view::Written> = self.client.post("/v1/items", &order).await?;
-        for (at, written) in places.into_iter().zip(written) {
-            self.count(at, written);
+        for (origin, written) in origins.into_iter().zip(written) {
+            self.count(origin, written);
         }
-        self.progress.rows(self.report.read);
+        self.progress.rows(self.done.report.read);
         Ok(())
     }
 
-    fn count(&mut self, at: String, written: view::Written) {
-        let Report { read, added, updated, unchanged, refused, .. } = &mut self.report;
-        *read += 1;
-        match written.verdict {
-            view::PutVerdict::Added => *added += 1,
-            view::PutVerdict::Updated => *updated += 1,
-            view::PutVerdict::Unchanged => *unchanged += 1,
+    /// How many rows of the source are here that were not met.
+    async fn gone(&self, source: &str) -> Outcome<u64> {
+        let question = view::SourceQuestion { source: source.to_owned() };
+        let view::SourceEntry { rows } = self.client.get(&asking("/v1/items/source", &question)?).await?;
+        Ok(rows.saturating_sub(self.met.len() as u64))
+    }
+
+    fn count(&mut self, (path, at): Origin, written: view::Written) {
+        if self.done.report.check {
+            self.met.extend(written.id);
+        }
+        let Report { read, added, updated, unchanged, .. } = &mut self.done.report;
+        let counted = match written.verdict {
+            view::PutVerdict::Added => added,
+            view::PutVerdict::Updated => updated,
+            view::PutVerdict::Unchanged => unchanged,
             view::PutVerdict::Refused => {
                 let reason = written.reason.unwrap_or_else(|| "refused without a reason".to_owned());
-                refused.push(Refused { at, reason });
+                return self.refuse(Some(&path), Refused { at, reason });
             }
-        }
+        };
+        *counted += 1;
+        *read += 1;
     }
 }

@@ -2,8 +2,10 @@
 //! A task is known by its `uuid`. Fields that are Taskwarrior's own reckoning are left out; a user's own (UDA) are told once.
 
 use super::{
-    Common, Found,
-    jsonl::Keys,
+    Common,
+    attributes::Attributes,
+    keys::Keys,
+    reading::{Reading, Rows, Sourced, nothing},
     report::{Refused, Tally},
     text,
     walk::File,
@@ -59,26 +61,21 @@ enum Depends {
 }
 
 /// Reads a file of tasks.
-pub fn read(file: &File, common: &Common, tally: &mut Tally) -> Vec<Result<Found, Refused>> {
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let text = match text::load(file, text::MAX_FILE) {
         Ok((text, _)) => text,
-        Err(reason) => return vec![Err(file.refuse(reason))],
+        Err(reason) => return nothing(file.refuse(reason)),
     };
+    let Reading { common, tally, .. } = reading;
     let (mut keys, scope) = (Keys::default(), file.scope(&common.source));
-    let mut found = |(at, value): (String, Result<Value, String>)| {
-        let refuse = |at: &str, reason: String| Refused { at: at.to_owned(), reason };
-        let task = value.and_then(task).map_err(|reason| refuse(&at, reason))?;
-        if let Some(former) = keys.taken(&super::tasks(), &task.uuid, &at) {
-            return Err(refuse(&at, format!("its uuid is that of {former}; take one of the two out")));
-        }
-        for name in task.rest.keys().filter(|name| !OWN.contains(&name.as_str())) {
-            Tally::count(&mut tally.unknown_fields, &domain::audit::one_line(name));
-        }
-        let key = format!("{scope}/{}", task.uuid);
-        let item = task.item(key, common).map_err(|reason| refuse(&at, reason))?;
-        Ok(Found { at, item })
+    let row = move |(at, value): (String, Result<Value, String>)| match value
+        .and_then(task)
+        .and_then(|task| task.row(&scope, &at, &mut keys, tally, common))
+    {
+        Ok(item) => Ok(Sourced { at, item }),
+        Err(reason) => Err(Refused { at, reason }),
     };
-    values(file, &text).into_iter().map(&mut found).collect()
+    Box::new(values(file, &text).into_iter().map(row))
 }
 
 /// Every task of the text, with its place.
@@ -95,7 +92,7 @@ fn values(file: &File, text: &str) -> Vec<(String, Result<Value, String>)> {
             (1..).zip(tasks).map(place).collect()
         }
         Ok(task) => vec![(file.relative.clone(), Ok(task))],
-        Err(error) => vec![(file.line(error.line()), Err(no_json(&error)))],
+        Err(error) => vec![(file.line(error.line()), Err(text::no_json(&error, EXPORT_AGAIN)))],
     }
 }
 
@@ -112,7 +109,7 @@ fn lines(file: &File, text: &str) -> Vec<(String, Result<Value, String>)> {
         let value = if line.len() > text::MAX_PART {
             Err(format!("the task is larger than {} bytes; shorten it", text::MAX_PART))
         } else {
-            serde_json::from_str(line).map_err(|error| no_json(&error))
+            serde_json::from_str(line).map_err(|error| text::no_json(&error, EXPORT_AGAIN))
         };
         (file.line(number), value)
     };
@@ -131,23 +128,37 @@ fn inner(line: &str) -> &str {
     }
 }
 
-fn no_json(error: &serde_json::Error) -> String {
-    let said = error.to_string();
-    let cause = said.split(" at line ").next().unwrap_or(&said);
-    format!("no JSON: {cause} at column {}; export it again with `task export`", error.column())
-}
+const EXPORT_AGAIN: &str = "export it again with `task export`";
 
 fn task(value: Value) -> Result<Task, String> {
-    let wrong =
-        |error: serde_json::Error| format!("no task of Taskwarrior: {error}; export it again with `task export`");
+    let wrong = |error: serde_json::Error| format!("no task of Taskwarrior: {error}; {EXPORT_AGAIN}");
     let task: Task = serde_json::from_value(value).map_err(wrong)?;
     if task.uuid.trim().is_empty() {
-        return Err("a task without a uuid; export it again with `task export`".to_owned());
+        return Err(format!("a task without a uuid; {EXPORT_AGAIN}"));
     }
     Ok(task)
 }
 
 impl Task {
+    /// The item, if no other has its uuid.
+    fn row(
+        self,
+        scope: &str,
+        at: &str,
+        keys: &mut Keys,
+        tally: &mut Tally,
+        common: &Common,
+    ) -> Result<NewItem, String> {
+        if let Some(former) = keys.taken(&super::tasks(), &self.uuid, at) {
+            return Err(format!("its uuid is that of {former}; take one of the two out"));
+        }
+        for name in self.rest.keys().filter(|name| !OWN.contains(&name.as_str())) {
+            Tally::count(&mut tally.unknown_fields, &domain::audit::one_line(name));
+        }
+        let key = format!("{scope}/{}", self.uuid);
+        self.item(key, common)
+    }
+
     fn item(self, key: String, common: &Common) -> Result<NewItem, String> {
         let attributes = self.attributes()?;
         let created_at = self.entry.as_deref().map(|text| instant("entry", text)).transpose()?;
@@ -169,32 +180,24 @@ impl Task {
     }
 
     fn attributes(&self) -> Result<Map<String, Value>, String> {
-        let mut attributes = Map::new();
-        let mut say = |name: &str, value: Value| drop(attributes.insert(name.to_owned(), value));
         let status = self.status()?;
-        say("status", Value::from(status));
-        let begins =
-            [("scheduled", &self.scheduled), ("wait", &self.wait)].into_iter().find(|(_, time)| time.is_some());
+        let time = |field: &str, text: Option<&String>| text.map(|text| instant(field, text)).transpose();
+        let begins = match &self.scheduled {
+            Some(_) => time("scheduled", self.scheduled.as_ref())?,
+            None => time("wait", self.wait.as_ref())?,
+        };
         // A task that was given up has an end, but was never completed.
         let completed = self.end.as_ref().filter(|_| status == "done");
-        let times = [("due", "due", self.due.as_ref()), ("completed", "end", completed)];
-        let begins = begins.map(|(field, time)| ("start", field, time.as_ref()));
-        for (name, field, text) in times.into_iter().chain(begins) {
-            if let Some(text) = text {
-                say(name, Value::from(instant(field, text)?.to_string()));
-            }
-        }
-        if let Some(priority) = self.priority.as_deref().filter(|priority| !priority.is_empty()) {
-            say("priority", Value::from(priority_word(priority)?));
-        }
-        if let Some(rule) = &self.recur {
-            say("recurrence", Value::from(rule.as_str()));
-        }
-        let depends = self.depends();
-        if !depends.is_empty() {
-            say("depends_on", Value::from(depends));
-        }
-        Ok(attributes)
+        let priority = self.priority.as_deref().filter(|priority| !priority.is_empty());
+        let attributes = Attributes::default()
+            .text("status", Some(status))
+            .text("due", time("due", self.due.as_ref())?)
+            .text("start", begins)
+            .text("completed", time("end", completed)?)
+            .text("priority", priority.map(priority_word).transpose()?)
+            .text("recurrence", self.recur.as_deref())
+            .list("depends_on", self.depends());
+        Ok(attributes.done())
     }
 
     /// One that is pending and started is being done.
@@ -263,16 +266,11 @@ fn instant(field: &str, text: &str) -> Result<Time, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::format::Format, *};
+    use super::{super::reading::tests::rows_of, *};
     use serde_json::json;
 
-    fn tasks(text: &str) -> (Vec<Result<Found, Refused>>, Tally) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.json");
-        std::fs::write(&path, text).unwrap();
-        let file = File { path, relative: "x.json".into(), format: Format::Taskwarrior, named: true, size: 0 };
-        let mut tally = Tally::default();
-        (read(&file, &Common::of_tests("notes"), &mut tally), tally)
+    fn tasks(text: &str) -> (Vec<Result<Sourced, Refused>>, Tally) {
+        rows_of("x.json", text.as_bytes(), "notes")
     }
 
     const WHOLE: &str = r#"{"id":3,"description":"Bleed the radiators","due":"20261201T090000Z","wait":"20261125T000000Z",
@@ -283,7 +281,7 @@ mod tests {
     #[test]
     fn every_field_goes_where_it_belongs() {
         let (mut found, tally) = tasks(&format!("[{WHOLE}]"));
-        let Found { item, .. } = found.remove(0).unwrap();
+        let Sourced { item, .. } = found.remove(0).unwrap();
         assert_eq!(item.body.as_deref(), Some("- 2026-11-03T08:00:00Z key is in\n  the shed"));
         assert_eq!((item.source_key.as_deref(), item.project.unwrap().as_str()), (Some("src/u1"), "house.winter"));
         assert_eq!(item.created_at.unwrap().to_string(), "2026-11-01T08:00:00Z");
@@ -301,7 +299,7 @@ mod tests {
             [("pending", "open"), ("waiting", "waiting"), ("completed", "done"), ("deleted", "dropped")]
         {
             let task = json!({"uuid": "u", "description": "d", "status": said, "end": "20261101T080000Z"});
-            let Found { item, .. } = tasks(&task.to_string()).0.remove(0).unwrap();
+            let Sourced { item, .. } = tasks(&task.to_string()).0.remove(0).unwrap();
             assert_eq!(item.attributes["status"], wanted);
             assert_eq!(item.attributes.contains_key("completed"), said == "completed");
         }

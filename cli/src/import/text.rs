@@ -48,6 +48,17 @@ pub fn titled(text: &str, body: Option<String>) -> (String, Option<String>) {
     (line, Some(body))
 }
 
+/// What is wrong with JSON of one line, whose number the parser cannot know: cause, column and next step.
+pub fn no_json(error: &serde_json::Error, next: &str) -> String {
+    format!("no JSON: {} at column {}; {next}", cause(error), error.column())
+}
+
+/// The same without a place.
+pub fn cause(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    said.split(" at line ").next().unwrap_or(&said).to_owned()
+}
+
 fn is_break(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -2,7 +2,13 @@
 //! `+project`, `@context` and `key:value`. The line's number moves as others come and go, so a task is known by what it says
 //! and the day it was made; of lines that say the same, by which of them it is.
 
-use super::{Common, Found, report::Refused, text, walk::File};
+use super::{
+    Common,
+    attributes::Attributes,
+    reading::{Reading, Rows, Sourced, nothing},
+    text,
+    walk::File,
+};
 use domain::{
     Time,
     id::{Project, Tag},
@@ -14,24 +20,25 @@ use std::collections::{BTreeSet, HashMap};
 use time::{Date, format_description::well_known::Iso8601};
 
 /// How often each task was met, by its key without the number.
-pub type Seen = HashMap<String, u64>;
+pub type Repeats = HashMap<String, u64>;
 
 /// Reads a file of lines.
-pub fn read(file: &File, common: &Common, seen: &mut Seen) -> Vec<Result<Found, Refused>> {
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let text = match text::load(file, text::MAX_FILE) {
         Ok((text, _)) => text,
-        Err(reason) => return vec![Err(file.refuse(reason))],
+        Err(reason) => return nothing(file.refuse(reason)),
     };
+    let Reading { common, todo, .. } = reading;
     let scope = file.folder_scope(&common.source);
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let found = |(line, number): (&str, usize)| {
+    let row = |(line, number): (&str, usize)| {
         let task = Task::of(line).map_err(|reason| file.refuse_line(number, reason))?;
         let key = format!("{scope}/todo.txt/{}", task.key());
-        let nth = seen.entry(key.clone()).and_modify(|count| *count += 1).or_insert(1);
+        let nth = todo.entry(key.clone()).and_modify(|count| *count += 1).or_insert(1);
         let key = if *nth == 1 { key } else { format!("{key}/{nth}") };
-        Ok(Found { at: file.line(number), item: task.item(key, common) })
+        Ok(Sourced { at: file.line(number), item: task.item(key, common) })
     };
-    lines.map(found).collect()
+    Box::new(lines.map(row).collect::<Vec<_>>().into_iter())
 }
 
 /// What a line says.
@@ -157,15 +164,14 @@ impl Task {
             'B' => "normal",
             _ => "low",
         });
-        let said = [
-            ("status", Some(status.to_owned())),
-            ("priority", priority.map(ToOwned::to_owned)),
-            ("due", self.due.map(written)),
-            ("start", self.start.map(written)),
-            ("completed", self.completed.map(written)),
-            ("recurrence", self.recurrence.clone()),
-        ];
-        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?)))).collect()
+        Attributes::default()
+            .text("status", Some(status))
+            .text("priority", priority)
+            .text("due", self.due.map(written))
+            .text("start", self.start.map(written))
+            .text("completed", self.completed.map(written))
+            .text("recurrence", self.recurrence.as_deref())
+            .done()
     }
 }
 

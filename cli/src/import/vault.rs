@@ -1,8 +1,8 @@
-//! What a note says beside its text: the notes it links to, the files it shows or names, and the tags written into it. Read as
-//! Markdown is parsed, so that code is never taken for a link or a tag.
+//! What the text of a note says: its heading, the notes it links to, the files it shows or names, and the tags written into it.
+//! Read as Markdown is parsed, once for all of them, so that code is never taken for a heading, a link or a tag.
 
 use domain::id::Tag;
-use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag as Element, TagEnd, TextMergeStream};
+use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag as Element, TagEnd, TextMergeStream};
 use std::collections::BTreeSet;
 
 /// Files that notes show or name by these endings; any other ending belongs to a note's name, as in `Node.js`.
@@ -12,7 +12,9 @@ const ATTACHED: &str = "png jpg jpeg gif bmp svg webp avif heic tif tiff ico mp3
 
 /// What was found in a note, each thing once, in the order of its first place.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct NoteText {
+    /// The first heading of level 1, without its marks; one in a quotation or a list is part of these.
+    pub heading: Option<String>,
     /// Names of notes, without folder, ending and heading.
     pub links: Vec<String>,
     /// Names of files, without their folder.
@@ -21,7 +23,7 @@ pub struct Found {
     pub tags: BTreeSet<Tag>,
 }
 
-impl Found {
+impl NoteText {
     /// Reads the text of a note, without its front matter.
     pub fn of(body: &str) -> Self {
         let options = Options::ENABLE_WIKILINKS
@@ -29,7 +31,7 @@ impl Found {
             | Options::ENABLE_FOOTNOTES
             | Options::ENABLE_STRIKETHROUGH
             | Options::ENABLE_TASKLISTS;
-        let mut reader = Reader { found: Self::default(), within: 0, glued: false };
+        let mut reader = Reader { found: Self::default(), heading: None, depth: 0, within: 0, glued: false };
         TextMergeStream::new(Parser::new_ext(body, options)).for_each(|event| reader.take(&event));
         reader.found
     }
@@ -63,7 +65,11 @@ impl Found {
 }
 
 struct Reader {
-    found: Found,
+    found: NoteText,
+    /// What was read of the heading that is open.
+    heading: Option<String>,
+    /// How many elements are open.
+    depth: u32,
     /// How many links, images and code blocks are open: their text holds no tags.
     within: u32,
     /// Whether the character before is part of a word: a `#` after it begins no tag.
@@ -72,6 +78,32 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, event: &Event<'_>) {
+        self.heading(event);
+        self.mentions(event);
+    }
+
+    fn heading(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Start(element) => {
+                let is_first = matches!(element, Element::Heading { level: HeadingLevel::H1, .. })
+                    && self.depth == 0
+                    && self.found.heading.is_none();
+                self.heading = if is_first { Some(String::new()) } else { self.heading.take() };
+                self.depth += 1;
+            }
+            Event::End(element) => {
+                self.depth = self.depth.saturating_sub(1);
+                if let (TagEnd::Heading(_), Some(text)) = (element, self.heading.take_if(|_| self.depth == 0)) {
+                    self.found.heading = Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+                }
+            }
+            Event::Text(text) | Event::Code(text) => self.heading.iter_mut().for_each(|heading| heading.push_str(text)),
+            Event::SoftBreak | Event::HardBreak => self.heading.iter_mut().for_each(|heading| heading.push(' ')),
+            _ => {}
+        }
+    }
+
+    fn mentions(&mut self, event: &Event<'_>) {
         match event {
             Event::Start(Element::Link { link_type, dest_url, .. } | Element::Image { link_type, dest_url, .. }) => {
                 self.link(*link_type, dest_url);
@@ -171,8 +203,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_heading_is_what_markdown_shows_as_one() {
+        let heading = |text: &str| NoteText::of(text).heading;
+        for text in [
+            "# Plain",
+            "   # Plain ##",
+            "Plain\n===",
+            "Plain\n=",
+            "# **Pl*ai*n**",
+            "# `Plain`",
+            "# [Plain](x.md)",
+            "# [[Note|Plain]]",
+            "intro\n\n## Part\n\n# Plain\n\n# Further",
+            "    # indented code\n\n# Plain",
+            "````\n```\n# fenced\n```\n````\n# Plain",
+            "~~~\n```\n# fenced\n~~~\n# Plain",
+            "> # quoted\n\n- # listed\n\n# Plain",
+            "<!--\n# commented out\n-->\n\n#\n\n# Plain\r\ntext",
+        ] {
+            assert_eq!(heading(text).as_deref(), Some("Plain"), "{text}");
+        }
+        assert_eq!(heading("Two\nlines\n===").as_deref(), Some("Two lines"));
+        for text in ["#tag", "## Part", "Part\n---", "\\# escaped", "```\n# never closed", "text = # x"] {
+            assert_eq!(heading(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn links_lead_to_notes_by_name_whatever_their_form() {
-        let found = Found::of(
+        let found = NoteText::of(
             "[[Plain]] [[folder/Deep|shown]] [[Plain#Heading]] [[#here]] [[Node.js]] [a](other%20note.md#x) ![[Embedded]]\n\n\
              [out](https://a.example/b.md) <https://c.example> [mail](mailto:a@b.example) [in](#below) [[With^block]]",
         );
@@ -182,7 +241,7 @@ mod tests {
 
     #[test]
     fn attachments_are_what_is_shown_or_named_and_no_note() {
-        let found = Found::of(
+        let found = NoteText::of(
             "![[img/a.PNG|300]] ![b](pics/b%20c.jpg) [[paper.pdf#page=2]] [d](../d.tar.gz) ![x](http://e.example/f.png)",
         );
         assert_eq!(found.attachments, ["a.PNG", "b c.jpg", "paper.pdf", "d.tar.gz"]);
@@ -191,13 +250,13 @@ mod tests {
 
     #[test]
     fn code_holds_neither_links_nor_tags() {
-        let found = Found::of("`[[a]] #b`\n\n```\n[[c]] #d\n```\n\n    [[e]] #f\n\n~~~md\n![[g.png]]\n~~~\n");
-        assert_eq!(found, Found::default());
+        let found = NoteText::of("`[[a]] #b`\n\n```\n[[c]] #d\n```\n\n    [[e]] #f\n\n~~~md\n![[g.png]]\n~~~\n");
+        assert_eq!(found, NoteText::default());
     }
 
     #[test]
     fn a_tag_stands_alone_and_is_no_number_and_no_heading() {
-        let found = Found::of(
+        let found = NoteText::of(
             "# Heading\n#one text #two/three,\nx#no `c`#no #2026 #4th [#link](x.md) **#bold** #ünï-code_1 a #\n",
         );
         let tags: Vec<_> = found.tags.iter().map(Tag::as_str).collect();
@@ -207,7 +266,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text in "[\\[\\]!#|()a%2é` \n-]{0,80}") {
-            let _: Found = Found::of(&text);
+            let _: NoteText = NoteText::of(&text);
         }
     }
 }

@@ -1,9 +1,15 @@
-//! `import --watch`: the same import again whenever files change. What changed is seen in names, sizes and times of the files
+//! `import --watch`: the same import again of the files that change. What changed is seen in names, sizes and times of the files
 //! themselves; the system's word that something happened only says when to look, and where it says nothing there is a look
 //! every few seconds. Editors that put a new file in the place of the old, a folder that goes away and comes back and a daemon
 //! that starts again are all the same to it.
 
-use super::{Order, progress::Progress, report::Refused, walk};
+use super::{
+    Done, Order,
+    format::Format,
+    progress::Progress,
+    report::Refused,
+    walk::{File, FileStamp, Walk},
+};
 use crate::{
     daemon::serve::told_to_stop,
     exit::{Exit, Outcome},
@@ -13,9 +19,9 @@ use api::client::Client;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tokio::{
     sync::Notify,
@@ -29,14 +35,65 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The next try after the daemon did not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What is known of the files without reading them: where they are, how large, when written.
-type Seen = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+/// The files at a time, as far as they are known without reading them.
+#[derive(Debug, Default, PartialEq)]
+struct Files(BTreeMap<PathBuf, (Format, FileStamp)>);
+
+/// The last round that was done.
+#[derive(Debug, Default)]
+struct Former {
+    files: Files,
+    /// Those of which something was refused: it may be no longer so, and nothing about the file tells.
+    refused_in: BTreeSet<PathBuf>,
+}
+
+impl Files {
+    fn of(found: &[Result<File, Refused>]) -> Self {
+        let files = found.iter().filter_map(|file| file.as_ref().ok());
+        Self(files.map(|file| (file.path.clone(), (file.format, file.stamp))).collect())
+    }
+
+    /// The paths that are in one of the two and not the same in both.
+    fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a PathBuf> {
+        let one_way =
+            |one: &'a Self, other: &'a Self| one.0.iter().filter(|(path, file)| other.0.get(*path) != Some(file));
+        one_way(self, other).chain(one_way(other, self)).map(|(path, _)| path)
+    }
+
+    fn format(&self, path: &Path) -> Option<Format> {
+        self.0.get(path).map(|(format, _)| *format)
+    }
+}
+
+impl Former {
+    /// What is to be read of what was found: files that are new, changed, or were refused in part. Lines of todo.txt are known by
+    /// the whole of their folder: of that every file is read, also when one is gone.
+    fn changed(&self, found: Vec<Result<File, Refused>>) -> Vec<Result<File, Refused>> {
+        let files = Files::of(&found);
+        let touched: BTreeSet<_> = self.files.differing(&files).chain(&self.refused_in).collect();
+        let is_todo = |path: &Path| files.format(path).or_else(|| self.files.format(path)) == Some(Format::Todotxt);
+        let folders: BTreeSet<_> = touched.iter().filter(|path| is_todo(path)).map(|path| path.parent()).collect();
+        let is_read = |file: &File| {
+            touched.contains(&file.path) || file.format == Format::Todotxt && folders.contains(&file.path.parent())
+        };
+        found.into_iter().filter(|file| file.as_ref().map_or(true, is_read)).collect()
+    }
+}
 
 /// Imports, and again with every change, until Ctrl-C or SIGTERM.
 pub async fn run(order: &Order, client: &Client, out: &Out) -> Outcome {
     let stop = told_to_stop()?;
-    let mut watch =
-        Watch { order, client, out, seen: None, told: BTreeSet::new(), away: false, gone: false, first: true };
+    let mut watch = Watch {
+        order,
+        client,
+        out,
+        walk: order.walk(),
+        former: None,
+        told: BTreeSet::new(),
+        away: false,
+        gone: false,
+        first: true,
+    };
     tokio::select! {
         biased;
         () = stop => Ok(Exit::Done),
@@ -48,8 +105,8 @@ struct Watch<'a> {
     order: &'a Order,
     client: &'a Client,
     out: &'a Out,
-    /// The files as they were before the last round that was done.
-    seen: Option<Seen>,
+    walk: Walk,
+    former: Option<Former>,
     /// What was refused and said already.
     told: BTreeSet<String>,
     /// Whether the daemon did not answer, and that was said.
@@ -64,16 +121,15 @@ impl Watch<'_> {
         let changed = Arc::new(Notify::new());
         let mut watcher = None;
         loop {
-            let files = self.files();
-            if files.is_none() {
+            let found = self.found();
+            if found.is_none() {
                 watcher = None;
             } else if watcher.is_none() {
                 watcher = self.watcher(&changed);
             }
-            let wait = match files {
+            let wait = match found {
                 None => self.wait_for_files(),
-                Some(files) if self.seen.as_ref() == Some(&files) => LOOK,
-                Some(files) => self.round(files).await?,
+                Some(found) => self.round(found).await?,
             };
             if timeout(wait, changed.notified()).await.is_ok() {
                 while timeout(QUIET, changed.notified()).await.is_ok() {}
@@ -82,17 +138,8 @@ impl Watch<'_> {
     }
 
     /// The files as they are; none where the root is not there.
-    fn files(&self) -> Option<Seen> {
-        let Order { root, format, .. } = self.order;
-        if !root.exists() {
-            return None;
-        }
-        let known = |file: walk::File| {
-            let meta = file.path.metadata().ok();
-            let written = meta.and_then(|meta| meta.modified().ok());
-            (file.path, (file.size, written))
-        };
-        Some(walk::files(root, *format).filter_map(Result::ok).map(known).collect())
+    fn found(&mut self) -> Option<Vec<Result<File, Refused>>> {
+        self.order.root.exists().then(|| self.walk.files().collect())
     }
 
     fn wait_for_files(&mut self) -> Duration {
@@ -100,27 +147,23 @@ impl Watch<'_> {
             let path = self.order.path.display();
             self.out.remark(&format!("{path} is not there; its rows stay, and it is read again when it comes back"));
         }
-        self.seen = None;
+        self.former = None;
         AGAIN
     }
 
-    /// One import, and how long to wait after it.
-    async fn round(&mut self, files: Seen) -> Outcome<Duration> {
+    /// One import of what changed, and how long to wait after it.
+    async fn round(&mut self, found: Vec<Result<File, Refused>>) -> Outcome<Duration> {
         if std::mem::take(&mut self.gone) {
             self.out.remark(&format!("{} is there again", self.order.path.display()));
         }
-        match self.order.once(self.client, Progress::none()).await {
-            Ok(done) => {
-                if std::mem::take(&mut self.away) {
-                    self.out.remark("the daemon answers again");
-                }
-                self.seen = Some(files);
-                if std::mem::take(&mut self.first) || done.report.changes() {
-                    self.out.line(&done.report, super::Report::line)?;
-                }
-                self.tell(&done.report.remarks, &done.report.refused);
-                Ok(LOOK)
-            }
+        let files = Files::of(&found);
+        let changed = match &self.former {
+            Some(former) if former.files == files => return Ok(LOOK),
+            Some(former) => former.changed(found),
+            None => found,
+        };
+        match self.order.import(changed, self.client, Progress::none()).await {
+            Ok(done) => self.done(files, done),
             Err(failure) if matches!(failure.exit, Exit::NotRunning | Exit::Unavailable) => {
                 if !std::mem::replace(&mut self.away, true) {
                     self.out.remark(&format!("{}; tried again every second", failure.cause));
@@ -131,6 +174,18 @@ impl Watch<'_> {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    fn done(&mut self, files: Files, Done { report, refused_in, .. }: Done) -> Outcome<Duration> {
+        if std::mem::take(&mut self.away) {
+            self.out.remark("the daemon answers again");
+        }
+        self.former = Some(Former { files, refused_in });
+        if std::mem::take(&mut self.first) || report.changes() {
+            self.out.line(&report, super::Report::line)?;
+        }
+        self.tell(&report.remarks, &report.refused);
+        Ok(LOOK)
     }
 
     /// What was not said before; what is no longer so may be said again.
@@ -161,5 +216,39 @@ impl Watch<'_> {
         let mut watcher = notify::recommended_watcher(told).ok()?;
         watcher.watch(place, depth).ok()?;
         Some(watcher)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_changed_is_read_again_and_of_todo_txt_its_whole_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        for name in ["a.md", "b.md", "c/todo.txt", "c/done.txt", "d/todo.txt", "tasks.json"] {
+            write(name, "[]");
+        }
+        let mut walk = Walk::new(dir.path(), None);
+        let mut files = || walk.files().collect::<Vec<_>>();
+        let mut former = Former { files: Files::of(&files()), refused_in: BTreeSet::new() };
+        let read = |former: &Former, found| {
+            let changed = former.changed(found).into_iter();
+            changed.map(|file| file.unwrap().relative).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&former, files()), Vec::<String>::new());
+        write("b.md", "[ ]");
+        write("e.md", "new");
+        assert_eq!(read(&former, files()), ["b.md", "e.md"]);
+        fs::remove_file(dir.path().join("c/done.txt")).unwrap();
+        assert_eq!(read(&former, files()), ["b.md", "c/todo.txt", "e.md"]);
+        former.refused_in = [dir.path().join("a.md"), dir.path().join("gone.md")].into();
+        assert_eq!(read(&former, files()), ["a.md", "b.md", "c/todo.txt", "e.md"]);
     }
 }

@@ -48,6 +48,14 @@ pub fn kind(text: &str) -> Result<Resource, String> {
     text.parse().map_err(|_| format!("it is no kind of row; choose one of {}", Kinds::builtin().listed()))
 }
 
+/// How a kind that exists is named.
+pub const NAME_ONE: &str = "name one that exists: --kind with one of";
+
+/// That there is no such kind; `option` is how one that exists is named, as in `--kind with one of`.
+pub fn no_kind(exit: Exit, kind: &str, option: &str) -> Failure {
+    Failure::new(exit, format!("there is no kind `{kind}`")).next(format!("{option} {}", Kinds::builtin().listed()))
+}
+
 /// A number from 1 to `most`, as an argument.
 pub fn up_to(most: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
     move |text| {

@@ -262,7 +262,7 @@ pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
     if let Some(team) = &args.team {
         writable_team(client, team).await?;
     }
-    let order = view::ItemsOrder { items: vec![args.item()?], dry_run: false };
+    let order = view::ItemsOrder { items: vec![args.item()?], check: false };
     let written: Vec<view::Written> = client.post("/v1/items", &order).await?;
     let written = written.into_iter().next().ok_or_else(|| Failure::of("the daemon gave no verdict"))?;
     if written.verdict == view::PutVerdict::Refused {

@@ -1,6 +1,6 @@
 //! Flags that write a scope, for `invite` and `grant edit`: anything they do not say stays as it was.
 
-use super::up_to;
+use super::{no_kind, up_to};
 use crate::exit::{Exit, Failure, Outcome};
 use clap::Args;
 use domain::{
@@ -96,8 +96,7 @@ impl ScopeFlags {
         }
         for kind in &self.share {
             if !kind.parse().is_ok_and(|kind| Kinds::builtin().get(&kind).is_some()) {
-                return Err(Failure::new(Exit::Usage, format!("there is no kind `{kind}`"))
-                    .next(format!("--share with some of {}", Kinds::builtin().listed())));
+                return Err(no_kind(Exit::Usage, kind, "--share with some of"));
             }
         }
         if !self.share.is_empty() {

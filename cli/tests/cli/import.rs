@@ -1,7 +1,8 @@
 //! People's own files.
 
-use super::harness::Instance;
-use std::os::unix::fs::symlink;
+use super::harness::{Instance, program};
+use nix::pty::{Winsize, openpty};
+use std::{fs::File, io::Read, os::unix::fs::symlink, process::Stdio, thread};
 
 #[test]
 fn an_import_reports_what_it_took_and_a_second_one_changes_nothing() {
@@ -40,6 +41,79 @@ fn broken_lines_are_reported_with_their_place_and_the_rest_goes_in() {
     let places: Vec<_> = report["refused"].as_array().unwrap().iter().map(|one| one["at"].as_str().unwrap()).collect();
     assert_eq!(places, ["rows.jsonl:2", "rows.jsonl:3"]);
     assert_eq!(instance.types("import rows.jsonl --kind tasks --json").done().json()["unchanged"], 2);
+}
+
+/// A line whose row has a list of texts, so many of them of fifty bytes.
+fn line_with(field: &str, title: &str, texts: usize) -> String {
+    let texts: Vec<_> = (0..texts).map(|number| format!("{number:0>50}")).collect();
+    let mut line = serde_json::json!({"kind": "events", "title": title, "attributes": {}});
+    let place = if field == "tags" { &mut line } else { &mut line["attributes"] };
+    place[field] = texts.into();
+    line.to_string()
+}
+
+#[test]
+fn rows_of_large_attributes_go_in_and_one_that_is_too_large_costs_no_other() {
+    let instance = Instance::running("home");
+    // Two hundred times the thousand attendees: more than the door takes at once.
+    let attendees: Vec<_> = (0..1_000).map(|number| format!("ATTENDEE:mailto:{number:0>38}@a.example\n")).collect();
+    let attendees = attendees.concat();
+    let series = format!(
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nSUMMARY:All of us\nDTSTART:20260101T090000Z\nRRULE:FREQ=DAILY;COUNT=200\n\
+         {attendees}END:VEVENT\nEND:VCALENDAR\n"
+    );
+    instance.file("all/a.ics", series);
+    // Six bytes of JSON for each byte of the text.
+    let escaped = |title: &str| serde_json::json!({"title": title, "body": "\u{1}".repeat(1_000_000)}).to_string();
+    let lines = [
+        line_with("attendees", "large", 15_000),
+        line_with("attendees", "too large", 22_000),
+        line_with("tags", "labelled", 22_000),
+        escaped("one"),
+        escaped("two"),
+    ];
+    instance.file("all/b.jsonl", lines.join("\n"));
+    let report = instance.types("import all --kind notes --json").done().json();
+    assert_eq!((&report["added"], &report["read"]), (&203.into(), &205.into()), "{report}");
+    let refused: Vec<_> = report["refused"].as_array().unwrap().iter().collect();
+    assert_eq!(refused.iter().map(|one| &one["at"]).collect::<Vec<_>>(), ["b.jsonl:2", "b.jsonl:3"], "{report}");
+    assert!(refused.iter().all(|one| one["reason"].as_str().unwrap().contains("is larger than 1048576 bytes; ")));
+    assert_eq!(instance.types("import all/b.jsonl --kind notes --json").done().json()["unchanged"], 3);
+}
+
+/// What an import of `path` shows on a terminal that is its stderr, and what it prints.
+fn on_a_terminal(instance: &Instance, path: &str, option: &str) -> (String, String) {
+    let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = openpty(Some(&size), None).unwrap();
+    let mut command = program(&["-C", instance.data().to_str().unwrap(), "import", path, option]);
+    command.current_dir(instance.base.path()).env("TERM", "xterm").stdout(Stdio::piped()).stderr(pty.slave);
+    let child = command.spawn().unwrap();
+    // Only the child holds the other end from here on.
+    drop(command);
+    let shown = thread::spawn(move || {
+        let (mut terminal, mut shown) = (File::from(pty.master), Vec::new());
+        let mut part = [0; 4_096];
+        // Linux ends a terminal that nobody holds with an error.
+        while let Ok(read) = terminal.read(&mut part) {
+            shown.extend_from_slice(&part[..read]);
+        }
+        String::from_utf8_lossy(&shown).into_owned()
+    });
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    (shown.join().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_terminal_shows_how_far_an_import_is_and_a_program_reads_nothing_of_it() {
+    let instance = Instance::running("home");
+    let lines: Vec<_> = (0..450).map(|number| format!("{{\"title\": \"row {number}\"}}")).collect();
+    instance.file("rows.jsonl", lines.join("\n"));
+    let (shown, printed) = on_a_terminal(&instance, "rows.jsonl", "--check");
+    assert!(shown.contains("00 rows ") && shown.contains("KiB of 9.1"), "{shown:?}");
+    assert!(shown.contains("\u{1b}[2K") && printed.contains("450 would be added"), "the bar is taken away: {shown:?}");
+    let (shown, _) = on_a_terminal(&instance, "rows.jsonl", "--json");
+    assert_eq!(shown, "");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn a_folder_is_searched_for_every_format_and_a_check_writes_nothing() {
         let report = instance.types("import all --check --json").done().json();
         let counts = ["added", "updated", "unchanged"].map(|name| report[name].as_u64().unwrap());
         assert_eq!((counts, &report["check"]), ([added, updated, unchanged], &true.into()), "{report}");
+        assert_eq!(report["gone"], 0, "{report}");
     };
     check(7, 0, 0);
     assert!(rows(&instance, "notes").is_empty(), "a check writes nothing");
@@ -90,4 +91,34 @@ fn a_folder_is_searched_for_every_format_and_a_check_writes_nothing() {
     check(0, 1, 6);
     instance.file("all/bad.jsonl", "not json\n");
     assert_eq!(instance.types("import all --check --strict").code, 7);
+}
+
+#[test]
+fn a_check_tells_how_many_rows_are_no_longer_in_their_source() {
+    let instance = Instance::running("home");
+    for name in ["a.md", "b.md", "deep/c.md"] {
+        instance.file(&format!("notes/{name}"), "text");
+    }
+    instance.file("notes/rows.jsonl", "{\"title\": \"x\", \"source_key\": \"1\"}\n");
+    instance.file("notes2/d.md", "of another source");
+    let first = instance.types("import notes --json").done().json();
+    assert_eq!((&first["added"], first.get("gone")), (&4.into(), None), "{first}");
+    instance.types("import notes2").done();
+    let gone = || instance.types("import notes --check --json").done().json()["gone"].clone();
+    assert_eq!(gone(), 0);
+    let notes = instance.base.path().join("notes");
+    std::fs::rename(notes.join("a.md"), notes.join("moved.md")).unwrap();
+    std::fs::remove_file(notes.join("deep/c.md")).unwrap();
+    instance.file("notes/rows.jsonl", "{\"title\": \"y\", \"source_key\": \"2\"}\n");
+    assert_eq!(gone(), 3, "moved, removed and no longer a line");
+    let said = instance.types("import notes --check").done().out;
+    assert!(
+        said.contains(
+            "2 would be added, 0 would be updated, 1 unchanged, 0 refused; no longer in the source, and kept: 3"
+        ),
+        "{said}"
+    );
+    assert_eq!(instance.types("import notes/deep --check --json").done().json()["gone"], 1, "a folder of it alone");
+    assert_eq!(instance.types("import notes --json").done().json()["added"], 2);
+    assert_eq!(rows(&instance, "notes").len(), 7, "nothing was removed");
 }

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::symlink,
     process::{Child, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -66,11 +67,11 @@ fn files_that_are_written_replaced_and_gone_for_a_while_are_kept_up_with() {
     let watching = Watching::start(&instance, "notes");
     watching.says("1 read: 1 added");
     instance.file("notes/new/b.md", "# B");
-    watching.says("2 read: 1 added, 0 updated, 1 unchanged");
+    watching.says("1 read: 1 added, 0 updated, 0 unchanged");
     // As editors do it: written beside it, then put in its place.
     let replacement = instance.file("notes/.a.md.swap", "# A, better");
     fs::rename(replacement, instance.base.path().join("notes/a.md")).unwrap();
-    watching.says("0 added, 1 updated, 1 unchanged");
+    watching.says("1 read: 0 added, 1 updated, 0 unchanged");
     let (notes, away) = (instance.base.path().join("notes"), instance.base.path().join("away"));
     fs::rename(&notes, &away).unwrap();
     watching.remarks("is not there");
@@ -81,6 +82,47 @@ fn files_that_are_written_replaced_and_gone_for_a_while_are_kept_up_with() {
     instance.file("notes/a.md", "# A, best");
     watching.says("1 updated");
     watching.ends(Signal::SIGINT);
+}
+
+#[test]
+fn a_file_that_changes_behind_a_link_is_seen_though_the_system_tells_nothing_of_it() {
+    let instance = Instance::running("home");
+    let elsewhere = instance.file("elsewhere/a.md", "# A");
+    instance.file("notes/b.md", "# B");
+    symlink(&elsewhere, instance.base.path().join("notes/a.md")).unwrap();
+    let watching = Watching::start(&instance, "notes");
+    watching.says("2 read: 2 added");
+    // Only the folder is watched by the system, and nothing happens in it.
+    fs::write(&elsewhere, "# A, better").unwrap();
+    watching.says("1 read: 0 added, 1 updated");
+    watching.ends(Signal::SIGTERM);
+}
+
+#[test]
+fn lines_of_todo_txt_are_known_again_when_another_file_of_their_folder_changes() {
+    let instance = Instance::running("home");
+    instance.file("todo/todo.txt", "water the plants\nwater the plants\n");
+    instance.file("todo/done.txt", "x water the plants\n");
+    let watching = Watching::start(&instance, "todo");
+    watching.says("3 read: 3 added");
+    instance.file("todo/todo.txt", "water the plants\nwater the plants\nwater the cat\n");
+    watching.says("4 read: 1 added, 0 updated, 3 unchanged");
+    watching.ends(Signal::SIGTERM);
+}
+
+#[test]
+fn what_was_refused_is_tried_again_with_the_next_change() {
+    let instance = Instance::running("home");
+    instance.file("rows/a.jsonl", "{\"title\": \"a\", \"team\": \"core\"}\n");
+    instance.file("rows/b.jsonl", "{\"title\": \"b\"}\n");
+    let watching = Watching::start(&instance, "rows");
+    watching.says("2 read: 1 added, 0 updated, 0 unchanged, 1 refused");
+    watching.remarks("refused a.jsonl:1: there is no team `core`");
+    instance.types("team add core").done();
+    instance.types("team join core dana").done();
+    instance.file("rows/c.jsonl", "{\"title\": \"c\"}\n");
+    watching.says("2 read: 2 added");
+    watching.ends(Signal::SIGTERM);
 }
 
 #[test]

@@ -257,7 +257,8 @@ fn an_unknown_key_is_refused() {
 
 #[test]
 fn sensitive_kinds_need_an_explicit_confirmation() {
-    let kinds: Kinds = serde_json::from_str(r#"{"api_keys":{"sensitive":true,"fields":{}}}"#).unwrap();
+    let kinds: Kinds =
+        serde_json::from_str(r#"{"common":{},"kinds":{"api_keys":{"sensitive":true,"fields":{}}}}"#).unwrap();
     let spec = Spec::sharing("main".parse().unwrap(), vec!["api_keys".into()]);
     let context = Context { kinds: &kinds, ..context() };
     assert!(matches!(spec.close(context), Err(ScopeError::Sensitive { .. })));

@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 use store::{
-    AuditLog, AuditQuery, Auditor, Committed, Instance, InstanceRecord, Items, People, StoreError, model::Model,
+    After, AuditLog, AuditQuery, Auditor, Committed, Instance, InstanceRecord, Items, People, StoreError, model::Model,
 };
 
 /// The asking instance.
@@ -123,7 +123,7 @@ impl Home {
     /// Alice's own tasks; `at` as in [`crate::side::task`].
     pub async fn add_tasks(&self, at: impl IntoIterator<Item = i64>) {
         let items = at.into_iter().map(new_task).collect();
-        self.model.put(self.alice.workspace, self.alice.user, items).await.unwrap();
+        self.model.put(self.alice.workspace, self.alice.user, items, After::Keep).await.unwrap();
     }
 
     /// Alice asks all sources.

@@ -2,8 +2,8 @@
 
 use super::{Model, Row, State};
 use crate::{
-    Access, Chunk, Items, Put, StoreError,
-    rules::{Judged, Window, Writer, chunk, content, kept_back, nowhere},
+    Access, After, Chunk, Items, Put, StoreError,
+    rules::{Judged, Window, Writer, chunk, content, kept_back, nowhere, undone},
 };
 use async_trait::async_trait;
 use domain::{
@@ -57,13 +57,31 @@ impl Items for Model {
         Ok(grant.scope.resources().map(count).collect())
     }
 
-    async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
-        self.put_into(&mut self.state(), workspace, user, items)
+    async fn put(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        items: Vec<NewItem>,
+        after: After,
+    ) -> Result<Vec<Put>, StoreError> {
+        match after {
+            After::Keep => self.put_into(&mut self.state(), workspace, user, items),
+            After::Undo => {
+                let mut copy = self.state().clone();
+                self.put_into(&mut copy, workspace, user, items).map(undone)
+            }
+        }
     }
 
-    async fn try_put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
-        let mut copy = self.state().clone();
-        self.put_into(&mut copy, workspace, user, items)
+    async fn sourced(&self, workspace: WorkspaceId, user: UserId, source: &str) -> Result<u64, StoreError> {
+        let state = self.state();
+        let (rights, source) = (state.rights(workspace, user), format!("{source}/"));
+        let is_of_it = |row: &&Row| {
+            row.stored.whose == Whose::Of(user)
+                && row.source_key.as_ref().is_some_and(|key| key.starts_with(&source))
+                && rights.admit(&row.stored)
+        };
+        Ok(state.items.values().filter(is_of_it).count() as u64)
     }
 }
 
@@ -90,11 +108,11 @@ impl Model {
         let found = state.row_of_source(rights, &item);
         let (id, created_at) = match found {
             Some(row) if !rights.admit(&row.stored) => return kept_back(&item.title),
-            Some(row) if row.content == content => return Put::Unchanged(row.stored.item.id),
+            Some(row) if row.content == content => return Put::Unchanged(Some(row.stored.item.id)),
             Some(row) => (row.stored.item.id, row.stored.item.created_at),
             None => (ItemId(self.world.uuid()), now),
         };
-        let put = if found.is_some() { Put::Updated(id) } else { Put::Added(id) };
+        let put = if found.is_some() { Put::Updated(Some(id)) } else { Put::Added(Some(id)) };
         let owner = state.user_name(rights.user);
         let stored = StoredItem {
             workspace: rights.workspace,

@@ -3,13 +3,12 @@
 
 use super::{
     Postgres, filter,
-    put::After,
     row::{damaged, name, parsed, time},
     sql,
     unit::{self, Unit},
 };
 use crate::{
-    Access, Chunk, Items, Put, StoreError,
+    Access, After, Chunk, Items, Put, StoreError,
     rules::{Judged, Window, chunk},
 };
 use async_trait::async_trait;
@@ -61,12 +60,22 @@ impl Items for Postgres {
         Ok(counts)
     }
 
-    async fn put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
-        self.put_items(workspace, user, items, After::Keep).await
+    async fn put(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        items: Vec<NewItem>,
+        after: After,
+    ) -> Result<Vec<Put>, StoreError> {
+        self.put_items(workspace, user, items, after).await
     }
 
-    async fn try_put(&self, workspace: WorkspaceId, user: UserId, items: Vec<NewItem>) -> Result<Vec<Put>, StoreError> {
-        self.put_items(workspace, user, items, After::Undo).await
+    async fn sourced(&self, workspace: WorkspaceId, user: UserId, source: &str) -> Result<u64, StoreError> {
+        let (mut unit, ..) = self.enter(workspace, user).await?;
+        let query = sqlx::query_scalar(sql::items::SOURCED).bind(workspace.0).bind(user.0).bind(format!("{source}/"));
+        let count: i64 = query.fetch_one(&mut *unit).await?;
+        unit.end().await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::{Postgres, items::enter, row::parsed, sql, unit};
 use crate::{
-    Put, StoreError,
-    rules::{Writer, content, kept_back, nowhere},
+    After, Put, StoreError,
+    rules::{Writer, content, kept_back, nowhere, undone},
 };
 use domain::{
     Time,
@@ -25,7 +25,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// What makes two rows of one user the same: SHA-256 of workspace, owner, kind and source key.
 type Source = Vec<u8>;
 
-struct Place {
+struct Writing {
     workspace: WorkspaceId,
     user: UserId,
     now: Time,
@@ -39,7 +39,7 @@ struct Accepted {
     item: NewItem,
 }
 
-impl Place {
+impl Writing {
     fn source(&self, item: &NewItem) -> Option<Source> {
         let key = item.source_key.as_ref()?;
         let mut hash = Sha256::new_with_prefix(b"mosaic-fed item source 1\0");
@@ -53,15 +53,6 @@ impl Place {
     }
 }
 
-/// What becomes of the rows once there is a verdict on each.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum After {
-    /// They stay.
-    Keep,
-    /// They were written for the verdict alone: every statement and policy is the same, and nothing is left.
-    Undo,
-}
-
 impl Postgres {
     pub(super) async fn put_items(
         &self,
@@ -70,43 +61,47 @@ impl Postgres {
         items: Vec<NewItem>,
         after: After,
     ) -> Result<Vec<Put>, StoreError> {
-        let place = Place { workspace, user, now: self.clock.now() };
+        let writing = Writing { workspace, user, now: self.clock.now() };
         let mut unit = unit::write(&self.serving).await?;
-        let Some(writer) = writer(&mut unit, &place).await? else {
+        let Some(writer) = writer(&mut unit, &writing).await? else {
             unit.undo().await?;
             return Err(nowhere());
         };
         sqlx::query(sql::items::WRITER).bind(workspace.0).bind(user.0).execute(&mut *unit).await?;
-        let (mut puts, accepted) = judge(&place, &writer, items);
+        let (mut puts, accepted) = judge(&writing, &writer, items);
         for batch in batches(accepted) {
-            for (at, put) in write(&mut unit, &place, batch).await? {
+            for (at, put) in write(&mut unit, &writing, batch).await? {
                 puts.insert(at, put);
             }
         }
+        let puts = puts.into_values().collect();
         match after {
             After::Keep => unit.end().await?,
-            After::Undo => unit.undo().await?,
+            After::Undo => {
+                unit.undo().await?;
+                return Ok(undone(puts));
+            }
         }
-        Ok(puts.into_values().collect())
+        Ok(puts)
     }
 }
 
 /// The rows that may be written, and the verdict on each that may not, by their place in the call.
-fn judge(place: &Place, writer: &Writer, items: Vec<NewItem>) -> (BTreeMap<usize, Put>, Vec<Accepted>) {
+fn judge(writing: &Writing, writer: &Writer, items: Vec<NewItem>) -> (BTreeMap<usize, Put>, Vec<Accepted>) {
     let (mut refused, mut accepted) = (BTreeMap::new(), Vec::with_capacity(items.len()));
     for (at, item) in items.into_iter().enumerate() {
         match writer.judge(&item) {
-            Ok(()) => accepted.push(Accepted { at, source: place.source(&item), content: content(&item), item }),
+            Ok(()) => accepted.push(Accepted { at, source: writing.source(&item), content: content(&item), item }),
             Err(cause) => drop(refused.insert(at, Put::Refused(cause))),
         }
     }
     (refused, accepted)
 }
 
-async fn writer(connection: &mut PgConnection, place: &Place) -> Result<Option<Writer>, StoreError> {
-    let (rights, _) = enter(connection, place.workspace, place.user).await?;
+async fn writer(connection: &mut PgConnection, writing: &Writing) -> Result<Option<Writer>, StoreError> {
+    let (rights, _) = enter(connection, writing.workspace, writing.user).await?;
     let every: Vec<String> =
-        sqlx::query_scalar(sql::items::TEAM_IDS).bind(place.workspace.0).fetch_all(connection).await?;
+        sqlx::query_scalar(sql::items::TEAM_IDS).bind(writing.workspace.0).fetch_all(connection).await?;
     let every = every.iter().map(|team| parsed("team id", team)).collect::<Result<BTreeSet<TeamId>, _>>()?;
     Ok(Writer::new(rights.role, rights.teams, every))
 }
@@ -116,7 +111,7 @@ fn batches(accepted: Vec<Accepted>) -> Vec<Vec<Accepted>> {
     let mut batches: Vec<Vec<Accepted>> = Vec::new();
     let (mut sources, mut bytes) = (BTreeSet::new(), usize::MAX);
     for row in accepted {
-        let size = row.item.title.len() + row.item.body.as_ref().map_or(0, String::len);
+        let size = row.item.size();
         let again = row.source.clone().is_some_and(|source| !sources.insert(source));
         let full = batches.last().is_none_or(|batch| batch.len() >= BATCH_ROWS);
         if again || full || bytes.saturating_add(size) > BATCH_BYTES {
@@ -134,7 +129,7 @@ fn batches(accepted: Vec<Accepted>) -> Vec<Vec<Accepted>> {
 
 async fn write(
     connection: &mut PgConnection,
-    place: &Place,
+    writing: &Writing,
     batch: Vec<Accepted>,
 ) -> Result<Vec<(usize, Put)>, StoreError> {
     let found = found(connection, &batch).await?;
@@ -142,7 +137,7 @@ async fn write(
     for row in batch {
         match row.source.as_ref().and_then(|source| found.get(source)) {
             None => add.push(row),
-            Some((id, content)) if *content == row.content => puts.push((row.at, Put::Unchanged(ItemId(*id)))),
+            Some((id, content)) if *content == row.content => puts.push((row.at, Put::Unchanged(Some(ItemId(*id))))),
             Some((id, _)) => change.push((*id, row)),
         }
     }
@@ -151,8 +146,8 @@ async fn write(
         .fetch_all(&mut *connection)
         .await?;
     let add = ids.into_iter().zip(add).collect();
-    puts.extend(send(connection, place, sql::items::ADD, add, Put::Added).await?);
-    puts.extend(send(connection, place, sql::items::CHANGE, change, Put::Updated).await?);
+    puts.extend(send(connection, writing, sql::items::ADD, add, Put::Added).await?);
+    puts.extend(send(connection, writing, sql::items::CHANGE, change, Put::Updated).await?);
     Ok(puts)
 }
 
@@ -174,10 +169,10 @@ async fn found(
 /// longer see.
 async fn send(
     connection: &mut PgConnection,
-    place: &Place,
+    writing: &Writing,
     statement: &'static str,
     rows: Vec<(Uuid, Accepted)>,
-    done: fn(ItemId) -> Put,
+    done: fn(Option<ItemId>) -> Put,
 ) -> Result<Vec<(usize, Put)>, StoreError> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -185,9 +180,9 @@ async fn send(
     let texts = |text: fn(&NewItem) -> Option<String>| rows.iter().map(|(_, row)| text(&row.item)).collect::<Vec<_>>();
     let tags = |item: &NewItem| Value::from(item.tags.iter().map(ToString::to_string).collect::<Vec<_>>());
     let written: BTreeSet<Uuid> = sqlx::query_scalar(statement)
-        .bind(place.workspace.0)
-        .bind(place.user.0)
-        .bind(place.now.to_offset())
+        .bind(writing.workspace.0)
+        .bind(writing.user.0)
+        .bind(writing.now.to_offset())
         .bind(rows.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .bind(texts(|item| Some(item.resource.to_string())))
         .bind(texts(|item| item.team.as_ref().map(ToString::to_string)))
@@ -209,7 +204,7 @@ async fn send(
         .into_iter()
         .collect();
     let put = |(id, row): (Uuid, Accepted)| {
-        (row.at, if written.contains(&id) { done(ItemId(id)) } else { kept_back(&row.item.title) })
+        (row.at, if written.contains(&id) { done(Some(ItemId(id))) } else { kept_back(&row.item.title) })
     };
     Ok(rows.into_iter().map(put).collect())
 }

@@ -9,4 +9,4 @@ mod write;
 pub(crate) use look::{DEFAULT_ENTRIES, LastLook, chain, last_look, looks, verdicts};
 pub(crate) use read::{Judged, Window, chunk};
 pub(crate) use say::*;
-pub(crate) use write::{Writer, content, kept_back, nowhere};
+pub(crate) use write::{Writer, content, kept_back, nowhere, undone};

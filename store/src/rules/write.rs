@@ -2,8 +2,8 @@
 
 use crate::{Put, StoreError};
 use domain::{
-    id::TeamId,
-    item::{MAX_ITEM_BYTES, NewItem},
+    id::{ItemId, TeamId},
+    item::NewItem,
     kind::{Kinds, Origin},
     rights::Role,
 };
@@ -61,9 +61,7 @@ impl Writer {
         if item.title.trim().is_empty() {
             return Err("a row without a title; give it one".into());
         }
-        if size(item) > MAX_ITEM_BYTES {
-            return Err(format!("`{title}` is larger than {MAX_ITEM_BYTES} bytes; shorten it or split it"));
-        }
+        item.check_size().map_err(|cause| cause.to_string())?;
         if holds_nul(item) {
             return Err(format!("`{title}` holds a NUL character, which no text has; remove it"));
         }
@@ -102,13 +100,22 @@ fn team_refusal(team: &TeamId, known: &BTreeSet<TeamId>) -> String {
     }
 }
 
-fn short(title: &str) -> String {
-    domain::audit::one_line(title).chars().take(80).collect()
+/// The verdicts on rows that were written for these alone: a row that was added is none, and has no id.
+pub(crate) fn undone(puts: Vec<Put>) -> Vec<Put> {
+    let added: BTreeSet<_> = puts.iter().filter_map(|put| if let Put::Added(id) = put { *id } else { None }).collect();
+    let stays = |id: Option<ItemId>| id.filter(|id| !added.contains(id));
+    let undone = |put| match put {
+        Put::Added(_) => Put::Added(None),
+        // A second row of the same order and source.
+        Put::Updated(id) => Put::Updated(stays(id)),
+        Put::Unchanged(id) => Put::Unchanged(stays(id)),
+        refused @ Put::Refused(_) => refused,
+    };
+    puts.into_iter().map(undone).collect()
 }
 
-fn size(item: &NewItem) -> usize {
-    let attributes: usize = item.attributes.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
-    item.title.len() + item.body.as_ref().map_or(0, String::len) + attributes
+fn short(title: &str) -> String {
+    domain::audit::one_line(title).chars().take(80).collect()
 }
 
 fn holds_nul(item: &NewItem) -> bool {

@@ -16,7 +16,7 @@ use domain::{
     world::{Clock, FakeClock, SeededRng, World},
 };
 use std::{net::SocketAddr, sync::Arc};
-use store::{Access, InstanceRecord, Put, Shared, model::Model};
+use store::{Access, After, InstanceRecord, Put, Shared, model::Model};
 use tests::cluster::{Database, database};
 
 /// 2026-11-21T09:30:00Z
@@ -139,8 +139,8 @@ impl Bench {
         let mut ids = Vec::new();
         for item in items {
             self.clock.advance(std::time::Duration::from_secs(1));
-            match self.store.put(self.workspace, user, vec![item]).await.unwrap().pop() {
-                Some(Put::Added(id)) => ids.push(id),
+            match self.store.put(self.workspace, user, vec![item], After::Keep).await.unwrap().pop() {
+                Some(Put::Added(Some(id))) => ids.push(id),
                 other => panic!("not added: {other:?}"),
             }
         }

@@ -1,7 +1,7 @@
 //! What an event or a task of a calendar says besides when it is, as the fields of a row.
 
 use super::{
-    super::{Common, text},
+    super::{Common, attributes::Attributes, text},
     stamp::{Stamp, of_component},
     zone::Zones,
 };
@@ -19,16 +19,16 @@ use serde_json::{Map, Value};
 /// What a component without a title is called, as tables show it elsewhere.
 const UNTITLED: &str = "(no title)";
 
-/// The kinds of component that rows are made of.
+/// The sorts of component that rows are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum Sort {
     /// VEVENT.
     Event,
     /// VTODO.
     Task,
 }
 
-impl Kind {
+impl Sort {
     /// Where it begins: a task without a beginning is when it is due.
     pub fn start(self, component: &ICalendarComponent, zones: &Zones) -> Result<Option<Stamp>, String> {
         let mut stamps = of_component(component, &Property::Dtstart, zones)?;
@@ -49,7 +49,7 @@ impl Kind {
 
 /// A row but for its times and its key.
 pub fn item(
-    kind: Kind,
+    sort: Sort,
     component: &ICalendarComponent,
     common: &Common,
     calendar: &str,
@@ -58,12 +58,12 @@ pub fn item(
     let title = value(component, &Property::Summary).filter(|title| !title.trim().is_empty());
     let body = value(component, &Property::Description).filter(|body| !body.trim().is_empty());
     let (title, body) = text::titled(title.as_deref().unwrap_or(UNTITLED), body);
-    let attributes = match kind {
-        Kind::Event => event(component, calendar),
-        Kind::Task => task(component, zones)?,
+    let attributes = match sort {
+        Sort::Event => event(component, calendar),
+        Sort::Task => task(component, zones)?,
     };
     Ok(NewItem {
-        resource: kind.resource(),
+        resource: sort.resource(),
         title,
         body,
         team: common.team.clone(),
@@ -75,7 +75,7 @@ pub fn item(
     })
 }
 
-impl Kind {
+impl Sort {
     fn resource(self) -> Resource {
         match self {
             Self::Event => super::super::events(),
@@ -91,19 +91,14 @@ fn event(component: &ICalendarComponent, calendar: &str) -> Map<String, Value> {
         ICalendarStatus::Cancelled => Some("cancelled"),
         _ => None,
     });
-    let attendees: Vec<_> = entries(component, &Property::Attendee).filter_map(person).collect();
-    let said = [
-        ("status", status.map(ToOwned::to_owned)),
-        ("location", value(component, &Property::Location)),
-        ("organizer", entries(component, &Property::Organizer).find_map(person)),
-        ("calendar", Some(calendar.to_owned())),
-        ("link", value(component, &Property::Url)),
-    ];
-    let mut attributes = said_only(said);
-    if !attendees.is_empty() {
-        attributes.insert("attendees".to_owned(), Value::from(attendees));
-    }
-    attributes
+    Attributes::default()
+        .text("status", status)
+        .text("location", value(component, &Property::Location))
+        .text("organizer", entries(component, &Property::Organizer).find_map(person))
+        .list("attendees", entries(component, &Property::Attendee).filter_map(person).collect())
+        .text("calendar", Some(calendar))
+        .text("link", value(component, &Property::Url))
+        .done()
 }
 
 fn task(component: &ICalendarComponent, zones: &Zones) -> Result<Map<String, Value>, String> {
@@ -122,25 +117,14 @@ fn task(component: &ICalendarComponent, zones: &Zones) -> Result<Map<String, Val
         6..=9 => Some("low"),
         _ => None,
     });
-    let said = [
-        ("status", Some(status.to_owned())),
-        ("priority", priority.map(ToOwned::to_owned)),
-        ("completed", completed.first().map(|stamp| stamp.moment().to_string())),
-        ("link", value(component, &Property::Url)),
-    ];
-    let mut attributes = said_only(said);
-    let depends: Vec<_> =
-        entries(component, &Property::RelatedTo).filter(|entry| depends(entry)).filter_map(first_text).collect();
-    if !depends.is_empty() {
-        attributes.insert("depends_on".to_owned(), Value::from(depends));
-    }
-    Ok(attributes)
-}
-
-fn said_only<const N: usize>(said: [(&str, Option<String>); N]) -> Map<String, Value> {
-    let said =
-        said.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.trim().is_empty())?)));
-    said.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+    let depends = entries(component, &Property::RelatedTo).filter(|entry| depends(entry));
+    let attributes = Attributes::default()
+        .text("status", Some(status))
+        .text("priority", priority)
+        .text("completed", completed.first().map(Stamp::moment))
+        .text("link", value(component, &Property::Url))
+        .list("depends_on", depends.filter_map(first_text).collect());
+    Ok(attributes.done())
 }
 
 /// When it was made, if it says so: the time of the export (DTSTAMP) would change with every one.

@@ -11,7 +11,9 @@ mod zone;
 pub use zone::Zone;
 
 use super::{
-    Common, Found,
+    Common,
+    attributes::Attributes,
+    reading::{Reading, Rows, Sourced, nothing},
     report::{Refused, Tally},
     text,
     walk::File,
@@ -21,24 +23,21 @@ use calcard::{
     icalendar::{ICalendar, ICalendarComponent, ICalendarParameterName, ICalendarProperty},
 };
 use domain::item::NewItem;
-use fields::Kind;
+use fields::Sort;
 use frame::{Component, Frame};
-use serde_json::Value;
 use series::{Length, Rule, Series, check_rule, is_same};
 use sha2::{Digest, Sha256};
 use stamp::{Moment, Stamp, of_component};
-use std::{collections::BTreeMap, iter, path::Path};
+use std::{collections::BTreeMap, path::Path};
 use zone::Zones;
 
-/// Rows of a calendar as they are asked for.
-pub type Rows<'a> = Box<dyn Iterator<Item = Result<Found, Refused>> + 'a>;
-
 /// Reads a calendar. Series are worked out one after the other, and their rows made one by one.
-pub fn read<'a>(file: &'a File, common: &'a Common, tally: &'a mut Tally) -> Rows<'a> {
+pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let text = match text::load(file, text::MAX_FILE) {
         Ok((text, _)) => text,
-        Err(reason) => return Box::new(iter::once(Err(file.refuse(reason)))),
+        Err(reason) => return nothing(file.refuse(reason)),
     };
+    let Reading { common, tally, .. } = reading;
     let (calendar, groups) = Calendar::open(file, common, text, tally);
     let broken = calendar.broken.clone().into_iter().map(Err);
     Box::new(broken.chain(groups.into_iter().flat_map(move |group| calendar.rows(&group, tally))))
@@ -57,7 +56,7 @@ struct Calendar<'a> {
 
 /// The components of one UID.
 struct Group {
-    kind: Kind,
+    sort: Sort,
     uid: String,
     components: Vec<Component>,
 }
@@ -112,9 +111,9 @@ impl<'a> Calendar<'a> {
             };
             let text = self.text.get(component.range.clone()).unwrap_or_default();
             let uid = uid.filter(|uid| !uid.is_empty()).unwrap_or_else(|| format!("{:x}", Sha256::digest(text)));
-            let kind = if component.kind == "VEVENT" { Kind::Event } else { Kind::Task };
-            let place = *known.entry((kind, uid.clone())).or_insert_with(|| {
-                groups.push(Group { kind, uid, components: Vec::new() });
+            let sort = if component.kind == "VEVENT" { Sort::Event } else { Sort::Task };
+            let place = *known.entry((sort, uid.clone())).or_insert_with(|| {
+                groups.push(Group { sort, uid, components: Vec::new() });
                 groups.len() - 1
             });
             groups[place].components.push(component);
@@ -123,7 +122,7 @@ impl<'a> Calendar<'a> {
     }
 
     fn rows(&self, group: &Group, tally: &mut Tally) -> Rows<'static> {
-        let (parts, refused) = Reading { calendar: self, group, tally }.parts(&group.components);
+        let (parts, refused) = Uid { calendar: self, group, tally }.parts(&group.components);
         Box::new(refused.into_iter().map(Err).chain(parts.into_iter().flat_map(Part::rows)))
     }
 }
@@ -141,7 +140,7 @@ struct Dated {
 /// The rows of one component: all alike but for their times.
 struct Part {
     at: String,
-    kind: Kind,
+    sort: Sort,
     item: NewItem,
     key: String,
     start: Option<Stamp>,
@@ -156,13 +155,13 @@ struct Part {
 }
 
 /// One UID being read.
-struct Reading<'a, 't> {
+struct Uid<'a, 't> {
     calendar: &'a Calendar<'a>,
     group: &'a Group,
     tally: &'t mut Tally,
 }
 
-impl Reading<'_, '_> {
+impl Uid<'_, '_> {
     fn parts(mut self, components: &[Component]) -> (Vec<Part>, Vec<Refused>) {
         let (mut parts, mut refused) = (Vec::new(), Vec::new());
         let mut dated = Vec::new();
@@ -189,8 +188,8 @@ impl Reading<'_, '_> {
         let mut parsed = self.calendar.parse(component)?.components;
         let parsed = parsed.swap_remove(0);
         let zones = &self.calendar.zones;
-        let start = self.group.kind.start(&parsed, zones)?;
-        if start.is_none() && self.group.kind == Kind::Event {
+        let start = self.group.sort.start(&parsed, zones)?;
+        if start.is_none() && self.group.sort == Sort::Event {
             return Err("an event without a DTSTART is never; add one, or leave the event out".to_owned());
         }
         let instead_of = of_component(&parsed, &ICalendarProperty::RecurrenceId, zones)?.into_iter().next();
@@ -247,64 +246,59 @@ impl Reading<'_, '_> {
 
     fn part(&self, one: &Dated, times: Vec<(Option<Moment>, Option<Moment>)>, recurs: bool) -> Result<Part, Refused> {
         let Calendar { file, common, zones, name, scope, .. } = self.calendar;
-        let kind = self.group.kind;
+        let sort = self.group.sort;
         let refuse = |reason: String| file.refuse_line(one.line, reason);
-        let mut item = fields::item(kind, &one.component, common, name, zones).map_err(refuse)?;
-        if let Some(rule) = Rule::of(&one.component).map_err(refuse)? {
-            item.attributes.insert("recurrence".to_owned(), Value::from(rule.text()));
-        }
-        let zone = one.start.as_ref().filter(|_| kind == Kind::Event).and_then(|start| start.zone_name.clone());
-        item.attributes.extend(zone.map(|zone| ("time_zone".to_owned(), Value::from(zone))));
+        let mut item = fields::item(sort, &one.component, common, name, zones).map_err(refuse)?;
+        let rule = Rule::of(&one.component).map_err(refuse)?;
+        let zone = one.start.as_ref().filter(|_| sort == Sort::Event).and_then(|start| start.zone_name.as_ref());
+        Attributes::default()
+            .text("recurrence", rule.map(|rule| rule.text()))
+            .text("time_zone", zone)
+            .put_into(&mut item);
         let length = match &one.start {
-            Some(start) => Length::of(&one.component, start, &kind.ends(), zones).map_err(refuse)?,
+            Some(start) => Length::of(&one.component, start, &sort.ends(), zones).map_err(refuse)?,
             None => Length::None,
         };
         let says = |property: &ICalendarProperty| one.component.has_property(property);
         let begins = says(&ICalendarProperty::Dtstart);
-        let ends = says(&kind.ends()) || says(&ICalendarProperty::Duration);
+        let ends = says(&sort.ends()) || says(&ICalendarProperty::Duration);
         let (at, key, start) = (file.line(one.line), format!("{scope}/{}", self.group.uid), one.start.clone());
-        Ok(Part { at, kind, item, key, start, begins, ends, length, times, recurs })
+        Ok(Part { at, sort, item, key, start, begins, ends, length, times, recurs })
     }
 }
 
 impl Part {
-    fn rows(mut self) -> impl Iterator<Item = Result<Found, Refused>> {
+    fn rows(mut self) -> impl Iterator<Item = Result<Sourced, Refused>> {
         std::mem::take(&mut self.times).into_iter().map(move |(begin, end)| Ok(self.row(begin, end)))
     }
 
-    fn row(&self, begin: Option<Moment>, end: Option<Moment>) -> Found {
+    fn row(&self, begin: Option<Moment>, end: Option<Moment>) -> Sourced {
         let mut item = self.item.clone();
         let length = || self.length.end(self.start.as_ref()?, begin?);
         let end = end.or_else(length);
-        let times = match self.kind {
-            Kind::Event => [("start", begin), ("end", end)],
-            Kind::Task if self.begins => [("start", begin), ("due", end.filter(|_| self.ends))],
-            Kind::Task => [("due", begin), ("start", None)],
+        let times = match self.sort {
+            Sort::Event => [("start", begin), ("end", end)],
+            Sort::Task if self.begins => [("start", begin), ("due", end.filter(|_| self.ends))],
+            Sort::Task => [("due", begin), ("start", None)],
         };
-        let times =
-            times.into_iter().filter_map(|(name, time)| Some((name.to_owned(), Value::from(time?.to_string()))));
-        item.attributes.extend(times);
+        let times = times.into_iter().fold(Attributes::default(), |said, (name, time)| said.text(name, time));
+        times.put_into(&mut item);
         let key =
             begin.filter(|_| self.recurs).map_or_else(|| self.key.clone(), |begin| format!("{}/{begin}", self.key));
         item.source_key = Some(key);
-        Found { at: self.at.clone(), item }
+        Sourced { at: self.at.clone(), item }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::format::Format, *};
+    use super::{super::reading::tests::rows_of, *};
     use proptest::prelude::*;
 
     const CALENDAR: &str = include_str!("../../../tests/data/calendar.ics");
 
-    fn rows(text: &str) -> Vec<Result<Found, Refused>> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.ics");
-        std::fs::write(&path, text).unwrap();
-        let file = File { path, relative: "x.ics".into(), format: Format::Icalendar, named: true, size: 0 };
-        let (common, mut tally) = (Common::of_tests("notes"), Tally::default());
-        read(&file, &common, &mut tally).collect()
+    fn rows(text: &str) -> Vec<Result<Sourced, Refused>> {
+        rows_of("x.ics", text.as_bytes(), "notes").0
     }
 
     #[test]

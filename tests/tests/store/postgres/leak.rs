@@ -13,7 +13,7 @@ use domain::{
 };
 use std::sync::Arc;
 use store::{
-    Access, Items,
+    Access, After, Items,
     postgres::{Pools, Postgres},
 };
 
@@ -41,7 +41,7 @@ async fn tenant(bench: &Bench, n: usize) -> Tenant {
     bench.store.add_workspace(workspace, &place, bench.owner, act(Act::WorkspaceAdd)).await.unwrap();
     bench.store.add_user(user, &person, None, &place, Role::Member, act(Act::UserAdd)).await.unwrap();
     let rows = (0..ROWS).map(|_| task(&title)).collect();
-    assert_eq!(bench.store.put(workspace, user, rows).await.unwrap().len(), ROWS);
+    assert_eq!(bench.store.put(workspace, user, rows, After::Keep).await.unwrap().len(), ROWS);
     Tenant { workspace, user, title }
 }
 

@@ -14,7 +14,7 @@ use domain::{
     world::{Rng, SeededRng, World},
 };
 use std::{collections::BTreeSet, time::Duration};
-use store::{Access, Put};
+use store::{Access, After, Put};
 
 const CASES: usize = 1_200;
 const ROWS: usize = 260;
@@ -153,8 +153,8 @@ async fn write(bench: &Bench, dice: &Dice, people: &[UserId]) -> Vec<Plain> {
             tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
             ..task(&format!("row {n}"))
         };
-        let put = bench.store.put(bench.workspace, people[owner], vec![item]).await.unwrap().remove(0);
-        let Put::Added(id) = put else { panic!("{put:?}") };
+        let put = bench.store.put(bench.workspace, people[owner], vec![item], After::Keep).await.unwrap().remove(0);
+        let Put::Added(Some(id)) = put else { panic!("{put:?}") };
         rows.push(Plain { id, owner, team, project, tags, updated: bench.now() });
     }
     rows

@@ -12,7 +12,7 @@ use domain::{
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Access, Put};
+use store::{Access, After, Put};
 
 /// Core: alice and bob; ops: bob and gina, a guest; empty: nobody. Dora is in no team. Olga owns the workspace.
 async fn people(bench: &Bench) -> BTreeMap<&'static str, UserId> {
@@ -170,13 +170,13 @@ pub async fn the_directory_follows_every_change_at_once(bench: &Bench) {
 pub async fn nobody_writes_an_entry_of_the_directory(bench: &Bench) {
     for (of, command) in [("teams", "team add"), ("users", "user add")] {
         let item = NewItem { resource: kind(of), ..task("core") };
-        let put = bench.store.put(bench.workspace, bench.owner, vec![item]).await.unwrap().pop().unwrap();
+        let put = bench.store.put(bench.workspace, bench.owner, vec![item], After::Keep).await.unwrap().pop().unwrap();
         assert!(matches!(&put, Put::Refused(cause) if cause.contains(&format!("mosaic-fed {command}"))), "{put:?}");
     }
     for of in ["credentials", "api_keys"] {
         let bare = NewItem { resource: kind(of), ..task("deploy") };
         let body = NewItem { body: Some("hunter2".into()), ..bare.clone() };
-        let put = bench.store.put(bench.workspace, bench.owner, vec![bare, body]).await.unwrap();
+        let put = bench.store.put(bench.workspace, bench.owner, vec![bare, body], After::Keep).await.unwrap();
         assert!(matches!(&put[..], [Put::Added(_), Put::Refused(cause)] if cause.contains("stays where it is kept")));
     }
 }

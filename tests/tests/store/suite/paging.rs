@@ -9,7 +9,7 @@ use domain::{
     scope::spec::FilterSpec,
 };
 use std::time::Duration;
-use store::{Access, StoreError};
+use store::{Access, After, StoreError};
 
 /// Rows of one instant in threes, so that ids decide among them.
 async fn write(bench: &Bench, rows: usize) {
@@ -17,7 +17,7 @@ async fn write(bench: &Bench, rows: usize) {
         created_at: Some(bench.now() + Duration::from_secs((n / 3) as u64)),
         ..task(&format!("row {n}"))
     };
-    let puts = bench.store.put(bench.workspace, bench.owner, (0..rows).map(row).collect()).await.unwrap();
+    let puts = bench.store.put(bench.workspace, bench.owner, (0..rows).map(row).collect(), After::Keep).await.unwrap();
     assert_eq!(puts.len(), rows);
 }
 

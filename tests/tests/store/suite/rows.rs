@@ -4,14 +4,14 @@ use crate::bench::{Bench, name, task, team_task, titles};
 use domain::{
     Time,
     audit::Act,
-    id::UserId,
+    id::{ItemId, UserId},
     item::{MAX_ITEM_BYTES, NewItem},
     operation::List,
     rights::Role,
 };
 use serde_json::json;
 use std::time::Duration;
-use store::{Access, Put, StoreError};
+use store::{Access, After, Put, StoreError};
 
 fn full(title: &str) -> NewItem {
     let attributes = json!({"status": "open", "estimate_minutes": 1.5, "private_remark": "psst 🤫"});
@@ -44,21 +44,18 @@ pub async fn a_row_is_read_back_as_it_was_written(bench: &Bench) {
 
 pub async fn the_same_source_updates_the_same_row(bench: &Bench) {
     let alice = bench.user("alice", Role::Member).await;
-    let put = async |user: UserId, items| bench.store.put(bench.workspace, user, items).await.unwrap();
+    let put = async |user: UserId, items| bench.store.put(bench.workspace, user, items, After::Keep).await.unwrap();
     let ids = bench.put(bench.owner, [full("one")]).await;
     bench.clock.advance(Duration::from_mins(1));
-    assert_eq!(put(bench.owner, vec![full("one")]).await, [Put::Unchanged(ids[0])]);
+    assert_eq!(put(bench.owner, vec![full("one")]).await, [Put::Unchanged(Some(ids[0]))]);
     let before = bench.native_get(bench.owner, ids[0]).await.unwrap();
-    assert_eq!(put(bench.owner, vec![full("two")]).await, [Put::Updated(ids[0])]);
+    assert_eq!(put(bench.owner, vec![full("two")]).await, [Put::Updated(Some(ids[0]))]);
     let after = bench.native_get(bench.owner, ids[0]).await.unwrap();
     assert_eq!(after.title.as_deref(), Some("two"));
     assert_eq!((after.created_at, after.updated_at), (before.created_at, bench.now()));
     let twice = put(bench.owner, vec![full("three"), full("three"), full("four")]).await;
-    assert_eq!(
-        twice,
-        [Put::Updated(ids[0]), Put::Unchanged(ids[0]), Put::Updated(ids[0])],
-        "within one call, in order"
-    );
+    let id = Some(ids[0]);
+    assert_eq!(twice, [Put::Updated(id), Put::Unchanged(id), Put::Updated(id)], "within one call, in order");
     assert!(matches!(put(alice, vec![full("four")]).await[..], [Put::Added(_)]), "another user's keys are their own");
     let undated = NewItem { created_at: None, ..full("five") };
     put(bench.owner, vec![undated]).await;
@@ -70,19 +67,21 @@ pub async fn thousands_of_rows_are_written_in_order(bench: &Bench) {
         7 => NewItem { resource: "poems".parse().unwrap(), ..task("a poem") },
         _ => NewItem { source_key: Some(format!("row {n}")), ..task(&format!("row {n}")) },
     };
-    let puts = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(row).collect()).await.unwrap();
+    let puts = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(row).collect(), After::Keep).await.unwrap();
     assert_eq!(puts.len(), 3_000);
     for (n, put) in puts.iter().enumerate() {
         assert_eq!(matches!(put, Put::Refused(_)), n % 100 == 7, "{n}: {put:?}");
     }
-    let again = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(row).collect()).await.unwrap();
+    let again =
+        bench.store.put(bench.workspace, bench.owner, (0..3_000).map(row).collect(), After::Keep).await.unwrap();
     let changed = |n: usize| NewItem { project: Some("hull".parse().unwrap()), ..row(n) };
-    let third = bench.store.put(bench.workspace, bench.owner, (0..3_000).map(changed).collect()).await.unwrap();
+    let third =
+        bench.store.put(bench.workspace, bench.owner, (0..3_000).map(changed).collect(), After::Keep).await.unwrap();
     for (first, (again, third)) in puts.iter().zip(again.iter().zip(&third)) {
         let Put::Added(id) = *first else { continue };
         assert_eq!((again, third), (&Put::Unchanged(id), &Put::Updated(id)));
     }
-    let Put::Added(id) = puts[1_234] else { panic!("not added") };
+    let Put::Added(Some(id)) = puts[1_234] else { panic!("not added") };
     assert_eq!(bench.native_get(bench.owner, id).await.unwrap().title.as_deref(), Some("row 1234"));
 }
 
@@ -91,7 +90,7 @@ pub async fn members_write_their_own_and_their_teams_rows(bench: &Bench) {
     let admin = bench.user("adam", Role::Admin).await;
     bench.team("core", &["alice", "gast"]).await;
     bench.team("ops", &[]).await;
-    let one = async |user, item| bench.store.put(bench.workspace, user, vec![item]).await;
+    let one = async |user, item| bench.store.put(bench.workspace, user, vec![item], After::Keep).await;
     assert!(matches!(one(alice, team_task("t", "core")).await.unwrap()[..], [Put::Added(_)]));
     let refused = one(alice, team_task("t", "ops")).await.unwrap();
     let unknown = one(alice, team_task("t", "opz")).await.unwrap();
@@ -123,12 +122,16 @@ pub async fn a_row_that_is_none_is_refused_by_name(bench: &Bench) {
         (NewItem { attributes: attributes(json!({"status": "lost"})), ..task("Ode") }, "one of open, doing"),
         (task(" \t"), "without a title"),
         (NewItem { body: Some("x".repeat(MAX_ITEM_BYTES)), ..task("Ode") }, "`Ode` is larger than 1048576 bytes"),
+        (
+            NewItem { tags: (0..17_000).map(|n| format!("{n:0>62}").parse().unwrap()).collect(), ..task("Ode") },
+            "`Ode` is larger",
+        ),
         (NewItem { body: Some("a\0b".into()), ..task("Ode") }, "`Ode` holds a NUL"),
         (NewItem { attributes: attributes(json!({"link": "a\0b"})), ..task("Ode") }, "`Ode` holds a NUL"),
         (NewItem { source_key: Some("k".repeat(1_001)), ..task("Ode") }, "source key of `Ode`"),
     ];
     let (items, texts): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-    let puts = bench.store.put(bench.workspace, bench.owner, items).await.unwrap();
+    let puts = bench.store.put(bench.workspace, bench.owner, items, After::Keep).await.unwrap();
     for (put, text) in puts.iter().zip(texts) {
         assert!(matches!(put, Put::Refused(cause) if cause.contains(text)), "{put:?} does not say {text}");
     }
@@ -148,20 +151,35 @@ pub async fn a_write_that_is_only_tried_says_what_it_would_do_and_leaves_nothing
         let changed = NewItem { title: "changed".into(), ..kept.clone() };
         vec![kept.clone(), fresh.clone(), fresh, changed, team_task("no", "nowhere"), task(" ")]
     };
-    let said = bench.store.try_put(bench.workspace, alice, order()).await.unwrap();
+    let said = bench.store.put(bench.workspace, alice, order(), After::Undo).await.unwrap();
     assert_eq!(bench.native(alice).await, before, "nothing was written");
-    let done = bench.store.put(bench.workspace, alice, order()).await.unwrap();
-    let agree = |(said, done): (&Put, &Put)| match (said, done) {
-        (Put::Added(_), Put::Added(_)) => true,
-        // Within one order, of a row that was not there before.
-        (Put::Unchanged(one), Put::Unchanged(other)) => one == other || !ids.contains(other),
-        (said, done) => said == done,
+    let done = bench.store.put(bench.workspace, alice, order(), After::Keep).await.unwrap();
+    // Of a row that was not there before nothing stayed that could be named.
+    let lasting = |id: Option<ItemId>| id.filter(|id| ids.contains(id));
+    let undone = |put: Put| match put {
+        Put::Added(_) => Put::Added(None),
+        Put::Updated(id) => Put::Updated(lasting(id)),
+        Put::Unchanged(id) => Put::Unchanged(lasting(id)),
+        refused @ Put::Refused(_) => refused,
     };
-    assert!(said.len() == done.len() && said.iter().zip(&done).all(agree), "{said:?} against {done:?}");
-    assert!(
-        bench.store.try_put(bench.workspace, gina, order()).await.is_err(),
-        "who may write nowhere may try nothing"
-    );
+    assert_eq!(said, done.into_iter().map(undone).collect::<Vec<_>>());
+    let tried = bench.store.put(bench.workspace, gina, order(), After::Undo).await;
+    assert!(tried.is_err(), "who may write nowhere may try nothing");
+}
+
+pub async fn rows_of_a_source_are_counted_for_whose_they_are(bench: &Bench) {
+    let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Member).await);
+    bench.team("core", &["alice", "bob"]).await;
+    let of = |key: &str, item: NewItem| NewItem { source_key: Some(key.into()), ..item };
+    let rows =
+        [of("vault/a", task("a")), of("vault/b/c", team_task("c", "core")), of("vaults/a", task("other")), task("x")];
+    bench.put(alice, rows).await;
+    bench.put(bob, [of("vault/a", task("bob's"))]).await;
+    for (user, source, count) in
+        [(alice, "vault", 2), (alice, "vault/b", 1), (alice, "vau", 0), (alice, "%", 0), (bob, "vault", 1)]
+    {
+        assert_eq!(bench.store.sourced(bench.workspace, user, source).await.unwrap(), count, "{source}");
+    }
 }
 
 pub async fn everybody_reads_what_their_role_and_teams_allow(bench: &Bench) {
@@ -199,8 +217,9 @@ pub async fn a_taken_membership_is_missed_at_once(bench: &Bench) {
     bench.store.set_member(&name("main"), &core, &name("alice"), None, bench.act(Act::TeamEdit)).await.unwrap();
     assert!(bench.native(alice).await.is_empty());
     let moved = NewItem { team: None, ..item };
-    let put = bench.store.put(bench.workspace, alice, vec![moved]).await.unwrap();
+    let put = bench.store.put(bench.workspace, alice, vec![moved], After::Keep).await.unwrap();
     assert!(matches!(&put[..], [Put::Refused(cause)] if cause.contains("no longer change")), "{put:?}");
     bench.store.set_role(&name("alice"), &name("main"), None, bench.act(Act::UserEdit)).await.unwrap();
-    assert!(matches!(bench.store.put(bench.workspace, alice, vec![task("t")]).await, Err(StoreError::Denied(_))));
+    let denied = bench.store.put(bench.workspace, alice, vec![task("t")], After::Keep).await;
+    assert!(matches!(denied, Err(StoreError::Denied(_))));
 }
