@@ -56,8 +56,7 @@ impl Item {
     pub fn size(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value_size(value)).sum();
-        let tags: usize = self.tags.iter().map(|tag| tag.as_str().len() + 2).sum();
-        96 + text(&self.title) + text(&self.body) + attributes + tags
+        96 + text(&self.title) + text(&self.body) + attributes + tags_size(&self.tags)
     }
 
     /// Removes every field that is not in `fields`.
@@ -82,8 +81,13 @@ fn value_size(value: &Value) -> usize {
         Value::String(text) => text.len() + 4,
         Value::Array(items) => items.iter().map(value_size).sum::<usize>() + 4,
         Value::Object(map) => map.iter().map(|(name, value)| name.len() + value_size(value)).sum::<usize>() + 4,
-        _ => 12,
+        // As long as a number is when it is written out.
+        _ => 24,
     }
+}
+
+fn tags_size(tags: &BTreeSet<Tag>) -> usize {
+    tags.iter().map(|tag| tag.as_str().len() + 2).sum()
 }
 
 /// Whose a row is.
@@ -161,12 +165,11 @@ pub struct NewItem {
 pub struct TooLarge(String);
 
 impl NewItem {
-    /// Bytes of title, body, tags and attributes, these as JSON. As JSON the whole is at most six times as long, and a few
-    /// hundred bytes more besides its source key.
+    /// Bytes of title, body, tags and attributes, counted as [`Item::size`] counts them. As JSON the whole is at most six times as
+    /// long, and a few hundred bytes more besides its source key; on the wire at most three times.
     pub fn size(&self) -> usize {
-        let tags: usize = self.tags.iter().map(|tag| tag.as_str().len()).sum();
-        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
-        self.title.len() + self.body.as_ref().map_or(0, String::len) + tags + attributes
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value_size(value)).sum();
+        self.title.len() + self.body.as_ref().map_or(0, String::len) + attributes + tags_size(&self.tags)
     }
 
     /// Its size, if that is small enough for a row.

@@ -188,6 +188,7 @@ mod tests {
     use super::*;
     use crate::id::ItemId;
     use proptest::prelude::*;
+    use prost::Message;
     use serde_json::json;
     use uuid::Uuid;
 
@@ -201,6 +202,53 @@ mod tests {
         #[test]
         fn no_timestamp_makes_the_reader_panic(seconds: i64, nanos: i32) {
             let _ = time(Timestamp { seconds, nanos });
+        }
+    }
+
+    /// A row that may be stored must be one that may be sent: else one row would keep a peer from all behind it.
+    #[test]
+    fn oversize_outbound() {
+        let largest = |each: &dyn Fn(usize) -> Value, size: usize| {
+            let values: Vec<_> = (0..MAX_ITEM_BYTES / size).map(each).collect();
+            Map::from_iter([("list".to_owned(), Value::from(values))])
+        };
+        let named = (0..MAX_ITEM_BYTES / 10).map(|n| (format!("{n:06x}"), json!(""))).collect::<Map<_, _>>();
+        let shapes = [
+            largest(&|_| json!(0.1), 24),
+            largest(&|_| json!(null), 24),
+            largest(&|_| json!(""), 4),
+            largest(&|_| json!([]), 4),
+            largest(&|_| json!({ "": "" }), 8),
+            Map::from_iter([("map".to_owned(), named.into())]),
+            Map::new(),
+        ];
+        for attributes in shapes {
+            let mut new: crate::item::NewItem = serde_json::from_value(json!({"resource": "tasks", "title": ""})).unwrap();
+            new.attributes = attributes;
+            if new.attributes.is_empty() {
+                new.tags = (0..MAX_ITEM_BYTES / 8).map(|n| format!("{n:06x}").parse().unwrap()).collect();
+            }
+            while new.check_size().is_err() {
+                let Some(Value::Array(values)) = new.attributes.get_mut("list") else { panic!("too large") };
+                values.pop();
+            }
+            let row = Item {
+                id: ItemId(Uuid::from_u128(3)),
+                resource: new.resource,
+                created_at: Time::from_micros(0),
+                updated_at: Time::from_micros(0),
+                title: Some(new.title),
+                body: None,
+                team: None,
+                project: None,
+                owner: None,
+                tags: new.tags,
+                attributes: new.attributes,
+            };
+            let said = format!("{:.80}", serde_json::to_string(&row).unwrap());
+            let sent = item(row.clone());
+            assert!(sent.encoded_len() <= 3 * MAX_ITEM_BYTES + 1_000, "{} bytes: {said}", sent.encoded_len());
+            assert!(read_item(sent).is_ok(), "{said}");
         }
     }
 

@@ -101,7 +101,7 @@ async fn following((door, mut query): (Arc<Door>, AuditQuery)) -> Result<Option<
 pub(super) async fn export(
     State(door): State<Arc<Door>>,
     person: Person,
-    Queried(filter): Queried<view::AuditFilter>,
+    Queried(filter): Queried<view::ExportFilter>,
 ) -> Result<Response, Problem> {
     must_read(&door, &person, Act::AuditExport).await?;
     door.auditor.record(person.act(&door, Act::AuditExport)).await?;

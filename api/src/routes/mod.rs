@@ -161,7 +161,7 @@ door! {
     }
     "/v1/audit/export" {
         get audit::export, "The whole log, or its end after one entry, with the signed head it reaches",
-            query view::AuditFilter => Lines shape::Line;
+            query view::ExportFilter => Lines shape::Line;
     }
 }
 

@@ -32,6 +32,15 @@ pub struct AuditEntry {
 /// The most entries in one answer.
 pub const MAX_ENTRIES: u32 = 10_000;
 
+/// What of the log to export, in the query string: an export proves a stretch of the log, and a stretch has no gaps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportFilter {
+    /// Only entries after this sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
 /// Which entries to read, in the query string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

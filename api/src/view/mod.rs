@@ -8,7 +8,7 @@ mod people;
 mod rows;
 mod status;
 
-pub use audit::{AuditEntry, AuditFilter, MAX_ENTRIES};
+pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
 pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, UnlinkOrder, UnlinkReport,
