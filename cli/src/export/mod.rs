@@ -69,7 +69,11 @@ pub async fn run(args: ExportArgs, client: &Client, out: &Out) -> Outcome {
     };
     let exported = Exported { directory: folder.done()?, rows };
     out.value(&exported, shown)?;
-    out.next(&format!("import {} --check", crate::config::shell_word(&args.folder.display().to_string())));
+    // Here the rows would be read as new ones: they do not say where they were found.
+    if !out.json {
+        let folder = crate::config::shell_word(&exported.directory.display().to_string());
+        out.remark(&format!("next, on another instance: mosaic-fed import {folder} --check"));
+    }
     Ok(Exit::Done)
 }
 

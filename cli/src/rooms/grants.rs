@@ -75,6 +75,9 @@ fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
             "{subject}'s personal rows, those of no team, stay out; only {subject} can share them, with --personal"
         ));
     }
+    if scope.filters.values().any(|filter| filter.include_personal == Some(true)) {
+        out.remark(&format!("{subject}'s personal rows, those of no team, are among them; --no-personal keeps them out"));
+    }
 }
 
 fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {

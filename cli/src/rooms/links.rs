@@ -157,7 +157,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
                 link.name.to_string(),
                 link.peer_name.to_string(),
                 link.state.clone(),
-                link.days_left.to_string(),
+                if has_ended(link) { "-".to_owned() } else { link.days_left.to_string() },
                 link.last_success.map_or_else(|| "-".to_owned(), minute),
                 joined(&link.resources),
                 short(&link.id),

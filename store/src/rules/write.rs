@@ -35,7 +35,7 @@ impl Writer {
     pub(crate) fn judge(&self, item: &NewItem) -> Result<(), String> {
         let title = short(&item.title);
         let kind = Kinds::builtin().get(&item.resource).ok_or_else(|| {
-            format!("there is no kind `{}` ({title}); {} exist", item.resource, Kinds::builtin().listed())
+            format!("`{title}`: there is no kind `{}`; {} exist", item.resource, Kinds::builtin().listed())
         })?;
         match kind.origin {
             Origin::Items => {}
@@ -50,7 +50,7 @@ impl Writer {
                 ));
             }
         }
-        kind.check(&item.attributes).map_err(|cause| format!("{cause} ({title})"))?;
+        kind.check(&item.attributes).map_err(|cause| format!("`{title}`: {cause}"))?;
         if item.body.is_some() && !kind.has("body") {
             return Err(format!(
                 "`{title}` has a body, and {} have none: what is secret stays where it is kept; leave the body out and \
