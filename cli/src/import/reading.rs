@@ -75,7 +75,8 @@ pub mod tests {
     pub fn rows_of(name: &str, content: &[u8], kind: &str) -> (Vec<Result<Sourced, Refused>>, Tally) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(name), content).unwrap();
-        let file = Walk::new(&dir.path().join(name), Format::of_name(name.as_ref())).files().next().unwrap().unwrap();
+        let path = dir.path().canonicalize().unwrap().join(name);
+        let file = Walk::new(&path, Format::of_name(name.as_ref()), false).files().next().unwrap().unwrap();
         let common = Common::of_tests(kind);
         let mut reading = Reading::new(&common, Progress::none());
         let rows = reading.rows(&file).collect();

@@ -1,13 +1,17 @@
-//! The way of rows from files to the daemon: read by format, gathered into requests, counted by the verdict on each.
+//! The way of rows from files to the daemon: read by format, gathered into requests, counted by the verdict on each. Reading has
+//! a thread of its own, so that no file, however large or slow, keeps the command from ending when it is told to.
 
 use super::{
     Common,
     progress::Progress,
     reading::{Reading, Sourced},
-    report::{Refused, Report},
-    walk::File,
+    report::{Refused, Report, Tally},
+    walk::{File, Walk},
 };
-use crate::{exit::Outcome, rooms::asking};
+use crate::{
+    exit::{Failure, Outcome},
+    rooms::asking,
+};
 use api::{client::Client, view};
 use domain::{
     id::{ItemId, Resource},
@@ -18,14 +22,18 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 /// Items in one request at most.
 const BATCH_ITEMS: usize = 200;
 /// Bytes of items and their keys in one request: as JSON it is at most six times as long, which the door still takes.
 const BATCH_BYTES: usize = MAX_ITEM_BYTES;
 
+/// Rows that are read before they are taken: the largest have a megabyte each.
+const READ_AHEAD: usize = 16;
+
 /// Where rows on their way came from: the file, and the place to be told.
-type Origin = (Arc<Path>, String);
+type Origin = (Option<Arc<Path>>, String);
 
 #[derive(Default)]
 struct Batch {
@@ -34,9 +42,47 @@ struct Batch {
     bytes: usize,
 }
 
+/// What is to be read.
+pub enum Found {
+    /// Every file on the way, as it is come by.
+    Way(Walk),
+    /// These.
+    Files(Vec<Result<File, Refused>>),
+}
+
+/// A row that was read, or why it could not be; and its file, if it got that far.
+type Read = (Option<Arc<Path>>, Result<Sourced, Refused>);
+
+impl Found {
+    /// Reads everything, as far as anybody takes it.
+    fn read(self, common: &Common, progress: Progress, rows: &mpsc::Sender<Read>) -> Tally {
+        let mut reading = Reading::new(common, progress);
+        match self {
+            Self::Way(mut walk) => read(walk.files(), &mut reading, rows),
+            Self::Files(files) => read(files, &mut reading, rows),
+        }
+        reading.tally
+    }
+}
+
+fn read(files: impl IntoIterator<Item = Result<File, Refused>>, reading: &mut Reading<'_>, rows: &mpsc::Sender<Read>) {
+    for file in files {
+        let sent = match file {
+            Ok(file) => {
+                let path: Arc<Path> = Arc::from(file.path.as_path());
+                reading.rows(&file).try_for_each(|row| rows.blocking_send((Some(Arc::clone(&path)), row)))
+            }
+            Err(refused) => rows.blocking_send((None, Err(refused))),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
 /// One import under way.
 pub struct Import<'a> {
-    reading: Reading<'a>,
+    common: Arc<Common>,
     sending: Sending<'a>,
 }
 
@@ -63,29 +109,23 @@ pub struct Done {
 
 impl<'a> Import<'a> {
     /// Writes rows through `client`, or only asks what would become of them.
-    pub fn new(client: &'a Client, common: &'a Common, check: bool, progress: Progress) -> Self {
+    pub fn new(client: &'a Client, common: &Arc<Common>, check: bool, progress: Progress) -> Self {
         let done = Done { report: Report { check, ..Report::default() }, ..Done::default() };
-        let sending =
-            Sending { client, progress: progress.clone(), batch: Batch::default(), done, met: BTreeSet::new() };
-        Self { reading: Reading::new(common, progress), sending }
+        let sending = Sending { client, progress, batch: Batch::default(), done, met: BTreeSet::new() };
+        Self { common: Arc::clone(common), sending }
     }
 
-    /// Reads these files, and sends what is in them.
-    pub async fn all(self, files: impl IntoIterator<Item = Result<File, Refused>>) -> Outcome<Done> {
-        let Self { mut reading, mut sending } = self;
-        for file in files {
-            match file {
-                Ok(file) => {
-                    let path = Arc::from(file.path.as_path());
-                    for row in reading.rows(&file) {
-                        sending.take(&path, row).await?;
-                    }
-                }
-                Err(refused) => sending.refuse(None, refused),
-            }
+    /// Reads what was found, and sends what is in it.
+    pub async fn all(self, found: Found) -> Outcome<Done> {
+        let Self { common, mut sending } = self;
+        let (rows, mut read) = mpsc::channel(READ_AHEAD);
+        let (shared, progress) = (Arc::clone(&common), sending.progress.clone());
+        let reader = spawn_blocking(move || found.read(&shared, progress, &rows));
+        while let Some((path, row)) = read.recv().await {
+            sending.take(path, row).await?;
         }
+        let tally = reader.await.map_err(Failure::of)?;
         sending.send().await?;
-        let Reading { common, tally, .. } = reading;
         if sending.done.report.check {
             sending.done.report.gone = Some(sending.gone(&common.source).await?);
         }
@@ -97,19 +137,16 @@ impl<'a> Import<'a> {
 }
 
 impl Sending<'_> {
-    async fn take(&mut self, path: &Arc<Path>, row: Result<Sourced, Refused>) -> Outcome<()> {
-        let Sourced { at, item } = match row {
-            Ok(row) => row,
-            Err(refused) => {
-                self.refuse(Some(path), refused);
-                return Ok(());
-            }
-        };
+    async fn take(&mut self, path: Option<Arc<Path>>, row: Result<Sourced, Refused>) -> Outcome<()> {
         // What the daemon would refuse in any case, the door may not even take.
-        match item.check_size() {
-            Ok(size) => self.add((Arc::clone(path), at), item, size).await,
-            Err(cause) => {
-                self.refuse(Some(path), Refused { at, reason: cause.to_string() });
+        let sized = row.and_then(|Sourced { at, item }| match item.check_size() {
+            Ok(size) => Ok((at, item, size)),
+            Err(cause) => Err(Refused { at, reason: cause.to_string() }),
+        });
+        match sized {
+            Ok((at, item, size)) => self.add((path, at), item, size).await,
+            Err(refused) => {
+                self.refuse(path.as_deref(), refused);
                 Ok(())
             }
         }
@@ -166,7 +203,7 @@ impl Sending<'_> {
             view::PutVerdict::Unchanged => unchanged,
             view::PutVerdict::Refused => {
                 let reason = written.reason.unwrap_or_else(|| "refused without a reason".to_owned());
-                return self.refuse(Some(&path), Refused { at, reason });
+                return self.refuse(path.as_deref(), Refused { at, reason });
             }
         };
         *counted += 1;

@@ -2,7 +2,7 @@
 
 use super::walk::File;
 use domain::{Time, item::MAX_ITEM_BYTES};
-use std::{fs, io::Read};
+use std::io::Read;
 use time::OffsetDateTime;
 
 /// Characters of a title at most.
@@ -15,20 +15,22 @@ pub const MAX_PART: usize = MAX_ITEM_BYTES;
 /// The text of a file of at most `most` bytes without its mark of order, and when it last changed. A file that is too large is
 /// not read whole first.
 pub fn load(file: &File, most: usize) -> Result<(String, Option<Time>), String> {
-    let opened = fs::File::open(&file.path).map_err(|error| super::unread(&error))?;
+    let opened = file.open()?;
     let changed = opened.metadata().and_then(|meta| meta.modified()).ok();
     let mut bytes = Vec::new();
     opened.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| super::unread(&error))?;
     if bytes.len() > most {
         return Err(format!("larger than {most} bytes; split it"));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         format!("no UTF-8 at byte {}; convert it, as in `iconv -t UTF-8`", error.utf8_error().valid_up_to())
     })?;
     if text.contains('\0') {
         return Err("holds a NUL byte: no text; save it as text, or leave it out".to_owned());
     }
-    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
     Ok((text, changed.map(|changed| OffsetDateTime::from(changed).into())))
 }
 
