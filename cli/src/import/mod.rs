@@ -56,6 +56,7 @@ const AHEAD: u64 = 366;
 
 /// The arguments of `import`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that a person types")]
 pub struct ImportArgs {
     /// A folder, or a file: Markdown, .ics, JSON lines, todo.txt, Taskwarrior's export
     path: PathBuf,
@@ -216,7 +217,7 @@ fn tell(report: &Report, out: &Out) {
         return;
     }
     report.remarks.iter().for_each(|remark| out.remark(remark));
-    report.refused.iter().for_each(|refused| out.remark(&format!("refused {}: {}", refused.at, refused.reason)));
+    report.refusals().for_each(|refused| out.remark(&refused));
 }
 
 /// Where rows come from if nothing else is said. A file whose rows are known by its folder comes from there, so that they are

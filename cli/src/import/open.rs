@@ -4,13 +4,14 @@
 
 use nix::fcntl::OFlag;
 use std::{
+    ffi::OsStr,
     fs::{self, OpenOptions},
     io,
     os::{
         fd::AsRawFd,
         unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Why a link is not followed, and what to do.
@@ -29,13 +30,22 @@ pub fn irregular() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "no regular file")
 }
 
-/// Whether an open file lies below `root`, or is it: as the kernel says, whatever its name was a moment ago.
-pub fn lies_below(file: &fs::File, root: &Path) -> io::Result<bool> {
+/// Whether an open file lies below `place`, or there: as the kernel says, whatever its name was a moment ago.
+pub fn lies_below(file: &fs::File, place: &Path) -> io::Result<bool> {
+    Ok(place_of(file)?.starts_with(place))
+}
+
+/// Where something lies, as the kernel says. On some file systems names have more than one spelling.
+pub fn place(path: &Path) -> io::Result<PathBuf> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    place_of(&OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?)
+}
+
+fn place_of(file: &fs::File) -> io::Result<PathBuf> {
     let place = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let place = place.as_os_str().as_bytes();
     // What another file took the place of since has this after its name.
-    let place = place.strip_suffix(b" (deleted)").unwrap_or(place);
-    Ok(Path::new(std::ffi::OsStr::from_bytes(place)).starts_with(root))
+    let kept = place.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(|kept| OsStr::from_bytes(kept).into());
+    Ok(kept.unwrap_or(place))
 }
 
 #[cfg(test)]
@@ -62,10 +72,12 @@ mod tests {
         fs::write(&inside, "in").unwrap();
         fs::write(&outside, "out").unwrap();
         std::os::unix::fs::symlink(&outside, base.join("root/link.md")).unwrap();
-        let below = |path: &Path| lies_below(&regular(path).unwrap(), &base.join("root")).unwrap();
+        let root = place(&base.join("root")).unwrap();
+        assert_eq!(root, base.join("root"));
+        let below = |path: &Path| lies_below(&regular(path).unwrap(), &root).unwrap();
         assert!(below(&inside) && !below(&outside) && !below(&base.join("root/link.md")));
         let open = regular(&inside).unwrap();
         fs::remove_file(&inside).unwrap();
-        assert!(lies_below(&open, &base.join("root")).unwrap(), "it was there when it was opened");
+        assert!(lies_below(&open, &root).unwrap(), "it was there when it was opened");
     }
 }

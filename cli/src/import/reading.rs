@@ -3,7 +3,7 @@
 use super::{
     Common, calendar,
     format::Format,
-    jsonl, markdown,
+    jsonl, keys, markdown,
     progress::Progress,
     report::{Refused, Tally},
     taskwarrior, todo_txt,
@@ -45,6 +45,15 @@ impl<'a> Reading<'a> {
 
     /// Reads a file. What is wrong with the whole of it is a refusal among its rows.
     pub fn rows<'r>(&'r mut self, file: &'r File) -> Rows<'r> {
+        let source = self.common.source.clone();
+        let fitting = move |mut row: Sourced| {
+            row.item.source_key = row.item.source_key.map(|key| keys::fitting(key, &source));
+            row
+        };
+        Box::new(self.of_format(file).map(move |row| row.map(&fitting)))
+    }
+
+    fn of_format<'r>(&'r mut self, file: &'r File) -> Rows<'r> {
         let progress = self.progress.clone();
         let rows = match file.format {
             // Read line by line, and shown so.

@@ -12,7 +12,11 @@ use crate::{
     exit::{Failure, Outcome},
     rooms::asking,
 };
-use api::{client::Client, view};
+use api::{
+    Kind,
+    client::{Client, ClientError},
+    view,
+};
 use domain::{
     id::{ItemId, Resource},
     item::{MAX_ITEM_BYTES, NewItem},
@@ -31,6 +35,8 @@ const BATCH_BYTES: usize = MAX_ITEM_BYTES;
 
 /// Rows that are read before they are taken: the largest have a megabyte each.
 const READ_AHEAD: usize = 16;
+
+const TOO_LARGE: &str = "larger than the daemon takes at once; shorten it or split it";
 
 /// Where rows on their way came from: the file, and the place to be told.
 type Origin = (Option<Arc<Path>>, String);
@@ -67,14 +73,15 @@ impl Found {
 
 fn read(files: impl IntoIterator<Item = Result<File, Refused>>, reading: &mut Reading<'_>, rows: &mpsc::Sender<Read>) {
     for file in files {
-        let sent = match file {
+        let is_taken = |path, row| rows.blocking_send((path, row)).is_ok();
+        let all_taken = match file {
             Ok(file) => {
                 let path: Arc<Path> = Arc::from(file.path.as_path());
-                reading.rows(&file).try_for_each(|row| rows.blocking_send((Some(Arc::clone(&path)), row)))
+                reading.rows(&file).all(|row| is_taken(Some(Arc::clone(&path)), row))
             }
-            Err(refused) => rows.blocking_send((None, Err(refused))),
+            Err(refused) => is_taken(None, Err(refused)),
         };
-        if sent.is_err() {
+        if !all_taken {
             return;
         }
     }
@@ -153,8 +160,7 @@ impl Sending<'_> {
     }
 
     fn refuse(&mut self, path: Option<&Path>, refused: Refused) {
-        self.done.report.read += 1;
-        self.done.report.refused.push(refused);
+        self.done.report.refuse(refused);
         self.done.refused_in.extend(path.map(Path::to_owned));
     }
 
@@ -176,13 +182,35 @@ impl Sending<'_> {
         if items.is_empty() {
             return Ok(());
         }
-        let order = view::ItemsOrder { items, check: self.done.report.check };
-        let written: Vec<view::Written> = self.client.post("/v1/items", &order).await?;
-        for (origin, written) in origins.into_iter().zip(written) {
-            self.count(origin, written);
+        let mut order = view::ItemsOrder { items, check: self.done.report.check };
+        match self.put(&order).await? {
+            Some(written) => origins.into_iter().zip(written).for_each(|(origin, written)| self.count(origin, written)),
+            None => {
+                for (origin, item) in origins.into_iter().zip(std::mem::take(&mut order.items)) {
+                    order.items = vec![item];
+                    self.send_alone(origin, &order).await?;
+                }
+            }
         }
         self.progress.rows(self.done.report.read);
         Ok(())
+    }
+
+    async fn send_alone(&mut self, (path, at): Origin, order: &view::ItemsOrder) -> Outcome<()> {
+        match self.put(order).await? {
+            Some(written) => written.into_iter().for_each(|written| self.count((path.clone(), at.clone()), written)),
+            None => self.refuse(path.as_deref(), Refused { at, reason: TOO_LARGE.to_owned() }),
+        }
+        Ok(())
+    }
+
+    /// The verdicts; none where the door takes no request so large.
+    async fn put(&self, order: &view::ItemsOrder) -> Outcome<Option<Vec<view::Written>>> {
+        match self.client.post("/v1/items", order).await {
+            Ok(written) => Ok(Some(written)),
+            Err(ClientError::Problem(problem)) if problem.kind == Kind::TooLarge => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How many rows of the source are here that were not met.
@@ -208,5 +236,66 @@ impl Sending<'_> {
         };
         *counted += 1;
         *read += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::Problem;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{UnixListener, UnixStream},
+    };
+
+    /// The body of a request, after its head.
+    async fn asked(stream: &mut UnixStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let mut part = vec![0; 4_096];
+            let size = stream.read(&mut part).await.unwrap();
+            bytes.extend_from_slice(&part[..size]);
+            let text = String::from_utf8_lossy(&bytes).to_lowercase();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if size == 0 || body.len() >= length.parse().unwrap() {
+                return bytes[head.len() + 4..].to_vec();
+            }
+        }
+    }
+
+    /// A door that takes nothing of more than `most` bytes, which the daemon's own does not refuse: no batch is so large.
+    async fn narrow_door(listener: UnixListener, most: usize) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let body = asked(&mut stream).await;
+            let (status, answer) = if body.len() > most {
+                ("413 Payload Too Large", serde_json::to_string(&Problem::new(Kind::TooLarge, "too large")).unwrap())
+            } else {
+                let order: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                let added = order["items"].as_array().unwrap().iter().map(|_| r#"{"verdict":"added"}"#);
+                ("200 OK", format!("[{}]", added.collect::<Vec<_>>().join(",")))
+            };
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", answer.len());
+            stream.write_all(format!("{head}\r\nconnection: close\r\n\r\n{answer}").as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_too_large_for_the_door_goes_in_row_by_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        let line =
+            |title: &str, size: usize| format!("{{\"title\": \"{title}\", \"body\": \"{}\"}}\n", "x".repeat(size));
+        std::fs::write(base.join("a.jsonl"), [line("a", 300), line("b", 3_000), line("c", 300)].concat()).unwrap();
+        tokio::spawn(narrow_door(UnixListener::bind(base.join("door")).unwrap(), 1_000));
+        let client = Client::new(base.join("door"), None, None);
+        let common = Arc::new(Common::of_tests("notes"));
+        let walk = Walk::new(&base.join("a.jsonl"), None, false);
+        let done = Import::new(&client, &common, false, Progress::none()).all(Found::Way(walk)).await.unwrap();
+        assert_eq!((done.report.added, done.report.read), (2, 3), "{:?}", done.report);
+        let refused = &done.report.refused[0];
+        assert!(refused.at == "a.jsonl:2" && refused.reason == TOO_LARGE, "{refused:?}");
     }
 }

@@ -34,6 +34,31 @@ pub fn load(file: &File, most: usize) -> Result<(String, Option<Time>), String> 
     Ok((text, changed.map(|changed| OffsetDateTime::from(changed).into())))
 }
 
+/// The lines of a text with their numbers, from 1, each copied when it is asked for.
+pub struct Lines {
+    text: String,
+    at: usize,
+    number: usize,
+}
+
+impl Lines {
+    /// From the first.
+    pub fn of(text: String) -> Self {
+        Self { text, at: 0, number: 0 }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = (usize, String);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.text.get(self.at..)?.split_inclusive('\n').next()?;
+        self.at += line.len();
+        self.number += 1;
+        Some((self.number, line.lines().next().unwrap_or_default().to_owned()))
+    }
+}
+
 /// One line of sensible length.
 pub fn title(text: &str) -> String {
     let line: String = text.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
@@ -68,6 +93,13 @@ fn is_break(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_numbered_and_without_their_ends() {
+        let lines: Vec<_> = Lines::of("a\r\n\nb\n".to_owned()).collect();
+        assert_eq!(lines, [(1, "a".to_owned()), (2, String::new()), (3, "b".to_owned())]);
+        assert_eq!(Lines::of(String::new()).next(), None);
+    }
 
     #[test]
     fn what_a_title_cannot_hold_stands_whole_in_the_body() {

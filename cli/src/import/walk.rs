@@ -39,7 +39,7 @@ pub struct File {
     pub named: bool,
     /// What it is told from a later one by.
     pub stamp: FileStamp,
-    /// Below which folder it must lie when it is opened; anywhere if none is said.
+    /// The place where or below which it must lie when it is opened; anywhere if none is said.
     below: Option<Arc<Path>>,
 }
 
@@ -103,9 +103,10 @@ impl File {
 /// The way through what is imported, which may be taken again.
 #[derive(Debug)]
 pub struct Walk {
-    root: Arc<Path>,
+    root: PathBuf,
     format: Option<Format>,
-    follow: bool,
+    /// Where every file must lie; none where links out of it are followed.
+    within: Option<Arc<Path>>,
     looks: Looks,
     most: usize,
 }
@@ -118,13 +119,14 @@ impl Walk {
     /// Takes the files below `root`, which has no links in it, of the one format asked for, or of any; or `root` itself where it
     /// is a file, whatever its name where the format is said. Links out of it are refused, unless to `follow` them was asked for.
     pub fn new(root: &Path, format: Option<Format>, follow: bool) -> Self {
-        Self { root: root.into(), format, follow, looks: Looks::default(), most: MAX_NAMES }
+        let within = (!follow).then(|| open::place(root).unwrap_or_else(|_| root.to_owned()).into());
+        Self { root: root.to_owned(), format, within, looks: Looks::default(), most: MAX_NAMES }
     }
 
     /// The files as they are.
     pub fn files(&mut self) -> Files<'_> {
         let former = std::mem::take(&mut self.looks);
-        let begin = vec![self.root.to_path_buf()].into_iter();
+        let begin = vec![self.root.clone()].into_iter();
         let most = self.most;
         Files { walk: self, former, open: vec![begin], links: VecDeque::new(), walked: HashSet::new(), left: most }
     }
@@ -167,12 +169,11 @@ impl Iterator for Files<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let found = match self.step() {
-                Some(path) => self.see(&path),
-                None => {
-                    let link = self.links.pop_front()?;
-                    self.enter(&link)
-                }
+            let found = if let Some(path) = self.step() {
+                self.see(&path)
+            } else {
+                let link = self.links.pop_front()?;
+                self.enter(&link)
             };
             if found.is_some() {
                 return found;
@@ -216,7 +217,7 @@ impl Files<'_> {
             let back = relative(root, &target);
             return self.refuse(path, format!("a link in a circle: it leads back to {back}; remove it"));
         }
-        let may = inside || self.walk.follow;
+        let may = inside || self.walk.within.is_none();
         if !meta.is_dir() {
             let found = self.file(path, &meta);
             return if may || found.is_none() { found } else { self.refuse(path, LEADS_OUT) };
@@ -230,7 +231,7 @@ impl Files<'_> {
 
     /// Goes on with what is in a folder, unless it was walked before.
     fn enter(&mut self, path: &Path) -> Found {
-        if *path != *self.walk.root && of_the_vault(path) {
+        if path != self.walk.root && of_the_vault(path) {
             return None;
         }
         if path.strip_prefix(&self.walk.root).is_ok_and(|below| below.to_str().is_none()) {
@@ -261,8 +262,8 @@ impl Files<'_> {
     }
 
     fn file(&mut self, path: &Path, meta: &Metadata) -> Found {
-        let Walk { root, format: asked, follow, .. } = &*self.walk;
-        let (named, asked, below) = (*path == **root, *asked, (!follow).then(|| Arc::clone(root)));
+        let Walk { root, format: asked, within, .. } = &*self.walk;
+        let (named, asked, below) = (path == root, *asked, within.clone());
         let format = match asked {
             Some(asked) if named => asked,
             _ => Format::of_name(path).filter(|format| asked.is_none_or(|asked| asked == *format))?,

@@ -7,7 +7,7 @@ use super::{
     Done, Order,
     format::Format,
     progress::Progress,
-    report::Refused,
+    report::{Refused, Report},
     send::Found,
     walk::{File, FileStamp, Walk},
 };
@@ -199,16 +199,15 @@ impl Watch<'_> {
         }
         self.former = Some(Former { files, refused_in });
         if std::mem::take(&mut self.first) || report.changes() {
-            self.out.line(&report, super::Report::line)?;
+            self.out.line(&report, Report::line)?;
         }
-        self.tell(&report.remarks, &report.refused);
+        self.tell(&report);
         Ok(LOOK)
     }
 
     /// What was not said before; what is no longer so may be said again.
-    fn tell(&mut self, remarks: &[String], refused: &[Refused]) {
-        let refused = refused.iter().map(|one| format!("refused {}: {}", one.at, one.reason));
-        let said: BTreeSet<_> = remarks.iter().cloned().chain(refused).collect();
+    fn tell(&mut self, report: &Report) {
+        let said: BTreeSet<_> = report.remarks.iter().cloned().chain(report.refusals()).collect();
         if !self.out.json {
             said.difference(&self.told).for_each(|line| self.out.remark(line));
         }
