@@ -114,7 +114,7 @@ async fn every(
     let mut counts = BTreeMap::new();
     for kind in kinds {
         let as_notes = markdown && kind.as_str() == NOTES;
-        let mut target = if as_notes { Target::Notes(BTreeSet::new()) } else { Target::Lines(None) };
+        let mut target = if as_notes { Target::Notes(note::Places::default()) } else { Target::Lines(None) };
         let count = rows(kind, client, folder, &mut target).await?;
         target.done()?;
         if count > 0 {
@@ -156,7 +156,7 @@ enum Target {
     /// One file of JSON lines, made with the first row.
     Lines(Option<Output>),
     /// A file each, with the places that are taken.
-    Notes(BTreeSet<String>),
+    Notes(note::Places),
 }
 
 impl Target {
@@ -170,8 +170,8 @@ impl Target {
                 let line = serde_json::to_string(&ItemLine::from(item)).map_err(Failure::of)?;
                 file.write(format!("{line}\n").as_bytes())
             }
-            Self::Notes(taken) => {
-                let relative = format!("{NOTES}/{}", note::place(&item, taken));
+            Self::Notes(places) => {
+                let relative = format!("{NOTES}/{}", note::place(&item, places));
                 let mut file = folder.file(&relative)?;
                 file.write(note::text(&item, &relative)?.as_bytes())?;
                 file.done()

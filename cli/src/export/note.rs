@@ -5,10 +5,13 @@ use crate::{
     exit::{Failure, Outcome},
     import::{Common, ROW, markdown},
 };
-use domain::item::{Item, NewItem};
+use domain::{
+    item::{Item, NewItem},
+    say,
+};
 use markdown::Kept;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Characters of a file's name at most, without its ending.
 const MAX_NAME: usize = 100;
@@ -46,24 +49,14 @@ fn quoted(text: &str) -> Option<String> {
     plain.then(|| format!("\"{text}\""))
 }
 
-/// What of the row an import would not find in what it `read`. The body is the text; who owns it and which row it is, the
+/// What of the row an import would not find in what it `read`. The body is the text, if it says anything; who owns it and which row it is, the
 /// import says.
 fn kept(item: &Item, read: &NewItem) -> Kept {
-    let Item {
-        id: _,
-        resource: _,
-        created_at,
-        updated_at: _,
-        title,
-        body: _,
-        team,
-        project,
-        owner: _,
-        tags,
-        attributes,
-    } = item;
+    let Item { id: _, resource: _, created_at, updated_at: _, title, body, team, project, owner: _, tags, attributes } =
+        item;
     Kept {
         title: title.clone().filter(|title| *title != read.title),
+        body: body.clone().filter(|_| *body != read.body),
         tags: Some(tags).filter(|tags| **tags != read.tags).cloned(),
         team: team.clone(),
         project: project.clone(),
@@ -78,15 +71,38 @@ fn differing(wanted: &Map<String, Value>, read: &Map<String, Value>) -> Map<Stri
     names.map(|name| (name.clone(), wanted.get(name).cloned().unwrap_or(Value::Null))).collect()
 }
 
+/// The places that notes lie at.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Some file systems hold two names that differ in case alone for one.
+    taken: HashSet<String>,
+    /// The number that comes next for a name.
+    next: HashMap<String, u64>,
+}
+
+impl Places {
+    /// This name, or else the same with a number.
+    fn free(&mut self, stem: String) -> String {
+        let lower = stem.to_lowercase();
+        if self.taken.insert(lower.clone()) {
+            return stem;
+        }
+        let next = self.next.entry(lower).or_insert(2);
+        loop {
+            let name = format!("{stem}-{next}");
+            *next += 1;
+            if self.taken.insert(name.to_lowercase()) {
+                return name;
+            }
+        }
+    }
+}
+
 /// Where a note lies below the folder of notes: at its own path if it has one that is safe there, else by its title.
-pub fn place(item: &Item, taken: &mut BTreeSet<String>) -> String {
+pub fn place(item: &Item, places: &mut Places) -> String {
     let path = item.attributes.get("path").and_then(Value::as_str).and_then(safe);
     let stem = path.unwrap_or_else(|| part(item.title.as_deref().unwrap_or_default()));
-    let names = (2..).map(|number| format!("{stem}-{number}"));
-    let mut names = std::iter::once(stem.clone()).chain(names);
-    // Some file systems hold two names that differ in case alone for one.
-    let free = names.find(|name| taken.insert(name.to_lowercase())).unwrap_or(stem);
-    format!("{free}.md")
+    format!("{}.md", places.free(stem))
 }
 
 /// A path without its ending, if each of its parts is a name that stays below the folder.
@@ -97,16 +113,20 @@ fn safe(path: &str) -> Option<String> {
     (stem.split('/').count() <= 10 && stem.split('/').all(fits)).then(|| stem.to_owned())
 }
 
-/// A name for a file: no separators, nothing hidden, not too long.
+/// A name for a file: no separators, nothing hidden, no option of a command, not too long.
 fn part(text: &str) -> String {
-    let odd = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    let odd = |c: char| say::is_hidden(c) || "/\\:*?\"<>|".contains(c);
     let name: String = text.trim().chars().map(|c| if odd(c) { '-' } else { c }).take(MAX_NAME).collect();
     let mut end = name.len().min(200);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
     let name = name[..end].trim().trim_start_matches('.').trim();
-    if name.is_empty() { "note".to_owned() } else { name.to_owned() }
+    match name.chars().next() {
+        None => "note".to_owned(),
+        Some('-') => format!("_{name}"),
+        Some(_) => name.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +155,7 @@ mod tests {
     #[track_caller]
     fn comes_back(item: &Item) {
         let text = text(item, "notes/x.md").unwrap();
+        assert!(text.len() <= markdown::MAX_FILE, "{} bytes", text.len());
         let read = markdown::item(&text, "notes/x.md", &Common::bare(item.resource.clone())).unwrap();
         assert_eq!(Some(&read.title), item.title.as_ref(), "{text}");
         assert_eq!((&read.body, &read.tags, &read.attributes), (&item.body, &item.tags, &item.attributes), "{text}");
@@ -154,20 +175,70 @@ mod tests {
 
     #[test]
     fn a_place_is_safe_and_nobody_elses() {
-        let mut taken = BTreeSet::new();
-        let mut at = |title: &str, path: &str| place(&note(title, None, &[], &json!({"path": path})), &mut taken);
+        let mut places = Places::default();
+        let mut at = |title: &str, path: &str| place(&note(title, None, &[], &json!({"path": path})), &mut places);
         assert_eq!(at("t", "a/b c.md"), "a/b c.md");
         assert_eq!(at("t", "A/B c.md"), "A/B c-2.md");
         for path in ["../up.md", "/etc/x.md", "a//b.md", ".obsidian/x.md", "no ending", "a/./b.md"] {
             assert!(at("t/../x", path).starts_with("t-..-x"), "{path}");
         }
         assert_eq!(at("..", "-"), "note.md");
+        assert_eq!(at("-rf", "-rf.md"), "_-rf.md");
+        assert_eq!(at("gpj\u{202e}dm.exe", "\u{202e}.md"), "gpj-dm.exe.md");
+    }
+
+    #[test]
+    fn very_many_notes_of_one_title_have_each_a_place_of_its_own() {
+        let mut places = Places::default();
+        let note = note("Same", None, &[], &json!({}));
+        let all: HashSet<_> = (0..15_000).map(|_| place(&note, &mut places)).collect();
+        assert!(all.len() == 15_000 && all.contains("Same-15000.md"));
+    }
+
+    #[test]
+    fn the_largest_note_is_no_larger_than_an_import_takes() {
+        let tags: Vec<_> = (0..5_000).map(|number| format!("{number:0>200}")).collect();
+        let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+        let (control, quote) = ("\u{1}".repeat(174_000), "\"".repeat(500_000));
+        let aliases: Vec<_> = (0..200_000).map(|number| format!("{number:x}")).collect();
+        for large in [
+            note("Tags", Some("x"), &tags, &json!({})),
+            note(&"\u{1}".repeat(1_000_000), None, &[], &json!({})),
+            note("Remark", None, &[], &json!({"private_remark": control, "links": ["a"]})),
+            note(&quote, Some(&quote), &[], &json!({})),
+            note("Aliases", None, &[], &json!({"aliases": aliases.clone(), "links": []})),
+        ] {
+            comes_back(&large);
+        }
+    }
+
+    fn any_note() -> impl Strategy<Value = Item> {
+        let odd = || "[-a-z\"':,\\[\\]#|`\\\\ \n\u{2028}\u{feff}é]{0,40}";
+        let label = || "[^\u{0}-\u{1f}\u{7f}-\u{9f}]{1,10}";
+        let title = prop_oneof!["[^\u{0}]{1,20}", odd().prop_map(|text| format!("t{text}"))];
+        let body = prop_oneof![
+            "[^\u{0}]{0,40}",
+            "[ \n\r\t]{0,3}",
+            odd(),
+            odd().prop_map(|text| format!("---\n{text}\n---\n"))
+        ];
+        let list = || prop::option::of(prop::collection::vec(prop_oneof!["[^\u{0}]{0,10}", odd()], 0..4));
+        let lists = (list(), list(), list());
+        let rest = (prop::option::of("[^\u{0}]{0,20}"), prop::option::of(any::<bool>()));
+        (title, prop::option::of(body), prop::collection::vec(label(), 0..4), lists, rest).prop_map(
+            |(title, body, tags, (links, attachments, aliases), (path, pinned))| {
+                let mut said = json!({"links": links, "attachments": attachments, "aliases": aliases, "path": path, "pinned": pinned});
+                said.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+                let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+                note(&title, body.as_deref(), &tags, &said)
+            },
+        )
     }
 
     proptest! {
         #[test]
-        fn any_note_comes_back(title in "[a-z\"':,\\[\\]#\\\\é-][ a-z\"':,é-]{0,30}[a-z\"]", body in "[-a-z#\\[\\]:\n `]{0,40}x", tag in "[a-z,\"# \\[\\]]{1,10}") {
-            comes_back(&note(&title, Some(&body), &[&tag], &json!({})));
+        fn any_note_comes_back(note in any_note()) {
+            comes_back(&note);
         }
     }
 }

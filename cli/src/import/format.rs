@@ -1,8 +1,9 @@
 //! What people's files are: known by their names, or said with `--format`. A `.json` file is one of ours only if it begins as
 //! Taskwarrior prints its tasks; any other program's is left alone.
 
+use super::open;
 use clap::ValueEnum;
-use std::{ffi::OsStr, fs, io::Read, path::Path};
+use std::{io::Read, path::Path};
 
 /// What is in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,7 +39,7 @@ impl Format {
 
     /// What is in a file of this name, if it [is not to be looked into](Self::needs_a_look) first. Opens nothing.
     pub fn of_name(path: &Path) -> Option<Self> {
-        let name = path.file_name().and_then(OsStr::to_str)?.to_lowercase();
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
         if ends(&[".md", ".markdown"]) {
             Some(Self::Markdown)
@@ -68,7 +69,7 @@ impl Format {
 /// Whether the first object has what every task of an export has.
 pub fn begins_as_tasks(path: &Path) -> bool {
     let mut bytes = Vec::new();
-    if fs::File::open(path).and_then(|file| file.take(LOOK).read_to_end(&mut bytes)).is_err() {
+    if open::regular(path).and_then(|file| file.take(LOOK).read_to_end(&mut bytes)).is_err() {
         return false;
     }
     let text = String::from_utf8_lossy(&bytes);
@@ -82,6 +83,7 @@ pub fn begins_as_tasks(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_name_says_what_is_in_a_file() {

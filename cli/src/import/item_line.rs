@@ -82,7 +82,9 @@ impl ItemLine {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::reading::tests::rows_of, *};
+    use domain::id::ItemId;
+    use proptest::prelude::*;
 
     #[test]
     fn a_line_that_was_written_is_read_as_the_same_row() {
@@ -97,5 +99,51 @@ mod tests {
                 .unwrap(),
             r#"{"title":"t"}"#
         );
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let text = "[^\u{0}]{0,20}";
+        prop_oneof![
+            text.prop_map(Value::from),
+            prop::collection::vec(text, 0..4).prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+        ]
+    }
+
+    fn any_row() -> impl Strategy<Value = Item> {
+        let label = || "[^\u{0}-\u{1f}\u{7f}-\u{9f}]{1,20}";
+        let words = ("[^\u{0}]{1,40}", prop::option::of("[^\u{0}]{0,80}"), prop::option::of(label()));
+        let rest = (
+            prop::option::of(label()),
+            prop::collection::btree_set(label(), 0..4),
+            prop::collection::btree_map("[a-z_]{1,9}", any_value(), 0..5),
+        );
+        (words, rest, 0_i64..4_000_000_000).prop_map(|((title, body, team), (project, tags, attributes), made)| Item {
+            id: "11111111-1111-4111-8111-111111111111".parse::<ItemId>().unwrap(),
+            resource: "memory".parse().unwrap(),
+            created_at: Time::from_seconds(made),
+            updated_at: Time::from_seconds(made),
+            title: Some(title),
+            body,
+            team: team.and_then(|team| team.parse().ok()),
+            project: project.and_then(|project| project.parse().ok()),
+            owner: None,
+            tags: tags.iter().filter_map(|tag| tag.parse().ok()).collect(),
+            attributes: attributes.into_iter().collect(),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        #[test]
+        fn any_row_that_is_exported_as_a_line_is_imported_as_it_was(row in any_row()) {
+            let line = serde_json::to_string(&ItemLine::from(row.clone())).unwrap();
+            let read = rows_of("x.jsonl", line.as_bytes(), "notes").0.remove(0).unwrap().item;
+            prop_assert_eq!((Some(read.title), read.body), (row.title, row.body));
+            prop_assert_eq!((read.team, read.project, read.tags), (row.team, row.project, row.tags));
+            prop_assert_eq!((read.attributes, read.created_at), (row.attributes, Some(row.created_at)));
+            prop_assert_eq!((read.resource, read.source_key), (row.resource, Some(format!("src/{}", row.id))));
+        }
     }
 }

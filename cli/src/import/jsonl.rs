@@ -50,7 +50,7 @@ struct TextLine {
 impl Lines {
     /// Opens a file; what is read of it is shown by `progress`.
     fn open(file: &File, progress: &Progress) -> Result<Self, Refused> {
-        let opened = fs::File::open(&file.path).map_err(|error| file.refuse(super::unread(&error)))?;
+        let opened = file.open().map_err(|reason| file.refuse(reason))?;
         let (name, progress) = (file.relative.clone(), progress.clone());
         Ok(Self { file: BufReader::new(opened), name, number: 0, ended: false, progress })
     }

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, iter, path::Path};
 
-/// What front matter may add to a text of the largest size.
-const MAX_FILE: usize = MAX_ITEM_BYTES + (64 << 10);
+/// The largest file that may be a row of the largest size: its body as it is, and in the front matter that `export` writes the
+/// rest of it, as JSON up to six times as long, and title, tags and aliases once more between quote marks.
+pub const MAX_FILE: usize = 12 * MAX_ITEM_BYTES;
 
 /// What a row has and its Markdown does not say. Absent fields are as the Markdown has them.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Kept {
     /// Where it is not what the Markdown says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// Where it is nothing but blanks, which Markdown takes for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// Where they are not what the Markdown says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeSet<Tag>>,
@@ -49,10 +53,11 @@ pub struct Kept {
 
 impl Kept {
     fn put_into(self, item: &mut NewItem) {
-        let Self { title, tags, team, project, created_at, attributes } = self;
+        let Self { title, body, tags, team, project, created_at, attributes } = self;
         if let Some(title) = title {
             item.title = title;
         }
+        item.body = body.or_else(|| item.body.take());
         if let Some(tags) = tags {
             item.tags = tags;
         }
@@ -178,7 +183,7 @@ mod tests {
     fn what_is_no_text_or_too_large_is_refused_with_a_reason() {
         assert!(note("a\0b").err().unwrap().reason.contains("NUL"));
         assert!(note(&"x".repeat(MAX_ITEM_BYTES + 1)).unwrap().item.check_size().is_err());
-        assert!(note(&"x".repeat(MAX_FILE + 1)).err().unwrap().reason.contains("larger"));
+        assert!(note(&"x".repeat(MAX_FILE + 1)).err().unwrap().reason.contains("larger than 12582912 bytes"));
         assert!(note(&"x".repeat(MAX_ITEM_BYTES)).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! `mosaic-fed import`: people's own files, read on this side of the door and written through it. A second run changes
 //! nothing; what cannot be taken is reported with its place, and the rest goes in.
 //!
-//! [`walk`] finds files and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
+//! [`walk`] finds files, [`open`] opens them and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
 //! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings
 //! rows to the daemon, [`report`] tells what became of them, [`watch`] does it again for the files that change.
 
@@ -13,6 +13,7 @@ mod item_line;
 mod jsonl;
 mod keys;
 pub mod markdown;
+mod open;
 mod progress;
 mod reading;
 pub mod report;
@@ -41,19 +42,21 @@ use format::Format;
 pub use front_matter::ROW;
 pub use item_line::ItemLine;
 use progress::Progress;
-use report::{Refused, Report};
-use send::{Done, Import};
+use report::Report;
+use send::{Done, Found, Import};
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
-use walk::{File, Walk};
+use walk::Walk;
 
 /// Days after today until which a series without an end is followed.
 const AHEAD: u64 = 366;
 
 /// The arguments of `import`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that a person types")]
 pub struct ImportArgs {
     /// A folder, or a file: Markdown, .ics, JSON lines, todo.txt, Taskwarrior's export
     path: PathBuf,
@@ -78,6 +81,9 @@ pub struct ImportArgs {
     /// How times of a calendar that name no zone are read, as in Europe/Berlin; UTC if not given
     #[arg(long, value_name = "NAME", value_parser = zone)]
     time_zone: Option<chrono_tz::Tz>,
+    /// Follow links that lead out of the folder; without it they are refused
+    #[arg(long)]
+    follow_links: bool,
     /// Write nothing, and say what would be added and updated
     #[arg(long, conflicts_with = "watch")]
     check: bool,
@@ -144,13 +150,14 @@ struct Order {
     /// Without links.
     root: PathBuf,
     format: Option<Format>,
-    common: Common,
+    follow_links: bool,
+    common: Arc<Common>,
     check: bool,
 }
 
 impl Order {
     async fn of(args: ImportArgs, client: &Client) -> Outcome<Self> {
-        let ImportArgs { path, kind, format, team, project, source, until, time_zone, check, .. } = args;
+        let ImportArgs { path, kind, format, team, project, source, until, time_zone, check, follow_links, .. } = args;
         if Kinds::builtin().get(&kind).is_none() {
             return Err(no_kind(Exit::Missing, kind.as_str(), NAME_ONE));
         }
@@ -159,26 +166,21 @@ impl Order {
         if let Some(team) = &team {
             writable_team(client, team).await?;
         }
-        let source = source.unwrap_or_else(|| origin(&root, format).display().to_string());
+        let source = source.map_or_else(|| name_of(origin(&root, format)), Ok)?;
         let zone = time_zone.unwrap_or(chrono_tz::UTC);
         let (horizon, zone_name) = (until.unwrap_or_else(horizon), zone.name().to_owned());
         let common = Common { kind, team, project, source, zone: calendar::Zone::Iana(zone), zone_name, horizon };
-        Ok(Self { path, root, format, common, check })
+        Ok(Self { path, root, format, follow_links, common: Arc::new(common), check })
     }
 
     /// The way through its files.
     fn walk(&self) -> Walk {
-        Walk::new(&self.root, self.format)
+        Walk::new(&self.root, self.format, self.follow_links)
     }
 
     /// Imports these files.
-    async fn import(
-        &self,
-        files: impl IntoIterator<Item = Result<File, Refused>>,
-        client: &Client,
-        progress: Progress,
-    ) -> Outcome<Done> {
-        Import::new(client, &self.common, self.check, progress).all(files).await
+    async fn import(&self, found: Found, client: &Client, progress: Progress) -> Outcome<Done> {
+        Import::new(client, &self.common, self.check, progress).all(found).await
     }
 }
 
@@ -196,7 +198,7 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     }
     let mut walk = order.walk();
     let progress = Progress::of(|| walk.bytes(), out);
-    let done = order.import(walk.files(), client, progress.clone()).await;
+    let done = order.import(Found::Way(walk), client, progress.clone()).await;
     progress.end();
     let Done { report, kind, .. } = done?;
     out.value(&report, Report::line)?;
@@ -215,7 +217,7 @@ fn tell(report: &Report, out: &Out) {
         return;
     }
     report.remarks.iter().for_each(|remark| out.remark(remark));
-    report.refused.iter().for_each(|refused| out.remark(&format!("refused {}: {}", refused.at, refused.reason)));
+    report.refusals().for_each(|refused| out.remark(&refused));
 }
 
 /// Where rows come from if nothing else is said. A file whose rows are known by its folder comes from there, so that they are
@@ -227,10 +229,18 @@ fn origin(root: &Path, format: Option<Format>) -> &Path {
     }
 }
 
+/// A path as the name of a source, of which two may not be alike.
+fn name_of(path: &Path) -> Outcome<String> {
+    path.to_str().map(ToOwned::to_owned).ok_or_else(|| {
+        let cause = format!("the name of {} is no UTF-8, and rows are known by it", path.display());
+        Failure::new(Exit::Usage, cause).next("rename it, or say --source NAME")
+    })
+}
+
 /// The path without links, if it is one that an import reads.
 fn importable(path: &Path, format: Option<Format>) -> Outcome<PathBuf> {
     let root = path.canonicalize().map_err(|error| unusable(path, &error))?;
-    let opened = if root.is_dir() { std::fs::read_dir(&root).map(drop) } else { std::fs::File::open(&root).map(drop) };
+    let opened = if root.is_dir() { std::fs::read_dir(&root).map(drop) } else { open::regular(&root).map(drop) };
     opened.map_err(|error| unusable(path, &error))?;
     // A link is judged by its own name as well as by that of what it leads to.
     if root.is_dir() || format.is_some() || Format::of(&root).is_some() {
@@ -252,6 +262,7 @@ fn unusable(path: &Path, error: &io::Error) -> Failure {
 fn unread(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!("{error}; {PERMIT}"),
+        io::ErrorKind::Unsupported => format!("{error}; remove it, or put a file in its place"),
         io::ErrorKind::NotFound => format!("{error}; it went away meanwhile, or is a link to nothing: remove it"),
         _ => format!("{error}; try again without it"),
     }

@@ -3,7 +3,7 @@
 use super::{
     Common, calendar,
     format::Format,
-    jsonl, markdown,
+    jsonl, keys, markdown,
     progress::Progress,
     report::{Refused, Tally},
     taskwarrior, todo_txt,
@@ -45,6 +45,15 @@ impl<'a> Reading<'a> {
 
     /// Reads a file. What is wrong with the whole of it is a refusal among its rows.
     pub fn rows<'r>(&'r mut self, file: &'r File) -> Rows<'r> {
+        let source = self.common.source.clone();
+        let fitting = move |mut row: Sourced| {
+            row.item.source_key = row.item.source_key.map(|key| keys::fitting(key, &source));
+            row
+        };
+        Box::new(self.of_format(file).map(move |row| row.map(&fitting)))
+    }
+
+    fn of_format<'r>(&'r mut self, file: &'r File) -> Rows<'r> {
         let progress = self.progress.clone();
         let rows = match file.format {
             // Read line by line, and shown so.
@@ -75,7 +84,8 @@ pub mod tests {
     pub fn rows_of(name: &str, content: &[u8], kind: &str) -> (Vec<Result<Sourced, Refused>>, Tally) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(name), content).unwrap();
-        let file = Walk::new(&dir.path().join(name), Format::of_name(name.as_ref())).files().next().unwrap().unwrap();
+        let path = dir.path().canonicalize().unwrap().join(name);
+        let file = Walk::new(&path, Format::of_name(name.as_ref()), false).files().next().unwrap().unwrap();
         let common = Common::of_tests(kind);
         let mut reading = Reading::new(&common, Progress::none());
         let rows = reading.rows(&file).collect();

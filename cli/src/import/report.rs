@@ -5,6 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Refusals that are told at most; further ones are counted.
+const MAX_TOLD: usize = 1_000;
+
 /// What was not taken, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refused {
@@ -35,11 +38,30 @@ pub struct Report {
     pub cut_series: u64,
     /// What was read in part, each thing once.
     pub remarks: Vec<String>,
-    /// What was not taken.
+    /// What was not taken, the first thousand.
     pub refused: Vec<Refused>,
+    /// How many more were not taken.
+    pub further_refused: u64,
 }
 
 impl Report {
+    /// One more that was not taken.
+    pub fn refuse(&mut self, refused: Refused) {
+        self.read += 1;
+        if self.refused.len() < MAX_TOLD {
+            self.refused.push(refused);
+        } else {
+            self.further_refused += 1;
+        }
+    }
+
+    /// What was not taken, a line each.
+    pub fn refusals(&self) -> impl Iterator<Item = String> {
+        let told = self.refused.iter().map(|one| format!("refused {}: {}", one.at, one.reason));
+        let further = Some(self.further_refused).filter(|further| *further > 0);
+        told.chain(further.map(|further| format!("{further} more were refused; mend these first, and import again")))
+    }
+
     /// Whether rows were written, or would be.
     pub fn changes(&self) -> bool {
         self.added + self.updated > 0
@@ -47,8 +69,8 @@ impl Report {
 
     /// The counts in one line.
     pub fn line(&self) -> String {
-        let Self { read, added, updated, unchanged, refused, .. } = self;
-        let refused = refused.len();
+        let Self { read, added, updated, unchanged, refused, further_refused, .. } = self;
+        let refused = refused.len() as u64 + further_refused;
         if self.check {
             let gone =
                 self.gone.filter(|gone| *gone > 0).map(|gone| format!("; no longer in the source, and kept: {gone}"));
@@ -108,5 +130,22 @@ impl Tally {
 }
 
 fn listed(counts: &BTreeMap<String, u64>) -> String {
-    counts.iter().map(|(name, count)| format!("{name} ({count})")).collect::<Vec<_>>().join(", ")
+    let said: Vec<_> = counts.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+    domain::say::named(said.iter().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_a_thousand_refusals_are_counted() {
+        let mut report = Report::default();
+        for number in 0..1_003 {
+            report.refuse(Refused { at: format!("x:{number}"), reason: "no row".to_owned() });
+        }
+        assert_eq!((report.refused.len(), report.further_refused, report.refusals().count()), (1_000, 3, 1_001));
+        assert!(report.refusals().last().unwrap().starts_with("3 more were refused; "));
+        assert_eq!(report.line(), "1003 read: 0 added, 0 updated, 0 unchanged, 1003 refused");
+    }
 }

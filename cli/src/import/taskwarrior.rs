@@ -15,8 +15,8 @@ use domain::{
     id::{Project, Tag},
     item::NewItem,
 };
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Deserializer, Map, Value};
 use std::collections::BTreeMap;
 
 /// What Taskwarrior works out itself, or keeps for its own use.
@@ -68,52 +68,116 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     };
     let Reading { common, tally, .. } = reading;
     let (mut keys, scope) = (Keys::default(), file.scope(&common.source));
-    let row = move |(at, value): (String, Result<Value, String>)| match value
-        .and_then(task)
-        .and_then(|task| task.row(&scope, &at, &mut keys, tally, common))
-    {
-        Ok(item) => Ok(Sourced { at, item }),
-        Err(reason) => Err(Refused { at, reason }),
+    let row = move |Printed { at, json }| {
+        let item = json.and_then(|json| task(json)?.row(&scope, &at, &mut keys, tally, common));
+        match item {
+            Ok(item) => Ok(Sourced { at, item }),
+            Err(reason) => Err(Refused { at, reason }),
+        }
     };
-    Box::new(values(file, &text).into_iter().map(row))
+    if is_one_a_line(&text) { Box::new(lines(file, text).map(row)) } else { Box::new(List::of(file, text).map(row)) }
 }
 
-/// Every task of the text, with its place.
-fn values(file: &File, text: &str) -> Vec<(String, Result<Value, String>)> {
-    if is_one_a_line(text) {
-        return lines(file, text);
-    }
-    match serde_json::from_str::<Value>(text) {
-        Ok(Value::Array(tasks)) => {
-            let place = |(number, task): (usize, Value)| {
-                let uuid = task.get("uuid").and_then(Value::as_str).unwrap_or("no uuid");
-                (format!("{}: task {number} ({uuid})", file.relative), Ok(task))
-            };
-            (1..).zip(tasks).map(place).collect()
+/// A task as it was found, or why there is none.
+struct Printed {
+    at: String,
+    json: Result<Value, String>,
+}
+
+impl Printed {
+    /// Its JSON, if it is not larger than any row.
+    fn read(text: &str) -> Result<Value, String> {
+        if text.len() > text::MAX_PART {
+            return Err(format!("the task is larger than {} bytes; shorten it", text::MAX_PART));
         }
-        Ok(task) => vec![(file.relative.clone(), Ok(task))],
-        Err(error) => vec![(file.line(error.line()), Err(text::no_json(&error, EXPORT_AGAIN)))],
+        serde_json::from_str(text).map_err(|error| text::no_json(&error, EXPORT_AGAIN))
     }
 }
 
 /// Whether a line holds a whole task, so that a broken one costs no other.
 fn is_one_a_line(text: &str) -> bool {
     let mut parts = text.lines().map(inner).filter(|line| !line.is_empty());
-    let is_whole = |line: &str| serde_json::from_str::<Map<String, Value>>(line).is_ok();
+    let is_whole = |line: &str| line.starts_with('{') && serde_json::from_str::<IgnoredAny>(line).is_ok();
     parts.clone().next().is_some_and(is_whole) || parts.clone().any(is_whole) && parts.all(|line| line.starts_with('{'))
 }
 
-fn lines(file: &File, text: &str) -> Vec<(String, Result<Value, String>)> {
-    let lines = text.lines().zip(1..).map(|(line, number)| (inner(line), number)).filter(|(line, _)| !line.is_empty());
-    let read = |(line, number): (&str, usize)| {
-        let value = if line.len() > text::MAX_PART {
-            Err(format!("the task is larger than {} bytes; shorten it", text::MAX_PART))
-        } else {
-            serde_json::from_str(line).map_err(|error| text::no_json(&error, EXPORT_AGAIN))
-        };
-        (file.line(number), value)
-    };
-    lines.map(read).collect()
+fn lines(file: &File, text: String) -> impl Iterator<Item = Printed> {
+    text::Lines::of(text).filter_map(move |(number, line)| {
+        let inner = Some(inner(&line)).filter(|inner| !inner.is_empty())?;
+        Some(Printed { at: file.line(number), json: Printed::read(inner) })
+    })
+}
+
+/// A list that is laid out as it likes, its tasks read one by one: the whole of it as values would be many times its size.
+struct List<'f> {
+    file: &'f File,
+    text: String,
+    at: usize,
+    /// The number of the last task.
+    number: usize,
+    open: bool,
+    ended: bool,
+}
+
+impl<'f> List<'f> {
+    fn of(file: &'f File, text: String) -> Self {
+        let rest = text.trim_start();
+        let (at, open) = (text.len() - rest.len(), rest.starts_with('['));
+        Self { file, at: at + usize::from(open), text, number: 0, open, ended: false }
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// That nothing further can be read, at a line counted from here.
+    fn end(&mut self, line: usize, reason: String) -> Printed {
+        self.ended = true;
+        let before = self.text.get(..self.at).unwrap_or_default().matches('\n').count();
+        Printed { at: self.file.line(before + line), json: Err(reason) }
+    }
+
+    /// Between two tasks: goes to the next, if there is one.
+    fn between(&mut self) -> Option<Printed> {
+        let rest = self.rest().trim_start();
+        let comma = self.number > 0 && rest.starts_with(',');
+        self.at = self.text.len() - rest.len() + usize::from(comma);
+        let rest = self.rest().trim_start();
+        match rest.strip_prefix(']').filter(|_| self.open) {
+            Some(after) if after.trim().is_empty() => self.ended = true,
+            Some(_) => return Some(self.end(1, format!("more text after the end of the list; {EXPORT_AGAIN}"))),
+            None if !rest.is_empty() => {}
+            None if self.open => return Some(self.end(1, format!("the list never ends; {EXPORT_AGAIN}"))),
+            None => self.ended = true,
+        }
+        None
+    }
+}
+
+impl Iterator for List<'_> {
+    type Item = Printed;
+
+    fn next(&mut self) -> Option<Printed> {
+        if self.ended {
+            return None;
+        }
+        let wrong = self.between();
+        if self.ended {
+            return wrong;
+        }
+        let mut values = Deserializer::from_str(self.rest()).into_iter::<IgnoredAny>();
+        let read = values.next().transpose();
+        let size = values.byte_offset();
+        if let Err(error) = read {
+            let cause = format!("{}, and what follows it was not read", text::no_json(&error, EXPORT_AGAIN));
+            return Some(self.end(error.line(), cause));
+        }
+        let json = Printed::read(self.rest().get(..size).unwrap_or_default().trim());
+        self.at += size;
+        self.number += 1;
+        let uuid = json.as_ref().ok().and_then(|task| task.get("uuid")?.as_str()).unwrap_or("no uuid");
+        Some(Printed { at: format!("{}: task {} ({uuid})", self.file.relative, self.number), json })
+    }
 }
 
 /// A line without what makes it part of a list.
@@ -323,6 +387,21 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_is_too_large_costs_no_other() {
+        let task =
+            |uuid: &str, size: usize| json!({"uuid": uuid, "description": "d".repeat(size), "status": "pending"});
+        let list = json!([task("u1", 1), task("u2", 9_000_000), task("u3", 1)]);
+        let line = |task: &Value| task.to_string();
+        let lines: Vec<_> = list.as_array().unwrap().iter().map(line).collect();
+        for text in [list.to_string(), serde_json::to_string_pretty(&list).unwrap(), lines.join("\n")] {
+            let (found, _) = tasks(&text);
+            assert_eq!(found.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+            let refused = found[1].as_ref().err().unwrap();
+            assert!(refused.reason.contains("larger than 1048576 bytes; "), "{refused:?}");
+        }
+    }
+
+    #[test]
     fn a_list_that_is_laid_out_over_lines_is_read_as_well() {
         let pretty = serde_json::to_string_pretty(
             &json!([{"uuid": "u1", "description": "d", "status": "pending", "tags": ["a"]}, 7]),
@@ -331,6 +410,10 @@ mod tests {
         let (found, _) = tasks(&pretty);
         assert!(found[0].is_ok(), "{found:?}");
         assert!(found[1].as_ref().err().unwrap().at.contains("task 2"), "{found:?}");
+        let place = |text: &str| tasks(text).0.pop().unwrap().err().unwrap().at;
+        assert_eq!(place(&pretty.replace("7\n]", "7\n")), "x.json:11", "cut off");
+        assert_eq!(place(&format!("{pretty} x")), "x.json:11");
+        assert_eq!(place(&pretty.replace("7\n", "{\n\n7}\n")), "x.json:12", "broken in a task");
         let (broken, _) = tasks("[\n{\n\"uuid\": \"a\"\n\n");
         assert!(broken.len() == 1 && broken[0].as_ref().err().unwrap().at.starts_with("x.json:"), "{broken:?}");
         assert!(tasks("[]").0.is_empty());

@@ -2,7 +2,7 @@
 
 use super::walk::File;
 use domain::{Time, item::MAX_ITEM_BYTES};
-use std::{fs, io::Read};
+use std::io::Read;
 use time::OffsetDateTime;
 
 /// Characters of a title at most.
@@ -15,21 +15,48 @@ pub const MAX_PART: usize = MAX_ITEM_BYTES;
 /// The text of a file of at most `most` bytes without its mark of order, and when it last changed. A file that is too large is
 /// not read whole first.
 pub fn load(file: &File, most: usize) -> Result<(String, Option<Time>), String> {
-    let opened = fs::File::open(&file.path).map_err(|error| super::unread(&error))?;
+    let opened = file.open()?;
     let changed = opened.metadata().and_then(|meta| meta.modified()).ok();
     let mut bytes = Vec::new();
     opened.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| super::unread(&error))?;
     if bytes.len() > most {
         return Err(format!("larger than {most} bytes; split it"));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         format!("no UTF-8 at byte {}; convert it, as in `iconv -t UTF-8`", error.utf8_error().valid_up_to())
     })?;
     if text.contains('\0') {
         return Err("holds a NUL byte: no text; save it as text, or leave it out".to_owned());
     }
-    let text = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned);
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
     Ok((text, changed.map(|changed| OffsetDateTime::from(changed).into())))
+}
+
+/// The lines of a text with their numbers, from 1, each copied when it is asked for.
+pub struct Lines {
+    text: String,
+    at: usize,
+    number: usize,
+}
+
+impl Lines {
+    /// From the first.
+    pub fn of(text: String) -> Self {
+        Self { text, at: 0, number: 0 }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = (usize, String);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.text.get(self.at..)?.split_inclusive('\n').next()?;
+        self.at += line.len();
+        self.number += 1;
+        Some((self.number, line.lines().next().unwrap_or_default().to_owned()))
+    }
 }
 
 /// One line of sensible length.
@@ -66,6 +93,13 @@ fn is_break(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_numbered_and_without_their_ends() {
+        let lines: Vec<_> = Lines::of("a\r\n\nb\n".to_owned()).collect();
+        assert_eq!(lines, [(1, "a".to_owned()), (2, String::new()), (3, "b".to_owned())]);
+        assert_eq!(Lines::of(String::new()).next(), None);
+    }
 
     #[test]
     fn what_a_title_cannot_hold_stands_whole_in_the_body() {

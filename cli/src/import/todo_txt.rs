@@ -15,12 +15,12 @@ use domain::{
     item::NewItem,
 };
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, digest::Output};
 use std::collections::{BTreeSet, HashMap};
 use time::{Date, format_description::well_known::Iso8601};
 
-/// How often each task was met, by its key without the number.
-pub type Repeats = HashMap<String, u64>;
+/// How often each task was met, by its folder and what it says.
+pub type Repeats = HashMap<String, HashMap<Output<Sha256>, u64>>;
 
 /// Reads a file of lines.
 pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
@@ -30,15 +30,16 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     };
     let Reading { common, todo, .. } = reading;
     let scope = file.folder_scope(&common.source);
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let row = |(line, number): (&str, usize)| {
-        let task = Task::of(line).map_err(|reason| file.refuse_line(number, reason))?;
-        let key = format!("{scope}/todo.txt/{}", task.key());
-        let nth = todo.entry(key.clone()).and_modify(|count| *count += 1).or_insert(1);
+    let repeats = todo.entry(scope.clone()).or_default();
+    let lines = text::Lines::of(text).filter(|(_, line)| !line.trim().is_empty());
+    Box::new(lines.map(move |(number, line)| {
+        let task = Task::of(&line).map_err(|reason| file.refuse_line(number, reason))?;
+        let digest = task.digest();
+        let nth = repeats.entry(digest).and_modify(|count| *count += 1).or_insert(1);
+        let key = format!("{scope}/todo.txt/{digest:x}");
         let key = if *nth == 1 { key } else { format!("{key}/{nth}") };
         Ok(Sourced { at: file.line(number), item: task.item(key, common) })
-    };
-    Box::new(lines.map(row).collect::<Vec<_>>().into_iter())
+    }))
 }
 
 /// What a line says.
@@ -132,9 +133,10 @@ impl Task {
         Ok(())
     }
 
-    fn key(&self) -> String {
+    /// Of what it is known by.
+    fn digest(&self) -> Output<Sha256> {
         let created = self.created.map(written).unwrap_or_default();
-        format!("{:x}", Sha256::digest(format!("{}\n{created}", self.words.join(" "))))
+        Sha256::digest(format!("{}\n{created}", self.words.join(" ")))
     }
 
     fn item(self, key: String, common: &Common) -> NewItem {
@@ -232,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_changes_about_a_task_leaves_its_key_as_it_was() {
-        let key = |line: &str| Task::of(line).unwrap().key();
+        let key = |line: &str| Task::of(line).unwrap().digest();
         let first = key("2026-11-01 Call mom +Family");
         for line in ["(A) 2026-11-01 Call mom", "x 2026-11-20 2026-11-01 Call mom @phone due:2026-12-01"] {
             assert_eq!(key(line), first, "{line}");

@@ -7,16 +7,17 @@ use super::{
     Done, Order,
     format::Format,
     progress::Progress,
-    report::Refused,
+    report::{Refused, Report},
+    send::Found,
     walk::{File, FileStamp, Walk},
 };
 use crate::{
     daemon::serve::told_to_stop,
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     out::Out,
 };
 use api::client::Client;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, RecommendedWatcher, RecursiveMode, Watcher};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -25,6 +26,7 @@ use std::{
 };
 use tokio::{
     sync::Notify,
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 
@@ -35,9 +37,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The next try after the daemon did not answer.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The files at a time, as far as they are known without reading them.
+/// The files at a time, as far as they are known without reading them, and what was no file to be read.
 #[derive(Debug, Default, PartialEq)]
-struct Files(BTreeMap<PathBuf, (Format, FileStamp)>);
+struct Files(BTreeMap<PathBuf, (Format, FileStamp)>, Vec<Refused>);
 
 /// The last round that was done.
 #[derive(Debug, Default)]
@@ -50,7 +52,8 @@ struct Former {
 impl Files {
     fn of(found: &[Result<File, Refused>]) -> Self {
         let files = found.iter().filter_map(|file| file.as_ref().ok());
-        Self(files.map(|file| (file.path.clone(), (file.format, file.stamp))).collect())
+        let refused = found.iter().filter_map(|file| file.as_ref().err());
+        Self(files.map(|file| (file.path.clone(), (file.format, file.stamp))).collect(), refused.cloned().collect())
     }
 
     /// The paths that are in one of the two and not the same in both.
@@ -87,7 +90,7 @@ pub async fn run(order: &Order, client: &Client, out: &Out) -> Outcome {
         order,
         client,
         out,
-        walk: order.walk(),
+        walk: Some(order.walk()),
         former: None,
         told: BTreeSet::new(),
         away: false,
@@ -105,7 +108,8 @@ struct Watch<'a> {
     order: &'a Order,
     client: &'a Client,
     out: &'a Out,
-    walk: Walk,
+    /// Away while it is taken.
+    walk: Option<Walk>,
     former: Option<Former>,
     /// What was refused and said already.
     told: BTreeSet<String>,
@@ -121,11 +125,11 @@ impl Watch<'_> {
         let changed = Arc::new(Notify::new());
         let mut watcher = None;
         loop {
-            let found = self.found();
+            let found = self.found().await?;
             if found.is_none() {
                 watcher = None;
             } else if watcher.is_none() {
-                watcher = self.watcher(&changed);
+                watcher = self.watcher(&changed).await?;
             }
             let wait = match found {
                 None => self.wait_for_files(),
@@ -137,9 +141,22 @@ impl Watch<'_> {
         }
     }
 
-    /// The files as they are; none where the root is not there.
-    fn found(&mut self) -> Option<Vec<Result<File, Refused>>> {
-        self.order.root.exists().then(|| self.walk.files().collect())
+    /// The files as they are; none where the root is not there. The way may be long, and must hold up nothing.
+    async fn found(&mut self) -> Outcome<Option<Vec<Result<File, Refused>>>> {
+        if !self.order.root.exists() {
+            return Ok(None);
+        }
+        let mut walk = self.walk.take().unwrap_or_else(|| self.order.walk());
+        let walked = spawn_blocking(move || (walk.files().collect(), walk)).await;
+        let (found, walk) = walked.map_err(Failure::of)?;
+        self.walk = Some(walk);
+        Ok(Some(found))
+    }
+
+    /// As [`watcher`], which goes through every folder.
+    async fn watcher(&self, changed: &Arc<Notify>) -> Outcome<Option<RecommendedWatcher>> {
+        let (root, changed) = (self.order.root.clone(), Arc::clone(changed));
+        spawn_blocking(move || watcher(&root, changed)).await.map_err(Failure::of)
     }
 
     fn wait_for_files(&mut self) -> Duration {
@@ -162,7 +179,7 @@ impl Watch<'_> {
             Some(former) => former.changed(found),
             None => found,
         };
-        match self.order.import(changed, self.client, Progress::none()).await {
+        match self.order.import(Found::Files(changed), self.client, Progress::none()).await {
             Ok(done) => self.done(files, done),
             Err(failure) if matches!(failure.exit, Exit::NotRunning | Exit::Unavailable) => {
                 if !std::mem::replace(&mut self.away, true) {
@@ -182,41 +199,39 @@ impl Watch<'_> {
         }
         self.former = Some(Former { files, refused_in });
         if std::mem::take(&mut self.first) || report.changes() {
-            self.out.line(&report, super::Report::line)?;
+            self.out.line(&report, Report::line)?;
         }
-        self.tell(&report.remarks, &report.refused);
+        self.tell(&report);
         Ok(LOOK)
     }
 
     /// What was not said before; what is no longer so may be said again.
-    fn tell(&mut self, remarks: &[String], refused: &[Refused]) {
-        let refused = refused.iter().map(|one| format!("refused {}: {}", one.at, one.reason));
-        let said: BTreeSet<_> = remarks.iter().cloned().chain(refused).collect();
+    fn tell(&mut self, report: &Report) {
+        let said: BTreeSet<_> = report.remarks.iter().cloned().chain(report.refusals()).collect();
         if !self.out.json {
             said.difference(&self.told).for_each(|line| self.out.remark(line));
         }
         self.told = said;
     }
+}
 
-    /// The system's word of changes; where it has none to give, the look every few seconds must do.
-    fn watcher(&self, changed: &Arc<Notify>) -> Option<RecommendedWatcher> {
-        let changed = Arc::clone(changed);
-        let told = move |event: notify::Result<notify::Event>| {
-            // Our own reading is no change.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                changed.notify_one();
-            }
-        };
-        let root = &self.order.root;
-        // A file that is replaced is a new one: what tells of it is its folder.
-        let (place, depth) = match root.parent().filter(|_| root.is_file()) {
-            Some(folder) => (folder, RecursiveMode::NonRecursive),
-            None => (root.as_path(), RecursiveMode::Recursive),
-        };
-        let mut watcher = notify::recommended_watcher(told).ok()?;
-        watcher.watch(place, depth).ok()?;
-        Some(watcher)
-    }
+/// The system's word of changes at a root; where it has none to give, the look every few seconds must do. Links are not followed:
+/// those of a folder may lead anywhere, and without an end.
+fn watcher(root: &Path, changed: Arc<Notify>) -> Option<RecommendedWatcher> {
+    let told = move |event: notify::Result<notify::Event>| {
+        // Our own reading is no change.
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            changed.notify_one();
+        }
+    };
+    // A file that is replaced is a new one: what tells of it is its folder.
+    let (place, depth) = match root.parent().filter(|_| root.is_file()) {
+        Some(folder) => (folder, RecursiveMode::NonRecursive),
+        None => (root, RecursiveMode::Recursive),
+    };
+    let mut watcher = RecommendedWatcher::new(told, Config::default().with_follow_symlinks(false)).ok()?;
+    watcher.watch(place, depth).ok()?;
+    Some(watcher)
 }
 
 #[cfg(test)]
@@ -235,7 +250,7 @@ mod tests {
         for name in ["a.md", "b.md", "c/todo.txt", "c/done.txt", "d/todo.txt", "tasks.json"] {
             write(name, "[]");
         }
-        let mut walk = Walk::new(dir.path(), None);
+        let mut walk = Walk::new(dir.path(), None, false);
         let mut files = || walk.files().collect::<Vec<_>>();
         let mut former = Former { files: Files::of(&files()), refused_in: BTreeSet::new() };
         let read = |former: &Former, found| {

@@ -78,6 +78,34 @@ fn what_is_exported_comes_back_with_every_field() {
 }
 
 #[test]
+fn rows_of_any_size_and_name_come_back() {
+    let instance = Instance::running("home");
+    let tags: Vec<_> = (0..1_000).map(|number| format!("{number:0>100}")).collect();
+    let path = ["ü".repeat(100).as_str(); 9].join("/") + ".md";
+    let rows = [
+        serde_json::json!({"kind": "notes", "title": "tags", "tags": tags}),
+        serde_json::json!({"kind": "notes", "title": "deep", "body": " ", "attributes": {"path": path}}),
+        serde_json::json!({"kind": "notes", "title": "-rf \u{202e}", "body": "\u{1}".repeat(1_000_000)}),
+        serde_json::json!({"kind": "notes", "title": "remark", "attributes": {"private_remark": "\u{1}".repeat(170_000)}}),
+        serde_json::json!({"kind": "tasks", "title": "long key", "source_key": "k".repeat(5_000)}),
+    ];
+    instance.file("rows.jsonl", rows.map(|row| row.to_string()).join("\n"));
+    assert_eq!(instance.types("import rows.jsonl --json").done().json()["added"], 5);
+    assert_eq!(instance.types("import rows.jsonl --json").done().json()["unchanged"], 5);
+    for (dir, options) in [("plain", ""), ("marked", " --markdown")] {
+        instance.types(&format!("export {dir}{options}")).done();
+        let other = Instance::running("other");
+        let path = instance.base.path().join(dir);
+        let report = other.run(&["import", path.to_str().unwrap(), "--json"]).done().json();
+        assert_eq!((&report["added"], &report["read"]), (&5.into(), &5.into()), "{report}");
+        assert!(fields(&other) == fields(&instance), "of {dir}");
+    }
+    let odd = fs::read_dir(instance.base.path().join("marked/notes")).unwrap();
+    let odd: Vec<_> = odd.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(odd.contains(&"_-rf -.md".to_owned()), "{odd:?}");
+}
+
+#[test]
 fn an_export_is_closed_to_others_and_goes_only_where_nothing_is() {
     let instance = filled();
     let base = instance.base.path();

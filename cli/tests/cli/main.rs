@@ -19,6 +19,8 @@ mod import;
 #[cfg(test)]
 mod import_calendar;
 #[cfg(test)]
+mod import_links;
+#[cfg(test)]
 mod import_tasks;
 #[cfg(test)]
 mod import_vault;

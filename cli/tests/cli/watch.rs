@@ -13,7 +13,7 @@ use std::{
 };
 
 /// A watching import, with the lines it prints.
-struct Watching {
+pub struct Watching {
     child: Child,
     out: Receiver<String>,
     err: Receiver<String>,
@@ -27,9 +27,11 @@ pub fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
 }
 
 impl Watching {
-    fn start(instance: &Instance, path: &str) -> Self {
+    /// Words after `import`, with options.
+    pub fn start(instance: &Instance, words: &str) -> Self {
         let data = instance.data();
-        let mut command = program(&["-C", data.to_str().unwrap(), "import", path, "--watch"]);
+        let words: Vec<_> = words.split(' ').collect();
+        let mut command = program(&[&["-C", data.to_str().unwrap(), "import", "--watch"], &words[..]].concat());
         command.current_dir(instance.base.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
@@ -38,18 +40,18 @@ impl Watching {
 
     /// The next line of a round.
     #[track_caller]
-    fn says(&self, wanted: &str) {
+    pub fn says(&self, wanted: &str) {
         let line = self.out.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("nothing, not {wanted}"));
         assert!(line.contains(wanted), "{line}, not {wanted}");
     }
 
     #[track_caller]
-    fn remarks(&self, wanted: &str) {
+    pub fn remarks(&self, wanted: &str) {
         let line = self.err.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("no remark, not {wanted}"));
         assert!(line.contains(wanted), "{line}, not {wanted}");
     }
 
-    fn ends(mut self, signal: Signal) {
+    pub fn ends(mut self, signal: Signal) {
         tell(&self.child, signal);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         assert_eq!(
@@ -90,7 +92,7 @@ fn a_file_that_changes_behind_a_link_is_seen_though_the_system_tells_nothing_of_
     let elsewhere = instance.file("elsewhere/a.md", "# A");
     instance.file("notes/b.md", "# B");
     symlink(&elsewhere, instance.base.path().join("notes/a.md")).unwrap();
-    let watching = Watching::start(&instance, "notes");
+    let watching = Watching::start(&instance, "notes --follow-links");
     watching.says("2 read: 2 added");
     // Only the folder is watched by the system, and nothing happens in it.
     fs::write(&elsewhere, "# A, better").unwrap();

@@ -7,6 +7,11 @@ use std::{collections::BTreeMap, ops::Range};
 /// What stands directly in a calendar. Anything else stands in one of these.
 const TOP: [&str; 6] = ["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", "VCALENDAR"];
 
+/// Components of one calendar at most.
+const MAX_COMPONENTS: usize = 200_000;
+/// Broken ones that are told at most.
+const MAX_BROKEN: usize = 1_000;
+
 /// One component, unread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
@@ -54,6 +59,11 @@ impl Frame {
                 frame.line(line.trim_end(), number, at..end);
             }
             at = end;
+            if let Some(cause) = frame.full() {
+                frame.broken.push((number, cause));
+                frame.open = None;
+                return frame;
+            }
         }
         if let Some(open) = frame.open.take() {
             frame
@@ -65,6 +75,17 @@ impl Frame {
                 .push((1, "no calendar: there is no BEGIN:VCALENDAR; export it again as iCalendar (.ics)".to_owned()));
         }
         frame
+    }
+
+    /// Why nothing further is to be found, if so.
+    fn full(&self) -> Option<String> {
+        if self.components.len() > MAX_COMPONENTS {
+            Some(format!("{MAX_COMPONENTS} components stand before it, and the rest was not read; split the calendar"))
+        } else if self.broken.len() >= MAX_BROKEN {
+            Some(format!("{MAX_BROKEN} things before it are broken, and the rest was not read; export it again"))
+        } else {
+            None
+        }
     }
 
     fn line(&mut self, line: &str, number: usize, place: Range<usize>) {
@@ -182,6 +203,13 @@ mod tests {
         assert_eq!(lines(&Frame::of("BEGIN:VCALENDAR\nEND:VCALENDAR\n")).1, Vec::<usize>::new());
         let large = format!("BEGIN:VEVENT\nSUMMARY:{}\nEND:VEVENT\n{whole}", "x".repeat(MAX_PART));
         assert_eq!(lines(&Frame::of(&large)), (vec![4], vec![1]));
+    }
+
+    #[test]
+    fn past_so_many_that_are_broken_the_rest_is_left() {
+        let frame = Frame::of(&format!("BEGIN:VCALENDAR\n{}BEGIN:VEVENT\nEND:VEVENT\n", "END:X\n".repeat(5_000)));
+        assert_eq!((frame.components.len(), frame.broken.len()), (0, MAX_BROKEN + 1));
+        assert!(frame.broken[MAX_BROKEN].1.contains("the rest was not read; "));
     }
 
     proptest::proptest! {

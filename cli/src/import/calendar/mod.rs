@@ -25,11 +25,14 @@ use calcard::{
 use domain::item::NewItem;
 use fields::Sort;
 use frame::{Component, Frame};
-use series::{Length, Rule, Series, check_rule, is_same};
+use series::{Length, Meant, Rule, Series, check_rule};
 use sha2::{Digest, Sha256};
 use stamp::{Moment, Stamp, of_component};
 use std::{collections::BTreeMap, path::Path};
 use zone::Zones;
+
+/// Bytes of all occurrences of one series at most: each has the whole text, and a short file could fill a disk.
+const MAX_SERIES: usize = 64 << 20;
 
 /// Reads a calendar. Series are worked out one after the other, and their rows made one by one.
 pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
@@ -228,8 +231,8 @@ impl Uid<'_, '_> {
         let series = Series::of(&one.component, &start, &self.calendar.zones, self.calendar.common.horizon);
         let mut series = series.map_err(|reason| self.calendar.file.refuse_line(one.line, reason))?;
         self.tally.cut += u64::from(series.cut);
-        let instead: Vec<_> = changed.iter().filter_map(|one| one.instead_of.as_ref()).collect();
-        series.begins.retain(|moment, _| !instead.iter().any(|stamp| is_same(stamp, *moment, &start)));
+        let instead = Meant::by(changed.iter().filter_map(|one| one.instead_of.as_ref()), &start);
+        series.begins.retain(|moment, _| !instead.holds(*moment));
         let recurs = series.recurs || !changed.is_empty();
         let times = series.begins.into_iter().map(|(begin, end)| (Some(begin), end)).collect();
         self.part(one, times, recurs)
@@ -255,6 +258,7 @@ impl Uid<'_, '_> {
             .text("recurrence", rule.map(|rule| rule.text()))
             .text("time_zone", zone)
             .put_into(&mut item);
+        check_room(item.size(), times.len()).map_err(refuse)?;
         let length = match &one.start {
             Some(start) => Length::of(&one.component, start, &sort.ends(), zones).map_err(refuse)?,
             None => Length::None,
@@ -265,6 +269,16 @@ impl Uid<'_, '_> {
         let (at, key, start) = (file.line(one.line), format!("{scope}/{}", self.group.uid), one.start.clone());
         Ok(Part { at, sort, item, key, start, begins, ends, length, times, recurs })
     }
+}
+
+fn check_room(size: usize, occurrences: usize) -> Result<(), String> {
+    if occurrences < 2 || size.saturating_mul(occurrences) <= MAX_SERIES {
+        return Ok(());
+    }
+    Err(format!(
+        "{occurrences} occurrences of {size} bytes each are more than {MAX_SERIES} together; shorten the text, or end the \
+         series sooner"
+    ))
 }
 
 impl Part {
@@ -308,6 +322,43 @@ mod tests {
         assert_eq!(keys.len(), different.len());
         assert!(keys.contains(&"src/fortnight/2026-04-13T15:00:00Z".to_owned()), "one that was moved keeps its key");
         assert!(keys.contains(&"src/once-utc".to_owned()));
+    }
+
+    /// A series of one event with these lines.
+    fn series_of(lines: &str) -> Vec<Result<Sourced, Refused>> {
+        rows(&format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nSUMMARY:a\n{lines}END:VEVENT\nEND:VCALENDAR\n"))
+    }
+
+    #[test]
+    fn a_series_whose_texts_would_fill_a_disk_is_refused() {
+        let lines = |size: usize| {
+            let text = "x".repeat(size);
+            format!("DTSTART:20260101T090000Z\nRRULE:FREQ=DAILY;COUNT=300\nDESCRIPTION:{text}\n")
+        };
+        assert_eq!(series_of(&lines(100_000)).len(), 300);
+        let refused = series_of(&lines(300_000)).remove(0).err().unwrap();
+        assert!(refused.at == "x.ics:2" && refused.reason.contains("300 occurrences of 3000"), "{refused:?}");
+    }
+
+    #[test]
+    fn very_many_dates_exceptions_and_changes_take_no_time() {
+        let start = chrono::NaiveDate::from_ymd_opt(2000, 1, 1).unwrap().and_time(chrono::NaiveTime::MIN);
+        let time = |minutes: i64| (start + chrono::TimeDelta::minutes(minutes)).format("%Y%m%dT%H%M%S").to_string();
+        let times =
+            |count: i64, from: i64| (0..count).map(|number| time(2 * number + from)).collect::<Vec<_>>().join(",");
+        let zoned = |name: &str, times: &str| format!("{name};TZID=Europe/Berlin:{times}\n");
+        let first = zoned("DTSTART", "20000101T000000");
+        let many = [zoned("RDATE", &times(5_000, 0)), zoned("EXDATE", &times(30_000, 1))].concat();
+        assert_eq!(series_of(&format!("{first}{many}")).len(), 5_000);
+        let refused = series_of(&format!("{first}{}", zoned("RDATE", &times(20_000, 0)))).remove(0).err().unwrap();
+        assert!(refused.reason.contains("more than 5000 occurrences"), "{refused:?}");
+        let change = |number: i64| {
+            let time = time(2 * number + 1);
+            let lines = [zoned("RECURRENCE-ID", &time), zoned("DTSTART", &time)].concat();
+            format!("END:VEVENT\nBEGIN:VEVENT\nUID:a\nSUMMARY:b\n{lines}")
+        };
+        let changes: String = (0..5_000).map(change).collect();
+        assert_eq!(series_of(&format!("{first}RRULE:FREQ=DAILY;COUNT=5000\n{changes}")).len(), 10_000);
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use calcard::{
     },
 };
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Occurrences of one series at most.
 pub const MAX_OCCURRENCES: usize = 5_000;
@@ -252,26 +252,58 @@ impl Series {
             let first = start.moment();
             begins.retain(|moment, _| *moment == first || day(*moment) <= horizon);
         }
+        let said = component.entries.iter().filter(|entry| entry.name == ICalendarProperty::Rdate);
+        check_count(said.map(|entry| entry.values.len()).sum())?;
         let dates = of_component(component, &ICalendarProperty::Rdate, zones)?;
         let recurs = rule.is_some() || !dates.is_empty();
         begins.extend(dates.iter().map(|stamp| (stamp.moment(), stamp.end)));
         let excluded = of_component(component, &ICalendarProperty::Exdate, zones)?;
-        begins.retain(|moment, _| !excluded.iter().any(|stamp| is_same(stamp, *moment, start)));
-        if begins.len() > MAX_OCCURRENCES {
-            return Err(format!(
-                "a series of more than {MAX_OCCURRENCES} occurrences; end it sooner, or name an earlier day with --until"
-            ));
-        }
+        let excluded = Meant::by(&excluded, start);
+        begins.retain(|moment, _| !excluded.holds(*moment));
+        check_count(begins.len())?;
         Ok(Self { begins, recurs, cut: endless })
     }
 }
 
-/// Whether an exception means this occurrence: by its instant, or by its day where it is only a day.
-pub fn is_same(stamp: &Stamp, moment: Moment, start: &Stamp) -> bool {
-    match (stamp.moment(), moment) {
-        (Moment::Day(day), Moment::At(instant)) => start.zone.wall(instant).date() == day,
-        (Moment::At(_), Moment::Day(day)) => stamp.wall.date() == day,
-        (said, moment) => said == moment,
+fn check_count(occurrences: usize) -> Result<(), String> {
+    if occurrences <= MAX_OCCURRENCES {
+        return Ok(());
+    }
+    Err(format!(
+        "a series of more than {MAX_OCCURRENCES} occurrences; end it sooner, or name an earlier day with --until"
+    ))
+}
+
+/// The occurrences of a series that exceptions or changes mean: by their instant, or by their day where either is only a day.
+pub struct Meant<'a> {
+    start: &'a Stamp,
+    moments: HashSet<Moment>,
+    /// Said as days.
+    days: HashSet<NaiveDate>,
+    /// Of those said as times.
+    dates: HashSet<NaiveDate>,
+}
+
+impl<'a> Meant<'a> {
+    /// Those that these times mean, of a series that begins at `start`.
+    pub fn by<'s>(stamps: impl IntoIterator<Item = &'s Stamp>, start: &'a Stamp) -> Self {
+        let mut meant = Self { start, moments: HashSet::new(), days: HashSet::new(), dates: HashSet::new() };
+        for stamp in stamps {
+            let said = if stamp.is_day { &mut meant.days } else { &mut meant.dates };
+            said.insert(stamp.wall.date());
+            meant.moments.insert(stamp.moment());
+        }
+        meant
+    }
+
+    /// Whether the occurrence at this moment is one of them.
+    pub fn holds(&self, moment: Moment) -> bool {
+        let by_day = || match moment {
+            Moment::At(_) if self.days.is_empty() => false,
+            Moment::At(instant) => self.days.contains(&self.start.zone.wall(instant).date()),
+            Moment::Day(day) => self.dates.contains(&day),
+        };
+        self.moments.contains(&moment) || by_day()
     }
 }
 

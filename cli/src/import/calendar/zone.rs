@@ -10,7 +10,7 @@ use calcard::{
     icalendar::{ICalendar, ICalendarComponent, ICalendarProperty, ICalendarValue},
 };
 use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
-use std::{collections::HashMap, rc::Rc, str::FromStr};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 /// Changes of one rule at most: some calendars begin theirs in 1601.
 const MAX_CHANGES: usize = 1_000;
@@ -23,7 +23,7 @@ pub enum Zone {
     /// As the IANA database has it.
     Iana(chrono_tz::Tz),
     /// As the calendar says: changes in order, each with the seconds ahead of UTC before and after it.
-    Rules(Rc<[Change]>),
+    Rules(Arc<[Change]>),
 }
 
 /// Wall clocks are set.
