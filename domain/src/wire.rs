@@ -223,7 +223,8 @@ mod tests {
             Map::new(),
         ];
         for attributes in shapes {
-            let mut new: crate::item::NewItem = serde_json::from_value(json!({"resource": "tasks", "title": ""})).unwrap();
+            let mut new: crate::item::NewItem =
+                serde_json::from_value(json!({"resource": "tasks", "title": ""})).unwrap();
             new.attributes = attributes;
             if new.attributes.is_empty() {
                 new.tags = (0..MAX_ITEM_BYTES / 8).map(|n| format!("{n:06x}").parse().unwrap()).collect();

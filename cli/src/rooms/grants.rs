@@ -76,7 +76,9 @@ fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
         ));
     }
     if scope.filters.values().any(|filter| filter.include_personal == Some(true)) {
-        out.remark(&format!("{subject}'s personal rows, those of no team, are among them; --no-personal keeps them out"));
+        out.remark(&format!(
+            "{subject}'s personal rows, those of no team, are among them; --no-personal keeps them out"
+        ));
     }
 }
 
