@@ -212,7 +212,7 @@ mod tests {
             let values: Vec<_> = (0..MAX_ITEM_BYTES / size).map(each).collect();
             Map::from_iter([("list".to_owned(), Value::from(values))])
         };
-        let named = (0..MAX_ITEM_BYTES / 10).map(|n| (format!("{n:06x}"), json!(""))).collect::<Map<_, _>>();
+        let named = (0..MAX_ITEM_BYTES / 11).map(|n| (format!("{n:06x}"), json!(""))).collect::<Map<_, _>>();
         let shapes = [
             largest(&|_| json!(0.1), 24),
             largest(&|_| json!(null), 24),

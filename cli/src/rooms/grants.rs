@@ -12,8 +12,8 @@ use crate::{
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
 use domain::{
-    id::Name,
-    kind::Kinds,
+    id::{Name, Resource},
+    kind::{Kinds, Origin},
     scope::{Context, Spec, Verb},
     world::World,
 };
@@ -70,16 +70,30 @@ fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
     let subject = or_dash(subject);
     let end = scope.not_after.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
     out.remark(&format!("it shares {}, as {subject} sees them{end}", limits::of(scope)));
-    if scope.filters.values().any(|filter| filter.include_personal == Some(false)) {
+    let (shared, kept): (Vec<_>, Vec<_>) = personal(scope).partition(|(_, shared)| *shared);
+    if !kept.is_empty() {
+        let kinds = joined(kept.iter().map(|(kind, _)| kind));
         out.remark(&format!(
-            "{subject}'s personal rows, those of no team, stay out; only {subject} can share them, with --personal"
+            "{subject}'s personal {kinds}, those of no team, stay out; only {subject} can share them, with --personal"
         ));
     }
-    if scope.filters.values().any(|filter| filter.include_personal == Some(true)) {
+    if !shared.is_empty() {
+        let kinds = joined(shared.iter().map(|(kind, _)| kind));
         out.remark(&format!(
-            "{subject}'s personal rows, those of no team, are among them; --no-personal keeps them out"
+            "{subject}'s personal {kinds}, those of no team, are among them; --no-personal keeps them out"
         ));
     }
+}
+
+/// The kinds that have personal rows, and whether these are shared.
+fn personal(scope: &Spec) -> impl Iterator<Item = (&String, bool)> {
+    let kinds = Kinds::builtin();
+    let owned = |kind: &str| {
+        let kind = kind.parse().ok().and_then(|kind: Resource| kinds.get(&kind).map(|kind| kind.origin));
+        kind == Some(Origin::Items)
+    };
+    let kinds = scope.filters.iter().filter(move |(kind, _)| owned(kind));
+    kinds.filter_map(|(kind, filter)| Some((kind, filter.include_personal?)))
 }
 
 fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {

@@ -12,7 +12,8 @@ fn two() -> (Instance, Instance) {
 fn an_invite_says_which_rows_it_shares_on_whose_behalf_and_until_when() {
     let office = Instance::running("office");
     office.types("user add alice").done();
-    let rest = "alice's personal rows, those of no team, stay out; only alice can share them, with --personal";
+    let rest = "alice's personal tasks, those of no team, stay out; only alice can share them, with --personal";
+    let all = "personal tasks, those of no team, are among them; --no-personal keeps them out";
     for line in ["invite x --for alice --share tasks --dry-run", "invite x --for alice --share tasks"] {
         let ran = office.types(line).done();
         let until = ran.err.lines().find(|line| line.contains("as alice sees them, until 20"));
@@ -22,7 +23,16 @@ fn an_invite_says_which_rows_it_shares_on_whose_behalf_and_until_when() {
     for line in ["--as alice invite y --share tasks --dry-run", "invite z --share tasks"] {
         let ran = office.types(line).done();
         assert!(ran.err.contains("it shares tasks of main, as ") && !ran.err.contains("stay out"), "{ran:?}");
+        assert!(ran.err.contains(all), "{ran:?}");
     }
+    let scope = r#"{"workspace": "main", "resources": ["tasks", "notes", "users"],
+        "filters": {"tasks": {"include_personal": false}, "notes": {"include_personal": true}}}"#;
+    let file = office.file("scope.json", scope);
+    let ran = office.types(&format!("--as alice invite v --scope {} --dry-run", file.display())).done();
+    assert!(
+        ran.err.contains("alice's personal tasks, those") && ran.err.contains("alice's personal notes, those"),
+        "{ran:?}"
+    );
     let help = office.types("invite --help").done().out;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in ["a new one ends after 90", "personal rows of anybody else stay out: only they can share them"] {
