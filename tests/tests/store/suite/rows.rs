@@ -116,7 +116,7 @@ pub async fn a_row_that_is_none_is_refused_by_name(bench: &Bench) {
     let cases = [
         (
             NewItem { resource: "poems".parse().unwrap(), ..task("Ode") },
-            "no kind `poems` (Ode); api_keys, credentials, ",
+            "`Ode`: there is no kind `poems`; api_keys, credentials, ",
         ),
         (NewItem { attributes: attributes(json!({"colour": 1})), ..task("Ode") }, "no attribute `colour`"),
         (NewItem { attributes: attributes(json!({"status": "lost"})), ..task("Ode") }, "one of open, doing"),
