@@ -1,6 +1,6 @@
 //! The block between two `---` lines at the head of a Markdown file, as far as an import uses it: `title`, and `tags` and
 //! `aliases` as one line, a list in brackets or a list below; and what `export` adds of a row that Markdown has no place for.
-//! Anything else in it is left alone; what is no such block is body. A block that begins as one and is broken is told with its
+//! Anything else in it is named and left out; what is no such block is body. A block that begins as one and is broken is told with its
 //! line: half of it taken as text would be worse than the note left out.
 
 use domain::id::Tag;
@@ -17,6 +17,8 @@ pub struct FrontMatter<'a> {
     pub aliases: Vec<String>,
     /// [`ROW`], with its line.
     pub row: Option<(usize, &'a str)>,
+    /// Keys that nothing is made of.
+    pub left_out: Vec<&'a str>,
     /// What follows the block.
     pub body: &'a str,
 }
@@ -70,7 +72,7 @@ impl<'a> FrontMatter<'a> {
                 Some(inner) => return self.list(Open { key, line }, inner),
                 None => value.split(',').for_each(|entry| self.entry(key, entry)),
             },
-            _ => {}
+            _ => self.left_out.push(key),
         }
         None
     }

@@ -6,7 +6,7 @@ use super::{
     attributes::Attributes,
     front_matter::{Broken, FrontMatter},
     reading::{Reading, Rows, Sourced},
-    report::Refused,
+    report::{Refused, Tally},
     text,
     vault::NoteText,
     walk::File,
@@ -76,21 +76,28 @@ impl Kept {
 
 /// Reads a file, which is one row.
 pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
-    let common = reading.common;
-    Box::new(iter::once_with(|| row(file, common)))
+    let Reading { common, tally, .. } = reading;
+    Box::new(iter::once_with(|| row(file, common, tally)))
 }
 
-fn row(file: &File, common: &Common) -> Result<Sourced, Refused> {
+fn row(file: &File, common: &Common, tally: &mut Tally) -> Result<Sourced, Refused> {
     let (text, changed) = text::load(file, MAX_FILE).map_err(|reason| file.refuse(reason))?;
-    let item = item(&text, &file.relative, common);
-    let mut item = item.map_err(|Broken { line, reason }| file.refuse_line(line, reason))?;
+    let broken = |Broken { line, reason }| file.refuse_line(line, reason);
+    let front = FrontMatter::of(&text).map_err(broken)?;
+    for key in &front.left_out {
+        Tally::count(&mut tally.unknown_keys, &domain::audit::one_line(key));
+    }
+    let mut item = made_of(front, &file.relative, common).map_err(broken)?;
     item.created_at = item.created_at.or(changed);
     Ok(Sourced { at: file.relative.clone(), item })
 }
 
 /// The item that a text of this name is, whatever its size.
 pub fn item(text: &str, relative: &str, common: &Common) -> Result<NewItem, Broken> {
-    let front = FrontMatter::of(text)?;
+    made_of(FrontMatter::of(text)?, relative, common)
+}
+
+fn made_of(front: FrontMatter<'_>, relative: &str, common: &Common) -> Result<NewItem, Broken> {
     let mut said = NoteText::of(front.body);
     let title = front.title.or_else(|| said.heading.take()).unwrap_or_else(|| stem(relative));
     let mut item = NewItem {
@@ -148,6 +155,15 @@ mod tests {
         assert_eq!(title("```\n# a comment\n```\n# Real"), "Real");
         assert_eq!(title("no heading at all"), "weekly-plan");
         assert_eq!(title(""), "weekly-plan");
+    }
+
+    #[test]
+    fn front_matter_that_nothing_is_made_of_is_told_by_its_keys() {
+        let text = "---\ntitle: t\ntags: [a]\ncreated: 2026-01-03\nmeta:\n  deep: 1\nstatus: open\n---\nbody";
+        let (rows, tally) = rows_of("a.md", text.as_bytes(), "notes");
+        assert_eq!(rows[0].as_ref().unwrap().item.body.as_deref(), Some("body"));
+        let said = tally.remarks("", "");
+        assert_eq!(said, ["keys of front matter that nothing is made of, left out: created (1), meta (1), status (1)"]);
     }
 
     #[test]

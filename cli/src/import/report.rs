@@ -83,11 +83,16 @@ impl Report {
     }
 }
 
+/// Names of things left out that are told.
+const MAX_THINGS: usize = 100;
+
 /// What formats leave out or read in part, counted over all files so that each thing is told once.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Fields of Taskwarrior that no attribute stands for, with how many tasks have them.
     pub unknown_fields: BTreeMap<String, u64>,
+    /// Keys of front matter that nothing is made of, with how many notes have them.
+    pub unknown_keys: BTreeMap<String, u64>,
     /// Components of calendars that no row is made of, with how many there are.
     pub other_components: BTreeMap<String, u64>,
     /// Times of calendars that name no zone.
@@ -99,9 +104,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more of a thing.
+    /// One more of a thing. Files may name things without end, and nobody reads on for so long.
     pub fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
-        *counts.entry(name.to_owned()).or_default() += 1;
+        if counts.len() < MAX_THINGS || counts.contains_key(name) {
+            *counts.entry(name.to_owned()).or_default() += 1;
+        }
     }
 
     /// What is to be said, one thing a line. `zone` is how times without one were read.
@@ -110,6 +117,10 @@ impl Tally {
         if !self.unknown_fields.is_empty() {
             let fields = listed(&self.unknown_fields);
             said.push(format!("fields of tasks that no attribute stands for, left out: {fields}"));
+        }
+        if !self.unknown_keys.is_empty() {
+            let keys = listed(&self.unknown_keys);
+            said.push(format!("keys of front matter that nothing is made of, left out: {keys}"));
         }
         if !self.other_components.is_empty() {
             said.push(format!("components that no row is made of, left out: {}", listed(&self.other_components)));

@@ -138,7 +138,7 @@ impl Postgres {
             Ok(true) => AtOnce::Written(sent),
             Ok(false) => AtOnce::Differs,
             Err(error) => {
-                tracing::debug!(%error, "a batch of the log was not answered");
+                tracing::warn!(%error, "writing the audit log again, step by step");
                 AtOnce::Unanswered(sent)
             }
         }
