@@ -23,7 +23,7 @@ pub enum Exit {
     Forbidden = 5,
     /// A name is taken, something exists already, or is not in a state that allows it.
     Conflict = 6,
-    /// Not every source answered (`ping`, `get`, or `--strict`), or not every item was taken (`import --strict`).
+    /// No source answered, or not every one (`ping`, `get`, or `--strict`), or not every item was taken (`import --strict`).
     Incomplete = 7,
     /// A database, a port or another thing this needs is away; trying again can help.
     Unavailable = 8,
@@ -57,7 +57,7 @@ impl Exit {
             Self::Forbidden => "the caller may not do this",
             Self::Conflict => "a name is taken, or the thing is not in a state that allows it",
             Self::Incomplete => {
-                "not every source answered (`ping`, `get`, `--strict`), or not every item was taken (`import --strict`)"
+                "no source answered, or not every one (`ping`, `get`, `--strict`), or not every item was taken (`import --strict`)"
             }
             Self::Unavailable => "a database, a port or another thing this needs is away; trying again can help",
             Self::Interrupted => "ended by Ctrl-C or SIGTERM before it was done",

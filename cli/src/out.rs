@@ -41,7 +41,13 @@ impl Out {
 
     /// Many values of one kind: as JSON, or as a table.
     pub fn table<T: Serialize>(&self, value: &T, table: impl FnOnce(&T) -> Table) -> Result<(), Failure> {
-        self.value(value, |value| table(value).draw(width()))
+        self.value(value, |value| self.drawn(&table(value)))
+    }
+
+    /// A table as wide as the terminal at most.
+    #[expect(clippy::unused_self, reason = "every way out is a method of the same thing")]
+    pub fn drawn(&self, table: &Table) -> String {
+        table.draw(width())
     }
 
     /// One value of a stream: as a line of JSON, or as `shown` draws it.

@@ -126,6 +126,11 @@ pub struct Offer {
     pub not_after: Time,
 }
 
+/// What two people compare of an instance's root certificate, X.509 DER: SHA-256, 64 lower-case hex digits.
+pub fn fingerprint(root: &[u8]) -> String {
+    hex::encode(Sha256::digest(root))
+}
+
 /// The text is no invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadInvite {

@@ -22,6 +22,18 @@ pub enum Class {
     Secret,
 }
 
+impl Class {
+    /// The word people and scopes use.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Personal => "personal",
+            Self::Secret => "secret",
+        }
+    }
+}
+
 /// What values a field takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

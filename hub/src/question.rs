@@ -130,8 +130,7 @@ fn no_such_link(name: &str, own: &[LinkRecord]) -> HubError {
     let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
     let own: Vec<_> = own.iter().map(|link| link.name.as_str()).collect();
     let next = if own.is_empty() {
-        "you have none yet: `mosaic-fed link INVITE` makes one of the invite that the other side's owner made"
-            .to_owned()
+        "you have none yet: `mosaic-fed link` makes one of the invite that the other side's owner made".to_owned()
     } else {
         format!("name one of {}, as `mosaic-fed links` shows them", own.join(", "))
     };

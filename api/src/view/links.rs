@@ -38,6 +38,8 @@ pub struct OfferView {
     /// What it calls itself.
     #[schemars(with = "shape::Name")]
     pub instance_name: Name,
+    /// SHA-256 of its root certificate, hex, as `id` prints it there.
+    pub fingerprint: String,
     /// Where it says that it is.
     pub addresses: Vec<String>,
     /// What it calls the grant.
@@ -64,6 +66,7 @@ impl From<&domain::invite::Invite> for OfferView {
         Self {
             instance: invite.instance,
             instance_name: invite.instance_name.clone(),
+            fingerprint: domain::invite::fingerprint(&invite.root),
             addresses: invite.addresses.clone(),
             grant: invite.offer.grant_name.clone(),
             workspace: invite.offer.workspace.clone(),

@@ -6,7 +6,6 @@ use domain::{
     world::World,
 };
 use pki::{AuditKey, Authority, Kek};
-use sha2::{Digest, Sha256};
 use store::InstanceRecord;
 
 /// The keys of a running instance.
@@ -53,20 +52,4 @@ pub fn open(world: &World, kek: &Kek, record: &InstanceRecord) -> Outcome<Identi
         authority: Authority::load(world, &record.root, &ca_key).map_err(Failure::of)?,
         audit_key: AuditKey::load(open(LOG, &record.sealed_audit_key)?).map_err(Failure::of)?,
     })
-}
-
-/// SHA-256 of the root certificate, hex: what two people compare.
-pub fn fingerprint(root: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(root))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_is_what_sha256sum_prints_of_the_certificate() {
-        // FIPS 180-2, appendix B.1.
-        assert_eq!(fingerprint(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
 }

@@ -121,7 +121,7 @@ async fn make(name: Name, owner: Name, config: Config, place: &Place, files: &mu
     database.close().await;
     let workspace = filled?;
     place.mark(instance, &name)?;
-    let fingerprint = identity::fingerprint(&record.root);
+    let fingerprint = domain::invite::fingerprint(&record.root);
     let directory = place.dir().to_owned();
     Ok(Made { name, instance, directory, database: described, workspace, owner, fingerprint })
 }

@@ -263,7 +263,7 @@ impl Base<'_> {
             version: env!("CARGO_PKG_VERSION"),
             since: self.world.now(),
             database: self.config.database(self.database.version()),
-            fingerprint: identity::fingerprint(&record.root),
+            fingerprint: domain::invite::fingerprint(&record.root),
             listen: self.config.listen.to_string(),
             listen_enrolment: self.config.listen_enrolment.to_string(),
             advertise: self.config.advertise.clone(),

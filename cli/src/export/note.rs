@@ -168,6 +168,7 @@ mod tests {
         let attributes = json!({"path": "a/b.md", "links": ["X"], "aliases": ["y, z", "plain"], "pinned": true});
         comes_back(&note("Plain", Some("# Other\n[[X]] #tag\n"), &["tag"], &attributes));
         comes_back(&note("\"quoted\" and 'more': [x]", Some("[[Y]] #not-a-tag-of-it"), &["a, b", "c"], &json!({})));
+        comes_back(&note("A label that looks like an address", Some("x"), &["https://a.example"], &json!({})));
         comes_back(&note("No body", None, &[], &json!({"links": ["not in the text"]})));
         comes_back(&note("Looks like front matter", Some("---\ntitle: x\n---\n"), &[], &json!({"path": "x.md"})));
         comes_back(&note(&"long ".repeat(100), Some("x"), &[], &json!({})));

@@ -137,7 +137,7 @@ fn split(text: &str) -> Result<Option<(&str, &str)>, Broken> {
 fn begins_with_a_key(rest: &str) -> bool {
     let first = rest.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#')).unwrap_or_default();
     let named = |name: &str| name.chars().all(|c| c.is_alphanumeric() || "_-.\"'".contains(c)) && !name.is_empty();
-    let is_key = pair(first).is_some_and(|(name, _)| named(name) && !first.contains("://"));
+    let is_key = pair(first).is_some_and(|(name, value)| named(name) && !value.starts_with("//"));
     is_key || matches!(first.trim_end(), "---" | "...")
 }
 
@@ -173,9 +173,15 @@ mod tests {
 
     #[test]
     fn a_rule_with_a_paragraph_below_it_is_body() {
-        for text in ["---\nnot front matter", "---\nA heading\n---\ntext", "---\n\nSee https://a.example: it\n---\n"] {
+        for text in [
+            "---\nnot front matter",
+            "---\nA heading\n---\ntext",
+            "---\n\nSee https://a.example: it\n---\n",
+            "---\nhttps://a.example\n---\n",
+        ] {
             assert_eq!(FrontMatter::of(text).unwrap().body, text);
         }
+        assert_eq!(FrontMatter::of("---\nsource: https://a.example\n---\nbody").unwrap().body, "body");
         assert_eq!(FrontMatter::of("---\n---\nbody").unwrap().body, "body");
     }
 

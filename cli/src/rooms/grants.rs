@@ -1,12 +1,12 @@
 //! The sharing side: invites and grants.
 
 use super::{
-    counted, joined, limits, millis, minute, named, next_as, next_for_members, or_dash, scope_flags::ScopeFlags,
-    segment, short,
+    counted, joined, limits, limits::until, millis, minute, named, next_as, next_for_members, or_dash,
+    scope_flags::ScopeFlags, segment, short,
 };
 use crate::{
     exit::{Exit, Failure, Outcome},
-    out::Out,
+    out::{Out, escaped},
     table::Table,
 };
 use api::{client::Client, view};
@@ -110,7 +110,7 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     // The text itself, alone on stdout, so that it can be piped and is never wrapped.
     out.value(made, |made| made.invite.clone())?;
     if !out.json {
-        out.remark("next, on the other instance: mosaic-fed link INVITE");
+        out.remark("next, on the other instance: mosaic-fed link, which asks for the invite");
     }
     Ok(Exit::Done)
 }
@@ -260,17 +260,16 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
 }
 
 fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
-    let scope = serde_json::to_string_pretty(&entry.scope).map_err(crate::exit::Failure::of)?;
     out.value(entry, |entry| {
-        format!(
-            "grant        {} ({})\nstate        {}\nfor          {}\nheld by      {}\ncertificate  until {} UTC\nscope        {scope}",
-            entry.name,
-            entry.id,
-            entry.state,
-            or_dash(entry.subject.as_ref()),
-            or_dash(entry.peer_name.as_ref()),
-            entry.certificate_not_after.map_or_else(|| "-".to_owned(), minute),
-        )
+        let mut lines = vec![
+            format!("grant        {} ({})", entry.name, entry.id),
+            format!("state        {}", entry.state),
+            format!("for          {}", or_dash(entry.subject.as_ref())),
+            format!("held by      {}", or_dash(entry.peer_name.as_ref())),
+            format!("certificate  {}", entry.certificate_not_after.map_or_else(|| "-".to_owned(), until)),
+        ];
+        lines.extend(limits::lines(&entry.scope));
+        lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })
 }
 

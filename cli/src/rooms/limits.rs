@@ -1,8 +1,9 @@
 //! What a grant shares as one cell of a table: kinds and workspace, and after them every limit that lets fewer rows or fields
 //! through. Whoever reads "tasks of main" must be able to trust that it is all of them.
 
-use super::{joined, minute};
+use super::{counted, joined, minute};
 use domain::{
+    Time,
     id::Resource,
     kind::{Class, Kinds},
     scope::{
@@ -27,6 +28,31 @@ pub fn of(scope: &Spec) -> String {
         format!("{} of {}{limits}", joined(kinds), scope.workspace)
     });
     joined(shown)
+}
+
+/// The same and all the rest that a scope with nothing left to defaults says, a line each.
+pub fn lines(scope: &Spec) -> Vec<String> {
+    let classes = scope.withheld();
+    let usual = classes == BTreeSet::from([Class::Secret]);
+    let kept_back =
+        || format!("{} fields of kinds that are added later", joined(classes.iter().map(|class| class.word())));
+    let never = (!scope.excluded_resources.is_empty()).then(|| joined(&scope.excluded_resources));
+    let rows = scope.max_rows_per_query.map(|rows| format!("{} an answer", counted(u64::from(rows), "row")));
+    let calls = scope.rate.map(|rate| format!("{} calls a minute, {} at once", rate.per_minute, rate.burst));
+    let facts = [
+        ("shares", Some(of(scope))),
+        ("never", never),
+        ("keeps back", (!usual && !classes.is_empty()).then(kept_back)),
+        ("may", scope.verbs.as_ref().map(joined)),
+        ("at most", Some(joined(rows.into_iter().chain(calls)))),
+        ("until", scope.not_after.map(until)),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some(format!("{name:<12} {}", value?))).collect()
+}
+
+/// An end, as people read it.
+pub fn until(end: Time) -> String {
+    format!("{} UTC", minute(end))
 }
 
 fn limits(scope: &Spec, kind: &str) -> String {
@@ -79,7 +105,7 @@ fn fields_only(kind: &str, fields: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Time, scope::spec::Context};
+    use domain::scope::spec::Context;
 
     fn shown(json: &str) -> String {
         let spec: Spec = serde_json::from_str(json).unwrap();
@@ -91,6 +117,22 @@ mod tests {
     #[test]
     fn what_has_no_limit_shows_none() {
         assert_eq!(shown(r#"{"workspace":"main","resources":["tasks","notes"]}"#), "notes, tasks of main");
+    }
+
+    #[test]
+    fn a_whole_scope_is_said_in_words() {
+        let spec = r#"{"workspace":"main","resources":["tasks"],"excluded_resources":["memory"],"withhold":["personal","secret"],
+            "filters":{"tasks":{"include_teams":["core"]}},"verbs":["list"],"max_rows_per_query":1,
+            "rate":{"per_minute":30,"burst":10},"not_after":"2027-02-01T00:00:00Z"}"#;
+        let spec: Spec = serde_json::from_str(spec).unwrap();
+        let context =
+            Context { kinds: Kinds::builtin(), now: Time::from_seconds(0), personal: false, sensitive: false };
+        let said = lines(&spec.close(context).unwrap().to_spec()).join("\n");
+        assert!(said.starts_with("shares       tasks of main (team core; fields "), "{said}");
+        let rest = "never        memory\nkeeps back   personal, secret fields of kinds that are added later\n\
+                    may          list\nat most      1 row an answer, 30 calls a minute, 10 at once\n\
+                    until        2027-02-01 00:00 UTC";
+        assert!(said.ends_with(rest), "{said}");
     }
 
     #[test]

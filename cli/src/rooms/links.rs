@@ -9,7 +9,7 @@ use crate::{
 };
 use api::{client::Client, view};
 use clap::Args;
-use domain::{answer::Outcome as Ended, id::Name};
+use domain::{answer::Outcome as Ended, id::Name, invite::Invite};
 use std::{
     io::{self, BufRead, IsTerminal, Read},
     path::Path,
@@ -18,7 +18,9 @@ use std::{
 /// The arguments of `link`.
 #[derive(Args)]
 pub struct LinkArgs {
-    /// What the other side's `mosaic-fed invite` printed, or - to read it from stdin
+    /// What the other side's `mosaic-fed invite` printed. Better left out, or - : it is asked for or read from stdin then, and a
+    /// command line is seen by everybody on this machine
+    #[arg(default_value = "-", hide_default_value = true)]
     invite: String,
     /// What to call the link; what the other instance calls itself if not given
     #[arg(long)]
@@ -31,8 +33,12 @@ pub struct LinkArgs {
 /// `link`.
 pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     let LinkArgs { invite, name, yes } = args;
-    let piped = invite == "-";
-    let text = if piped { read_invite()? } else { invite };
+    let piped = invite == "-" && !io::stdin().is_terminal();
+    let text = match &invite[..] {
+        "-" if piped => read_invite()?,
+        "-" => ask_for_invite()?,
+        _ => invite,
+    };
     let invite = unwrapped(&text);
     if invite.is_empty() {
         let cause = if piped { "no invite came on stdin" } else { "the invite is empty" };
@@ -49,7 +55,7 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
         agreed(piped)?;
     }
     let made: view::LinkMade = client.post("/v1/links", &view::LinkOrder { invite, name }).await?;
-    out.value(&made, shown)?;
+    out.value(&made, |made| shown(made, out))?;
     if made.ping.outcome != Ended::Ok {
         let reason = made.ping.reason.as_deref().unwrap_or("no reason given");
         out.remark(&format!(
@@ -91,8 +97,27 @@ fn read_invite() -> Outcome<String> {
     Ok(text)
 }
 
+/// Asks for it, until it is whole or an empty line comes: mail breaks long lines.
+fn ask_for_invite() -> Outcome<String> {
+    drop(io::Write::write_all(&mut io::stderr(), b"Paste the invite, then press Enter: "));
+    let mut text = String::new();
+    for line in io::stdin().lock().take(64 * 1024).lines() {
+        let line = line.map_err(Failure::of)?;
+        text.push_str(&line);
+        if line.trim().is_empty() || Invite::decode(&unwrapped(&text)).is_ok() {
+            break;
+        }
+    }
+    Ok(text)
+}
+
 fn offered(offer: &view::OfferView, out: &Out) {
     out.remark(&format!("{} ({}) at {}", offer.instance_name, offer.instance, joined(&offer.addresses)));
+    out.remark(&format!(
+        "its fingerprint is {}; its owner sees the same with `mosaic-fed id`: compare the two by another way, as by telephone, \
+         where others could have changed the invite",
+        offer.fingerprint
+    ));
     out.remark(&format!(
         "when it was made, this invite offered {} of its workspace {}, as {} sees it, until {} UTC",
         joined(&offer.resources),
@@ -116,9 +141,9 @@ fn agreed(piped: bool) -> Outcome<()> {
     Err(Failure::new(Exit::Interrupted, "not linked; the invite was not used"))
 }
 
-fn shown(made: &view::LinkMade) -> String {
+fn shown(made: &view::LinkMade, out: &Out) -> String {
     let how = if made.replaced { "has a new certificate" } else { "is linked" };
-    let first = made.first.as_ref().map(|page| format!("\n{}", rows_table(&page.rows, "no rows").draw(None)));
+    let first = made.first.as_ref().map(|page| format!("\n{}", out.drawn(&rows_table(&page.rows, "no rows"))));
     let days = counted(u64::try_from(made.link.days_left).unwrap_or(0), "day");
     format!("{} {how} ({days}){}{}", made.link.name, shares(&made.ping), first.unwrap_or_default())
 }
@@ -145,7 +170,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     if args.all {
         let entries: Vec<view::DirectoryEntry> = client.get("/v1/directory").await?;
         out.table(&entries, |entries| directory(entries))?;
-        out.next(if entries.is_empty() { "link INVITE" } else { "unlink ID --any" });
+        out.next(if entries.is_empty() { "link" } else { "unlink ID --any" });
         return Ok(Exit::Done);
     }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
@@ -174,7 +199,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     let next = match (links.iter().find(|link| has_ended(link)), links.first()) {
         (Some(ended), _) => sources::unlink(ended.name.as_str()),
         (None, Some(link)) => format!("ping {}", link.name),
-        (None, None) => "link INVITE".to_owned(),
+        (None, None) => "link".to_owned(),
     };
     out.next(&next);
     Ok(Exit::Done)

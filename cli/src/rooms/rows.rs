@@ -122,9 +122,11 @@ fn stream_line(row: &Row) -> String {
     escaped(&format!("{}  {}  {}  {title}", row.source, short(&row.item.id), minute(row.item.created_at)))
 }
 
+/// An answer of nobody is none, with `--strict` or without.
 fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
     let whole = sources.iter().all(|source| source.outcome == Ended::Ok);
-    if strict && !whole { Exit::Incomplete } else { Exit::Done }
+    let nobody = !sources.iter().any(|source| matches!(source.outcome, Ended::Ok | Ended::Partial));
+    if nobody || strict && !whole { Exit::Incomplete } else { Exit::Done }
 }
 
 /// Attributes that have a column where any row has them.

@@ -6,18 +6,13 @@ use clap::Args;
 use domain::{
     Time,
     id::{Field, Name},
-    kind::{Class, Kinds},
+    kind::Kinds,
     scope::{
         Rate, Spec,
         spec::{FilterSpec, MAX_ROWS, Tags},
     },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Read,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io::Read, path::PathBuf, time::Duration};
 
 /// The longest life of a grant that flags give: the root that certifies it lives no longer.
 const MAX_DAYS: u32 = 3_650;
@@ -155,10 +150,11 @@ impl ScopeFlags {
     }
 }
 
-/// The kind's own fields, without secret ones and without those that another kind of the grant has and does not share.
+/// The kind's own fields, without those of a class that the grant withholds and without those that another kind of the grant
+/// has and does not share.
 fn fields_as_in(before: &Spec, kind: &str) -> Option<Vec<String>> {
     let kinds = Kinds::builtin();
-    let declared = kinds.get(&kind.parse().ok()?)?.fields_without(&BTreeSet::from([Class::Secret]));
+    let declared = kinds.get(&kind.parse().ok()?)?.fields_without(&before.withheld());
     let withheld = |field: &Field| {
         before.fields.iter().any(|(other, shared)| {
             let has = other
@@ -182,7 +178,7 @@ fn read(path: &PathBuf) -> Outcome<Spec> {
     read.map_err(|error| Failure::input(path, &error))?;
     let bad = |error| {
         Failure::new(Exit::Usage, format!("{} is no scope: {error}", path.display()))
-            .next("write it as `mosaic-fed grant show NAME` shows the scope of a grant")
+            .next("write it as `scope` in what `mosaic-fed grant show NAME --json` prints")
     };
     serde_json::from_str(&text).map_err(bad)
 }
@@ -190,6 +186,7 @@ fn read(path: &PathBuf) -> Outcome<Spec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::kind::Class;
 
     fn now() -> Time {
         Time::from_seconds(1_790_000_000)
@@ -222,6 +219,19 @@ mod tests {
         assert_eq!(back.filters["notes"], made.filters["notes"]);
         let kept = ["aliases", "attachments", "links", "path", "pinned", "source", "title"];
         assert_eq!(back.fields["notes"], kept);
+    }
+
+    #[test]
+    fn a_kind_that_is_added_keeps_back_what_the_grant_keeps_back() {
+        let share = |kinds: &[&str]| ScopeFlags {
+            share: kinds.iter().map(ToString::to_string).collect(),
+            ..ScopeFlags::default()
+        };
+        let mut made = share(&["tasks"]).make(&"main".parse().unwrap(), now()).unwrap();
+        let added = |made: &Spec| share(&["tasks", "events"]).change(made.clone(), now()).unwrap();
+        assert!(added(&made).fields["events"].contains(&"attendees".to_owned()));
+        made.withhold = Some(vec![Class::Personal]);
+        assert!(!added(&made).fields["events"].contains(&"attendees".to_owned()));
     }
 
     #[test]

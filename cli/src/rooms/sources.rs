@@ -13,16 +13,23 @@ pub fn tell(sources: &[SourceOutcome], out: &Out) {
         let reason = source.reason.as_deref().unwrap_or("no reason given");
         let wait = source.retry_after_ms.map_or_else(String::new, |wait| format!(", in {} s", wait.div_ceil(1_000)));
         out.remark(&format!("{}: {} ({reason}{wait})", source.source, source.outcome));
-        if source.outcome == Ended::Revoked {
-            relink(&source.source, out);
+        match source.outcome {
+            Ended::Revoked => relink(&source.source, out),
+            Ended::Denied => out.remark(&format!(
+                "{}: only the owner of that instance can share more: `mosaic-fed grant edit GRANT --share KINDS` there",
+                source.source
+            )),
+            _ => {}
         }
     }
 }
 
 /// How a link that has ended is made anew: nothing else brings its rows back.
 pub fn relink(link: &str, out: &Out) {
-    let (unlink, again) = (out.reach.command(&unlink(link)), out.reach.command(&format!("link INVITE --name {link}")));
-    out.remark(&format!("{link}: with a new invite from its owner, type `{unlink}`, then `{again}`"));
+    let (unlink, again) = (out.reach.command(&unlink(link)), out.reach.command(&format!("link --name {link}")));
+    out.remark(&format!(
+        "{link}: with a new invite from its owner, type `{unlink}`, then `{again}`, which asks for it"
+    ));
 }
 
 /// The command that ends a link.
@@ -36,6 +43,7 @@ pub fn next(sources: &[SourceOutcome]) -> Option<String> {
     Some(match (first.source.as_str(), first.outcome) {
         (HERE, _) => "status".to_owned(),
         (link, Ended::Revoked) => unlink(link),
+        // What it does share.
         (link, _) => format!("ping {link}"),
     })
 }
@@ -47,8 +55,10 @@ pub fn what_it_shares(sources: &[SourceOutcome]) -> String {
 
 /// What is said in place of a table without rows: nobody's silence is taken for an answer.
 pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
+    let denied = sources.iter().filter(|source| source.outcome == Ended::Denied).count();
     match failed(sources).count() {
         0 => "no rows",
+        all if all == sources.len() && denied == all => "no source that was asked shares this",
         all if all == sources.len() => "no source answered",
         _ => "no rows from the sources that answered",
     }
@@ -135,6 +145,8 @@ mod tests {
         assert_eq!(no_rows(std::slice::from_ref(&here)), "no rows");
         assert_eq!(no_rows(&[here.clone(), work.clone()]), "no rows from the sources that answered");
         assert_eq!(no_rows(std::slice::from_ref(&work)), "no source answered");
+        assert_eq!(no_rows(&[ended("lab", Ended::Denied, false)]), "no source that was asked shares this");
+        assert_eq!(no_rows(&[ended("lab", Ended::Denied, false), work.clone()]), "no source answered");
         assert_eq!(next(&[here.clone(), work]), Some("ping work".to_owned()));
         assert_eq!(next(&[ended("lab", Ended::Revoked, false)]), Some("unlink lab".to_owned()));
         assert_eq!(next(&[here]), None);

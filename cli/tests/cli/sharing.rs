@@ -2,7 +2,8 @@
 //! source is silent or its grant has ended.
 
 use super::harness::{Instance, finish, program};
-use std::fs;
+use nix::pty::openpty;
+use std::{fs, io::Write};
 
 fn two() -> (Instance, Instance) {
     (Instance::running("office"), Instance::running("home"))
@@ -78,8 +79,8 @@ fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
     let invite = office.types("invite to-home --for alice --share tasks").done().out;
     home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
     office.types("grant revoke to-home").done();
-    let again = "link INVITE --name work`";
-    for (line, code) in [("list tasks", 0), ("list tasks --from work", 0), ("links", 0), ("ping work", 7)] {
+    let again = "link --name work`";
+    for (line, code) in [("list tasks", 0), ("list tasks --from work", 7), ("links", 0), ("ping work", 7)] {
         let ran = home.types(line);
         ran.fails(code, &["new invite", "unlink work`, then `", again]);
         let next = ran.err.lines().filter_map(|line| line.trim().strip_prefix("next: ")).next_back();
@@ -115,8 +116,8 @@ fn a_silent_source_is_never_taken_for_an_empty_one() {
     for (line, said) in
         [("list tasks", "no rows from the sources that answered\n"), ("list tasks --from work", "no source answered\n")]
     {
-        let ran = home.types(line).done();
-        assert_eq!(ran.out, said);
+        let ran = home.types(line);
+        assert_eq!((&ran.out[..], ran.code), (said, if line.ends_with("work") { 7 } else { 0 }), "{ran:?}");
         assert!(ran.err.contains("work: offline (") && ran.err.contains("ping work"), "{ran:?}");
         assert!(!ran.err.contains("add tasks"), "{ran:?}");
     }
@@ -187,4 +188,59 @@ fn a_link_without_rows_does_not_lead_to_a_row_that_would_be_added_here() {
         let ran = home.types(&format!("list tasks --from {from}")).done();
         assert!(ran.out == "no rows\n" && ran.err.trim_end().ends_with(next), "{ran:?}");
     }
+}
+
+#[test]
+fn a_kind_that_is_not_shared_is_told_from_one_without_rows() {
+    let (office, home) = two();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    let alone = home.types("list notes --from work");
+    assert_eq!((&alone.out[..], alone.code), ("no source that was asked shares this\n", 7), "{alone:?}");
+    for words in ["work: denied (", "`mosaic-fed grant edit GRANT --share KINDS` there", "ping work"] {
+        assert!(alone.err.contains(words), "{words} in {alone:?}");
+    }
+    home.types("list notes --from work --stream").fails(7, &["work: denied ("]);
+    let both = home.types("list notes").done();
+    assert_eq!(both.out, "no rows from the sources that answered\n");
+}
+
+#[test]
+fn at_a_terminal_an_invite_is_asked_for_and_its_fingerprint_shown_before_anything_is_sent() {
+    let (office, home) = two();
+    let shown = office.types("id --json").done().json()["fingerprint"].as_str().unwrap().to_owned();
+    let made = office.types("invite to-home --share tasks").done();
+    assert!(made.err.contains("mosaic-fed link, which asks for the invite"), "{made:?}");
+    let (first, rest) = made.out.trim().split_at(300);
+    let answers = |typed: &str| {
+        let pty = openpty(None, None).unwrap();
+        let mut command = program(&["-C", home.data().to_str().unwrap(), "link", "--name", "work"]);
+        command.stdin(pty.slave);
+        fs::File::from(pty.master.try_clone().unwrap()).write_all(typed.as_bytes()).unwrap();
+        let ran = finish(command);
+        drop(pty.master);
+        ran
+    };
+    let no = answers(&format!("{}\nn\n", made.out.trim()));
+    no.fails(130, &["Paste the invite", &format!("its fingerprint is {shown}"), "Link to it?", "was not used"]);
+    answers("\n").fails(2, &["the invite is empty"]);
+    answers("hello\n\n").fails(2, &["no invite"]);
+    // As mail breaks it.
+    answers(&format!("{first}\n{rest}\ny\n")).done();
+    assert!(home.types("links").done().out.contains("work"));
+}
+
+#[test]
+fn a_grant_is_shown_in_words_and_whole_as_json() {
+    let office = Instance::running("office");
+    office.types("invite to-home --share tasks --rows 7 --days 9").done();
+    for line in ["grant show to-home", "grant edit to-home --rate 5"] {
+        let shown = office.types(line).done().out;
+        assert!(shown.contains("shares       tasks of main") && !shown.contains('{'), "{shown}");
+        assert!(shown.contains("at most      7 rows an answer"), "{shown}");
+    }
+    let scope = office.types("grant show to-home --json").done().json()["scope"].to_string();
+    let file = office.file("scope.json", &scope);
+    office.types(&format!("grant edit to-home --scope {}", file.display())).done();
+    assert_eq!(office.types("grant show to-home --json").done().json()["scope"].to_string(), scope);
 }

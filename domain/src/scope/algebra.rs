@@ -34,6 +34,7 @@ impl Scope {
             workspace: self.workspace.clone(),
             resources: shared,
             excluded,
+            withheld: &self.withheld | &other.withheld,
             verbs: &self.verbs & &other.verbs,
             commands: &self.commands & &other.commands,
             topics: &self.topics & &other.topics,

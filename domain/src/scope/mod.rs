@@ -10,6 +10,7 @@ use crate::{
     Time,
     id::{Field, Name, Project, Resource, Tag, TeamId},
     item::{StoredItem, Whose},
+    kind::Class,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -143,6 +144,8 @@ pub struct Scope {
     workspace: Name,
     resources: BTreeMap<Resource, Filter>,
     excluded: BTreeSet<Resource>,
+    /// Only for kinds that a later edit adds: what is shared now says its fields.
+    withheld: BTreeSet<Class>,
     verbs: BTreeSet<Verb>,
     commands: BTreeSet<String>,
     topics: BTreeSet<String>,

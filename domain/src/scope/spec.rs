@@ -168,7 +168,7 @@ impl Spec {
         let shared = self.shared(context)?;
         only_shared("filters", self.filters.keys(), &shared)?;
         only_shared("fields", self.fields.keys(), &shared)?;
-        let withheld = self.withhold.clone().unwrap_or_else(|| vec![Class::Secret]).into_iter().collect();
+        let withheld = self.withheld();
         let mut resources = BTreeMap::new();
         for name in &shared {
             let fields = self.fields_of(name, context, &withheld)?;
@@ -178,6 +178,7 @@ impl Spec {
             workspace: self.workspace.clone(),
             resources,
             excluded: set("excluded_resources", &self.excluded_resources)?,
+            withheld,
             verbs: some_of("verbs", self.verbs.as_deref(), &Verb::ALL)?,
             commands: self.commands.iter().cloned().collect(),
             topics: self.topics.iter().cloned().collect(),
@@ -186,6 +187,11 @@ impl Spec {
             rate: checked_rate(self.rate)?,
             not_after: self.not_after.unwrap_or(context.now + DEFAULT_LIFE),
         })
+    }
+
+    /// The classes of field that stay here where `fields` does not name them.
+    pub fn withheld(&self) -> BTreeSet<Class> {
+        self.withhold.as_ref().map_or_else(|| BTreeSet::from([Class::Secret]), |said| said.iter().copied().collect())
     }
 
     fn shared(&self, context: Context<'_>) -> Result<BTreeSet<Resource>, ScopeError> {
@@ -252,7 +258,7 @@ impl Scope {
             excluded_resources: names(&self.excluded),
             filters: self.resources.iter().map(|(name, filter)| (name.to_string(), filter.to_spec())).collect(),
             fields: self.resources.iter().map(|(name, filter)| (name.to_string(), fields(filter))).collect(),
-            withhold: None,
+            withhold: Some(self.withheld.iter().copied().collect()),
             max_rows_per_query: Some(self.max_rows),
             verbs: Some(self.verbs.iter().copied().collect()),
             commands: self.commands.iter().cloned().collect(),

@@ -51,6 +51,7 @@ prop_compose! {
         tasks in filters(),
         notes in filters(),
         fields in option::of(subsequence(vec!["title", "body", "status"], 1..=3)),
+        withhold in option::of(subsequence(vec![Class::Public, Class::Internal, Class::Personal, Class::Secret], 0..=4)),
         verbs in option::of(subsequence(Verb::ALL.to_vec(), 1..=4)),
         doors in option::of(subsequence(Door::ALL.to_vec(), 1..=4)),
         commands in subsequence(vec!["a", "b"], 0..=2),
@@ -67,6 +68,7 @@ prop_compose! {
         if let Some(fields) = fields && resources.contains(&"tasks") {
             spec.fields.insert("tasks".into(), fields.iter().map(ToString::to_string).collect());
         }
+        spec.withhold = withhold;
         spec.verbs = verbs;
         spec.doors = doors;
         spec.commands = commands.iter().map(ToString::to_string).collect();
@@ -181,6 +183,8 @@ proptest! {
             let verbs = !a.verbs.is_disjoint(&b.verbs) && !a.doors.is_disjoint(&b.doors);
             prop_assert_eq!(both.as_ref().is_some_and(|both| admits(both, &row)), expected && verbs);
         }
+        let kept_back = &a.withheld | &b.withheld;
+        prop_assert!(both.as_ref().is_none_or(|both| both.withheld == kept_back), "{:?}", both);
         prop_assert_eq!(&both, &b.intersect(&a));
         prop_assert_eq!(a.intersect(&a), Some(a));
     }

@@ -56,7 +56,7 @@ async fn two_users_links_are_invisible_to_each_other() {
     let side = Side::with("work", vec![task(1, 1)]).await;
     home.link(&side).await;
     assert!(home.hub.links(&home.bob).await.unwrap().is_empty());
-    let secret = "no such link `work`; you have none yet: `mosaic-fed link INVITE` makes one of the invite that the other side's \
+    let secret = "no such link `work`; you have none yet: `mosaic-fed link` makes one of the invite that the other side's \
                   owner made";
     let asked = home.hub.page(&home.bob, tasks(from(&["work"]), 5)).await.unwrap_err();
     let got = home.hub.get(&home.bob, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap_err();
