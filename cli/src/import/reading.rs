@@ -82,13 +82,18 @@ pub mod tests {
 
     /// The rows of a file of this name and content, read as one of `kind` where it does not say, and what was left out.
     pub fn rows_of(name: &str, content: &[u8], kind: &str) -> (Vec<Result<Sourced, Refused>>, Tally) {
+        taken_of(name, content, kind, |rows| rows.collect())
+    }
+
+    /// As [`rows_of`], with what `take` makes of the rows one by one.
+    pub fn taken_of<T>(name: &str, content: &[u8], kind: &str, take: impl FnOnce(Rows<'_>) -> T) -> (T, Tally) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(name), content).unwrap();
         let path = dir.path().canonicalize().unwrap().join(name);
         let file = Walk::new(&path, Format::of_name(name.as_ref()), false).files().next().unwrap().unwrap();
         let common = Common::of_tests(kind);
         let mut reading = Reading::new(&common, Progress::none());
-        let rows = reading.rows(&file).collect();
-        (rows, reading.tally)
+        let taken = take(reading.rows(&file));
+        (taken, reading.tally)
     }
 }

@@ -46,7 +46,9 @@ fn a_next_step_works_in_the_shell_of_the_command_that_printed_it() {
         let ran = typed(words).done();
         let next = ran.err.lines().filter_map(|line| line.strip_prefix("next: ")).next_back().unwrap_or_default();
         // What is to be filled in is written in capitals, and `link` alone asks for the rest.
-        let complete = !next.is_empty() && !next.ends_with(" link") && next.split(' ').skip(7).all(|word| word.chars().any(char::is_lowercase));
+        let complete = !next.is_empty()
+            && !next.ends_with(" link")
+            && next.split(' ').skip(7).all(|word| word.chars().any(char::is_lowercase));
         if complete {
             pasted(&ran, directory).done();
         }

@@ -33,6 +33,8 @@ use zone::Zones;
 
 /// Bytes of all occurrences of one series at most: each has the whole text, and a short file could fill a disk.
 const MAX_SERIES: usize = 64 << 20;
+/// Bytes of all rows of one file at most, for the same reason: it may hold very many series.
+const MAX_ROWS: usize = 1 << 30;
 
 /// Reads a calendar. Series are worked out one after the other, and their rows made one by one.
 pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
@@ -43,7 +45,8 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
     let Reading { common, tally, .. } = reading;
     let (calendar, groups) = Calendar::open(file, common, text, tally);
     let broken = calendar.broken.clone().into_iter().map(Err);
-    Box::new(broken.chain(groups.into_iter().flat_map(move |group| calendar.rows(&group, tally))))
+    let mut room = MAX_ROWS;
+    Box::new(broken.chain(groups.into_iter().flat_map(move |group| calendar.rows(&group, tally, &mut room))))
 }
 
 /// A calendar being read.
@@ -124,8 +127,12 @@ impl<'a> Calendar<'a> {
         groups
     }
 
-    fn rows(&self, group: &Group, tally: &mut Tally) -> Rows<'static> {
-        let (parts, refused) = Uid { calendar: self, group, tally }.parts(&group.components);
+    /// The rows of one UID, as far as there is `room` for them.
+    fn rows(&self, group: &Group, tally: &mut Tally, room: &mut usize) -> Rows<'static> {
+        let (parts, mut refused) = Uid { calendar: self, group, tally }.parts(&group.components);
+        let mut fits =
+            |part: &Part| part.take_from(room).map_err(|reason| refused.push(Refused { at: part.at.clone(), reason }));
+        let parts: Vec<_> = parts.into_iter().filter(|part| fits(part).is_ok()).collect();
         Box::new(refused.into_iter().map(Err).chain(parts.into_iter().flat_map(Part::rows)))
     }
 }
@@ -282,6 +289,14 @@ fn check_room(size: usize, occurrences: usize) -> Result<(), String> {
 }
 
 impl Part {
+    fn take_from(&self, room: &mut usize) -> Result<(), String> {
+        let size = self.item.size().saturating_mul(self.times.len());
+        *room = room.checked_sub(size).ok_or_else(|| {
+            format!("the rows of this calendar are more than {MAX_ROWS} bytes with it; split the file, or end its series sooner")
+        })?;
+        Ok(())
+    }
+
     fn rows(mut self) -> impl Iterator<Item = Result<Sourced, Refused>> {
         std::mem::take(&mut self.times).into_iter().map(move |(begin, end)| Ok(self.row(begin, end)))
     }
@@ -306,7 +321,10 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::reading::tests::rows_of, *};
+    use super::{
+        super::reading::tests::{rows_of, taken_of},
+        *,
+    };
     use proptest::prelude::*;
 
     const CALENDAR: &str = include_str!("../../../tests/data/calendar.ics");
@@ -338,6 +356,22 @@ mod tests {
         assert_eq!(series_of(&lines(100_000)).len(), 300);
         let refused = series_of(&lines(300_000)).remove(0).err().unwrap();
         assert!(refused.at == "x.ics:2" && refused.reason.contains("300 occurrences of 3000"), "{refused:?}");
+    }
+
+    #[test]
+    fn a_calendar_whose_series_would_fill_a_disk_together_is_refused_where_it_does() {
+        let one = |uid: usize| {
+            let text = "x".repeat(200_000);
+            format!(
+                "BEGIN:VEVENT\nUID:{uid}\nSUMMARY:a\nDTSTART:20260101T090000Z\nRRULE:FREQ=DAILY;COUNT=300\nDESCRIPTION:{text}\nEND:VEVENT\n"
+            )
+        };
+        let text = format!("BEGIN:VCALENDAR\n{}END:VCALENDAR\n", (0..19).map(one).collect::<String>());
+        // One by one: all of them at once would fill a memory.
+        let refused =
+            taken_of("x.ics", text.as_bytes(), "notes", |rows| rows.filter_map(Result::err).collect::<Vec<_>>()).0;
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(refused[0].at == "x.ics:121" && refused[0].reason.contains("split the file"), "{refused:?}");
     }
 
     #[test]
