@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod audit;
+mod ceiling;
 pub mod embedded;
 mod error;
 mod heard;
@@ -19,5 +20,6 @@ mod traits;
 
 pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
+pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
 pub use traits::*;

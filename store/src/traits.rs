@@ -3,7 +3,7 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, StoreError};
+use crate::{Access, Ceilings, StoreError};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
@@ -19,8 +19,8 @@ use domain::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the daemon asks of its database.
-pub trait Store: Items + People + Grants + Links + AuditLog + Instance {}
-impl<T: Items + People + Grants + Links + AuditLog + Instance> Store for T {}
+pub trait Store: Items + People + Grants + Ceilings + Links + AuditLog + Instance {}
+impl<T: Items + People + Grants + Ceilings + Links + AuditLog + Instance> Store for T {}
 
 /// A store, shared.
 pub type Shared = Arc<dyn Store>;
@@ -220,9 +220,10 @@ pub trait Grants: Send + Sync {
     async fn grants_changed(&self);
     /// Every grant, ended ones too, newest first.
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError>;
-    /// Stores a pending grant. Conflict where an unended grant has its name.
+    /// Stores a pending grant. Conflict where an unended grant has its name, or it is beyond the ceiling.
     async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError>;
-    /// Puts another scope in force. Conflict where the grant is no longer of the generation that the edit was judged on.
+    /// Puts another scope in force. Conflict where the grant is no longer of the generation that the edit was judged on,
+    /// or the scope is beyond the ceiling.
     async fn edit_grant(
         &self,
         grant: GrantId,

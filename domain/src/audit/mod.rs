@@ -92,6 +92,8 @@ words! {
         GrantCreate = "grant_create",
         /// A grant's scope was changed.
         GrantEdit = "grant_edit",
+        /// What no grant may exceed was set or taken away.
+        PolicySet = "policy_set",
         /// A grant was ended.
         GrantRevoke = "grant_revoke",
         /// An invite was made.

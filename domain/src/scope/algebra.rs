@@ -21,6 +21,13 @@ impl Scope {
 
     /// What both permit; none when that is nothing.
     pub fn intersect(&self, other: &Self) -> Option<Self> {
+        let both = self.both(other);
+        let something = !both.resources.is_empty() && !both.verbs.is_empty() && !both.doors.is_empty();
+        (something && self.workspace == other.workspace).then_some(both)
+    }
+
+    /// What both permit in this one's workspace, also where that is nothing.
+    pub(super) fn both(&self, other: &Self) -> Self {
         let excluded: BTreeSet<Resource> = &self.excluded | &other.excluded;
         let shared: BTreeMap<_, _> = self
             .resources
@@ -30,7 +37,7 @@ impl Scope {
                 (!excluded.contains(name) && !both.is_void()).then(|| (name.clone(), both))
             })
             .collect();
-        let both = Self {
+        Self {
             workspace: self.workspace.clone(),
             resources: shared,
             excluded,
@@ -42,9 +49,7 @@ impl Scope {
             max_rows: self.max_rows.min(other.max_rows),
             rate: self.rate.lower(other.rate),
             not_after: self.not_after.min(other.not_after),
-        };
-        let something = !both.resources.is_empty() && !both.verbs.is_empty() && !both.doors.is_empty();
-        (something && self.workspace == other.workspace).then_some(both)
+        }
     }
 }
 

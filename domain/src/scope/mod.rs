@@ -1,7 +1,8 @@
 //! What a grant permits, as a closed value that can be compared: written by an owner ([`spec`]), narrowed and compared
-//! exactly ([`algebra`]), asked one row or one verb at a time (here).
+//! exactly ([`algebra`]), held below what an instance allows at all ([`ceiling`]), asked one row or one verb at a time (here).
 
 mod algebra;
+pub mod ceiling;
 pub mod spec;
 #[cfg(test)]
 mod tests;

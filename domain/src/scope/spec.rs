@@ -125,6 +125,8 @@ pub enum ScopeError {
     Rate { given: Rate },
     #[error("`not_after` is {given}, which is past; choose a later time or leave it out for 90 days")]
     Past { given: Time },
+    #[error("`max_days` is {given}; it must be 1 to 36500")]
+    Days { given: u32 },
     #[error("the filter of `{name}` lets no row through: it names no team and excludes personal rows")]
     Void { name: Resource },
 }
@@ -134,7 +136,7 @@ pub const DEFAULT_LIFE: Duration = Duration::from_hours(90 * 24);
 const DEFAULT_ROWS: u32 = 1_000;
 /// The most rows one answer may ever hold.
 pub const MAX_ROWS: u32 = 10_000;
-const MAX_RATE: u32 = 100_000;
+pub(super) const MAX_RATE: u32 = 100_000;
 
 impl Spec {
     /// The shortest scope: these resources of this workspace, everything else by default.

@@ -49,6 +49,7 @@ impl Grants for Model {
         let now = self.world.now();
         self.change(|state| {
             state.name_is_free(grant, now)?;
+            state.is_within_ceiling(grant, now)?;
             if state.grants.contains_key(&grant.id) {
                 return Err(rules::grant_id_taken(grant.id));
             }
@@ -76,6 +77,7 @@ impl Grants for Model {
             let found = state.grant(grant)?;
             let edited = rules::edited(&found, generation, scope)?;
             state.name_is_free(&edited, now)?;
+            state.is_within_ceiling(&edited, now)?;
             state.update(&edited);
             Ok((edited, vec![record]))
         })
@@ -155,7 +157,7 @@ impl Grants for Model {
 }
 
 impl State {
-    fn grant(&self, id: GrantId) -> Result<Grant, StoreError> {
+    pub(super) fn grant(&self, id: GrantId) -> Result<Grant, StoreError> {
         self.grants.get(&id).map(|kept| kept.grant.clone()).ok_or_else(|| rules::no_grant(id))
     }
 
@@ -167,7 +169,7 @@ impl State {
         if taken { Err(rules::grant_name_taken(&grant.name)) } else { Ok(()) }
     }
 
-    fn update(&mut self, grant: &Grant) {
+    pub(super) fn update(&mut self, grant: &Grant) {
         if let Some(kept) = self.grants.get_mut(&grant.id) {
             self.version += 1;
             kept.grant = grant.clone();

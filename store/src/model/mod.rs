@@ -4,13 +4,14 @@
 //! shipped build contains it.
 
 mod audit;
+mod ceiling;
 mod directory;
 mod grants;
 mod items;
 mod links;
 mod people;
 
-use crate::{InstanceRecord, LinkRecord, StoreError, heard::Heard};
+use crate::{InstanceRecord, KeptCeiling, LinkRecord, StoreError, heard::Heard};
 use domain::{
     Time,
     audit::{Entry, Head, Record},
@@ -47,6 +48,7 @@ struct State {
     dated: BTreeMap<(WorkspaceId, directory::Of), directory::Dated>,
     items: Arc<BTreeMap<ItemId, Row>>,
     grants: BTreeMap<GrantId, Kept>,
+    ceiling: Option<KeptCeiling>,
     refused: Vec<Leaf>,
     invites: BTreeMap<InviteId, KeptInvite>,
     version: u64,

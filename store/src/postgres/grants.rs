@@ -72,6 +72,7 @@ impl Grants for Postgres {
         let mut change = self.change().await?;
         let now = self.clock.now();
         change.name_is_free(grant, now).await?;
+        change.is_within_ceiling(grant, now).await?;
         change.insert(grant, now).await?;
         change.record(&record).await
     }
@@ -87,6 +88,7 @@ impl Grants for Postgres {
         let found = change.grant(grant).await?;
         let edited = rules::edited(&found, generation, scope)?;
         change.name_is_free(&edited, self.clock.now()).await?;
+        change.is_within_ceiling(&edited, self.clock.now()).await?;
         change.update(&edited, None).await?;
         change.record(&record).await?;
         Ok(edited)
@@ -201,7 +203,7 @@ impl Change {
     }
 
     /// Writes what may change of a grant, and what its peer calls itself where it was just met.
-    async fn update(&mut self, grant: &Grant, met: Option<&Name>) -> Result<(), StoreError> {
+    pub(super) async fn update(&mut self, grant: &Grant, met: Option<&Name>) -> Result<(), StoreError> {
         let leaf = grant.leaf.as_ref();
         sqlx::query(sql::grants::UPDATE)
             .bind(grant.id.0)

@@ -19,7 +19,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON users TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, team_members, links TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON items, grants, invites TO %I', app);
-    EXECUTE format('GRANT SELECT, INSERT, DELETE ON refused_leaves TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON refused_leaves, ceiling TO %I', app);
     EXECUTE format('GRANT SELECT, UPDATE ON grants_version, audit_head TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON audit TO %I', app);
     EXECUTE format('GRANT EXECUTE ON FUNCTION member_directory(uuid), link_directory() TO %I', app);

@@ -8,7 +8,7 @@ use domain::{
     id::{GrantId, InstanceId, Name, TeamId, UserId, WorkspaceId},
     rights::Role,
     say::existing,
-    scope::Scope,
+    scope::{Scope, ceiling::Excess},
 };
 
 /// What to do about a grant that has ended.
@@ -142,6 +142,16 @@ pub(crate) fn edited(grant: &Grant, generation: u64, scope: &Scope) -> Result<Gr
     }
     let cause = format!("grant {} was changed by somebody else meanwhile", grant.name);
     Err(StoreError::Conflict(format!("{cause}; look at it and edit it again: `mosaic-fed grant show {}`", grant.name)))
+}
+
+/// What of a scope is more than this instance allows at all.
+pub(crate) fn beyond_ceiling(grant: &Name, excess: &Excess) -> StoreError {
+    let differing: Vec<_> = excess.differing.iter().map(ToString::to_string).collect();
+    StoreError::Conflict(format!(
+        "grant {grant} would be beyond what this instance allows: {}; see `mosaic-fed policy show`, and add --narrow to keep \
+         what is within",
+        differing.join("; ")
+    ))
 }
 
 /// Refuses to invite to a grant that has ended.

@@ -7,6 +7,7 @@
 mod bench;
 mod suite {
     pub mod audit;
+    pub mod ceiling;
     pub mod directory;
     pub mod grants;
     pub mod invites;
@@ -113,6 +114,10 @@ suite! {
         a_revoked_grant_and_its_certificate_are_refused
         a_grant_needs_a_subject_and_a_workspace
         grants_are_shown_newest_first_with_their_names;
+    ceiling:
+        no_grant_is_made_or_edited_beyond_the_ceiling
+        a_ceiling_below_a_grant_is_refused_or_narrows_it
+        of_a_ceiling_and_a_grant_at_once_one_wins;
     invites:
         one_of_many_claims_wins
         an_invite_works_until_its_end_and_no_longer

@@ -1,4 +1,4 @@
-//! Grants, certificates that are refused, and invites.
+//! Grants and what bounds them, certificates that are refused, and invites.
 
 /// What `row::grant` reads, of a row `g` of grants.
 macro_rules! columns {
@@ -26,6 +26,9 @@ statements! {
     UPDATE = "UPDATE grants SET peer = $2, scope = $3, not_after = $4, state = $5, generation = $6, serial = $7, spki = $8,
             leaf_not_after = $9, peer_name = coalesce($10, peer_name)
         WHERE id = $1";
+    CEILING = "SELECT ceiling, set_at, set_by FROM ceiling";
+    SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";
+    CLEAR_CEILING = "DELETE FROM ceiling";
     REFUSED = "SELECT serial, spki, not_after FROM refused_leaves WHERE not_after > $1";
     REFUSE = "INSERT INTO refused_leaves (serial, spki, not_after) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
