@@ -190,6 +190,21 @@ impl Person {
         Err(self.refused(door, act, problem).await)
     }
 
+    /// Refuses with `cause`, and records the refusal, unless they are the operator as such or manage every workspace.
+    pub async fn must_manage_everything(&self, door: &Door, act: Act, cause: &str) -> Result<(), Problem> {
+        if self.operator && !self.borrowed {
+            return Ok(());
+        }
+        let managed = self.managed();
+        let all = door.store.workspaces().await?;
+        if all.iter().all(|workspace| managed.contains(&workspace.name)) {
+            return Ok(());
+        }
+        let problem =
+            Problem::forbidden(cause).next("ask the operator, or somebody who is owner or admin everywhere, to do it");
+        Err(self.refused(door, act, problem).await)
+    }
+
     /// Records that they were refused, and hands the refusal back.
     pub async fn refused(&self, door: &Door, act: Act, problem: Problem) -> Problem {
         let record = refusal(door, act, Some(self.user.id), self.request).noting(&problem.cause);

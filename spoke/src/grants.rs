@@ -11,7 +11,7 @@ use domain::{
     kind::Kinds,
     operation::Method,
     say::existing,
-    scope::{Context, Scope, ScopeError, Spec, Verb},
+    scope::{Context, Scope, ScopeError, Spec, Verb, ceiling::Difference},
     secret::Secret,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -40,6 +40,26 @@ pub struct GrantOrder {
     pub personal_default: bool,
     /// Whether the owner confirmed sensitive kinds.
     pub sensitive: bool,
+    /// Whether what is beyond the instance's ceiling is left out rather than refused.
+    pub narrow: bool,
+}
+
+/// Another scope for a grant.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// What it permits.
+    pub spec: Spec,
+    /// As in [`GrantOrder`].
+    pub sensitive: bool,
+    /// As in [`GrantOrder`].
+    pub narrow: bool,
+}
+
+impl Edit {
+    /// Exactly this, which is refused if anything stands in its way.
+    pub fn to(spec: Spec) -> Self {
+        Self { spec, sensitive: false, narrow: false }
+    }
 }
 
 /// What a grant would show.
@@ -49,6 +69,8 @@ pub struct Preview {
     pub scope: Scope,
     /// Rows of each resource it would show now.
     pub rows: BTreeMap<Resource, u64>,
+    /// What it would lose to the instance's ceiling.
+    pub lost: Vec<Difference>,
 }
 
 /// A grant with a fresh invite.
@@ -63,6 +85,8 @@ pub struct Created {
     pub addresses: Vec<String>,
     /// Rows of each resource the grant shows now.
     pub rows: BTreeMap<Resource, u64>,
+    /// What was left out of what was asked for.
+    pub lost: Vec<Difference>,
 }
 
 /// A grant that was ended.
@@ -134,20 +158,20 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 impl Spoke {
     /// What a grant would permit and show, without making it.
     pub async fn preview(&self, order: &GrantOrder) -> Result<Preview, AdminError> {
-        let grant = self.draft(order).await?;
+        let (grant, lost) = self.draft(order).await?;
         let rows = self.parts.store.count(&grant).await?;
-        Ok(Preview { scope: grant.scope, rows })
+        Ok(Preview { scope: grant.scope, rows, lost })
     }
 
     /// Makes a grant and its invite.
     pub async fn create(&self, by: By, order: GrantOrder) -> Result<Created, AdminError> {
-        let grant = self.draft(&order).await?;
+        let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
         self.listeners.open_for_invite().await?;
         let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
         self.parts.store.create_grant(&grant, record).await?;
         self.snapshots.refresh_after_change().await;
-        self.invite(by, grant.id).await
+        Ok(Created { lost, ..self.invite(by, grant.id).await? })
     }
 
     /// Makes a fresh invite for a grant; earlier open ones stop working.
@@ -187,12 +211,19 @@ impl Spoke {
         }
         .encode();
         let invite_text = Secret::new(text);
-        Ok(Created { grant, invite: invite_text, expires_at: invite.expires_at, addresses: addresses.links, rows })
+        Ok(Created {
+            grant,
+            invite: invite_text,
+            expires_at: invite.expires_at,
+            addresses: addresses.links,
+            rows,
+            lost: Vec::new(),
+        })
     }
 
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
-    pub async fn edit(&self, by: By, before: &Grant, spec: Spec, sensitive: bool) -> Result<Grant, AdminError> {
-        let scope = spec.close(self.context(false, sensitive))?;
+    pub async fn edit(&self, by: By, before: &Grant, order: Edit) -> Result<(Grant, Vec<Difference>), AdminError> {
+        let scope = order.spec.close(self.context(false, order.sensitive))?;
         if scope.workspace() != before.scope.workspace() {
             return Err(AdminError::Invalid(format!(
                 "a grant stays in its workspace ({}); make another grant for {}",
@@ -201,10 +232,11 @@ impl Spoke {
             )));
         }
         self.teams_exist(&scope).await?;
+        let (scope, lost) = self.within(scope, order.narrow).await?;
         let record = self.act(Act::GrantEdit, by, before.id).noting(&scope_note(&scope));
         let grant = self.parts.store.edit_grant(before.id, before.generation, &scope, record).await?;
         self.snapshots.refresh_after_change().await;
-        Ok(grant)
+        Ok((grant, lost))
     }
 
     /// Ends a grant: commit, refuse at the door, cut its connections, report when its calls are gone.
@@ -250,12 +282,13 @@ impl Spoke {
         Ok(Verdict { allowed, why, rows })
     }
 
-    async fn draft(&self, order: &GrantOrder) -> Result<Grant, AdminError> {
+    async fn draft(&self, order: &GrantOrder) -> Result<(Grant, Vec<Difference>), AdminError> {
         let workspace = self.workspace(&order.spec.workspace).await?;
         let subject = self.subject(&order.subject, &workspace).await?;
         let scope = order.spec.close(self.context(order.personal_default, order.sensitive))?;
         self.teams_exist(&scope).await?;
-        Ok(Grant {
+        let (scope, lost) = self.within(scope, order.narrow).await?;
+        let grant = Grant {
             id: GrantId(self.parts.world.uuid()),
             name: order.name.clone(),
             workspace: workspace.id,
@@ -265,7 +298,8 @@ impl Spoke {
             state: State::Pending,
             generation: 1,
             leaf: None,
-        })
+        };
+        Ok((grant, lost))
     }
 
     async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {

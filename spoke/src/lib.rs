@@ -2,18 +2,21 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by; [`listeners`] opens and
-//! closes the two doors; [`grants`] is what an owner does: create, invite, edit, revoke.
+//! closes the two doors; [`grants`] is what an owner does: create, invite, edit, revoke; [`policy`] is what no
+//! grant may exceed.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
 
 pub mod connect;
 pub mod grants;
 pub mod listeners;
+pub mod policy;
 pub mod query;
 pub mod road;
 pub mod snapshot;
 mod spoke;
 
-pub use grants::{AdminError, By, Created, GrantOrder, Preview, Revoked, Verdict};
+pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Revoked, Verdict};
 pub use listeners::Listen;
+pub use policy::NarrowedGrant;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

@@ -152,7 +152,14 @@ impl Instance {
         spec["workspace"] = "main".into();
         let spec: Spec = serde_json::from_value(spec).expect("a scope");
         let label = name(&format!("grant-{}", &self.world.uuid().to_string()[..8]));
-        let order = GrantOrder { name: label, subject: name(subject), spec, personal_default: true, sensitive: false };
+        let order = GrantOrder {
+            name: label,
+            subject: name(subject),
+            spec,
+            personal_default: true,
+            sensitive: false,
+            narrow: false,
+        };
         let created = self.spoke.create(self.by(), order).await.expect("a grant");
         (created.grant, Invite::decode(created.invite.expose()).expect("an invite"))
     }

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
 };
 use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role, say::existing};
-use spoke::{AdminError, GrantOrder};
+use spoke::{AdminError, Edit, GrantOrder};
 use std::{collections::BTreeSet, sync::Arc};
 use store::GrantView;
 
@@ -135,8 +135,10 @@ pub(super) async fn edit(
         ));
     }
     personal::may_edit(&door, &person, &view, &order).await?;
-    let grant = door.spoke.edit(person.by(), &view.grant, order.scope, order.sensitive).await?;
-    Ok(Json(view::GrantEntry::named(&GrantView { grant, ..view }, door.world.now())))
+    let edit = Edit { spec: order.scope, sensitive: order.sensitive, narrow: order.narrow };
+    let (grant, lost) = door.spoke.edit(person.by(), &view.grant, edit).await?;
+    let entry = view::GrantEntry::named(&GrantView { grant, ..view }, door.world.now());
+    Ok(Json(view::GrantEntry { narrowed: view::differences(lost), ..entry }))
 }
 
 /// Ends a grant, and answers when its connections and calls are gone.
@@ -174,9 +176,9 @@ pub(super) async fn can(
 /// The order, if the caller may give it.
 async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
     personal::may_create(door, person, &order).await?;
-    let view::InviteOrder { name, subject, scope, sensitive, .. } = order;
+    let view::InviteOrder { name, subject, scope, sensitive, narrow, .. } = order;
     let personal_default = subject == person.user.name;
-    Ok(GrantOrder { name, subject, spec: scope, personal_default, sensitive })
+    Ok(GrantOrder { name, subject, spec: scope, personal_default, sensitive, narrow })
 }
 
 /// What somebody sees is shared by themselves, as a member at least, or by one who manages the workspace. Ending a grant
@@ -209,8 +211,9 @@ fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> P
 }
 
 fn made(door: &Door, created: spoke::Created, subject: Name) -> view::InviteMade {
-    let spoke::Created { grant, invite, expires_at, addresses, rows } = created;
-    let grant = view::GrantEntry { subject: Some(subject), ..view::GrantEntry::new(&grant, door.world.now()) };
+    let spoke::Created { grant, invite, expires_at, addresses, rows, lost } = created;
+    let entry = view::GrantEntry::new(&grant, door.world.now());
+    let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };
     let invite = invite.expose().clone();
     view::InviteMade { grant, invite, expires_at, addresses, rows }
 }

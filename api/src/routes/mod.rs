@@ -5,6 +5,7 @@ mod grants;
 mod links;
 mod people;
 mod personal;
+mod policy;
 mod rows;
 mod status;
 mod write;
@@ -113,6 +114,12 @@ door! {
     }
     "/v1/grants/{grant}/can" {
         post grants::can, "What a grant may do, and why", body view::CanQuestion => Json view::VerdictView;
+    }
+    "/v1/policy" {
+        get policy::show, "What no grant of this instance may exceed" => Json view::Policy;
+        put policy::set, "Sets what no grant may exceed, for those who manage every workspace", body view::PolicyOrder
+            => Json view::PolicyReport;
+        delete policy::clear, "Takes it away" => Json view::PolicyReport;
     }
     "/v1/links" {
         get links::list, "The caller's links" => Json Vec<view::LinkEntry>;

@@ -11,7 +11,7 @@ mod tests;
 
 pub use log::{Ending, Entry, Head, Line, SignedHead, Stage};
 pub use rows::{Item, NewItem, One, Outcome, Page, Row, SourceOutcome, Step};
-pub use scope::{Class, DoorWord, Filter, Rate, Role, Spec, Tags, Verb};
+pub use scope::{Ceiling, Class, DoorWord, Filter, Rate, Role, Spec, Tags, Verb};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;

@@ -89,6 +89,39 @@ pub struct Filter {
     pub since: Option<Time>,
 }
 
+/// What no grant of an instance may exceed: keys of a scope, of which each that is absent sets no bound. Unknown keys are refused.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Ceiling {
+    /// The only kinds that may be shared.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Vec<String>>,
+    /// Kinds that may not be shared.
+    #[schemars(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded_resources: Vec<String>,
+    /// The only rows that may be shared, by kind.
+    #[schemars(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub filters: BTreeMap<String, Filter>,
+    /// The only fields that may be shared, by kind.
+    #[schemars(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, Vec<String>>,
+    /// Classes of field that may not be shared, of the kinds that `fields` does not name.
+    #[schemars(default, skip_serializing_if = "Vec::is_empty")]
+    pub withhold: Vec<Class>,
+    /// Rows in one answer at most, 1 to 10,000.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub max_rows_per_query: Option<u32>,
+    /// The only verbs.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub verbs: Option<Vec<Verb>>,
+    /// Calls a minute and at once at most.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// How many days a grant may live from when its scope is written, 1 to 36,500.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub max_days: Option<u32>,
+}
+
 /// A scope. Absent keys take the defaults said beside them; unknown keys are refused.
 #[derive(JsonSchema)]
 #[schemars(rename = "Scope", deny_unknown_fields)]

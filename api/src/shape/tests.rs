@@ -159,6 +159,17 @@ fn a_scope_has_the_fields_that_are_described() {
         since: Some(time()),
     };
     fits::<Filter>(&filter);
+    fits::<Ceiling>(&scope::ceiling::Ceiling {
+        resources: Some(vec!["tasks".into()]),
+        excluded_resources: vec!["notes".into()],
+        filters: BTreeMap::from([("tasks".into(), filter.clone())]),
+        fields: BTreeMap::from([("tasks".into(), vec!["title".into()])]),
+        withhold: vec![kind::Class::Secret],
+        max_rows_per_query: Some(1),
+        verbs: Some(vec![scope::Verb::List]),
+        rate: Some(scope::Rate::DEFAULT),
+        max_days: Some(1),
+    });
     fits::<Spec>(&scope::Spec {
         workspace: "main".parse().unwrap(),
         resources: vec!["tasks".into()],
@@ -189,6 +200,7 @@ fn what_has_nothing_to_say_is_left_out_as_it_is_described() {
     let nobody = audit::Entry { grant: None, peer: None, subject: None, ..entry() };
     always_prints::<Entry>(&audit::Entry { resource: None, query: None, reason: None, ..nobody });
     always_prints::<Spec>(&scope::Spec::sharing("main".parse().unwrap(), Vec::new()));
+    always_prints::<Ceiling>(&scope::ceiling::Ceiling::default());
     always_prints::<Rate>(&scope::Rate::DEFAULT);
     always_prints::<Filter>(&scope::spec::FilterSpec::default());
 }

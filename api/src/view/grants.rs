@@ -1,5 +1,6 @@
 //! Grants and invites.
 
+use super::Difference;
 use crate::shape;
 use domain::{
     Time,
@@ -50,6 +51,9 @@ pub struct GrantEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub created_at: Option<Time>,
+    /// What was just left out because this instance does not allow it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub narrowed: Vec<Difference>,
 }
 
 impl GrantEntry {
@@ -66,6 +70,7 @@ impl GrantEntry {
             scope: grant.scope.to_spec(),
             certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
             created_at: None,
+            narrowed: Vec::new(),
         }
     }
 
@@ -100,6 +105,9 @@ pub struct InviteOrder {
     /// Whether sensitive kinds may be shared.
     #[serde(default)]
     pub sensitive: bool,
+    /// Whether what this instance does not allow is left out; else it is refused.
+    #[serde(default)]
+    pub narrow: bool,
 }
 
 /// A grant's invite, to be handed over once.
@@ -131,6 +139,9 @@ pub struct EditOrder {
     /// Whether sensitive kinds may be shared.
     #[serde(default)]
     pub sensitive: bool,
+    /// Whether what this instance does not allow is left out; else it is refused.
+    #[serde(default)]
+    pub narrow: bool,
 }
 
 /// What a revocation did.

@@ -5,6 +5,7 @@ mod audit;
 mod grants;
 mod links;
 mod people;
+mod policy;
 mod rows;
 mod status;
 
@@ -17,5 +18,6 @@ pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,
     WorkspaceOrder,
 };
+pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
 pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceQuestion, Written};
 pub use status::{Identity, LinkCount, Status};

@@ -126,6 +126,7 @@ async fn an_invite_whose_second_door_cannot_be_opened_leaves_no_door_open() {
         spec: serde_json::from_str(r#"{"workspace":"main","resources":["tasks"]}"#).expect("a scope"),
         personal_default: true,
         sensitive: false,
+        narrow: false,
     };
     let error = office.spoke.create(office.by(), order()).await.err().expect("a refusal").to_string();
     assert!(error.contains(&enrolment.to_string()) && error.contains("listen_enrolment"), "{error}");

@@ -133,7 +133,7 @@ async fn an_edited_scope_holds_from_the_next_call() {
     assert_eq!(tests::asker::list(&mut client, tasks()).await.expect("an answer").0.len(), 5);
     let spec = r#"{"workspace":"main","resources":["tasks"],"filters":{"tasks":{"include_teams":["T2"],"include_personal":false}}}"#;
     let spec = serde_json::from_str(spec).expect("a scope");
-    office.spoke.edit(office.by(), &office.standing(home.grant).await, spec, false).await.expect("an edit");
+    office.spoke.edit(office.by(), &office.standing(home.grant).await, spoke::Edit::to(spec)).await.expect("an edit");
     let (items, _) = tests::asker::list(&mut client, tasks()).await.expect("an answer");
     assert_eq!(titles(&items), ["t2"]);
 }
@@ -153,13 +153,15 @@ async fn a_team_that_does_not_exist_is_refused_by_name_when_a_grant_is_made_and_
         spec: spec("T9"),
         personal_default: false,
         sensitive: false,
+        narrow: false,
     };
     let expected =
         "there is no team `T9` in workspace main: T1, T2, T3 exist; see `mosaic-fed --workspace main team list`";
     let made = office.spoke.create(office.by(), order).await.map(drop).expect_err("a refusal");
     assert_eq!(made.to_string(), expected);
     let (grant, _) = office.grant("alice", r#"{"resources":["tasks"]}"#).await;
-    let edited = office.spoke.edit(office.by(), &grant, spec("T9"), false).await.map(drop).expect_err("a refusal");
+    let edited =
+        office.spoke.edit(office.by(), &grant, spoke::Edit::to(spec("T9"))).await.map(drop).expect_err("a refusal");
     assert_eq!(edited.to_string(), expected);
-    office.spoke.edit(office.by(), &grant, spec("T3"), false).await.expect("an edit");
+    office.spoke.edit(office.by(), &grant, spoke::Edit::to(spec("T3"))).await.expect("an edit");
 }
