@@ -117,7 +117,13 @@ impl Failure {
 
     /// A file that could not be used.
     pub fn file(action: &str, path: &Path, cause: &io::Error) -> Self {
-        Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()))
+        let failure = Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()));
+        match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                failure.next("make room there, then try again")
+            }
+            _ => failure,
+        }
     }
 
     /// A file that somebody named to be read, and that could not be.

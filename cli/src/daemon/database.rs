@@ -8,7 +8,7 @@ use crate::{
 use domain::{id::InstanceId, world::World};
 use std::{path::PathBuf, sync::Arc};
 use store::{
-    embedded::{self, Lifetime, Server, Supervised},
+    embedded::{self, EmbeddedError, Lifetime, Server, Supervised},
     postgres::Postgres,
 };
 
@@ -69,10 +69,22 @@ async fn start(config: &Config, place: &Place, instance: InstanceId) -> Outcome<
         instance: instance.0,
         lifetime: Lifetime::Daemon,
     };
-    Server::start(wanted).await.map_err(away)
+    Server::start(wanted).await.map_err(|error| not_started(&error))
 }
 
-fn stopped(outcome: Result<(), embedded::EmbeddedError>) {
+/// What it says on its first line is the cause, and what follows is to be done; the last lines of a server's log are neither.
+fn not_started(error: &EmbeddedError) -> Failure {
+    let text = error.to_string();
+    match (error, text.split_once('\n')) {
+        (EmbeddedError::Start { log, .. }, _) => {
+            away(&text).next(format!("mend what {} says, then try again", log.display()))
+        }
+        (_, Some((cause, next))) => away(cause).next(next),
+        (_, None) => away(text),
+    }
+}
+
+fn stopped(outcome: Result<(), EmbeddedError>) {
     if let Err(error) = outcome {
         tracing::error!(%error, "PostgreSQL did not stop");
     }
