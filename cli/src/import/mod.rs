@@ -3,8 +3,9 @@
 //!
 //! [`walk`] finds files, [`open`] opens them and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
 //! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings
-//! rows to the daemon, [`report`] tells what became of them, [`watch`] does it again for the files that change.
+//! rows to the daemon, [`report`] tells what became of them, [`after`] what to do next, [`watch`] does it again for the files that change.
 
+mod after;
 mod attributes;
 mod calendar;
 pub mod format;
@@ -30,6 +31,7 @@ use crate::{
     out::Out,
     rooms::{NAME_ONE, no_kind, writable_team},
 };
+use after::Typed;
 use api::client::Client;
 use chrono::{Datelike, Days, NaiveDate};
 use clap::Args;
@@ -51,6 +53,8 @@ use std::{
 };
 use walk::Walk;
 
+/// What a file becomes that does not say.
+const NOTES: &str = "notes";
 /// Days after today until which a series without an end is followed.
 const AHEAD: u64 = 366;
 
@@ -61,7 +65,7 @@ pub struct ImportArgs {
     /// A folder, or a file: Markdown, .ics, JSON lines, todo.txt, Taskwarrior's export
     path: PathBuf,
     /// What a Markdown file becomes, and a JSON line that does not say
-    #[arg(long, default_value = "notes", value_parser = crate::rooms::kind)]
+    #[arg(long, default_value = NOTES, value_parser = crate::rooms::kind)]
     kind: Resource,
     /// What a file is whose name does not say it; of a folder, the only files to take
     #[arg(long, value_enum)]
@@ -191,7 +195,7 @@ fn horizon() -> NaiveDate {
 
 /// `import`.
 pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
-    let (watched, strict) = (args.watch, args.strict);
+    let (watched, strict, typed) = (args.watch, args.strict, Typed::of(&args));
     let order = Order::of(args, client).await?;
     if watched {
         return watch::run(&order, client, out).await;
@@ -203,11 +207,7 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     let Done { report, kind, .. } = done?;
     out.value(&report, Report::line)?;
     tell(&report, out);
-    if report.read == 0 {
-        let looked_for = if order.root.is_dir() { format::SEARCHED } else { "it has no line" };
-        out.remark(&format!("nothing importable was found in {}: {looked_for}", order.path.display()));
-    }
-    out.next(&format!("list {}", kind.as_ref().unwrap_or(&order.common.kind)));
+    out.next(&after::next(&typed, &order.root, &report, kind.as_ref().unwrap_or(&order.common.kind), out));
     Ok(if strict && !report.refused.is_empty() { Exit::Incomplete } else { Exit::Done })
 }
 
