@@ -165,6 +165,27 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
 }
 
 #[test]
+fn the_command_beneath_a_page_gives_the_next_one() {
+    let instance = Instance::running("office");
+    for title in ["one", "two", "three"] {
+        instance.types(&format!("add tasks {title}")).done();
+    }
+    let mut page = instance.types("--as dana list tasks --limit 1 --from here --body").done();
+    for title in ["three", "two", "one"] {
+        assert!(page.out.contains(title) && page.out.lines().count() == 2, "{title} in {page:?}");
+        let next = page.err.lines().find_map(|line| line.strip_prefix("next page: mosaic-fed "));
+        assert_eq!(next.is_some(), title != "one", "{page:?}");
+        let Some(next) = next else { break };
+        assert!(next.contains("--as dana list tasks --from here --limit 1 --body --cursor "), "{next}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{} {next}", env!("CARGO_BIN_EXE_mosaic-fed"))]);
+        page = finish(shell).done();
+    }
+    let json = instance.types("list tasks --limit 1 --json").done();
+    assert!(json.json()["next"].is_string() && !json.err.contains("next page"), "{json:?}");
+}
+
+#[test]
 fn a_cursor_of_another_question_is_told_apart_from_a_text_that_is_none() {
     let instance = Instance::running("office");
     for title in ["one", "two", "three"] {
