@@ -73,6 +73,38 @@ pub const KEYS: [&str; 11] = [
 /// Variables that are no keys of the file.
 pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
 const PREFIX: &str = "MOSAIC_FED_";
+/// So much alike at least is a name that was mistyped, as 0 to 1 (Jaro and Winkler).
+const ALIKE: f64 = 0.8;
+
+/// What is amiss with variables that begin as ours do and that nothing here reads; none of their values is repeated.
+pub fn unknown_variables(names: impl Iterator<Item = String>) -> Option<String> {
+    let mut unknown: Vec<_> = names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
+    unknown.sort();
+    let said = unknown.iter().map(|name| match nearest(name) {
+        Some(near) => format!("{name} ({near} may be meant)"),
+        None => name.clone(),
+    });
+    let said: Vec<_> = said.collect();
+    let named = domain::say::named(said.iter().map(String::as_str));
+    (!unknown.is_empty()).then(|| format!("the environment has {named}, which no command reads"))
+}
+
+fn key_of(variable: &str) -> String {
+    variable.trim_start_matches(PREFIX).to_lowercase()
+}
+
+fn is_known(variable: &str) -> bool {
+    KEYS.contains(&key_of(variable).as_str()) || OTHER_VARIABLES.contains(&variable)
+}
+
+/// The variable that this one is nearest to, if it is near at all.
+fn nearest(variable: &str) -> Option<String> {
+    let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.to_uppercase()));
+    let known = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned));
+    let alike = |known: &str| strsim::jaro_winkler(&key_of(known), &key_of(variable));
+    let near = known.map(|known| (alike(&known), known)).filter(|(alike, _)| *alike >= ALIKE);
+    near.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
 
 impl Default for Config {
     fn default() -> Self {
@@ -204,13 +236,14 @@ pub fn host(text: &str) -> Result<String, String> {
 }
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
-    let key = variable.trim_start_matches(PREFIX).to_lowercase();
+    let key = key_of(variable);
     if !KEYS.contains(&key.as_str()) {
         if OTHER_VARIABLES.contains(&variable) {
             return Ok(());
         }
         let cause = format!("the environment has {variable}, which is no setting");
-        return Err(Failure::new(Exit::Usage, cause).next(format!("unset it; the keys are {}", KEYS.join(", "))));
+        let near = nearest(variable).map_or_else(String::new, |near| format!("call it {near} if that is meant, or "));
+        return Err(Failure::new(Exit::Usage, cause).next(format!("{near}unset it; the keys are {}", KEYS.join(", "))));
     }
     let list = matches!(key.as_str(), "advertise" | "public_names");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -259,6 +292,26 @@ mod tests {
     #[test]
     fn a_variable_wins_over_the_file_and_lists_are_split_at_commas() {
         let variables = [("MOSAIC_FED_LISTEN", "127.0.0.1:9"), ("MOSAIC_FED_ADVERTISE", "a.example, b.example")];
+    #[test]
+    fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
+        let said = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
+        assert_eq!(said(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "HOME", "MOSAIC"]), None);
+        for (typed, meant) in [
+            ("MOSAIC_FED_DIRECTORY", "MOSAIC_FED_DIR"),
+            ("MOSAIC_FED_LISTN", "MOSAIC_FED_LISTEN"),
+            ("MOSAIC_FED_WORKSPCE", "MOSAIC_FED_WORKSPACE"),
+            ("MOSAIC_FED_POSTGRESAPP", "MOSAIC_FED_POSTGRES_APP"),
+            ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
+        ] {
+            let said = said(&[typed]).unwrap();
+            assert!(said.contains(&format!("{typed} ({meant} may be meant)")), "{said}");
+        }
+        assert!(!said(&["MOSAIC_FED_XYZ"]).unwrap().contains("meant"));
+        let refused = read("", &[("MOSAIC_FED_LISTN", "secret")]).unwrap_err();
+        assert!(refused.next.as_ref().unwrap().contains("MOSAIC_FED_LISTEN if"), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("secret"));
+    }
+
         let config = read("listen = \"127.0.0.1:8\"", &variables).unwrap();
         assert_eq!(config.listen.port(), 9);
         assert_eq!(config.advertise, ["a.example", "b.example"]);

@@ -9,6 +9,8 @@ mod demo;
 #[cfg(test)]
 mod door;
 #[cfg(test)]
+mod environment;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod full;

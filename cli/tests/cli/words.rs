@@ -117,9 +117,9 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
     instance.file("both.json", both);
     instance.file("none.json", r#"{"workspace":"main","resources":["tasks"],"max_rows_per_query":0}"#);
     let cases: [(&[&str], i32, &[&str]); 34] = [
-        (&["get", "tasks", ""], 2, &["<ID>", "empty", "as tables show"]),
-        (&["grant", "show", ""], 2, &["<GRANT>", "empty"]),
-        (&["ping", " "], 2, &["<LINK>", "empty"]),
+        (&["get", "tasks", ""], 2, &["for ID", "empty", "as tables show"]),
+        (&["grant", "show", ""], 2, &["for GRANT", "empty"]),
+        (&["ping", " "], 2, &["for LINK", "empty"]),
         (&["get", "tasks", "xyz"], 2, &["`xyz` is no id", "first four"]),
         (&["get", "plans", "12345678"], 4, &["no kind `plans`", "notes, projects, tasks"]),
         (&["list", "plans"], 4, &["no kind `plans`", "notes, projects, tasks"]),
