@@ -143,7 +143,7 @@ impl Config {
             Failure::new(Exit::Usage, cause).next(next)
         };
         // By itself first: what is wrong with it has a line there.
-        toml::from_str::<Self>(&text).map_err(refused)?;
+        let written = toml::from_str::<Self>(&text).map_err(refused)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
         for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
             overlay(&mut table, &name, value)?;
@@ -154,9 +154,12 @@ impl Config {
             })?;
         }
         let config: Self = table.try_into().map_err(Failure::of)?;
-        config
-            .checked()
-            .map_err(|failure| Failure { cause: format!("{}: {}", path.display(), failure.cause), ..failure })
+        // What is right in the file by itself was made wrong by a variable.
+        let place = match written.checked() {
+            Ok(_) => "the environment".to_owned(),
+            Err(_) => path.display().to_string(),
+        };
+        config.checked().map_err(|failure| Failure { cause: format!("{place}: {}", failure.cause), ..failure })
     }
 
     fn checked(self) -> Outcome<Self> {
@@ -290,9 +293,6 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_wins_over_the_file_and_lists_are_split_at_commas() {
-        let variables = [("MOSAIC_FED_LISTEN", "127.0.0.1:9"), ("MOSAIC_FED_ADVERTISE", "a.example, b.example")];
-    #[test]
     fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
         let said = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
         assert_eq!(said(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "HOME", "MOSAIC"]), None);
@@ -312,6 +312,9 @@ mod tests {
         assert!(!format!("{refused:?}").contains("secret"));
     }
 
+    #[test]
+    fn a_variable_wins_over_the_file_and_lists_are_split_at_commas() {
+        let variables = [("MOSAIC_FED_LISTEN", "127.0.0.1:9"), ("MOSAIC_FED_ADVERTISE", "a.example, b.example")];
         let config = read("listen = \"127.0.0.1:8\"", &variables).unwrap();
         assert_eq!(config.listen.port(), 9);
         assert_eq!(config.advertise, ["a.example", "b.example"]);
@@ -335,6 +338,8 @@ mod tests {
         let failure = read("advertise = [\"127.0.0.1:99\"]", &[]).unwrap_err();
         assert!(failure.cause.contains("config.toml") && failure.cause.contains("`127.0.0.1:99`"), "{}", failure.cause);
         assert_eq!(failure.next.unwrap(), "write the host alone, as in 127.0.0.1");
+        let failure = read("", &[("MOSAIC_FED_ADVERTISE", "127.0.0.1:99")]).unwrap_err();
+        assert!(failure.cause.starts_with("the environment: `advertise` has"), "{}", failure.cause);
     }
 
     #[test]

@@ -12,6 +12,9 @@ use store::{
     postgres::Postgres,
 };
 
+/// What the store says of a database that has no room.
+const FULL: &str = "the disk is full";
+
 /// An open database, and the server that belongs to it if it is the daemon's own.
 pub struct Database {
     /// What the rest of the daemon asks.
@@ -91,5 +94,6 @@ fn stopped(outcome: Result<(), EmbeddedError>) {
 }
 
 fn away(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Unavailable, error.to_string())
+    let failure = Failure::new(Exit::Unavailable, error.to_string());
+    if failure.cause.contains(FULL) { failure.next("make room where its files lie, then try again") } else { failure }
 }

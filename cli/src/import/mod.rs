@@ -239,7 +239,9 @@ fn name_of(path: &Path) -> Outcome<String> {
 
 /// The path without links, if it is one that an import reads.
 fn importable(path: &Path, format: Option<Format>) -> Outcome<PathBuf> {
-    let root = path.canonicalize().map_err(|error| unusable(path, &error))?;
+    // A pipe is there, and the name that the system has for it is no path.
+    let nowhere = |error| if path.exists() { open::irregular() } else { error };
+    let root = path.canonicalize().map_err(|error| unusable(path, &nowhere(error)))?;
     let opened = if root.is_dir() { std::fs::read_dir(&root).map(drop) } else { open::regular(&root).map(drop) };
     opened.map_err(|error| unusable(path, &error))?;
     // A link is judged by its own name as well as by that of what it leads to.
