@@ -179,9 +179,13 @@ fn heading(name: &str) -> &'static str {
     }
 }
 
-/// A value without the quotes of JSON.
+/// A value without the marks of JSON.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => joined(items.iter().map(plain)),
+        other => other.to_string(),
+    }
 }
 
 /// The arguments of `get`.
@@ -343,4 +347,23 @@ fn attribute(kind: &Resource, pair: &str) -> Outcome<(String, Value)> {
         _ => Value::from(text),
     };
     Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_value_is_shown_without_the_marks_of_json() {
+        for (value, shown) in [
+            (json!("a, \"b\""), "a, \"b\""),
+            (json!(["Anna B.", "c@example.org"]), "Anna B., c@example.org"),
+            (json!([]), ""),
+            (json!(1.5), "1.5"),
+            (json!(true), "true"),
+        ] {
+            assert_eq!(plain(&value), shown);
+        }
+    }
 }
