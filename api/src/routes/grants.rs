@@ -36,7 +36,10 @@ pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<Gra
     match by_id(&all, text, |view| view.grant.id.to_string())[..] {
         [one] => Ok(one.clone()),
         [] => Err(no_grant(door, person, &all, text).await?),
-        [..] => Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`; type more of it"))),
+        [..] => {
+            Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`"))
+                .next("type more of it"))
+        }
     }
 }
 

@@ -35,6 +35,8 @@ mod network;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod sharing;
