@@ -253,6 +253,11 @@ fn importable(path: &Path, format: Option<Format>) -> Outcome<PathBuf> {
     Err(Failure::new(Exit::Usage, cause).next(next))
 }
 
+/// Whether there is a file to import in a folder.
+pub fn is_worth_it(folder: &Path) -> bool {
+    Walk::new(folder, None, false).files().any(|file| file.is_ok())
+}
+
 fn unusable(path: &Path, error: &io::Error) -> Failure {
     match (Failure::input(path, error), error.kind()) {
         (failure, io::ErrorKind::PermissionDenied) => failure,
