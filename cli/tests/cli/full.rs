@@ -145,6 +145,12 @@ fn a_full_disk_refuses_is_counted_and_heals_by_itself() {
     assert!(refused >= 1, "nothing was counted");
     assert!(office.types("status").done().out.contains("no record of it could be written"));
     office.types("user add eve").fails(8, &["disk is full", "next:"]);
+    let status = office.types("status").done();
+    assert!(
+        status.out.contains("ALARM        answers are refused: ") && status.out.contains("the disk is full"),
+        "{status:?}"
+    );
+    assert!(status.err.contains("make room"), "{status:?}");
 
     office.file("free", "");
     wait_for(&office.base.path().join("freed"));
@@ -154,6 +160,7 @@ fn a_full_disk_refuses_is_counted_and_heals_by_itself() {
         pause();
     }
     office.types("user add eve").done();
+    assert!(!office.types("status").done().out.contains("answers are refused"));
     office.types("audit export -o log.jsonl").done();
     office.types("audit verify log.jsonl").done();
     let log = fs::read_to_string(office.base.path().join("log.jsonl")).unwrap();
