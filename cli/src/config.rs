@@ -77,16 +77,16 @@ const PREFIX: &str = "MOSAIC_FED_";
 const ALIKE: f64 = 0.8;
 
 /// What is amiss with variables that begin as ours do and that nothing here reads; none of their values is repeated.
-pub fn unknown_variables(names: impl Iterator<Item = String>) -> Option<String> {
-    let mut unknown: Vec<_> = names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
+pub fn unknown_variables(variables: impl Iterator<Item = String>) -> Option<String> {
+    let mut unknown: Vec<_> = variables.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
     unknown.sort();
     let said = unknown.iter().map(|name| match nearest(name) {
         Some(near) => format!("{name} ({near} may be meant)"),
         None => name.clone(),
     });
     let said: Vec<_> = said.collect();
-    let named = domain::say::named(said.iter().map(String::as_str));
-    (!unknown.is_empty()).then(|| format!("the environment has {named}, which no command reads"))
+    let all = domain::say::named(said.iter().map(String::as_str));
+    (!unknown.is_empty()).then(|| format!("the environment has {all}, which no command reads"))
 }
 
 fn key_of(variable: &str) -> String {

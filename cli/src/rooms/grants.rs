@@ -70,7 +70,9 @@ fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
     let subject = or_dash(subject);
     let end = scope.not_after.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
     out.remark(&format!("it shares {}, as {subject} sees them{end}", limits::of(scope)));
-    limits::idle(scope).iter().for_each(|idle| out.remark(idle));
+    if let Some(idle) = limits::idle(scope) {
+        out.remark(&idle);
+    }
     let (shared, kept): (Vec<_>, Vec<_>) = personal(scope).partition(|(_, shared)| *shared);
     if !kept.is_empty() {
         let kinds = joined(kept.iter().map(|(kind, _)| kind));
@@ -273,7 +275,9 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             entry.certificate_not_after.map_or_else(|| "-".to_owned(), minute),
         )
     })?;
-    limits::idle(&entry.scope).iter().filter(|_| !out.json).for_each(|idle| out.remark(idle));
+    if let Some(idle) = limits::idle(&entry.scope).filter(|_| !out.json) {
+        out.remark(&idle);
+    }
     Ok(())
 }
 

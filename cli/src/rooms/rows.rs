@@ -93,7 +93,7 @@ fn again(kind: &Resource, question: &view::ListQuestion, strict: bool) -> String
     let from = question.from.as_deref().filter(|from| *from != ALL).map(|from| format!(" --from {}", shell_word(from)));
     let limit = question.limit.filter(|limit| *limit != PAGE).map(|limit| format!(" --limit {limit}"));
     let flags = [(question.body, " --body"), (strict, " --strict")];
-    let flags = flags.into_iter().filter_map(|(said, flag)| said.then(|| flag.to_owned()));
+    let flags = flags.into_iter().filter(|(said, _)| *said).map(|(_, flag)| flag.to_owned());
     let said = from.into_iter().chain(limit).chain(flags).collect::<String>();
     format!("list {kind}{said}")
 }
