@@ -208,7 +208,7 @@ fn a_used_or_damaged_invite_and_one_of_a_revoked_grant_say_so() {
     let revoked = office.types("invite two --share tasks").done().out;
     office.types("grant revoke two").done();
     home.run(&["link", revoked.trim(), "--yes", "--name", "other"]).fails(6, &["can no longer be used"]);
-    home.run(&["link", &used.trim()[..60], "--yes"]).fails(2, &["damaged", "paste the whole line"]);
+    home.run(&["link", &used.trim()[..60], "--yes"]).fails(2, &["cut off: 60 of", "paste the whole line"]);
     let links = home.types("links").done().out;
     assert!(links.contains("30"), "a link of this minute has all its days: {links}");
 }
