@@ -123,7 +123,10 @@ async fn problem(response: Response<Incoming>) -> ClientError {
         Ok(body) => body.to_bytes(),
         Err(error) => return broken(error),
     };
-    let foreign = || Problem::new(Kind::Internal, format!("the daemon answered {status} without a reason"));
+    let foreign = || {
+        Problem::new(Kind::Internal, format!("the daemon answered {status} without a reason"))
+            .next("the command line and this daemon may be of different versions: update the older")
+    };
     ClientError::Problem(serde_json::from_slice(&body).unwrap_or_else(|_| foreign()))
 }
 

@@ -8,7 +8,7 @@ use domain::{
 };
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -133,7 +133,7 @@ impl Door {
             return Ok(None);
         }
         let Some(path) = &self.shared_socket else {
-            return Ok(Some(NO_SHARED_SOCKET.to_owned()));
+            return Ok(Some(no_shared_socket(&self.data_dir.join("config.toml"))));
         };
         if !self.claim_shared() {
             return Ok(None);
@@ -184,5 +184,11 @@ pub(crate) fn is_operator(uid: u32) -> bool {
     uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
-const NO_SHARED_SOCKET: &str = "other users cannot reach this daemon yet: set `socket` in config.toml to a path outside \
-    the data directory, for example /run/mosaic-fed.sock, and restart `mosaic-fed serve`";
+fn no_shared_socket(settings: &Path) -> String {
+    let new = if settings.exists() { "" } else { "a new " };
+    format!(
+        "other users cannot reach this daemon yet: set `socket` in {new}{} to a path outside the data directory, for example \
+         /run/mosaic-fed.sock, and restart `mosaic-fed serve`",
+        settings.display()
+    )
+}

@@ -53,7 +53,8 @@ impl FromRequestParts<Arc<Door>> for Person {
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Peer>().copied();
-        let peer = peer.ok_or_else(|| Problem::forbidden("the connection does not say whose it is"))?;
+        let peer =
+            peer.ok_or_else(|| Problem::forbidden("the connection does not say whose it is").next("connect anew"))?;
         let caller = Caller { door, peer, request: RequestId(door.world.uuid()) };
         let (user, borrowed) = caller.user(name_in(&parts.headers, AS)?).await?;
         let workspace = name_in(&parts.headers, WORKSPACE)?;
@@ -126,7 +127,9 @@ impl Caller<'_> {
     async fn workspace(&self, name: &Name) -> Result<WorkspaceId, Problem> {
         let all = self.door.store.workspaces().await?;
         let found = all.into_iter().find(|workspace| workspace.name == *name);
-        found.map(|workspace| workspace.id).ok_or_else(|| Problem::missing(format!("no such workspace `{name}`")))
+        found
+            .map(|workspace| workspace.id)
+            .ok_or_else(|| Problem::missing(format!("no such workspace `{name}`")).next("mosaic-fed workspace list"))
     }
 }
 
@@ -138,8 +141,9 @@ fn refusal(door: &Door, act: Act, user: Option<UserId>, request: RequestId) -> R
 
 fn name_in(headers: &HeaderMap, header: &str) -> Result<Option<Name>, Problem> {
     let Some(value) = headers.get(header) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Problem::invalid(format!("{header} is no name")))?;
-    text.parse().map(Some).map_err(|cause| Problem::invalid(format!("{header}: {cause}")))
+    let wrong = |cause: String| Problem::invalid(cause).next("send a name, or leave the header out");
+    let text = value.to_str().map_err(|_| wrong(format!("{header} is no name")))?;
+    text.parse().map(Some).map_err(|cause| wrong(format!("{header}: {cause}")))
 }
 
 /// The workspace that was named, else the only one, else `main`.

@@ -2,7 +2,7 @@
 
 use crate::{
     daemon, demo,
-    exit::{self, Outcome},
+    exit::{self, Exit, Failure, Outcome},
     export, import,
     out::Out,
     place::Place,
@@ -51,7 +51,7 @@ pub enum Command {
     /// Run it until Ctrl-C or SIGTERM
     Serve(daemon::serve::ServeArgs),
     /// What runs and what is linked
-    Status,
+    Status(status::StatusArgs),
     /// Name, fingerprint and addresses of this instance
     Id,
     /// Share rows with another instance: a grant and its invite in one
@@ -107,9 +107,11 @@ impl Command {
     /// Does it.
     pub async fn run(self, global: &Global, out: &Out) -> Outcome {
         match self {
-            Self::Init(args) => daemon::init::run(args, &global.place()?, out).await,
-            Self::Serve(args) => daemon::serve::run(&args, &global.place()?, out).await,
-            Self::Status => status::status(&global.client()?, out).await,
+            Self::Init(args) => {
+                daemon::init::run(args, &global.own_place("name the first user with --user NAME")?, out).await
+            }
+            Self::Serve(args) => daemon::serve::run(&args, &global.own_place("leave it out")?, out).await,
+            Self::Status(args) => status::status(&args, &global.client()?, out).await,
             Self::Id => status::identity(&global.client()?, out).await,
             Self::Invite(args) => grants::invite(args, &global.client()?, out).await,
             Self::Grant(command) => grants::run(command, &global.client()?, out).await,
@@ -146,6 +148,17 @@ impl Global {
     /// The data directory.
     pub fn place(&self) -> Outcome<Place> {
         Place::chosen(self.dir.clone())
+    }
+
+    /// The data directory of a command that makes or runs an instance: nobody acts there as anybody.
+    fn own_place(&self, instead: &str) -> Outcome<Place> {
+        match &self.acting_as {
+            Some(name) => {
+                let cause = format!("`--as {name}` has no effect here: `init` and `serve` act as no user");
+                Err(Failure::new(Exit::Usage, cause).next(instead))
+            }
+            None => self.place(),
+        }
     }
 
     /// The daemon that this command speaks to.

@@ -73,6 +73,38 @@ pub const KEYS: [&str; 11] = [
 /// Variables that are no keys of the file.
 pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
 const PREFIX: &str = "MOSAIC_FED_";
+/// So much alike at least is a name that was mistyped, as 0 to 1 (Jaro and Winkler).
+const ALIKE: f64 = 0.8;
+
+/// What is amiss with variables that begin as ours do and that nothing here reads; none of their values is repeated.
+pub fn unknown_variables(variables: impl Iterator<Item = String>) -> Option<String> {
+    let mut unknown: Vec<_> = variables.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
+    unknown.sort();
+    let said = unknown.iter().map(|name| match nearest(name) {
+        Some(near) => format!("{name} ({near} may be meant)"),
+        None => name.clone(),
+    });
+    let said: Vec<_> = said.collect();
+    let all = domain::say::named(said.iter().map(String::as_str));
+    (!unknown.is_empty()).then(|| format!("the environment has {all}, which no command reads"))
+}
+
+fn key_of(variable: &str) -> String {
+    variable.trim_start_matches(PREFIX).to_lowercase()
+}
+
+fn is_known(variable: &str) -> bool {
+    KEYS.contains(&key_of(variable).as_str()) || OTHER_VARIABLES.contains(&variable)
+}
+
+/// The variable that this one is nearest to, if it is near at all.
+fn nearest(variable: &str) -> Option<String> {
+    let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.to_uppercase()));
+    let known = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned));
+    let alike = |known: &str| strsim::jaro_winkler(&key_of(known), &key_of(variable));
+    let near = known.map(|known| (alike(&known), known)).filter(|(alike, _)| *alike >= ALIKE);
+    near.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
 
 impl Default for Config {
     fn default() -> Self {
@@ -111,7 +143,7 @@ impl Config {
             Failure::new(Exit::Usage, cause).next(next)
         };
         // By itself first: what is wrong with it has a line there.
-        toml::from_str::<Self>(&text).map_err(refused)?;
+        let written = toml::from_str::<Self>(&text).map_err(refused)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
         for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
             overlay(&mut table, &name, value)?;
@@ -122,9 +154,12 @@ impl Config {
             })?;
         }
         let config: Self = table.try_into().map_err(Failure::of)?;
-        config
-            .checked()
-            .map_err(|failure| Failure { cause: format!("{}: {}", path.display(), failure.cause), ..failure })
+        // What is right in the file by itself was made wrong by a variable.
+        let place = match written.checked() {
+            Ok(_) => "the environment".to_owned(),
+            Err(_) => path.display().to_string(),
+        };
+        config.checked().map_err(|failure| Failure { cause: format!("{place}: {}", failure.cause), ..failure })
     }
 
     fn checked(self) -> Outcome<Self> {
@@ -204,13 +239,14 @@ pub fn host(text: &str) -> Result<String, String> {
 }
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
-    let key = variable.trim_start_matches(PREFIX).to_lowercase();
+    let key = key_of(variable);
     if !KEYS.contains(&key.as_str()) {
         if OTHER_VARIABLES.contains(&variable) {
             return Ok(());
         }
         let cause = format!("the environment has {variable}, which is no setting");
-        return Err(Failure::new(Exit::Usage, cause).next(format!("unset it; the keys are {}", KEYS.join(", "))));
+        let near = nearest(variable).map_or_else(String::new, |near| format!("call it {near} if that is meant, or "));
+        return Err(Failure::new(Exit::Usage, cause).next(format!("{near}unset it; the keys are {}", KEYS.join(", "))));
     }
     let list = matches!(key.as_str(), "advertise" | "public_names");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -257,6 +293,26 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
+        let said = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
+        assert_eq!(said(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "HOME", "MOSAIC"]), None);
+        for (typed, meant) in [
+            ("MOSAIC_FED_DIRECTORY", "MOSAIC_FED_DIR"),
+            ("MOSAIC_FED_LISTN", "MOSAIC_FED_LISTEN"),
+            ("MOSAIC_FED_WORKSPCE", "MOSAIC_FED_WORKSPACE"),
+            ("MOSAIC_FED_POSTGRESAPP", "MOSAIC_FED_POSTGRES_APP"),
+            ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
+        ] {
+            let said = said(&[typed]).unwrap();
+            assert!(said.contains(&format!("{typed} ({meant} may be meant)")), "{said}");
+        }
+        assert!(!said(&["MOSAIC_FED_XYZ"]).unwrap().contains("meant"));
+        let refused = read("", &[("MOSAIC_FED_LISTN", "secret")]).unwrap_err();
+        assert!(refused.next.as_ref().unwrap().contains("MOSAIC_FED_LISTEN if"), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("secret"));
+    }
+
+    #[test]
     fn a_variable_wins_over_the_file_and_lists_are_split_at_commas() {
         let variables = [("MOSAIC_FED_LISTEN", "127.0.0.1:9"), ("MOSAIC_FED_ADVERTISE", "a.example, b.example")];
         let config = read("listen = \"127.0.0.1:8\"", &variables).unwrap();
@@ -282,6 +338,8 @@ mod tests {
         let failure = read("advertise = [\"127.0.0.1:99\"]", &[]).unwrap_err();
         assert!(failure.cause.contains("config.toml") && failure.cause.contains("`127.0.0.1:99`"), "{}", failure.cause);
         assert_eq!(failure.next.unwrap(), "write the host alone, as in 127.0.0.1");
+        let failure = read("", &[("MOSAIC_FED_ADVERTISE", "127.0.0.1:99")]).unwrap_err();
+        assert!(failure.cause.starts_with("the environment: `advertise` has"), "{}", failure.cause);
     }
 
     #[test]

@@ -117,7 +117,13 @@ impl Failure {
 
     /// A file that could not be used.
     pub fn file(action: &str, path: &Path, cause: &io::Error) -> Self {
-        Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()))
+        let failure = Self::new(Exit::Failed, format!("cannot {action} {}: {cause}", path.display()));
+        match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                failure.next("make room there, then try again")
+            }
+            _ => failure,
+        }
     }
 
     /// A file that somebody named to be read, and that could not be.
@@ -142,7 +148,7 @@ impl Failure {
         else {
             return self;
         };
-        let next = next.replace("config.toml", &settings.display().to_string());
+        let next = next.replace("config.toml", &named_settings(settings));
         let next = format!("{next}, and start the daemon again: mosaic-fed serve");
         Self::new(self.exit, cause).next(next)
     }
@@ -151,6 +157,12 @@ impl Failure {
     pub fn of(cause: impl fmt::Display) -> Self {
         Self::new(Exit::Failed, cause.to_string())
     }
+}
+
+/// The settings' file, as one that is to be made where it is missing.
+pub fn named_settings(settings: &Path) -> String {
+    let new = if settings.exists() { "" } else { "a new " };
+    format!("{new}{}", settings.display())
 }
 
 const fn word(exit: Exit) -> &'static str {

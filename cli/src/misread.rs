@@ -5,7 +5,7 @@ use crate::{
     exit::{Exit, Failure},
 };
 use clap::{
-    CommandFactory, Error,
+    Arg, Command, CommandFactory, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use std::error::Error as _;
@@ -19,21 +19,76 @@ pub fn failure(error: &Error, typed: &[String]) -> Option<Failure> {
         return None;
     }
     let near = said(error, ContextKind::SuggestedSubcommand).or_else(|| said(error, ContextKind::SuggestedArg));
-    let help = format!("mosaic-fed {}--help", command(typed));
-    let next = near.map_or_else(|| help.clone(), |near| format!("type `{near}` if that is meant, or see `{help}`"));
-    Some(Failure::new(Exit::Usage, cause(error)).next(next))
+    let mut root = Cli::command();
+    root.build();
+    let (command, words) = command(&root, typed);
+    let help = format!("mosaic-fed {words}--help");
+    if let Some(variable) = variable(error, command, typed) {
+        let next = format!("unset it, or write it as `{help}` says");
+        return Some(Failure::new(Exit::Usage, cause(error, &format!("{variable} in the environment"))).next(next));
+    }
+    let next = match (near, error.kind()) {
+        (Some(near), _) => format!("type `{near}` if that is meant, or see `{help}`"),
+        (None, ErrorKind::MissingRequiredArgument) => format!("type {}, or see `{help}`", form(command, &words)),
+        (None, _) => help,
+    };
+    let about = said(error, ContextKind::InvalidArg).unwrap_or_default();
+    Some(Failure::new(Exit::Usage, cause(error, &plainly(&about))).next(next))
 }
 
-fn cause(error: &Error) -> String {
-    let about = said(error, ContextKind::InvalidArg).unwrap_or_default();
+/// `<KIND>, <ID>` as people say it: KIND and ID. Of an option its name alone.
+fn plainly(args: &str) -> String {
+    let word = |arg: &str| match arg.strip_prefix("--") {
+        Some(_) => arg.split([' ', '=']).next().unwrap_or_default().to_owned(),
+        None => arg.trim_matches(['<', '>', '[', ']', '.']).to_owned(),
+    };
+    let words: Vec<_> = args.split(", ").map(word).collect();
+    match &words[..] {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// How a command is typed, with what is to be filled in.
+fn form(command: &Command, words: &str) -> String {
+    let filled = command.get_positionals().map(|arg| plainly(&arg.to_string()));
+    let line: Vec<_> = words.split_whitespace().map(ToOwned::to_owned).chain(filled).collect();
+    format!("`mosaic-fed {}`", line.join(" "))
+}
+
+/// The variable of the environment that gave the value which does not fit; none where it was typed.
+fn variable(error: &Error, command: &Command, typed: &[String]) -> Option<String> {
+    let about = said(error, ContextKind::InvalidArg)?;
+    let arg = command.get_arguments().find(|arg| arg.to_string() == about)?;
+    let variable = arg.get_env()?;
+    let value = std::env::var_os(variable)?;
+    let is_of_it = match error.kind() {
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            said(error, ContextKind::InvalidValue).is_some_and(|said| *said == *value.to_string_lossy())
+        }
+        ErrorKind::InvalidUtf8 => true,
+        _ => false,
+    };
+    (is_of_it && !is_typed(arg, typed)).then(|| variable.to_string_lossy().into_owned())
+}
+
+fn is_typed(arg: &Arg, typed: &[String]) -> bool {
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let flags: Vec<_> = long.into_iter().chain(short).collect();
+    typed.iter().any(|word| flags.iter().any(|flag| word.starts_with(flag.as_str())))
+}
+
+fn cause(error: &Error, about: &str) -> String {
     let value = said(error, ContextKind::InvalidValue).unwrap_or_default();
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             format!("there is no command `{}`", said(error, ContextKind::InvalidSubcommand).unwrap_or_default())
         }
         ErrorKind::UnknownArgument => format!("`{about}` is no option of this command, or a word too many"),
+        ErrorKind::MissingRequiredArgument if about.contains(" and ") => format!("{about} are missing"),
         ErrorKind::MissingRequiredArgument => format!("{about} is missing"),
-        ErrorKind::ArgumentConflict => match said(error, ContextKind::PriorArg) {
+        ErrorKind::ArgumentConflict => match said(error, ContextKind::PriorArg).map(|prior| plainly(&prior)) {
             Some(prior) if prior != about => format!("`{about}` cannot be used with `{prior}`"),
             _ => format!("`{about}` is given twice"),
         },
@@ -64,10 +119,9 @@ fn said(error: &Error, what: ContextKind) -> Option<String> {
     }
 }
 
-/// The words of the command that was typed, as far as they are one, each with a space after it.
-fn command(typed: &[String]) -> String {
-    let root = Cli::command();
-    let (mut at, mut words) = (&root, String::new());
+/// The command that was typed, as far as it is one, and its words, each with a space after it.
+fn command<'a>(root: &'a Command, typed: &[String]) -> (&'a Command, String) {
+    let (mut at, mut words) = (root, String::new());
     let mut typed = typed.iter().skip(1);
     while let Some(word) = typed.next() {
         if WITH_VALUE.contains(&word.as_str()) {
@@ -77,7 +131,7 @@ fn command(typed: &[String]) -> String {
             words.extend([word.as_str(), " "]);
         }
     }
-    words
+    (at, words)
 }
 
 #[cfg(test)]
@@ -96,38 +150,31 @@ mod tests {
     fn what_is_wrong_is_said_without_the_parsers_own_words() {
         let cases = [
             ("lst", "there is no command `lst`", "type `list` if that is meant, or see `mosaic-fed --help`"),
-            ("-C list get tasks", "<ID> is missing", "mosaic-fed get --help"),
-            ("grant show", "<GRANT> is missing", "mosaic-fed grant show --help"),
+            ("-C list get tasks", "ID is missing", "type `mosaic-fed get KIND ID`, or see `mosaic-fed get --help`"),
             (
-                "list tasks --limit x",
-                "`x` for --limit <ROWS>: it is no number from 1 to 10000",
-                "mosaic-fed list --help",
+                "grant show",
+                "GRANT is missing",
+                "type `mosaic-fed grant show GRANT`, or see `mosaic-fed grant show --help`",
             ),
-            (
-                "list tasks --limit 0",
-                "`0` for --limit <ROWS>: it is no number from 1 to 10000",
-                "mosaic-fed list --help",
-            ),
-            ("list tasks --limit", "--limit <ROWS> needs a value", "mosaic-fed list --help"),
+            ("get", "KIND and ID are missing", "type `mosaic-fed get KIND ID`, or see `mosaic-fed get --help`"),
+            ("list tasks --limit x", "`x` for --limit: it is no number from 1 to 10000", "mosaic-fed list --help"),
+            ("list tasks --limit 0", "`0` for --limit: it is no number from 1 to 10000", "mosaic-fed list --help"),
+            ("list tasks --limit", "--limit needs a value", "mosaic-fed list --help"),
             (
                 "list tasks --bogus",
                 "`--bogus` is no option of this command, or a word too many",
                 "mosaic-fed list --help",
             ),
-            (
-                "list tasks --stream --cursor x",
-                "`--stream` cannot be used with `--cursor <CURSOR>`",
-                "mosaic-fed list --help",
-            ),
+            ("list tasks --stream --cursor x", "`--stream` cannot be used with `--cursor`", "mosaic-fed list --help"),
             (
                 "init z --listen 24601",
-                "`24601` for --listen <ADDR>: it is a port alone; write an address before it, as in 127.0.0.1:24601 or \
+                "`24601` for --listen: it is a port alone; write an address before it, as in 127.0.0.1:24601 or \
                  [::]:24601",
                 "mosaic-fed init --help",
             ),
             (
                 "completions foo",
-                "`foo` for <SHELL>: choose one of bash, elvish, fish, powershell, zsh",
+                "`foo` for SHELL: choose one of bash, elvish, fish, powershell, zsh",
                 "mosaic-fed completions --help",
             ),
         ];

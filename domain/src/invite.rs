@@ -139,6 +139,9 @@ pub enum BadInvite {
         "this is no invite: it does not begin with `{PREFIX}`; paste the whole line that `mosaic-fed invite` printed"
     )]
     NoInvite,
+    /// It ends before all of it is said.
+    #[error("this invite is cut off: {}; copy the whole line again", came(*.0))]
+    Cut(usize),
     /// Characters are missing or changed.
     #[error("this invite is damaged: characters are missing or changed; copy the whole line again")]
     Damaged,
@@ -149,6 +152,11 @@ pub enum BadInvite {
 
 const PREFIX: &str = "mfi1.";
 const CHECK: usize = 4;
+/// Characters of an invite with an address or two.
+const USUAL: usize = 1_100;
+/// The field with the highest number, `expires_at`, and the wire type of all of them.
+const LAST_FIELD: u8 = 10;
+const WITH_LENGTH: u8 = 2;
 /// Far above any real invite (about 1 kB); what is longer is not read.
 const MAX_TEXT: usize = 64 * 1024;
 /// Of each kind: an invite is no list of places to knock at.
@@ -167,11 +175,12 @@ impl Invite {
     pub fn decode(text: &str) -> Result<Self, BadInvite> {
         let text: String = text.chars().filter(|c| !c.is_whitespace()).take(MAX_TEXT).collect();
         let body = text.strip_prefix(PREFIX).ok_or(BadInvite::NoInvite)?;
-        let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| BadInvite::Damaged)?;
-        let (message, check) = bytes.split_last_chunk::<CHECK>().ok_or(BadInvite::Damaged)?;
+        let damaged = || if ends_early(body) { BadInvite::Cut(text.len()) } else { BadInvite::Damaged };
+        let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| damaged())?;
+        let (message, check) = bytes.split_last_chunk::<CHECK>().ok_or_else(damaged)?;
         let sum: [u8; 32] = Sha256::digest(message).into();
         if !sum.starts_with(check) {
-            return Err(BadInvite::Damaged);
+            return Err(damaged());
         }
         Self::from_wire(v1::Invite::decode(message).map_err(|_| BadInvite::Damaged)?)
     }
@@ -217,6 +226,38 @@ impl Invite {
             expires_at: wire.expires_at.map(crate::wire::time).ok_or(field("expires_at"))?,
         })
     }
+}
+
+/// How much of one came. How much there was is not in what is left of it; most are of one length.
+fn came(characters: usize) -> String {
+    if characters < USUAL {
+        format!("{characters} of its about {USUAL} characters are there")
+    } else {
+        format!("it goes on after the {characters} characters that are there")
+    }
+}
+
+/// Whether the bytes end before the message does, as the lengths of its fields say: it has ten, in order, all of them with
+/// a length (Protocol Buffers, "Message Structure"), and the check after them.
+fn ends_early(body: &str) -> bool {
+    // A cut may leave a last character that says less than a byte.
+    let whole = body.get(..body.len() / 4 * 4).unwrap_or_default();
+    let Ok(bytes) = URL_SAFE_NO_PAD.decode(body).or_else(|_| URL_SAFE_NO_PAD.decode(whole)) else { return false };
+    let (mut rest, mut field) = (&bytes[..], 0);
+    while field < LAST_FIELD {
+        let Some((tag, after)) = rest.split_first() else { return true };
+        let (next, kind) = (tag >> 3, tag & 7);
+        if kind != WITH_LENGTH || next < field.max(1) || next > LAST_FIELD {
+            return false;
+        }
+        rest = after;
+        let Ok(length) = prost::decode_length_delimiter(&mut rest) else { return after.len() < 10 };
+        match rest.get(length..) {
+            Some(after) => (rest, field) = (after, next),
+            None => return true,
+        }
+    }
+    rest.len() < CHECK
 }
 
 fn offer(wire: v1::Offer) -> Result<Offer, BadInvite> {
@@ -269,12 +310,25 @@ mod tests {
     fn every_damage_is_noticed() {
         let text = invite().encode();
         for at in PREFIX.len()..text.len() {
-            assert!(Invite::decode(&text[..at]).is_err(), "cut at {at}");
+            assert_eq!(Invite::decode(&text[..at]).err(), Some(BadInvite::Cut(at)), "cut at {at}");
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             assert!(Invite::decode(std::str::from_utf8(&changed).unwrap()).is_err(), "changed at {at}");
         }
         assert_eq!(Invite::decode("https://example.org").err(), Some(BadInvite::NoInvite));
+    }
+
+    #[test]
+    fn one_that_is_cut_off_says_how_much_of_it_is_there() {
+        let said = |characters| BadInvite::Cut(characters).to_string();
+        assert!(said(412).starts_with("this invite is cut off: 412 of its about 1100 characters are there; "));
+        assert!(said(1_400).contains("it goes on after the 1400 characters that are there; "));
+        let text = invite().encode();
+        for at in [40, 300, text.len() - 6] {
+            let other = if &text[at..=at] == "A" { "B" } else { "A" };
+            let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+            assert_eq!(Invite::decode(&changed).err(), Some(BadInvite::Damaged), "{at}");
+        }
     }
 
     #[test]

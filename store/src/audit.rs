@@ -59,7 +59,11 @@ pub struct Auditor {
     folds: Arc<Mutex<Folds>>,
     clock: Arc<dyn Clock>,
     lost: Arc<std::sync::atomic::AtomicU64>,
+    fault: Fault,
 }
+
+/// Why the last batch could not be written; none where it was.
+type Fault = Arc<Mutex<Option<String>>>;
 
 impl Auditor {
     /// Starts the writer. Its task ends, after writing what is queued, when every [`Auditor`] handle is dropped.
@@ -67,8 +71,10 @@ impl Auditor {
         let (queue, waiting) = mpsc::channel(MAX_QUEUE);
         let folds = Arc::new(Mutex::new(Folds::default()));
         let lost = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let task = tokio::spawn(write(log, waiting, Arc::clone(&folds), Arc::clone(&clock), Arc::clone(&lost)));
-        (Self { queue, folds, clock, lost }, task)
+        let fault = Fault::default();
+        let kept = (Arc::clone(&lost), Arc::clone(&fault));
+        let task = tokio::spawn(write(log, waiting, Arc::clone(&folds), Arc::clone(&clock), kept));
+        (Self { queue, folds, clock, lost, fault }, task)
     }
 
     /// Makes the record of `answer` durable, after a last look at the grant, and lets the answer go.
@@ -123,6 +129,11 @@ impl Auditor {
         self.folds.lock().unwrap_or_else(PoisonError::into_inner).take(record)
     }
 
+    /// Why the last batch could not be written; none where it was, or nothing was to be.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn write(&self, record: Record) -> Result<Committed, ReleaseError> {
         let away = |why: &str| ReleaseError::Unavailable(why.to_owned());
         let (done, verdict) = oneshot::channel();
@@ -142,7 +153,7 @@ async fn write<L: AuditLog + ?Sized>(
     mut waiting: mpsc::Receiver<Queued>,
     folds: Arc<Mutex<Folds>>,
     clock: Arc<dyn Clock>,
-    lost: Arc<std::sync::atomic::AtomicU64>,
+    (lost, fault): (Arc<std::sync::atomic::AtomicU64>, Fault),
 ) {
     let mut sweep = tokio::time::interval(Duration::from_secs(1));
     let mut batch = Vec::new();
@@ -153,7 +164,9 @@ async fn write<L: AuditLog + ?Sized>(
         };
         let closed = close_folds(&folds, clock.now(), open);
         batch.extend(closed.into_iter().map(|record| Queued { record, done: None }));
-        commit(&*log, &mut batch, &lost).await;
+        if let Some(outcome) = commit(&*log, &mut batch, &lost).await {
+            *fault.lock().unwrap_or_else(PoisonError::into_inner) = outcome.err();
+        }
         if !open {
             return;
         }
@@ -165,9 +178,14 @@ fn close_folds(folds: &Mutex<Folds>, now: domain::Time, open: bool) -> Vec<Recor
     if open { folds.close(now) } else { folds.close_all() }
 }
 
-async fn commit<L: AuditLog + ?Sized>(log: &L, batch: &mut Vec<Queued>, lost: &std::sync::atomic::AtomicU64) {
+/// Whether the batch was written; none where there was none.
+async fn commit<L: AuditLog + ?Sized>(
+    log: &L,
+    batch: &mut Vec<Queued>,
+    lost: &std::sync::atomic::AtomicU64,
+) -> Option<Result<(), String>> {
     if batch.is_empty() {
-        return;
+        return None;
     }
     let (records, waiters): (Vec<_>, Vec<_>) = batch.drain(..).map(|queued| (queued.record, queued.done)).unzip();
     let verdicts = log.commit(&records).await.map_err(|error: StoreError| error.to_string());
@@ -190,4 +208,5 @@ async fn commit<L: AuditLog + ?Sized>(log: &L, batch: &mut Vec<Queued>, lost: &s
             (None, Ok(_)) => {}
         }
     }
+    Some(verdicts.map(drop))
 }

@@ -28,7 +28,7 @@ async fn asked(door: &Door, person: &Person, filter: &view::AuditFilter) -> Resu
     };
     let limit = filter.limit.unwrap_or(PIECE);
     if !(1..=view::MAX_ENTRIES).contains(&limit) {
-        return Err(Problem::invalid(format!("limit is {limit}; it must be 1 to {}", view::MAX_ENTRIES)));
+        return Err(Problem::invalid(format!("limit is {limit}")).next(format!("say 1 to {}", view::MAX_ENTRIES)));
     }
     let view::AuditFilter { after, last, ending, since, .. } = *filter;
     Ok(AuditQuery { after: after.unwrap_or(0), limit, last, grant, ending, since })

@@ -21,6 +21,13 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
     Ok(all)
 }
 
+/// How many of them nobody has used the invite of.
+pub(super) async fn pending(door: &Door, person: &Person) -> Result<u64, Problem> {
+    let now = door.world.now();
+    let all = visible(door, person).await?;
+    Ok(all.iter().filter(|view| view.grant.standing(now) == GrantState::Pending.word()).count() as u64)
+}
+
 /// The grant with this name (one that has not ended before one that has), or whose id begins so.
 pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<GrantView, Problem> {
     let all = visible(door, person).await?;
@@ -36,7 +43,10 @@ pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<Gra
     match by_id(&all, text, |view| view.grant.id.to_string())[..] {
         [one] => Ok(one.clone()),
         [] => Err(no_grant(door, person, &all, text).await?),
-        [..] => Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`; type more of it"))),
+        [..] => {
+            Err(Problem::new(Kind::Conflict, format!("several grants' ids begin with `{text}`"))
+                .next("type more of it"))
+        }
     }
 }
 

@@ -28,7 +28,9 @@ async fn find(door: &Door, person: &Person, text: &str) -> Result<Name, Problem>
     match by_id(&own, text, |link| link.id.to_string())[..] {
         [one] => Ok(one.name.clone()),
         [] => Err(Problem::missing(format!("no such link `{text}`")).next("mosaic-fed links")),
-        [..] => Err(Problem::new(Kind::Conflict, format!("several links' ids begin with `{text}`; type more of it"))),
+        [..] => {
+            Err(Problem::new(Kind::Conflict, format!("several links' ids begin with `{text}`")).next("type more of it"))
+        }
     }
 }
 
@@ -73,7 +75,7 @@ pub(super) async fn create(
 async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> Result<hub::Linked, Problem> {
     let hub = Arc::clone(&door.hub);
     let task = tokio::spawn(async move { hub.link(&asker, &order.invite, order.name).await });
-    let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "linking broke off; try again"))?;
+    let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "linking broke off").next("try again"))?;
     Ok(ended?)
 }
 

@@ -14,7 +14,7 @@ use crate::{Door, Problem, problem::Kind, shape, view};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
-    http::{StatusCode, Uri, request::Parts},
+    http::{StatusCode, Uri, header::CONTENT_TYPE, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::MethodRouter,
@@ -39,6 +39,7 @@ macro_rules! door {
                 $(.route($path, MethodRouter::new()$(.$method($handler))*))*
                 .fallback(unknown)
                 .layer(DefaultBodyLimit::max(MAX_BODY))
+                .layer(middleware::map_response(told))
                 .layer(middleware::from_fn(in_time))
                 .with_state(door)
         }
@@ -207,8 +208,26 @@ async fn unknown(path: Uri) -> Problem {
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    let late = |_| Problem::new(Kind::Timeout, format!("no answer within {} s", PATIENCE.as_secs())).into_response();
+    let late = |_| {
+        let cause = format!("no answer within {} s", PATIENCE.as_secs());
+        Problem::new(Kind::Timeout, cause).next("see `mosaic-fed status`, then try again").into_response()
+    };
     tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(late)
+}
+
+/// What the router itself refuses, in the form of every other refusal.
+async fn told(response: Response) -> Response {
+    let status = response.status();
+    let is_told = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_told || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let problem = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Problem::missing("nothing at this path is asked for with this method"),
+        _ if status.is_client_error() => Problem::invalid(format!("the request cannot be read ({status})")),
+        _ => Problem::new(Kind::Internal, format!("the daemon has no answer ({status})")),
+    };
+    problem.next(WRITTEN).into_response()
 }
 
 /// A JSON body.
@@ -222,12 +241,27 @@ impl<T: DeserializeOwned> FromRequest<Arc<Door>> for Asked<T> {
     }
 }
 
+/// Where it is written what a request may hold.
+const WRITTEN: &str = "send what docs/api/openapi.json says of this path";
+
 fn misread(rejection: &JsonRejection) -> Problem {
-    let kind = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
-        _ => Kind::Invalid,
-    };
-    Problem::new(kind, rejection.body_text())
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let cause = format!("the body is larger than {} MiB, the most that this door takes", MAX_BODY >> 20);
+        return Problem::new(Kind::TooLarge, cause).next("send less in one request, as in fewer rows at once");
+    }
+    match rejection {
+        JsonRejection::MissingJsonContentType(_) => Problem::invalid("the body is not said to be JSON")
+            .next("send it with the header content-type: application/json"),
+        JsonRejection::JsonSyntaxError(error) => Problem::invalid(said(error)).next("send one JSON value, whole"),
+        JsonRejection::JsonDataError(error) => Problem::invalid(said(error)).next(WRITTEN),
+        other => Problem::invalid(said(other)).next("send the request again"),
+    }
+}
+
+/// What the reader below says is wrong, in one line, without its own first words.
+fn said(error: &impl std::error::Error) -> String {
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    format!("the request cannot be read: {cause}")
 }
 
 /// A query string.
@@ -238,13 +272,14 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Door>> for Queried<T> {
 
     async fn from_request_parts(parts: &mut Parts, _door: &Arc<Door>) -> Result<Self, Problem> {
         let read = Query::try_from_uri(&parts.uri).map(|Query(value)| Self(value));
-        read.map_err(|rejection| Problem::invalid(rejection.body_text()))
+        read.map_err(|rejection| Problem::invalid(said(&rejection)).next(WRITTEN))
     }
 }
 
 /// A name in a path.
 fn name(text: &str) -> Result<domain::id::Name, Problem> {
-    text.parse().map_err(|cause: domain::id::BadId| Problem::invalid(cause.to_string()))
+    text.parse()
+        .map_err(|cause: domain::id::BadId| Problem::invalid(cause.to_string()).next("write it as it is listed"))
 }
 
 /// A kind of row that exists.

@@ -91,7 +91,8 @@ fn sources(from: Option<&str>) -> Result<Sources, Problem> {
 fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
     let limit = wanted.unwrap_or(PAGE);
     let fits = (1..=MAX_ROWS).contains(&limit);
-    if fits { Ok(limit) } else { Err(Problem::invalid(format!("limit is {limit}; it must be 1 to {MAX_ROWS}"))) }
+    let problem = || Problem::invalid(format!("limit is {limit}")).next(format!("say 1 to {MAX_ROWS}"));
+    if fits { Ok(limit) } else { Err(problem()) }
 }
 
 /// What reading the newest rows came to.
@@ -144,8 +145,8 @@ fn only(mut found: Vec<Row>, start: &str, resource: &Resource, whole: bool) -> R
     match (ids.len(), found.pop()) {
         (1, Some(row)) => Ok(row),
         (_, Some(_)) => {
-            let cause = format!("{} rows' ids begin with `{start}`; type more of it", ids.len());
-            Err(Problem::new(Kind::Conflict, cause))
+            let cause = format!("{} rows' ids begin with `{start}`", ids.len());
+            Err(Problem::new(Kind::Conflict, cause).next("type more of it"))
         }
         (_, None) if whole => Err(Problem::missing("no such row").next(format!("mosaic-fed list {resource}"))),
         (_, None) => {

@@ -38,9 +38,9 @@ pub(super) async fn status(
     Extension(peer): Extension<Peer>,
     person: Result<Person, Problem>,
 ) -> Result<Json<view::Status>, Problem> {
-    let links = match person {
-        Ok(person) => count_links(&door, &person).await?,
-        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => Vec::new(),
+    let (links, pending_grants) = match person {
+        Ok(person) => (count_links(&door, &person).await?, super::grants::pending(&door, &person).await?),
+        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), 0),
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
@@ -58,6 +58,7 @@ pub(super) async fn status(
         links_listener: spoke.links_listener.map(|address| address.to_string()),
         enrolment_listener: spoke.enrolment_listener.map(|address| address.to_string()),
         grants: spoke.grants as u64,
+        pending_grants,
         connections: spoke.connections.iter().map(|(_, count)| *count as u64).sum(),
         calls: spoke.calls as u64,
         snapshot_age_ms: u64::try_from(spoke.snapshot_age.as_millis()).unwrap_or(u64::MAX),
@@ -66,6 +67,7 @@ pub(super) async fn status(
         unknown_certificates: spoke.unknown_certificates,
         incidents: spoke.incidents,
         audit_records_lost: door.auditor.lost(),
+        audit_fault: door.auditor.fault(),
         audit_head,
         links,
     }))

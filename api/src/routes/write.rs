@@ -17,7 +17,8 @@ pub(super) async fn items(
     Asked(order): Asked<view::ItemsOrder>,
 ) -> Result<Json<Vec<view::Written>>, Problem> {
     if order.items.len() > MAX_ITEMS {
-        return Err(Problem::invalid(format!("{} items at once; send at most {MAX_ITEMS}", order.items.len())));
+        return Err(Problem::invalid(format!("{} items are too many at once", order.items.len()))
+            .next(format!("send at most {MAX_ITEMS} in one request")));
     }
     let refusals: Vec<_> = order.items.iter().map(unfit).collect();
     let fit = order.items.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());

@@ -145,19 +145,19 @@ pub struct Spec {
     /// 1 to 10,000. Default: 1,000.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub max_rows_per_query: Option<u32>,
-    /// Default: capabilities, list, get, search.
+    /// Default: capabilities, list, get, search; this version answers no search.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub verbs: Option<Vec<Verb>>,
-    /// Default: none.
+    /// Without effect in this version. Default: none.
     #[schemars(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
-    /// Default: none.
+    /// Without effect in this version. Default: none.
     #[schemars(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
     /// Default: 60 a minute, 60 at once.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// Default: every door.
+    /// Without effect in this version. Default: every door.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub doors: Option<Vec<DoorWord>>,
     /// Default: 90 days from now.

@@ -42,6 +42,9 @@ pub struct Status {
     pub enrolment_listener: Option<String>,
     /// Grants that are active: held by another instance, neither revoked nor expired.
     pub grants: u64,
+    /// Grants that nobody has used the invite of, as far as the caller may know of them.
+    #[serde(default)]
+    pub pending_grants: u64,
     /// Connections under grants.
     pub connections: u64,
     /// Calls under way.
@@ -58,6 +61,9 @@ pub struct Status {
     pub incidents: u64,
     /// Records that nobody waited for and that could not be written.
     pub audit_records_lost: u64,
+    /// Why the log could not be written at the last try, and every answer with it is refused; absent where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_fault: Option<String>,
     /// The log's last entry; none while the database does not say.
     pub audit_head: Option<u64>,
     /// The caller's own links, by state.

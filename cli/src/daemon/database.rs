@@ -8,9 +8,12 @@ use crate::{
 use domain::{id::InstanceId, world::World};
 use std::{path::PathBuf, sync::Arc};
 use store::{
-    embedded::{self, Lifetime, Server, Supervised},
+    embedded::{self, EmbeddedError, Lifetime, Server, Supervised},
     postgres::Postgres,
 };
+
+/// What the store says of a database that has no room.
+const FULL: &str = "the disk is full";
 
 /// An open database, and the server that belongs to it if it is the daemon's own.
 pub struct Database {
@@ -69,15 +72,28 @@ async fn start(config: &Config, place: &Place, instance: InstanceId) -> Outcome<
         instance: instance.0,
         lifetime: Lifetime::Daemon,
     };
-    Server::start(wanted).await.map_err(away)
+    Server::start(wanted).await.map_err(|error| not_started(&error))
 }
 
-fn stopped(outcome: Result<(), embedded::EmbeddedError>) {
+/// What it says on its first line is the cause, and what follows is to be done; the last lines of a server's log are neither.
+fn not_started(error: &EmbeddedError) -> Failure {
+    let text = error.to_string();
+    match (error, text.split_once('\n')) {
+        (EmbeddedError::Start { log, .. }, _) => {
+            away(&text).next(format!("mend what {} says, then try again", log.display()))
+        }
+        (_, Some((cause, next))) => away(cause).next(next),
+        (_, None) => away(text),
+    }
+}
+
+fn stopped(outcome: Result<(), EmbeddedError>) {
     if let Err(error) = outcome {
         tracing::error!(%error, "PostgreSQL did not stop");
     }
 }
 
 fn away(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Unavailable, error.to_string())
+    let failure = Failure::new(Exit::Unavailable, error.to_string());
+    if failure.cause.contains(FULL) { failure.next("make room where its files lie, then try again") } else { failure }
 }

@@ -20,7 +20,7 @@ use nix::unistd::{User, geteuid};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::{fs, net::SocketAddr, path::PathBuf};
-use store::Instance;
+use store::{Instance, embedded::Environment};
 
 /// The one workspace of a new instance.
 const WORKSPACE: &str = "main";
@@ -113,6 +113,8 @@ async fn make(name: Name, owner: Name, config: Config, place: &Place, files: &mu
     // Only the environment can say more than the file that was just written, for example where the key lies.
     let config = Config::read(&place.config(), std::env::vars())?;
     let kek = kek::make(&world, &config, place)?;
+    // Where a root daemon's would lie: one that does not come up has no files to tell of.
+    *files = Some(Environment::of_process().databases.join(instance.to_string()));
     let database = Database::open(&config, place, instance, &world).await?;
     *files = database.files();
     let record = identity::make(&world, &kek, instance, &name)?;

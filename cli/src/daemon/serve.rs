@@ -190,9 +190,12 @@ impl Base<'_> {
     async fn record(&self, marker: &Marker) -> Outcome<InstanceRecord> {
         let record = self.database.store.instance().await.map_err(api::Problem::from)?;
         let other = "the database holds another instance, or none";
-        record.filter(|record| record.id == marker.instance).ok_or_else(|| {
-            Failure::new(Exit::Conflict, other).next("check `postgres` in config.toml, or restore the database")
-        })
+        let next = match self.config.postgres {
+            Some(_) => "check `postgres` in the settings and MOSAIC_FED_POSTGRES, or restore the database",
+            None => "restore the database",
+        };
+        let same = record.filter(|record| record.id == marker.instance);
+        same.ok_or_else(|| Failure::new(Exit::Conflict, other).next(next))
     }
 
     async fn note_the_start(&self) -> Outcome<()> {

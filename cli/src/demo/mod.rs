@@ -65,8 +65,10 @@ pub async fn run(args: DemoArgs, out: &Out) -> Outcome {
 fn folder(path: &Path) -> Outcome<PathBuf> {
     const NEXT: &str = "name a folder of Markdown files, as in --data ~/notes; or leave --data out for the sample";
     let found = path.canonicalize().map_err(|error| Failure::input(path, &error).next(NEXT))?;
-    if found.is_dir() {
-        return Ok(found);
-    }
-    Err(Failure::new(Exit::Usage, format!("{} is no folder", path.display())).next(NEXT))
+    let cause = match (found.is_dir(), crate::import::is_worth_it(&found)) {
+        (true, true) => return Ok(found),
+        (true, false) => format!("{} holds no file that `import` takes", path.display()),
+        (false, _) => format!("{} is no folder", path.display()),
+    };
+    Err(Failure::new(Exit::Usage, cause).next(NEXT))
 }

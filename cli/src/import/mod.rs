@@ -3,8 +3,9 @@
 //!
 //! [`walk`] finds files, [`open`] opens them and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
 //! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings
-//! rows to the daemon, [`report`] tells what became of them, [`watch`] does it again for the files that change.
+//! rows to the daemon, [`report`] tells what became of them, [`after`] what to do next, [`watch`] does it again for the files that change.
 
+mod after;
 mod attributes;
 mod calendar;
 pub mod format;
@@ -30,6 +31,7 @@ use crate::{
     out::Out,
     rooms::{NAME_ONE, no_kind, writable_team},
 };
+use after::Typed;
 use api::client::Client;
 use chrono::{Datelike, Days, NaiveDate};
 use clap::Args;
@@ -51,6 +53,8 @@ use std::{
 };
 use walk::Walk;
 
+/// What a file becomes that does not say.
+const NOTES: &str = "notes";
 /// Days after today until which a series without an end is followed.
 const AHEAD: u64 = 366;
 
@@ -61,7 +65,7 @@ pub struct ImportArgs {
     /// A folder, or a file: Markdown, .ics, JSON lines, todo.txt, Taskwarrior's export
     path: PathBuf,
     /// What a Markdown file becomes, and a JSON line that does not say
-    #[arg(long, default_value = "notes", value_parser = crate::rooms::kind)]
+    #[arg(long, default_value = NOTES, value_parser = crate::rooms::kind)]
     kind: Resource,
     /// What a file is whose name does not say it; of a folder, the only files to take
     #[arg(long, value_enum)]
@@ -191,7 +195,7 @@ fn horizon() -> NaiveDate {
 
 /// `import`.
 pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
-    let (watched, strict) = (args.watch, args.strict);
+    let (watched, strict, typed) = (args.watch, args.strict, Typed::of(&args));
     let order = Order::of(args, client).await?;
     if watched {
         return watch::run(&order, client, out).await;
@@ -203,11 +207,7 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     let Done { report, kind, .. } = done?;
     out.value(&report, Report::line)?;
     tell(&report, out);
-    if report.read == 0 {
-        let looked_for = if order.root.is_dir() { format::SEARCHED } else { "it has no line" };
-        out.remark(&format!("nothing importable was found in {}: {looked_for}", order.path.display()));
-    }
-    out.next(&format!("list {}", kind.as_ref().unwrap_or(&order.common.kind)));
+    out.next(&after::next(&typed, &order.root, &report, kind.as_ref().unwrap_or(&order.common.kind), out));
     Ok(if strict && !report.refused.is_empty() { Exit::Incomplete } else { Exit::Done })
 }
 
@@ -239,7 +239,9 @@ fn name_of(path: &Path) -> Outcome<String> {
 
 /// The path without links, if it is one that an import reads.
 fn importable(path: &Path, format: Option<Format>) -> Outcome<PathBuf> {
-    let root = path.canonicalize().map_err(|error| unusable(path, &error))?;
+    // A pipe is there, and the name that the system has for it is no path.
+    let nowhere = |error| if path.exists() { open::irregular() } else { error };
+    let root = path.canonicalize().map_err(|error| unusable(path, &nowhere(error)))?;
     let opened = if root.is_dir() { std::fs::read_dir(&root).map(drop) } else { open::regular(&root).map(drop) };
     opened.map_err(|error| unusable(path, &error))?;
     // A link is judged by its own name as well as by that of what it leads to.
@@ -249,6 +251,11 @@ fn importable(path: &Path, format: Option<Format>) -> Outcome<PathBuf> {
     let cause = format!("what {} is cannot be told by its name", path.display());
     let next = format!("import {}; or say what it is with --format", format::IMPORTABLE);
     Err(Failure::new(Exit::Usage, cause).next(next))
+}
+
+/// Whether there is a file to import in a folder.
+pub fn is_worth_it(folder: &Path) -> bool {
+    Walk::new(folder, None, false).files().any(|file| file.is_ok())
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Failure {

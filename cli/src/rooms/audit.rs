@@ -25,6 +25,9 @@ use std::{
     path::PathBuf,
 };
 
+/// What a table of entries has above it. Lines that come one by one leave out what is empty.
+const HEAD: [&str; 10] = ["#", "TIME (UTC)", "WHAT", "ENDED", "REASON", "KIND", "ROWS", "GRANT", "FOR/BY", "NOTE"];
+
 /// The commands of `audit`.
 #[derive(Subcommand)]
 pub enum AuditCommand {
@@ -94,6 +97,9 @@ async fn tail(client: &Client, out: &Out, lines: u32, follow: bool) -> Outcome {
         out.next("audit export --output FILE");
         return Ok(Exit::Done);
     }
+    if !out.json {
+        out.raw(format!("{}\n", HEAD.join("  ")).as_bytes())?;
+    }
     for entry in &entries {
         out.line(entry, entry_line)?;
     }
@@ -160,8 +166,7 @@ fn cells(view: &view::AuditEntry) -> [String; 10] {
 }
 
 fn entries_table(entries: &[view::AuditEntry]) -> Table {
-    let head = ["#", "TIME (UTC)", "WHAT", "ENDED", "REASON", "KIND", "ROWS", "GRANT", "FOR/BY", "NOTE"];
-    let mut table = Table::new(&head, "no entries");
+    let mut table = Table::new(&HEAD, "no entries");
     for entry in entries {
         table.row(cells(entry));
     }

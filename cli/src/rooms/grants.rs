@@ -70,6 +70,9 @@ fn shared(scope: &Spec, subject: Option<&Name>, out: &Out) {
     let subject = or_dash(subject);
     let end = scope.not_after.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
     out.remark(&format!("it shares {}, as {subject} sees them{end}", limits::of(scope)));
+    if let Some(idle) = limits::idle(scope) {
+        out.remark(&idle);
+    }
     let (shared, kept): (Vec<_>, Vec<_>) = personal(scope).partition(|(_, shared)| *shared);
     if !kept.is_empty() {
         let kinds = joined(kept.iter().map(|(kind, _)| kind));
@@ -270,7 +273,11 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
         ];
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
-    })
+    })?;
+    if let Some(idle) = limits::idle(&entry.scope).filter(|_| !out.json) {
+        out.remark(&idle);
+    }
+    Ok(())
 }
 
 async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Outcome {
@@ -315,7 +322,7 @@ pub struct CanArgs {
     /// The grant's name, or the beginning of its id
     #[arg(value_parser = named)]
     grant: String,
-    /// capabilities, list, get or search
+    /// capabilities, list or get
     #[arg(value_parser = verb)]
     verb: Verb,
     /// The kind of row
@@ -324,7 +331,8 @@ pub struct CanArgs {
 
 fn verb(text: &str) -> Result<Verb, String> {
     let found = Verb::ALL.into_iter().find(|verb| verb.word() == text);
-    found.ok_or_else(|| format!("choose {}", joined(Verb::ALL)))
+    // Scopes know one verb more, which no call of this version has.
+    found.ok_or_else(|| format!("choose {}", joined(Verb::ALL.into_iter().filter(|verb| *verb != Verb::Search))))
 }
 
 /// `can`.

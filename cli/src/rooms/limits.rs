@@ -7,7 +7,7 @@ use domain::{
     id::Resource,
     kind::{Class, Kinds},
     scope::{
-        Spec,
+        Door, Spec, Verb,
         spec::{FilterSpec, Tags},
     },
 };
@@ -53,6 +53,21 @@ pub fn lines(scope: &Spec) -> Vec<String> {
 /// An end, as people read it.
 pub fn until(end: Time) -> String {
     format!("{} UTC", minute(end))
+}
+
+/// What a scope was given beside the defaults and no room of this version acts on: nobody is to wait for it.
+pub fn idle(scope: &Spec) -> Option<String> {
+    let search =
+        scope.verbs.as_ref().is_some_and(|verbs| verbs.contains(&Verb::Search) && verbs.len() < Verb::ALL.len());
+    let doors = scope.doors.as_ref().is_some_and(|doors| doors.len() < Door::ALL.len());
+    let given = [
+        (search, "`search`"),
+        (!scope.commands.is_empty(), "`commands`"),
+        (!scope.topics.is_empty(), "`topics`"),
+        (doors, "`doors`"),
+    ];
+    let given = joined(given.into_iter().filter_map(|(given, name)| given.then_some(name)));
+    (!given.is_empty()).then(|| format!("{given} in the scope: kept for later versions; this one does nothing with it"))
 }
 
 fn limits(scope: &Spec, kind: &str) -> String {
@@ -107,11 +122,24 @@ mod tests {
     use super::*;
     use domain::scope::spec::Context;
 
-    fn shown(json: &str) -> String {
+    /// With nothing left to defaults.
+    fn written_out(json: &str) -> Spec {
         let spec: Spec = serde_json::from_str(json).unwrap();
         let now = Time::from_seconds(1_790_000_000);
         let context = Context { kinds: Kinds::builtin(), now, personal: true, sensitive: false };
-        of(&spec.close(context).unwrap().to_spec())
+        spec.close(context).unwrap().to_spec()
+    }
+
+    fn shown(json: &str) -> String {
+        of(&written_out(json))
+    }
+
+    #[test]
+    fn what_was_given_and_is_not_answered_yet_is_named_and_a_default_is_not() {
+        let said = |more: &str| idle(&written_out(&format!(r#"{{"workspace":"main","resources":["tasks"]{more}}}"#)));
+        assert_eq!((said(""), said(r#","verbs":["list"]"#)), (None, None));
+        let named = said(r#","verbs":["list","search"],"commands":["x"],"topics":["y"],"doors":["cli"]"#).unwrap();
+        assert!(named.starts_with("`search`, `commands`, `topics`, `doors` in the scope: "), "{named}");
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub enum UserCommand {
         name: Name,
         /// owner, admin, member, guest or none
         role: String,
+        /// Do not ask before taking rights from yourself
+        #[arg(short, long)]
+        yes: bool,
     },
     /// Remove a user with their personal rows, links and grants
     Remove {
@@ -64,8 +67,11 @@ pub async fn user(command: UserCommand, client: &Client, out: &Out) -> Outcome {
             out.table(&users, |users| users_table(users))?;
             next_for_managers(client, out, "user add NAME", "team list").await;
         }
-        UserCommand::Role { name, role } => {
+        UserCommand::Role { name, role, yes } => {
             let order = view::RoleOrder { role: role_or_none(&role)? };
+            if !yes {
+                given_up(&name, order.role, client, out).await?;
+            }
             let changed: view::UserEntry = client.put(&format!("/v1/users/{name}/role"), &order).await?;
             out.table(&vec![changed], |users| users_table(users))?;
             if order.role.is_none() {
@@ -93,19 +99,44 @@ async fn remove(name: &Name, yes: bool, client: &Client, out: &Out) -> Outcome<(
     Ok(())
 }
 
+/// Asks whoever takes rights from themselves: they cannot give them back.
+async fn given_up(name: &Name, role: Option<Role>, client: &Client, out: &Out) -> Outcome<()> {
+    let me: view::Person = client.get("/v1/me").await?;
+    if me.user != *name || role >= Some(me.role) {
+        return Ok(());
+    }
+    let what = match role {
+        None => format!(
+            "you, {name}, leave `{}` and its teams; only another owner or admin can let you in again",
+            me.workspace
+        ),
+        Some(role) => {
+            format!(
+                "you, {name}, are {role} of `{}` then; only another owner or admin can change that back",
+                me.workspace
+            )
+        }
+    };
+    let kept = format!("{name} is {} of `{}` as before", me.role, me.workspace);
+    asked(("this change", "Do it?"), &what, kept, out)
+}
+
 /// Asks the person; where nobody can be asked, nobody is removed.
 fn agreed(theirs: &view::Belongings, out: &Out) -> Outcome<()> {
     let what = format!("with {} go for ever: {}", theirs.name, gone(theirs));
+    let kept = format!("{} is not removed, and nothing of theirs", theirs.name);
+    asked(("this removal", &format!("Remove {}?", theirs.name)), &what, kept, out)
+}
+
+/// What is to be agreed to, and the question, after `what` comes of it; `kept` is said of a no.
+fn asked((to, question): (&str, &str), what: &str, kept: String, out: &Out) -> Outcome<()> {
     if !io::stdin().is_terminal() {
-        let cause = format!("nobody is there to agree to this removal; {what}");
+        let cause = format!("nobody is there to agree to {to}; {what}");
         return Err(Failure::new(Exit::Usage, cause).next("add --yes if you do"));
     }
-    out.remark(&what);
-    drop(io::Write::write_all(&mut io::stderr(), format!("Remove {}? [y/N] ", theirs.name).as_bytes()));
-    if is_yes(&mut io::stdin().lock())? {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Interrupted, format!("{} is not removed, and nothing of theirs", theirs.name)))
+    out.remark(what);
+    drop(io::Write::write_all(&mut io::stderr(), format!("{question} [y/N] ").as_bytes()));
+    if is_yes(&mut io::stdin().lock())? { Ok(()) } else { Err(Failure::new(Exit::Interrupted, kept)) }
 }
 
 fn is_yes(answers: &mut impl BufRead) -> Outcome<bool> {

@@ -2,6 +2,7 @@
 
 use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short, sources, writable_team};
 use crate::{
+    config::shell_word,
     exit::{Exit, Failure, Outcome},
     out::{Out, escaped, visible},
     table::Table,
@@ -20,6 +21,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeSet, io::Read};
 
+/// Every source.
+const ALL: &str = "all";
+/// Rows on a page that does not say.
+const PAGE: u32 = 50;
+
 /// The arguments of `list`.
 #[derive(Args)]
 pub struct ListArgs {
@@ -27,10 +33,10 @@ pub struct ListArgs {
     #[arg(value_parser = super::kind)]
     kind: Resource,
     /// all, or sources with commas between: here and names of links
-    #[arg(long, value_name = "SOURCES", default_value = "all")]
+    #[arg(long, value_name = "SOURCES", default_value = ALL)]
     from: String,
     /// Rows on one page, 1 to 10000; with --stream of each source
-    #[arg(long, value_name = "ROWS", default_value_t = 50, value_parser = super::up_to(MAX_ROWS))]
+    #[arg(long, value_name = "ROWS", default_value_t = PAGE, value_parser = super::up_to(MAX_ROWS))]
     limit: u32,
     /// With their bodies (seen with --json)
     #[arg(long)]
@@ -38,7 +44,7 @@ pub struct ListArgs {
     /// Rows as they arrive instead of one ordered page
     #[arg(long, conflicts_with = "cursor")]
     stream: bool,
-    /// Go on where a former page ended
+    /// Go on where a former page ended; the command stands beneath it
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Fail unless every source answers
@@ -60,6 +66,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
         stream,
     };
     let path = asking(&format!("/v1/rows/{kind}"), &question)?;
+    let asked = again(&kind, &question, strict);
     if stream {
         return print_stream(client, out, &path, (strict, limit)).await;
     }
@@ -68,6 +75,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     sources::tell(&page.sources, out);
     if let Some(more) = sources::more(&page, limit).filter(|_| !out.json) {
         out.remark(&more);
+        out.remark(&format!("next page: {}", out.reach.command(&next_page(&page, &asked))));
     }
     match (page.rows.first(), sources::next(&page.sources)) {
         (Some(row), _) => out.next(&format!("get {kind} {}", short(&row.item.id))),
@@ -78,6 +86,20 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
         (None, None) => out.next(&sources::what_it_shares(&page.sources)),
     }
     Ok(ended(&page.sources, strict))
+}
+
+/// The question as it was typed, for any page of its answer.
+fn again(kind: &Resource, question: &view::ListQuestion, strict: bool) -> String {
+    let from = question.from.as_deref().filter(|from| *from != ALL).map(|from| format!(" --from {}", shell_word(from)));
+    let limit = question.limit.filter(|limit| *limit != PAGE).map(|limit| format!(" --limit {limit}"));
+    let flags = [(question.body, " --body"), (strict, " --strict")];
+    let flags = flags.into_iter().filter(|(said, _)| *said).map(|(_, flag)| flag.to_owned());
+    let said = from.into_iter().chain(limit).chain(flags).collect::<String>();
+    format!("list {kind}{said}")
+}
+
+fn next_page(page: &Page, asked: &str) -> String {
+    format!("{asked} --cursor {}", shell_word(page.next.as_deref().unwrap_or_default()))
 }
 
 /// Whether this instance's own rows are asked for: only these can be added to.
@@ -159,9 +181,13 @@ fn heading(name: &str) -> &'static str {
     }
 }
 
-/// A value without the quotes of JSON.
+/// A value without the marks of JSON.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => joined(items.iter().map(plain)),
+        other => other.to_string(),
+    }
 }
 
 /// The arguments of `get`.
@@ -323,4 +349,23 @@ fn attribute(kind: &Resource, pair: &str) -> Outcome<(String, Value)> {
         _ => Value::from(text),
     };
     Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_value_is_shown_without_the_marks_of_json() {
+        for (value, shown) in [
+            (json!("a, \"b\""), "a, \"b\""),
+            (json!(["Anna B.", "c@example.org"]), "Anna B., c@example.org"),
+            (json!([]), ""),
+            (json!(1.5), "1.5"),
+            (json!(true), "true"),
+        ] {
+            assert_eq!(plain(&value), shown);
+        }
+    }
 }

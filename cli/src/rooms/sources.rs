@@ -76,7 +76,7 @@ pub fn more(page: &Page, limit: u32) -> Option<String> {
 }
 
 fn onward(page: &Page, limit: u32) -> String {
-    let cursor = "--cursor with what --json calls `next`";
+    let cursor = "the next page";
     // A page that is not full ends with the last row of the source that held the next one back.
     let last = page.rows.last().filter(|_| (page.rows.len() as u64) < u64::from(limit));
     match last.and_then(|row| page.sources.iter().find(|source| source.source == row.source)) {

@@ -5,18 +5,62 @@ use crate::{
     exit::{Exit, Outcome},
     out::Out,
 };
-use api::{client::Client, view};
+use api::{
+    client::{Client, ClientError},
+    view,
+};
+use clap::Args;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a daemon that starts is waited for: a first start makes the database.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks at its door.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The arguments of `status`.
+#[derive(Args)]
+pub struct StatusArgs {
+    /// Wait up to a minute for a daemon that is starting
+    #[arg(long)]
+    wait: bool,
+}
 
 /// `status`.
-pub async fn status(client: &Client, out: &Out) -> Outcome {
-    let status: view::Status = client.get("/v1/status").await?;
+pub async fn status(args: &StatusArgs, client: &Client, out: &Out) -> Outcome {
+    let patience = if args.wait { PATIENCE } else { Duration::ZERO };
+    let status = answered(client, Instant::now() + patience).await?;
     out.value(&status, shown)?;
-    if status.grants == 0 && status.links.is_empty() {
+    if !out.json {
+        next(&status, client, out).await;
+    }
+    Ok(Exit::Done)
+}
+
+/// What is to be done about what it says; only people are told.
+async fn next(status: &view::Status, client: &Client, out: &Out) {
+    if status.audit_fault.is_some() {
+        out.remark("make room, or mend what else the database says is amiss; then answers are given again");
+        out.next("status");
+    } else if status.pending_grants > 0 {
+        let pending = counted(status.pending_grants, "pending grant");
+        out.remark(&format!("nobody has linked to {pending} yet; if an invite is lost or too old, make another"));
+        out.next("grant list");
+    } else if status.grants == 0 && status.links.is_empty() {
         next_for_members(client, out, "invite NAME --share tasks,notes", "list tasks").await;
     } else {
         out.next("links");
     }
-    Ok(Exit::Done)
+}
+
+/// What the daemon says, or until `end` that it does not listen yet.
+async fn answered(client: &Client, end: Instant) -> Result<view::Status, ClientError> {
+    loop {
+        match client.get("/v1/status").await {
+            Err(ClientError::NotRunning(_)) if Instant::now() < end => sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
 }
 
 fn shown(status: &view::Status) -> String {
@@ -33,8 +77,9 @@ fn shown(status: &view::Status) -> String {
         format!("database     {}{}", status.database, if status.database_answers { "" } else { " DOES NOT ANSWER" }),
         format!("links        {}", if own.is_empty() { "none" } else { &own }),
         format!(
-            "grants       {} in force, {}, {}",
+            "grants       {} in force, {}{}, {}",
             status.grants,
+            if status.pending_grants > 0 { format!("{} pending, ", status.pending_grants) } else { String::new() },
             counted(status.connections, "connection"),
             counted(status.calls, "call")
         ),
@@ -61,6 +106,12 @@ fn alarms(status: &view::Status) -> Vec<String> {
     let raised = alarms.into_iter().filter(|(count, ..)| *count > 0);
     let mut lines: Vec<_> =
         raised.map(|(count, one, what)| format!("ALARM        {}: {what}", counted(count, one))).collect();
+    let fault = status.audit_fault.as_ref();
+    lines.extend(
+        fault.map(|why| {
+            format!("ALARM        answers are refused: the log could not be written at the last try ({why})")
+        }),
+    );
     if status.incidents > 0 {
         let turned_away = counted(status.incidents, "connection");
         lines.push(format!("turned away  {turned_away} before any call, at the handshake or before it"));

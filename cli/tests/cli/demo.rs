@@ -109,6 +109,9 @@ fn a_demo_on_a_folder_that_is_none_begins_nothing() {
     let base = temporary();
     fs::write(base.path().join("file"), "x").unwrap();
     let at = |name: &str| base.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(base.path().join("empty")).unwrap();
+    demo(base.path(), &["--data", &at("empty")])
+        .fails(2, &["empty holds no file that `import` takes", "--data ~/notes"]);
     demo(base.path(), &["--data", &at("nix")]).fails(4, &["nix", "next: name a folder of Markdown", "--data"]);
     let file = demo(base.path(), &["--data", &at("file")]);
     file.fails(2, &["file is no folder", "next: name a folder of Markdown"]);

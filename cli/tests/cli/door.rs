@@ -136,6 +136,8 @@ fn a_link_is_its_owners_alone_and_acting_as_them_is_recorded() {
     home.run(&["link", invite.trim(), "--yes"]).fails(6, &["invite can no longer be used"]);
     let text = invite.trim();
     home.run(&["link", &format!("{}A{}", &text[..40], &text[41..]), "--yes"]).fails(2, &["damaged"]);
+    home.run(&["link", &text[..412], "--yes"])
+        .fails(2, &["cut off: 412 of its about 1100 characters", "next: paste the whole line"]);
     home.run(&["link", text]).fails(2, &["--yes"]);
     home.types("unlink work").done();
     assert!(office.types("grant list").done().out.contains("revoked"));

@@ -3,7 +3,7 @@
 //!
 //! The disk is a real one of its own: a file system in memory, in a mount namespace that only this daemon sees.
 
-use super::harness::{Instance, database, pause, program};
+use super::harness::{Instance, database, finish, pause, program, unset};
 use nix::unistd::{getegid, geteuid};
 use serde_json::Value;
 use std::{
@@ -33,12 +33,9 @@ until_there() { n=0; until [ -e "$told/$1" ] || [ $n = 1200 ]; do sleep 0.1; n=$
 exec "$@"
 "#;
 
-/// `serve` on a small disk. An ordinary user mounts in a user namespace and is itself again in a second one.
-fn serve_on_small_disk(instance: &mut Instance) {
-    let cluster = database(&instance.data()).unwrap()["cluster"].as_str().unwrap().to_owned();
-    let base = Path::new(&cluster).parent().unwrap().to_str().unwrap().to_owned();
-    let told = instance.base.path().to_str().unwrap().to_owned();
-    let serve = program(&["-C", instance.data().to_str().unwrap(), "serve"]);
+/// A script in a mount namespace of its own, before the command that it runs. An ordinary user mounts in a user namespace and
+/// is itself again in a second one.
+fn in_own_mounts(script: &str, arguments: [&str; 2]) -> Command {
     let mut command = Command::new("unshare");
     command.arg("--mount").stdin(Stdio::null());
     let mut again: Vec<String> = Vec::new();
@@ -46,7 +43,17 @@ fn serve_on_small_disk(instance: &mut Instance) {
         command.arg("--map-root-user");
         again = vec!["unshare".into(), format!("--map-user={}", geteuid()), format!("--map-group={}", getegid())];
     }
-    command.args(["sh", "-ec", SMALL_DISK, "small-disk", &base, &told]).args(again);
+    command.args(["sh", "-ec", script, "disk"]).args(arguments).args(again);
+    command
+}
+
+/// `serve` on a small disk.
+fn serve_on_small_disk(instance: &mut Instance) {
+    let cluster = database(&instance.data()).unwrap()["cluster"].as_str().unwrap().to_owned();
+    let base = Path::new(&cluster).parent().unwrap().to_str().unwrap().to_owned();
+    let told = instance.base.path().to_str().unwrap().to_owned();
+    let serve = program(&["-C", instance.data().to_str().unwrap(), "serve"]);
+    let mut command = in_own_mounts(SMALL_DISK, [&base, &told]);
     command.arg(serve.get_program()).args(serve.get_args());
     for (name, _) in serve.get_envs() {
         command.env_remove(name);
@@ -67,6 +74,46 @@ fn wait_for(file: &Path) {
         assert!(Instant::now() < end, "{}", file.display());
         pause();
     }
+}
+
+/// Puts a disk of 20 MB where the database would lie, the programs still there, and says what a command left on it.
+const TINY_DISK: &str = r#"
+place=$1 aside=$2
+shift 2
+mkdir -p "$place" "$aside"
+mount --bind "$place" "$aside"
+mount -t tmpfs -o size=20m,mode=755 tmpfs "$place"
+for programs in "$aside"/postgresql-*; do
+  [ -d "$programs" ] || continue
+  mkdir "$place/$(basename "$programs")"
+  mount --bind "$programs" "$place/$(basename "$programs")"
+done
+code=0
+"$@" || code=$?
+ls "$place"
+exit $code
+"#;
+
+#[test]
+fn an_instance_for_which_there_is_no_room_says_how_much_it_needs_and_leaves_nothing() {
+    let instance = Instance::unmade();
+    let place =
+        if geteuid().is_root() { Path::new("/var/lib/mosaic-fed").to_owned() } else { instance.base.path().join("x") };
+    let data = if geteuid().is_root() { instance.data() } else { place.join("data") };
+    let init = instance.init("home");
+    let init = program(&[&["-C", data.to_str().unwrap()], &init.split(' ').collect::<Vec<_>>()[..]].concat());
+    let aside = instance.base.path().join("aside");
+    let mut command = in_own_mounts(TINY_DISK, [place.to_str().unwrap(), aside.to_str().unwrap()]);
+    command.arg(init.get_program()).args(init.get_args());
+    let ran = finish(unset(command));
+    ran.fails(
+        8,
+        &["no room left on ", " MB free; a new instance needs about ", "next: make room there, then try again"],
+    );
+    assert!(!ran.err.contains("initdb"), "{ran:?}");
+    let left: Vec<_> =
+        ran.out.lines().filter(|name| !name.starts_with("postgresql-") && *name != "bundle.lock").collect();
+    assert_eq!((left, data.exists()), (Vec::new(), false), "{ran:?}");
 }
 
 #[test]
@@ -98,6 +145,12 @@ fn a_full_disk_refuses_is_counted_and_heals_by_itself() {
     assert!(refused >= 1, "nothing was counted");
     assert!(office.types("status").done().out.contains("no record of it could be written"));
     office.types("user add eve").fails(8, &["disk is full", "next:"]);
+    let status = office.types("status").done();
+    assert!(
+        status.out.contains("ALARM        answers are refused: ") && status.out.contains("the disk is full"),
+        "{status:?}"
+    );
+    assert!(status.err.contains("make room"), "{status:?}");
 
     office.file("free", "");
     wait_for(&office.base.path().join("freed"));
@@ -107,6 +160,7 @@ fn a_full_disk_refuses_is_counted_and_heals_by_itself() {
         pause();
     }
     office.types("user add eve").done();
+    assert!(!office.types("status").done().out.contains("answers are refused"));
     office.types("audit export -o log.jsonl").done();
     office.types("audit verify log.jsonl").done();
     let log = fs::read_to_string(office.base.path().join("log.jsonl")).unwrap();

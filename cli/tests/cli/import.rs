@@ -162,3 +162,30 @@ fn every_cell_of_a_table_stands_in_the_json_of_the_same_command() {
         }
     }
 }
+
+#[test]
+fn the_next_step_after_an_import_is_what_came_of_it() {
+    let instance = Instance::running("home");
+    instance.file("my notes/a.md", "# One");
+    instance.file("plain/b.pdf", "x");
+    let lines: String = (0..30).map(|_| "{\"kind\":\"plans\",\"title\":\"x\"}\n").collect();
+    instance.file("bad.jsonl", lines);
+    let next = |words: &[&str]| {
+        let ran = instance.run(words).done();
+        let next = ran.err.lines().find_map(|line| line.strip_prefix("next: ")).unwrap_or_default().to_owned();
+        (next.split_once("data ").map(|(_, next)| next.to_owned()).unwrap_or(next), ran)
+    };
+    let check = ["import", "my notes", "--source", "n", "--check"];
+    assert_eq!(next(&check).0, "import 'my notes' --source n");
+    assert_eq!(next(&check[..4]).0, "list notes");
+    assert_eq!(next(&check).0, "list notes", "there is nothing to import");
+    let (nothing, ran) = next(&["import", "plain"]);
+    assert!(nothing == "import --help" && ran.err.contains("it holds b.pdf; a folder is searched for"), "{ran:?}");
+    assert_eq!(next(&["import", "my notes", "--format", "jsonl"]).0, "import 'my notes'");
+    let (refused, ran) = next(&["import", "bad.jsonl"]);
+    assert_eq!(refused, "import bad.jsonl --check");
+    assert!(
+        ran.err.contains("all 30 were refused, the first of them for these reasons:\nrefused bad.jsonl:1:"),
+        "{ran:?}"
+    );
+}

@@ -90,6 +90,25 @@ fn a_time_without_a_zone_is_read_in_the_one_that_is_said() {
     instance.types("import calendar.ics --until soon").fails(2, &["soon", "2027-06-30"]);
 }
 
+/// As Outlook writes one.
+const OUTLOOK: &str = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:o1\nSUMMARY:Outlook\n\
+    DTSTART;TZID=W. Europe Standard Time:20261201T090000\nDTEND;TZID=W. Europe Standard Time:20261201T100000\n\
+    ATTENDEE;CN=Anna B.:mailto:anna@example.org\nATTENDEE:mailto:bob@example.org\nEND:VEVENT\nEND:VCALENDAR\n";
+
+#[test]
+fn an_event_of_outlook_is_shown_with_a_zone_and_people_as_others_write_them() {
+    let instance = Instance::running("home");
+    instance.file("outlook.ics", OUTLOOK);
+    instance.types("import outlook.ics").done();
+    let row = &rows(&instance, "events")[0];
+    assert_eq!(
+        (&row["attributes"]["time_zone"], &row["attributes"]["start"]),
+        (&"Europe/Berlin".into(), &"2026-12-01T08:00:00Z".into())
+    );
+    let shown = instance.types(&format!("get events {}", row["id"].as_str().unwrap())).done().out;
+    assert!(shown.contains("attendees    Anna B., bob@example.org\n"), "{shown}");
+}
+
 /// Each with its line, and what its reason says.
 const BROKEN: [(&str, &str); 9] = [
     ("BEGIN:VEVENT\nUID:b1\nSUMMARY:no start\nEND:VEVENT\n", "DTSTART"),

@@ -1,7 +1,7 @@
 //! Making and running an instance, and what is refused on the way.
 
 use super::harness::{Instance, finish, free_port, program};
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Stdio};
 
 #[test]
 fn a_wrong_command_line_ends_with_two_and_says_what_is_right() {
@@ -33,6 +33,30 @@ fn without_an_instance_or_a_daemon_the_next_step_is_said() {
     typed("serve").fails(4, &["no instance", "init NAME"]);
     typed("status").fails(4, &["no instance", "init NAME", "'"]);
     assert!(!dir.exists());
+}
+
+#[test]
+fn nobody_acts_as_anybody_where_an_instance_is_made_or_run() {
+    let instance = Instance::unmade();
+    instance
+        .types("--as anna init home")
+        .fails(2, &["`--as anna` has no effect", "next: name the first user with --user"]);
+    assert!(!instance.data().exists());
+    instance.types("--as anna serve").fails(2, &["`--as anna` has no effect", "next: leave it out"]);
+}
+
+#[test]
+fn a_daemon_that_starts_is_waited_for() {
+    let mut instance = Instance::made("office");
+    instance.types("status").fails(3, &["no daemon listens"]);
+    let waiting = program(&["-C", instance.data().to_str().unwrap(), "status", "--wait", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    instance.serve();
+    let ended = waiting.wait_with_output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert!(ended.status.success() && status["name"] == "office", "{status}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod demo;
 #[cfg(test)]
 mod door;
 #[cfg(test)]
+mod environment;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod full;
@@ -32,6 +34,8 @@ mod log;
 mod network;
 #[cfg(test)]
 mod people;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]

@@ -240,3 +240,22 @@ fn a_user_of_no_workspace_is_told_so_whichever_they_name() {
     let elsewhere = office.types("--as nobody --workspace other list tasks");
     elsewhere.fails(4, &["say one that user `nobody` is in: --workspace with one of main"]);
 }
+
+#[test]
+fn whoever_takes_rights_from_themselves_is_asked_and_others_are_not() {
+    let office = Instance::running("office");
+    office.types("user add otto --role owner").done();
+    for (line, said) in [
+        ("--as otto user role otto none", "you, otto, leave `main`"),
+        ("--as otto user role otto member", "you, otto, are member of `main` then"),
+    ] {
+        office.types(line).fails(2, &["nobody is there to agree", said, "another owner or admin", "next: add --yes"]);
+    }
+    assert!(office.types("user list").done().out.contains("owner of main"));
+    office.types("--as otto user role otto owner").done();
+    office.types("--as otto user role otto admin --yes").done();
+    office.types("--as otto user role otto none --yes").done();
+    office.types("--as otto list tasks").fails(5, &["in no workspace"]);
+    office.types("user role otto member").done();
+    office.types("user role otto none").done();
+}

@@ -119,9 +119,9 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
     instance.file("both.json", both);
     instance.file("none.json", r#"{"workspace":"main","resources":["tasks"],"max_rows_per_query":0}"#);
     let cases: [(&[&str], i32, &[&str]); 34] = [
-        (&["get", "tasks", ""], 2, &["<ID>", "empty", "as tables show"]),
-        (&["grant", "show", ""], 2, &["<GRANT>", "empty"]),
-        (&["ping", " "], 2, &["<LINK>", "empty"]),
+        (&["get", "tasks", ""], 2, &["for ID", "empty", "as tables show"]),
+        (&["grant", "show", ""], 2, &["for GRANT", "empty"]),
+        (&["ping", " "], 2, &["for LINK", "empty"]),
         (&["get", "tasks", "xyz"], 2, &["`xyz` is no id", "first four"]),
         (&["get", "plans", "12345678"], 4, &["no kind `plans`", "notes, projects, tasks"]),
         (&["list", "plans"], 4, &["no kind `plans`", "notes, projects, tasks"]),
@@ -167,6 +167,27 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
 }
 
 #[test]
+fn the_command_beneath_a_page_gives_the_next_one() {
+    let instance = Instance::running("office");
+    for title in ["one", "two", "three"] {
+        instance.types(&format!("add tasks {title}")).done();
+    }
+    let mut page = instance.types("--as dana list tasks --limit 1 --from here --body").done();
+    for title in ["three", "two", "one"] {
+        assert!(page.out.contains(title) && page.out.lines().count() == 2, "{title} in {page:?}");
+        let next = page.err.lines().find_map(|line| line.strip_prefix("next page: mosaic-fed "));
+        assert_eq!(next.is_some(), title != "one", "{page:?}");
+        let Some(next) = next else { break };
+        assert!(next.contains("--as dana list tasks --from here --limit 1 --body --cursor "), "{next}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{} {next}", env!("CARGO_BIN_EXE_mosaic-fed"))]);
+        page = finish(shell).done();
+    }
+    let json = instance.types("list tasks --limit 1 --json").done();
+    assert!(json.json()["next"].is_string() && !json.err.contains("next page"), "{json:?}");
+}
+
+#[test]
 fn a_cursor_of_another_question_is_told_apart_from_a_text_that_is_none() {
     let instance = Instance::running("office");
     for title in ["one", "two", "three"] {
@@ -189,7 +210,7 @@ fn a_used_or_damaged_invite_and_one_of_a_revoked_grant_say_so() {
     let revoked = office.types("invite two --share tasks").done().out;
     office.types("grant revoke two").done();
     home.run(&["link", revoked.trim(), "--yes", "--name", "other"]).fails(6, &["can no longer be used"]);
-    home.run(&["link", &used.trim()[..60], "--yes"]).fails(2, &["damaged", "paste the whole line"]);
+    home.run(&["link", &used.trim()[..60], "--yes"]).fails(2, &["cut off: 60 of", "paste the whole line"]);
     let links = home.types("links").done().out;
     assert!(links.contains("30"), "a link of this minute has all its days: {links}");
 }

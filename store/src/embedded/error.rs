@@ -1,6 +1,7 @@
 //! What can go wrong with the embedded PostgreSQL, each with its cause and the next step a person can take.
 
-use std::path::PathBuf;
+use nix::sys::statvfs::statvfs;
+use std::path::{Path, PathBuf};
 
 /// How to get a PostgreSQL on the three families of distributions, or how to do without one.
 pub const INSTALL_HELP: &str = "\
@@ -43,6 +44,17 @@ pub enum EmbeddedError {
     /// The pinned bundle could not be unpacked.
     #[error("the PostgreSQL bundle cannot be unpacked: {0}\nfree some disk space, then start again")]
     Unpack(String),
+    /// The file system is full.
+    #[error(
+        "no room left on {} ({free} MB free; a new instance needs about {NEEDED} MB, while it runs up to 300 MB and its rows)\nmake room there, then try again",
+        directory.display()
+    )]
+    Full {
+        /// Where something was to be written.
+        directory: PathBuf,
+        /// Megabytes that are free there.
+        free: u64,
+    },
     /// The process may not run PostgreSQL under any account.
     #[error("{0}")]
     Account(String),
@@ -137,8 +149,72 @@ pub enum EmbeddedError {
     },
 }
 
+/// Megabytes that `init` writes: the files of `initdb` and of its first log, and our tables.
+const NEEDED: u64 = 60;
+/// What the system says of a full disk, and of one whose owner may not take more of it (errno(3)).
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
+impl EmbeddedError {
+    /// The same as [`EmbeddedError::Full`] where that is what it comes of; `directory` is where the database is to lie.
+    pub(super) fn or_full(self, directory: &Path) -> Self {
+        let of_words = |words: &str| FULL.iter().any(|full| words.contains(full)).then(|| directory.to_owned());
+        let full = match &self {
+            Self::File { source, path, .. } if is_full(source) => Some(path.clone()),
+            Self::Program { output, .. } => of_words(output),
+            Self::Start { cause, tail, .. } => of_words(cause).or_else(|| of_words(tail)),
+            // disk_full
+            Self::Bootstrap { source: sqlx::Error::Database(error), .. }
+                if error.code().as_deref() == Some("53100") =>
+            {
+                Some(directory.to_owned())
+            }
+            _ => None,
+        };
+        full.map_or(self, |directory| {
+            let directory = directory.ancestors().find(|part| part.is_dir()).unwrap_or(&directory).to_owned();
+            Self::Full { free: free(&directory), directory }
+        })
+    }
+}
+
+/// Whether the system's reason is a lack of room.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// Megabytes that an ordinary account can still write below a directory; 0 where the system does not say.
+fn free(directory: &Path) -> u64 {
+    statvfs(directory).map_or(0, |found| (found.blocks_available() * found.fragment_size()) >> 20)
+}
+
 /// Adds verb and path to an I/O error: `fs::write(..).map_err(at("write", path))`.
 pub(super) fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> EmbeddedError {
     let path = path.into();
     move |source| EmbeddedError::File { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_as_that_whoever_met_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path();
+        let said = |error: EmbeddedError| error.or_full(base).to_string();
+        let words = "initdb: error: could not write to file \"pg_wal/xlogtemp.7\": No space left on device";
+        let full = [
+            EmbeddedError::Program { program: "initdb".into(), output: words.into() },
+            EmbeddedError::Start { cause: "it ended".into(), log: base.join("log"), tail: words.into() },
+            at("write", base.join("not/there"))(std::io::ErrorKind::StorageFull.into()),
+            at("write", base.join("record"))(std::io::ErrorKind::QuotaExceeded.into()),
+        ];
+        for said in full.map(said) {
+            assert!(said.starts_with(&format!("no room left on {} (", base.display())), "{said}");
+            assert!(said.ends_with("\nmake room there, then try again"), "{said}");
+        }
+        let other = EmbeddedError::Program { program: "initdb".into(), output: "no such locale".into() };
+        assert!(said(other).contains("no such locale"));
+        assert!(free(Path::new("/proc/none")) == 0 && free(base) > 0);
+    }
 }

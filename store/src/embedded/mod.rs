@@ -95,6 +95,11 @@ impl Server {
 
     /// As `start`, on a machine that looks like `environment`.
     pub async fn start_in(config: Config, environment: &Environment) -> Result<Server, EmbeddedError> {
+        let directory = config.data_dir.clone();
+        Server::start_there(config, environment).await.map_err(|error| error.or_full(&directory))
+    }
+
+    async fn start_there(config: Config, environment: &Environment) -> Result<Server, EmbeddedError> {
         place::make_directory(&config.data_dir, 0o700)?;
         let _lock = Lock::take(&config.data_dir.join("postgres.lock"), LOCK_PATIENCE).await?;
         let (mut place, account, record) = Place::settle(&config, environment)?;
@@ -107,13 +112,18 @@ impl Server {
         }
         let process = match found {
             Some(process) => process,
-            None => launch(&place, &programs, &account, config.lifetime, &mut Told::never()).await?,
+            None => launch(&place, &programs, &account, config.lifetime, &mut Told::never())
+                .await
+                .map_err(|error| error.or_full(place.around()))?,
         };
         let lifetime = config.lifetime;
         let mut server = Server { process, place, programs, account, lifetime, version: String::new(), adopted };
         match bootstrap::prepare(&server.place).await {
             Ok(version) => server.version = version,
-            Err(error) => return Err(server.abandon(error).await),
+            Err(error) => {
+                let error = error.or_full(server.place.around());
+                return Err(server.abandon(error).await);
+            }
         }
         tracing::info!(version = %server.version, pid = server.pid(), adopted, "PostgreSQL is ready");
         Ok(server)

@@ -53,6 +53,11 @@ impl Place {
         self.base.join("server.log")
     }
 
+    /// The directory that holds the base: it is there also when the base is gone again.
+    pub fn around(&self) -> &Path {
+        self.base.parent().unwrap_or(&self.base)
+    }
+
     /// The major version that made the cluster, if there is one.
     pub fn major(&self) -> Option<u32> {
         fs::read_to_string(self.cluster.join("PG_VERSION")).ok()?.trim().parse().ok()

@@ -260,7 +260,7 @@ impl Uid<'_, '_> {
         let refuse = |reason: String| file.refuse_line(one.line, reason);
         let mut item = fields::item(sort, &one.component, common, name, zones).map_err(refuse)?;
         let rule = Rule::of(&one.component).map_err(refuse)?;
-        let zone = one.start.as_ref().filter(|_| sort == Sort::Event).and_then(|start| start.zone_name.as_ref());
+        let zone = one.start.as_ref().filter(|_| sort == Sort::Event).and_then(Stamp::zone_said);
         Attributes::default()
             .text("recurrence", rule.map(|rule| rule.text()))
             .text("time_zone", zone)
@@ -345,6 +345,23 @@ mod tests {
     /// A series of one event with these lines.
     fn series_of(lines: &str) -> Vec<Result<Sourced, Refused>> {
         rows(&format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nSUMMARY:a\n{lines}END:VEVENT\nEND:VCALENDAR\n"))
+    }
+
+    #[test]
+    fn a_zone_is_named_as_the_database_does_where_it_is_the_same() {
+        let berlin = "BEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0100\nEND:STANDARD\n";
+        let tokyo = berlin.replace("+0100", "+0900");
+        let zone = |name: &str, own: &str| {
+            let own = format!("BEGIN:VTIMEZONE\nTZID:{name}\n{own}END:VTIMEZONE\n");
+            let event = format!("BEGIN:VEVENT\nUID:a\nSUMMARY:a\nDTSTART;TZID={name}:20260101T090000\nEND:VEVENT\n");
+            let text = format!("BEGIN:VCALENDAR\n{own}{event}END:VCALENDAR\n");
+            let item = rows(&text).remove(0).unwrap().item;
+            item.attributes["time_zone"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(zone("W. Europe Standard Time", berlin), "Europe/Berlin");
+        assert_eq!(zone("W. Europe Standard Time", &tokyo), "W. Europe Standard Time", "its clocks show another time");
+        assert_eq!(zone("Europe/Berlin", berlin), "Europe/Berlin");
+        assert_eq!(zone("Our office", berlin), "Our office");
     }
 
     #[test]

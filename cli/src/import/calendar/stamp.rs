@@ -1,6 +1,6 @@
 //! Times of a calendar: a day, or what clocks show in a zone; and the moments that they are.
 
-use super::zone::{Zone, Zones, naive};
+use super::zone::{Zone, Zones, known, naive};
 use calcard::common::PartialDateTime;
 use calcard::icalendar::{ICalendarComponent, ICalendarEntry, ICalendarPeriod, ICalendarProperty, ICalendarValue};
 use chrono::{NaiveDate, NaiveDateTime};
@@ -48,6 +48,16 @@ impl Stamp {
     /// When another time of the same zone is.
     pub fn at(&self, wall: NaiveDateTime) -> Moment {
         if self.is_day { Moment::Day(wall.date()) } else { Moment::At(self.zone.instant(wall)) }
+    }
+
+    /// The name of its zone for people: that of the IANA database where other programs' name for it means the same time.
+    pub fn zone_said(&self) -> Option<String> {
+        let name = self.zone_name.as_deref()?;
+        let known = known(name).filter(|zone| {
+            let zone = Zone::Iana(*zone);
+            zone.instant(self.wall) == self.zone.instant(self.wall)
+        });
+        Some(known.map_or(name, |zone| zone.name()).to_owned())
     }
 
     /// Whether it names no zone, and needs one.

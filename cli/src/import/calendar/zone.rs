@@ -122,6 +122,15 @@ impl Zones {
     }
 }
 
+/// The zone of the IANA database that goes by this name, its own or one that other programs have for it, as in
+/// `W. Europe Standard Time` (CLDR windowsZones).
+pub fn known(name: &str) -> Option<chrono_tz::Tz> {
+    match Known::from_str(name) {
+        Ok(Known::Tz(zone)) => Some(zone),
+        _ => None,
+    }
+}
+
 /// When clocks are set to this part of a zone's year.
 fn observance(part: &ICalendarComponent) -> Result<Vec<Change>, String> {
     let (before, after) =
