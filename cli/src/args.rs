@@ -7,7 +7,7 @@ use crate::{
     out::Out,
     place::Place,
     reach::Reach,
-    rooms::{audit, grants, links, people, rows, status},
+    rooms::{audit, grants, links, people, policy, rows, status},
 };
 use api::client::Client;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -61,6 +61,9 @@ pub enum Command {
     Grant(grants::GrantCommand),
     /// What a grant may do, and why
     Can(grants::CanArgs),
+    /// What no grant of this instance may exceed
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Link to another instance with its invite
     Link(links::LinkArgs),
     /// Your links
@@ -115,6 +118,7 @@ impl Command {
             Self::Id => status::identity(&global.client()?, out).await,
             Self::Invite(args) => grants::invite(args, &global.client()?, out).await,
             Self::Grant(command) => grants::run(command, &global.client()?, out).await,
+            Self::Policy(command) => policy::run(command, &global.client()?, out).await,
             Self::Can(args) => grants::can(args, &global.client()?, out).await,
             Self::Link(args) => links::link(args, &global.client()?, out).await,
             Self::Links(args) => links::links(&args, &global.client()?, out).await,

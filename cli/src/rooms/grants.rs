@@ -1,7 +1,7 @@
 //! The sharing side: invites and grants.
 
 use super::{
-    counted, joined, limits, limits::until, millis, minute, named, next_as, next_for_members, or_dash,
+    counted, joined, limits, limits::until, millis, minute, named, next_as, next_for_members, or_dash, policy,
     scope_flags::ScopeFlags, segment, short,
 };
 use crate::{
@@ -38,13 +38,14 @@ pub struct InviteArgs {
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let InviteArgs { name, subject, scope, dry_run } = args;
     let me: view::Person = client.get("/v1/me").await?;
-    let (personal, sensitive, now) = (scope.personal, scope.sensitive, World::system().now());
+    let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
     let order = view::InviteOrder {
         subject: subject.unwrap_or_else(|| me.user.clone()),
         scope: scope.make(&me.workspace, now)?,
         name,
         personal,
         sensitive,
+        narrow,
     };
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
@@ -54,6 +55,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         if let Ok(scope) = order.scope.close(context)
             && !out.json
         {
+            let scope = if narrow { policy::within(scope, client).await? } else { scope };
             shared(&scope.to_spec(), Some(&order.subject), out);
         }
         out.remark("nothing was made; leave out --dry-run to make it");
@@ -103,6 +105,7 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     let grant = &made.grant;
     if !out.json {
         out.remark(&format!("grant {}: shows {} now", grant.name, shown_now(&made.rows)));
+        policy::lost(grant, out);
         shared(&grant.scope, grant.subject.as_ref(), out);
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
         out.remark(&format!(
@@ -288,10 +291,11 @@ async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Out
     }
     let path = format!("/v1/grants/{}", segment(grant));
     let entry: view::GrantEntry = client.get(&path).await?;
-    let sensitive = flags.sensitive;
+    let (sensitive, narrow) = (flags.sensitive, flags.narrow);
     let (generation, scope) = (entry.generation, flags.change(entry.scope, World::system().now())?);
-    let edited: view::GrantEntry = client.put(&path, &view::EditOrder { generation, scope, sensitive }).await?;
+    let edited: view::GrantEntry = client.put(&path, &view::EditOrder { generation, scope, sensitive, narrow }).await?;
     print_grant(&edited, out)?;
+    policy::lost(&edited, out);
     out.next(&format!("grant show {}", edited.name));
     Ok(Exit::Done)
 }

@@ -76,7 +76,8 @@ fn limits(scope: &Spec, kind: &str) -> String {
     rows.into_iter().chain(fields).collect::<Vec<_>>().join("; ")
 }
 
-fn rows_only(filter: &FilterSpec) -> Vec<String> {
+/// Which rows a filter lets through, where that is not all.
+pub fn rows_only(filter: &FilterSpec) -> Vec<String> {
     let named = |what: &str, list: &Vec<String>| format!("{what} {}", joined(list));
     let teams = filter.include_teams.as_ref().filter(|teams| !teams.is_empty());
     let personal = match (&filter.include_teams, filter.include_personal) {

@@ -6,6 +6,7 @@ pub mod grants;
 pub mod limits;
 pub mod links;
 pub mod people;
+pub mod policy;
 pub mod rows;
 pub mod scope_flags;
 pub mod sources;

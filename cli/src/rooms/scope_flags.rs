@@ -12,7 +12,13 @@ use domain::{
         spec::{FilterSpec, MAX_ROWS, Tags},
     },
 };
-use std::{collections::BTreeMap, io::Read, path::PathBuf, time::Duration};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The longest life of a grant that flags give: the root that certifies it lives no longer.
 const MAX_DAYS: u32 = 3_650;
@@ -25,6 +31,7 @@ fn trimmed(text: &str) -> Result<String, std::convert::Infallible> {
 
 /// The flags.
 #[derive(Args, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that people type")]
 pub struct ScopeFlags {
     /// Kinds of row to share, with commas between
     #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = trimmed)]
@@ -66,12 +73,15 @@ pub struct ScopeFlags {
     /// Allow kinds that hold secrets' names and owners
     #[arg(long)]
     pub sensitive: bool,
+    /// Leave out what this instance does not allow (`policy show`) instead of being refused
+    #[arg(long)]
+    pub narrow: bool,
 }
 
 impl ScopeFlags {
     /// Whether nothing is said of a scope. A confirmation alone says nothing.
     pub fn say_nothing(&self) -> bool {
-        *self == Self { sensitive: self.sensitive, ..Self::default() }
+        *self == Self { sensitive: self.sensitive, narrow: self.narrow, ..Self::default() }
     }
 
     /// A new scope in `workspace`.
@@ -87,7 +97,7 @@ impl ScopeFlags {
     /// The scope with what the flags say put into it.
     pub fn change(self, mut spec: Spec, now: Time) -> Outcome<Spec> {
         if let Some(path) = &self.scope {
-            return read(path);
+            return read_json(path, "scope", "write it as `scope` in what `mosaic-fed grant show NAME --json` prints");
         }
         for kind in &self.share {
             if !kind.parse().is_ok_and(|kind| Kinds::builtin().get(&kind).is_some()) {
@@ -168,7 +178,8 @@ fn fields_as_in(before: &Spec, kind: &str) -> Option<Vec<String>> {
     Some(declared.iter().filter(|field| !withheld(field)).map(ToString::to_string).collect())
 }
 
-fn read(path: &PathBuf) -> Outcome<Spec> {
+/// JSON from a file, or from stdin where it is called `-`; `next` helps with a text that is no `what`.
+pub fn read_json<T: DeserializeOwned>(path: &Path, what: &str, next: &str) -> Outcome<T> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
         std::io::stdin().read_to_string(&mut text).map(|_| ())
@@ -176,10 +187,7 @@ fn read(path: &PathBuf) -> Outcome<Spec> {
         std::fs::read_to_string(path).map(|read| text = read)
     };
     read.map_err(|error| Failure::input(path, &error))?;
-    let bad = |error| {
-        Failure::new(Exit::Usage, format!("{} is no scope: {error}", path.display()))
-            .next("write it as `scope` in what `mosaic-fed grant show NAME --json` prints")
-    };
+    let bad = |error| Failure::new(Exit::Usage, format!("{} is no {what}: {error}", path.display())).next(next);
     serde_json::from_str(&text).map_err(bad)
 }
 

@@ -29,6 +29,7 @@ fn what_every_command_prints_is_what_its_schema_says() {
     shared(&mut judge, &office, &home);
     audited(&mut judge, &office);
     refused(&mut judge, &office);
+    bounded(&mut judge, &office);
     ended(&mut judge, office, &home);
     judge.judge("demo", &demo.join().unwrap());
     judge.has_seen_all();
@@ -135,6 +136,25 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     judge.does(home, "list tasks");
 }
 
+/// Everything that a ceiling can say.
+const CEILING: &str = r#"{
+    "resources": ["tasks", "notes"], "excluded_resources": ["events"], "withhold": ["secret"], "max_rows_per_query": 900,
+    "filters": { "tasks": { "include_teams": ["core"], "include_personal": true } }, "fields": { "notes": ["title"] },
+    "verbs": ["capabilities", "list", "get"], "rate": { "per_minute": 100, "burst": 100 }, "max_days": 60
+}"#;
+
+/// What no grant may exceed.
+fn bounded(judge: &mut Judge, office: &Instance) {
+    office.file("ceiling.json", CEILING);
+    judge.does(office, "policy show");
+    judge.ends(6, office, "policy set ceiling.json");
+    judge.does(office, "policy set ceiling.json --narrow");
+    judge.does(office, "policy show");
+    judge.does(office, "invite below --share tasks --narrow");
+    judge.does(office, "grant revoke below");
+    judge.does(office, "policy clear");
+}
+
 /// Links whose grant, or whose other side, has ended.
 fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
     judge.does(&office, "grant revoke to-home");
@@ -183,6 +203,8 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (4, "grant revoke nope"),
         (4, "grant invite nope"),
         (4, "can nope list tasks"),
+        (4, "--as nobody policy show"),
+        (5, "--as alice policy clear"),
         (5, "--as alice links --all"),
         (4, "ping nope"),
         (4, "unlink nope"),
