@@ -14,7 +14,7 @@ fn answer(instance: &Instance, head: &str, body: &[u8]) -> (u16, String) {
     let mut stream = UnixStream::connect(instance.data().join("api.sock")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
-    let headers = headers.lines().flat_map(|header| [header, "\r\n"]).collect::<String>();
+    let headers: String = headers.lines().flat_map(|header| [header, "\r\n"]).collect();
     let length = body.len();
     let head =
         format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
