@@ -285,7 +285,8 @@ impl Spoke {
     async fn draft(&self, order: &GrantOrder) -> Result<(Grant, Vec<Difference>), AdminError> {
         let workspace = self.workspace(&order.spec.workspace).await?;
         let subject = self.subject(&order.subject, &workspace).await?;
-        let scope = order.spec.close(self.context(order.personal_default, order.sensitive))?;
+        let spec = self.filled(order.spec.clone()).await?;
+        let scope = spec.close(self.context(order.personal_default, order.sensitive))?;
         self.teams_exist(&scope).await?;
         let (scope, lost) = self.within(scope, order.narrow).await?;
         let grant = Grant {

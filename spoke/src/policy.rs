@@ -10,7 +10,7 @@ use domain::{
     id::Name,
     kind::Kinds,
     scope::{
-        Scope, ScopeError,
+        Scope, ScopeError, Spec,
         ceiling::{Ceiling, Difference, Excess},
     },
 };
@@ -57,6 +57,14 @@ impl Spoke {
         Ok(grants.into_iter().zip(lost).map(|(grant, lost)| NarrowedGrant { grant, lost }).collect())
     }
 
+    /// The spec with defaults that are within the ceiling.
+    pub(crate) async fn filled(&self, mut spec: Spec) -> Result<Spec, AdminError> {
+        if let Some(kept) = self.ceiling().await? {
+            kept.ceiling.fill(&mut spec, self.parts.world.now());
+        }
+        Ok(spec)
+    }
+
     /// The scope if it is within the ceiling; with `narrow` what of it is, and what it lost.
     pub(crate) async fn within(&self, scope: Scope, narrow: bool) -> Result<(Scope, Vec<Difference>), AdminError> {
         let Some(kept) = self.ceiling().await? else { return Ok((scope, Vec::new())) };
@@ -67,8 +75,8 @@ impl Spoke {
             Some(within) if narrow => Ok((within, differing)),
             within => {
                 let next = match within {
-                    Some(_) => "see `mosaic-fed policy show`; --narrow keeps what is within",
-                    None => "nothing of it is within; see `mosaic-fed policy show`",
+                    Some(_) => "add --narrow to keep what it allows, or see `mosaic-fed policy show`",
+                    None => "nothing would be left of it, see `mosaic-fed policy show`",
                 };
                 let cause = format!("this instance does not allow so much: {}; {next}", told(&differing));
                 Err(AdminError::Conflict(cause))
@@ -115,7 +123,8 @@ fn too_much(beyond: &[(Grant, Excess)]) -> AdminError {
     let each: Vec<_> =
         beyond.iter().map(|(grant, excess)| format!("{} ({})", grant.name, told(&excess.differing))).collect();
     AdminError::Conflict(format!(
-        "these grants are beyond this ceiling: {}; nothing was changed, --narrow narrows them with it",
+        "these grants are beyond this ceiling, and nothing was changed: {}; add --narrow to narrow them with it, or look at \
+         them first: `mosaic-fed grant list`",
         domain::say::named(each.iter().map(String::as_str))
     ))
 }

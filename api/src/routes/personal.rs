@@ -53,7 +53,7 @@ pub(super) async fn may_edit(
     if !widens(&view.grant.scope, &wanted, now).map_err(AdminError::from)? {
         return Ok(());
     }
-    let (subject, command) = (&view.subject_name, format!("grant edit {}", view.grant.name));
+    let (subject, command) = (&view.subject_name, format!("grant edit {} --personal", view.grant.name));
     Err(person.refused(door, Act::GrantEdit, not_theirs(subject, "showing more of", &command)).await)
 }
 

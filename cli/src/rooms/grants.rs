@@ -52,10 +52,12 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         out.value(&rows, |rows| format!("would show {} now", shown_now(rows)))?;
         let context =
             Context { kinds: Kinds::builtin(), now, personal: order.subject == me.user || personal, sensitive };
-        if let Ok(scope) = order.scope.close(context)
-            && !out.json
+        if !out.json
+            && let Some((scope, lost)) = policy::within(order.scope, context, client).await?
         {
-            let scope = if narrow { policy::within(scope, client).await? } else { scope };
+            for lost in lost {
+                out.remark(&format!("this instance's ceiling narrows it: {lost}"));
+            }
             shared(&scope.to_spec(), Some(&order.subject), out);
         }
         out.remark("nothing was made; leave out --dry-run to make it");
@@ -107,6 +109,12 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
         out.remark(&format!("grant {}: shows {} now", grant.name, shown_now(&made.rows)));
         policy::lost(grant, out);
         shared(&grant.scope, grant.subject.as_ref(), out);
+        if let Some(holder) = &grant.peer_name {
+            out.remark(&format!(
+                "{} is held by {holder}: only that instance can use this invite; another one needs a grant of its own",
+                grant.name
+            ));
+        }
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
         out.remark(&format!(
             "the invite below is a secret for one use, good until {} UTC; hand it to the other side's owner",
@@ -215,11 +223,11 @@ fn has_ended(entry: &view::GrantEntry) -> bool {
     matches!(entry.state.as_str(), "revoked" | "expired")
 }
 
-/// The command that makes a grant of the same name on the same behalf. What it shares is to be said again: the limits of the old
-/// one must not be lost by pasting.
+/// The command that makes a grant of the same name on the same behalf. What it shares is to be said again, where flags can say
+/// it with the limits of the old one, which must not be lost by pasting.
 fn anew(entry: &view::GrantEntry) -> String {
     let subject = entry.subject.as_ref().map_or_else(String::new, |subject| format!(" --for {subject}"));
-    format!("invite {}{subject} --share KINDS", entry.name)
+    format!("invite {}{subject} {}", entry.name, limits::flags(&entry.scope))
 }
 
 async fn list(client: &Client, out: &Out) -> Outcome {
@@ -296,7 +304,8 @@ async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Out
     let edited: view::GrantEntry = client.put(&path, &view::EditOrder { generation, scope, sensitive, narrow }).await?;
     print_grant(&edited, out)?;
     policy::lost(&edited, out);
-    out.next(&format!("grant show {}", edited.name));
+    let kind = edited.scope.resources.first().map_or("KIND", |kind| kind);
+    out.next(&format!("can {} list {kind}", edited.name));
     Ok(Exit::Done)
 }
 
@@ -315,7 +324,8 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
     })?;
     // The log is for those who manage every workspace, and for the operator as long as they act as nobody else.
     let itself = out.reach.acting_as.is_none();
-    let log = format!("audit query --grant {}", report.grant.name);
+    // By its id: a name may have been that of an earlier grant.
+    let log = format!("audit query --grant {}", short(&report.grant.id));
     next_as(client, out, |me| if me.operator && itself { log } else { "grant list".to_owned() }).await;
     Ok(Exit::Done)
 }

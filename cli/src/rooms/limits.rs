@@ -2,6 +2,7 @@
 //! through. Whoever reads "tasks of main" must be able to trust that it is all of them.
 
 use super::{counted, joined, minute};
+use crate::config::shell_word;
 use domain::{
     Time,
     id::Resource,
@@ -43,7 +44,7 @@ pub fn lines(scope: &Spec) -> Vec<String> {
         ("shares", Some(of(scope))),
         ("never", never),
         ("keeps back", (!usual && !classes.is_empty()).then(kept_back)),
-        ("may", scope.verbs.as_ref().map(joined)),
+        ("may", scope.verbs.as_ref().map(|verbs| joined(verbs.iter().filter(|verb| **verb != Verb::Search)))),
         ("at most", Some(joined(rows.into_iter().chain(calls)))),
         ("until", scope.not_after.map(until)),
     ];
@@ -53,6 +54,30 @@ pub fn lines(scope: &Spec) -> Vec<String> {
 /// An end, as people read it.
 pub fn until(end: Time) -> String {
     format!("{} UTC", minute(end))
+}
+
+/// The flags that say which kinds and rows a scope with nothing left to defaults shares; where kinds differ, or something else than
+/// flags say is limited, only that all of it is to be said.
+pub fn flags(scope: &Spec) -> String {
+    let whole = |kind: &String| scope.fields.get(kind).is_none_or(|fields| fields_only(kind, fields).is_none());
+    let filters: Vec<_> = scope.resources.iter().map(|kind| scope.filters.get(kind)).collect();
+    let alike = filters.windows(2).all(|pair| pair[0] == pair[1]) && scope.resources.iter().all(whole);
+    let mut words = vec![format!("--share {}", scope.resources.join(","))];
+    if let Some(filter) = filters.first().copied().flatten() {
+        let each = |flag: &str, list: &Option<Vec<String>>| {
+            list.iter().flatten().map(|one| format!("{flag} {}", shell_word(one))).collect::<Vec<_>>()
+        };
+        words.extend(each("--team", &filter.include_teams));
+        words.extend(each("--project", &filter.include_projects));
+        match &filter.include_tags {
+            Some(Tags::Any(any)) => words.extend(any.iter().map(|tag| format!("--tag {}", shell_word(tag)))),
+            Some(Tags::Each(_)) => return "--scope FILE".to_owned(),
+            None => {}
+        }
+        words.extend(filter.since.map(|since| format!("--since {since}")));
+        words.push(if filter.include_personal == Some(true) { "--personal" } else { "--no-personal" }.to_owned());
+    }
+    if alike { words.join(" ") } else { "--scope FILE".to_owned() }
 }
 
 /// What a scope was given beside the defaults and no room of this version acts on: nobody is to wait for it.
@@ -114,7 +139,11 @@ fn fields_only(kind: &str, fields: &[String]) -> Option<String> {
     match (same, fields.is_empty()) {
         (true, _) => None,
         (false, true) => Some("no fields".to_owned()),
-        (false, false) => Some(format!("fields {}", joined(fields))),
+        (false, false) => {
+            let gone: Vec<_> = whole.iter().filter(|field| !fields.iter().any(|one| one == field.as_str())).collect();
+            let few = gone.len() < fields.len() && fields.len() + gone.len() == whole.len();
+            Some(if few { format!("without {}", joined(gone)) } else { format!("fields {}", joined(fields)) })
+        }
     }
 }
 
@@ -157,7 +186,7 @@ mod tests {
         let context =
             Context { kinds: Kinds::builtin(), now: Time::from_seconds(0), personal: false, sensitive: false };
         let said = lines(&spec.close(context).unwrap().to_spec()).join("\n");
-        assert!(said.starts_with("shares       tasks of main (team core; fields "), "{said}");
+        assert!(said.starts_with("shares       tasks of main (team core; without "), "{said}");
         let rest = "never        memory\nkeeps back   personal, secret fields of kinds that are added later\n\
                     may          list\nat most      1 row an answer, 30 calls a minute, 10 at once\n\
                     until        2027-02-01 00:00 UTC";

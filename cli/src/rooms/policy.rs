@@ -8,10 +8,9 @@ use crate::{
 };
 use api::{client::Client, view};
 use clap::Subcommand;
-use domain::{
-    kind::Kinds,
-    scope::{Scope, ceiling::Ceiling},
-    world::World,
+use domain::scope::{
+    Context, Scope, Spec,
+    ceiling::{Ceiling, Difference},
 };
 use std::path::PathBuf;
 
@@ -38,7 +37,7 @@ pub async fn run(command: PolicyCommand, client: &Client, out: &Out) -> Outcome 
         PolicyCommand::Show => {
             let policy: view::Policy = client.get("/v1/policy").await?;
             out.value(&policy, shown)?;
-            out.next(if policy.ceiling.is_some() { "grant list" } else { "policy set FILE" });
+            out.next("grant list");
         }
         PolicyCommand::Set { file, narrow } => {
             let ceiling: Ceiling = read_json(&file, "ceiling", "docs/scope.md has the keys")?;
@@ -66,12 +65,19 @@ pub fn lost(grant: &view::GrantEntry, out: &Out) {
     }
 }
 
-/// What is left of a scope below the ceiling in force.
-pub async fn within(scope: Scope, client: &Client) -> Outcome<Scope> {
+/// What a spec comes to below the ceiling in force, and what it would lose; none where it is no scope at all.
+pub async fn within(
+    mut spec: Spec,
+    context: Context<'_>,
+    client: &Client,
+) -> Outcome<Option<(Scope, Vec<Difference>)>> {
     let policy: view::Policy = client.get("/v1/policy").await?;
-    let judge = |ceiling: Ceiling| ceiling.judge(&scope, Kinds::builtin(), World::system().now()).ok().flatten();
-    let within = policy.ceiling.and_then(judge).and_then(|excess| excess.within);
-    Ok(within.unwrap_or(scope))
+    let Some(ceiling) = policy.ceiling else { return Ok(spec.close(context).ok().map(|scope| (scope, Vec::new()))) };
+    ceiling.fill(&mut spec, context.now);
+    let Ok(scope) = spec.close(context) else { return Ok(None) };
+    let excess = ceiling.judge(&scope, context.kinds, context.now).ok().flatten();
+    let differing = excess.as_ref().map(|excess| excess.differing.clone()).unwrap_or_default();
+    Ok(Some((excess.and_then(|excess| excess.within).unwrap_or(scope), differing)))
 }
 
 fn shown(policy: &view::Policy) -> String {

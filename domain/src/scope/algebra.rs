@@ -82,7 +82,7 @@ impl Rate {
         self.per_minute >= other.per_minute && self.burst >= other.burst
     }
 
-    fn lower(self, other: Self) -> Self {
+    pub(super) fn lower(self, other: Self) -> Self {
         Self { per_minute: self.per_minute.min(other.per_minute), burst: self.burst.min(other.burst) }
     }
 }

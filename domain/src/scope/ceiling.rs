@@ -3,7 +3,7 @@
 
 use super::{
     Rate, Scope, ScopeError, Spec, Verb,
-    spec::{Context, FilterSpec, MAX_RATE, MAX_ROWS},
+    spec::{Context, DEFAULT_LIFE, DEFAULT_ROWS, FilterSpec, MAX_RATE, MAX_ROWS},
 };
 use crate::{
     Time,
@@ -13,7 +13,11 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 /// The most that any grant may permit, in JSON: keys of a scope, of which each that is absent sets no bound. Unknown keys are
 /// refused.
@@ -71,8 +75,23 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}, at most {}", self.key, said(&self.given), said(&self.within))
+        let Self { key, given, within } = self;
+        match (given, within) {
+            (Value::Array(given), Value::Array(within)) if within.iter().all(|one| given.contains(one)) => {
+                let gone: Vec<_> = given.iter().filter(|one| !within.contains(one)).cloned().collect();
+                write!(f, "{key} without {}", said(&Value::Array(gone)))
+            }
+            (Value::String(given), Value::String(within)) if key == "not_after" => {
+                write!(f, "{key} is {}, at most {}", minute(given), minute(within))
+            }
+            _ => write!(f, "{key} is {}, at most {}", said(given), said(within)),
+        }
     }
+}
+
+/// RFC 3339 without seconds.
+fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ") + " UTC"
 }
 
 /// Texts and lists without the marks of JSON.
@@ -113,6 +132,23 @@ impl Ceiling {
         let within = scope.both(&most);
         let differing = differing(scope, &within);
         Ok(Some(Excess { within: scope.intersect(&most), differing }))
+    }
+
+    /// The spec with what it leaves to defaults no wider than this allows: nobody asked for more.
+    pub fn fill(&self, spec: &mut Spec, now: Time) {
+        let lower = |bound: Option<u32>, usual: u32| bound.map(|bound| bound.min(usual));
+        spec.max_rows_per_query = spec.max_rows_per_query.or(lower(self.max_rows_per_query, DEFAULT_ROWS));
+        spec.rate = spec.rate.or(self.rate.map(|rate| rate.lower(Rate::DEFAULT)));
+        spec.verbs = spec.verbs.take().or_else(|| self.verbs.clone());
+        let life = self.max_days.map(|days| Duration::from_secs(u64::from(days) * 86_400).min(DEFAULT_LIFE));
+        spec.not_after = spec.not_after.or(life.map(|life| now + life));
+        let withheld = spec.withheld().into_iter().chain(self.withhold.iter().copied());
+        spec.withhold = spec.withhold.take().or(Some(withheld.collect::<BTreeSet<_>>().into_iter().collect()));
+        for (kind, fields) in &self.fields {
+            if spec.resources.contains(kind) {
+                spec.fields.entry(kind.clone()).or_insert_with(|| fields.clone());
+            }
+        }
     }
 
     /// The ceiling as the widest scope that it allows in a workspace. What it does not bound is as wide as can be, or as `scope`.
@@ -210,10 +246,10 @@ mod tests {
     #[test]
     fn each_key_bounds_what_it_names_and_is_told() {
         let cases = [
-            (r#"{"resources":["tasks"]}"#, vec!["resources is notes, tasks, at most tasks"]),
-            (r#"{"excluded_resources":["notes"]}"#, vec!["resources is notes, tasks, at most tasks"]),
+            (r#"{"resources":["tasks"]}"#, vec!["resources without notes"]),
+            (r#"{"excluded_resources":["notes"]}"#, vec!["resources without notes"]),
             (r#"{"max_rows_per_query":10}"#, vec!["max_rows_per_query is 1000, at most 10"]),
-            (r#"{"verbs":["list"]}"#, vec!["verbs is capabilities, list, get, search, at most list"]),
+            (r#"{"verbs":["list"]}"#, vec!["verbs without capabilities, get, search"]),
             (r#"{"rate":{"per_minute":5,"burst":60}}"#, vec!["rate.per_minute is 60, at most 5"]),
             (
                 r#"{"filters":{"tasks":{"include_personal":false}}}"#,
@@ -237,7 +273,7 @@ mod tests {
         assert_eq!(days.within.unwrap().not_after(), NOW + Duration::from_hours(30 * 24));
         assert_eq!(days.differing[0].key, "not_after");
         let fields = judged(r#"{"fields":{"notes":["title"]}}"#, BOTH).unwrap();
-        assert!(fields.differing[0].to_string().ends_with(", at most title"), "{fields:?}");
+        assert!(fields.differing[0].to_string().starts_with("fields.notes without aliases, "), "{fields:?}");
         let fields = judged(r#"{"withhold":["personal"]}"#, BOTH).unwrap();
         assert!(fields.differing.iter().any(|one| one.key == "fields.notes"), "{fields:?}");
     }
@@ -248,8 +284,23 @@ mod tests {
         assert_eq!(excess.within, None);
         assert_eq!(
             excess.differing.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["resources is notes, tasks, at most nothing"]
+            ["resources without notes, tasks"]
         );
+    }
+
+    #[test]
+    fn what_a_scope_leaves_to_defaults_is_within_the_ceiling() {
+        let ceiling = r#"{"max_rows_per_query":10,"rate":{"per_minute":5,"burst":500},"verbs":["list"],"max_days":30,
+            "withhold":["personal"],"fields":{"notes":["title"]}}"#;
+        let ceiling: Ceiling = serde_json::from_str(ceiling).unwrap();
+        let mut spec: Spec = serde_json::from_str(BOTH).unwrap();
+        ceiling.fill(&mut spec, NOW);
+        let filled = scope(&serde_json::to_string(&spec).unwrap());
+        assert_eq!(ceiling.judge(&filled, Kinds::builtin(), NOW), Ok(None), "{spec:?}");
+        assert_eq!(filled.rate(), Rate { per_minute: 5, burst: 60 });
+        let mut said = Spec { max_rows_per_query: Some(11), ..serde_json::from_str(BOTH).unwrap() };
+        ceiling.fill(&mut said, NOW);
+        assert_eq!(said.max_rows_per_query, Some(11), "what is said is not changed");
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub enum ScopeError {
 
 /// The life of a grant whose scope names none.
 pub const DEFAULT_LIFE: Duration = Duration::from_hours(90 * 24);
-const DEFAULT_ROWS: u32 = 1_000;
+pub(super) const DEFAULT_ROWS: u32 = 1_000;
 /// The most rows one answer may ever hold.
 pub const MAX_ROWS: u32 = 10_000;
 pub(super) const MAX_RATE: u32 = 100_000;

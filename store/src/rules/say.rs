@@ -148,8 +148,8 @@ pub(crate) fn edited(grant: &Grant, generation: u64, scope: &Scope) -> Result<Gr
 pub(crate) fn beyond_ceiling(grant: &Name, excess: &Excess) -> StoreError {
     let differing: Vec<_> = excess.differing.iter().map(ToString::to_string).collect();
     StoreError::Conflict(format!(
-        "grant {grant} would be beyond what this instance allows: {}; see `mosaic-fed policy show`, and add --narrow to keep \
-         what is within",
+        "grant {grant} would be beyond what this instance allows: {}; add --narrow to keep what it allows, or see \
+         `mosaic-fed policy show`",
         differing.join("; ")
     ))
 }
