@@ -147,7 +147,7 @@ impl Links {
             now: operation.at,
             life: pki::LEAF_LIFE,
         };
-        let issued = self.authority.issue_grant(&order).map_err(|error| wasted(&error))?;
+        let issued = self.authority.issue_grant(&order).await.map_err(|error| wasted(&error))?;
         let record = self.record(grant, peer, Act::Certificate, call).noting(&format!("serial {}", issued.leaf.serial));
         let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
         activated.await.map_err(|error| wasted(&error))?;

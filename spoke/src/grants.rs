@@ -202,7 +202,7 @@ impl Spoke {
             addresses: addresses.links.clone(),
             enrol_addresses: addresses.enrolment,
             tls_name: pki::spiffe::tls_name(self.parts.instance),
-            root: self.parts.authority.root_der().to_vec(),
+            root: self.parts.authority.anchor_der().to_vec(),
             instance: self.parts.instance,
             instance_name: self.parts.name.clone(),
             grant: id,

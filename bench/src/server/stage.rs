@@ -15,7 +15,7 @@ use domain::{
     scope::Rate,
     world::World,
 };
-use pki::{Authority, InstanceOrder, Issuer};
+use pki::{Authority, InstanceOrder};
 use spoke::{By, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -11,7 +11,7 @@ use link::{
     listen,
 };
 use pki::{
-    Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, InstanceOrder, Issued, Issuer, LEAF_LIFE, RequestKey,
+    Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, InstanceOrder, Issued, LEAF_LIFE, RequestKey,
 };
 use std::{
     convert::Infallible,
