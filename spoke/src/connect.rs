@@ -3,6 +3,7 @@
 use crate::{
     road::gate::{Answer, ChunkOf, Chunks, Gate, from_store},
     snapshot::Snapshots,
+    told,
 };
 use domain::{
     Caller, Permitted, Reason, Refusal,
@@ -19,7 +20,7 @@ use pki::{CheckedCsr, GrantOrder, Issuer};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
 use std::sync::Arc;
 use store::Shared;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server::Health,
@@ -44,6 +45,8 @@ pub struct Links {
     pub name: Name,
     /// Ends streams that would stay open for ever.
     pub stop: CancellationToken,
+    /// What goes on after an answer.
+    pub tasks: TaskTracker,
 }
 
 #[tonic::async_trait]
@@ -101,6 +104,7 @@ impl Links {
             return Err(from_store(error));
         }
         self.snapshots.refresh_after_change().await;
+        told::ended(&self.authority, &self.tasks, grant);
         let revoked_at = Some(wire::timestamp(self.world.now()));
         Ok(Answer { message: v1::DisconnectResponse { revoked_at }, rows: 0 })
     }

@@ -1,6 +1,6 @@
 //! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
 
-use crate::Spoke;
+use crate::{Spoke, told};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
@@ -246,6 +246,7 @@ impl Spoke {
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
         let grant = self.parts.store.revoke_grant(id, record).await?;
         let drained = self.ended(&[id]).await;
+        told::ended(&self.parts.authority, &self.tasks, &grant);
         Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
     }
 

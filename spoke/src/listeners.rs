@@ -308,7 +308,8 @@ impl Listeners {
         if let Some(identity) = &*shared {
             return Ok(Arc::clone(identity));
         }
-        let identity = Identity::new(&self.issue().await?).map_err(|error| ListenError::Certificate(error.to_string()))?;
+        let identity =
+            Identity::new(&self.issue().await?).map_err(|error| ListenError::Certificate(error.to_string()))?;
         Ok(Arc::clone(shared.insert(Arc::new(identity))))
     }
 

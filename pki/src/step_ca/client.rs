@@ -15,7 +15,7 @@ use rustls::{
 };
 use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// For the whole of a call, its retries included.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -224,14 +224,9 @@ impl Client {
         body: Bytes,
         limit: usize,
     ) -> Result<Answer, Failed> {
-        let away = |cause: String| Failed::Passing(CaError::Away { at: self.at.clone(), cause });
-        let socket = TcpStream::connect((self.at.host(), self.at.port)).await;
-        let socket = socket.map_err(|error| away(error.to_string()))?;
-        let stream = self.tls.connect(self.at.name.clone(), socket).await.map_err(|error| self.handshake(&error))?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let server = shown.map(|leaf| leaf.clone().into_owned()).ok_or_else(|| away("it shows no certificate".into()))?;
+        let (stream, server) = self.connected().await?;
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| away(error.to_string()))?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.away(&error))?;
         let request = Request::builder()
             .method(method)
             .uri(format!("{path}{query}"))
@@ -241,23 +236,26 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| Failed::Final(CaError::Token(error.to_string())))?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|error| away(error.to_string()))?;
+            let response = sender.send_request(request).await.map_err(|error| self.away(&error))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), limit).collect().await;
             let body = body.map(http_body_util::Collected::to_bytes).map_err(|error| self.cut(path, &*error))?;
             self.judged(path, status, body)
         };
-        // The connection's own future moves the bytes; it ends when the exchange lets go of it.
-        tokio::pin!(connection);
-        tokio::pin!(exchange);
-        let mut open = true;
-        let body = loop {
-            tokio::select! {
-                body = &mut exchange => break body?,
-                _ = &mut connection, if open => open = false,
-            }
-        };
-        Ok(Answer { body, server })
+        Ok(Answer { body: driven(connection, exchange).await?, server })
+    }
+
+    /// A connection to whoever proves to be the CA, with the certificate that it showed.
+    async fn connected(&self) -> Result<(TlsStream<TcpStream>, CertificateDer<'static>), Failed> {
+        let socket = TcpStream::connect((self.at.host(), self.at.port)).await.map_err(|error| self.away(&error))?;
+        let stream = self.tls.connect(self.at.name.clone(), socket).await.map_err(|error| self.handshake(&error))?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let server = shown.map(|leaf| leaf.clone().into_owned());
+        server.map(|server| (stream, server)).ok_or_else(|| self.away(&"it shows no certificate"))
+    }
+
+    fn away(&self, cause: &dyn fmt::Display) -> Failed {
+        Failed::Passing(CaError::Away { at: self.at.clone(), cause: cause.to_string() })
     }
 
     fn judged(&self, path: &'static str, status: StatusCode, body: Bytes) -> Result<Bytes, Failed> {
@@ -273,26 +271,42 @@ impl Client {
             let why = "it is longer than any answer of a step-ca";
             return Failed::Final(CaError::Unreadable { at: self.at.clone(), path, why });
         }
-        Failed::Passing(CaError::Away { at: self.at.clone(), cause: error.to_string() })
+        self.away(&error)
     }
 
     /// A certificate that does not verify will not verify the next time either.
     fn handshake(&self, error: &io::Error) -> Failed {
-        let (at, cause) = (self.at.clone(), error.to_string());
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(rustls::Error::InvalidCertificate(_)) => Failed::Final(CaError::Untrusted { at, cause }),
-            _ => Failed::Passing(CaError::Away { at, cause }),
+            Some(rustls::Error::InvalidCertificate(_)) => {
+                Failed::Final(CaError::Untrusted { at: self.at.clone(), cause: error.to_string() })
+            }
+            _ => self.away(error),
         }
     }
 }
 
-/// The `message` of step-ca's error, as one short line; a CA's own words never contain a token.
+/// What comes of `exchange`, while the connection's own future moves the bytes.
+async fn driven<T>(connection: impl Future, exchange: impl Future<Output = T>) -> T {
+    tokio::pin!(connection);
+    tokio::pin!(exchange);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            done = &mut exchange => return done,
+            _ = &mut connection, if open => open = false,
+        }
+    }
+}
+
+/// The `message` of step-ca's error, as one short line. One that repeats a token, which begins as any JSON in base64 does, is
+/// left out.
 fn said(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Said {
         message: String,
     }
-    let said = serde_json::from_slice::<Said>(body).map_or_else(|_| "no reason given".to_owned(), |said| said.message);
+    let said = serde_json::from_slice::<Said>(body).ok().map(|said| said.message);
+    let said = said.filter(|said| !said.contains("eyJ")).unwrap_or_else(|| "no reason given".to_owned());
     said.chars().take(300).flat_map(char::escape_debug).collect()
 }
 
@@ -311,7 +325,9 @@ mod tests {
             assert_eq!(Address::parse(url).unwrap().to_string(), shown);
         }
         assert_eq!(Address::parse("https://[::1]:9").unwrap().host(), "::1");
-        for bad in ["", "ca.example", "http://ca.example", "https://", "https://u:p@ca", "https://ca/x", "https://a_b c"] {
+        for bad in
+            ["", "ca.example", "http://ca.example", "https://", "https://u:p@ca", "https://ca/x", "https://a_b c"]
+        {
             assert!(Address::parse(bad).unwrap_err().contains("; write it as in https://"), "{bad}");
         }
     }
@@ -320,6 +336,7 @@ mod tests {
     fn what_a_ca_says_is_one_short_line() {
         assert_eq!(said(br#"{"status":401,"message":"no\u001b[31m\nway"}"#), "no\\u{1b}[31m\\nway");
         assert_eq!(said(b"<html>"), "no reason given");
+        assert_eq!(said(br#"{"message":"token eyJhbGciOiJFUzI1NiJ9.e30.x is bad"}"#), "no reason given");
         assert_eq!(said(format!(r#"{{"message":"{}"}}"#, "x".repeat(5_000)).as_bytes()).len(), 300);
     }
 }

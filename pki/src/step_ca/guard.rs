@@ -137,7 +137,9 @@ pub enum GuardError {
     OtherAnchor { at: Address },
     #[error("the certificate authority at {at} says {said:?} about its health; look at step-ca's log")]
     Ill { at: Address, said: String },
-    #[error("the certificate authority at {at} lists more provisioners than can be looked through; give mosaic-fed one of its own")]
+    #[error(
+        "the certificate authority at {at} lists more provisioners than can be looked through; give mosaic-fed one of its own"
+    )]
     Endless { at: Address },
 }
 
@@ -242,6 +244,13 @@ mod tests {
         }
         let both = json!([{"type": "JWK", "name": "mosaic-fed", "key": {"kid": "l"}}, ours()]);
         assert_eq!(judged("0.30.2", both).unwrap(), []);
+    }
+
+    #[test]
+    fn the_container_is_not_older_than_the_first_version_without_known_holes() {
+        let compose = include_str!("../../../compose/step-ca/compose.yaml");
+        let image = compose.lines().find_map(|line| line.trim().strip_prefix("image: \"smallstep/step-ca:")).unwrap();
+        assert!(Version::parse(image.trim_end_matches('"')).unwrap() >= FLOOR, "{image}");
     }
 
     #[test]

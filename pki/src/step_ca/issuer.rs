@@ -52,7 +52,9 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its variant means")]
 pub enum SetupError {
-    #[error("the root file must hold exactly one certificate in PEM, and holds {0}; write the CA's root_ca.crt into it")]
+    #[error(
+        "the root file must hold exactly one certificate in PEM, and holds {0}; write the CA's root_ca.crt into it"
+    )]
     Root(usize),
     #[error("the root file's certificate cannot be trusted: {0}; write the CA's root_ca.crt into it")]
     Tls(#[from] rustls::Error),

@@ -92,9 +92,8 @@ impl ProvisionerKey {
 
     fn from_jwk(text: &str) -> Result<Self, KeyError> {
         // The parser's own words would quote the key.
-        let jwk: PrivateJwk = serde_json::from_str(text).map_err(|_| {
-            bad("it is no private JWK; an encrypted one is read after `step crypto jwe decrypt`")
-        })?;
+        let jwk: PrivateJwk = serde_json::from_str(text)
+            .map_err(|_| bad("it is no private JWK; an encrypted one is read after `step crypto jwe decrypt`"))?;
         if (jwk.kty.as_str(), jwk.crv.as_str()) != ("EC", "P-256") {
             return Err(bad("it is no ECDSA key on P-256"));
         }
@@ -102,9 +101,8 @@ impl ProvisionerKey {
         let secret = BASE64_URL_SAFE_NO_PAD.decode(&*Zeroizing::new(jwk.d)).map(Zeroizing::new);
         let (Ok(x), Ok(y), Ok(secret)) = (x, y, secret) else { return Err(bad("its numbers are not base64url")) };
         let point = [&[4], x.as_slice(), y.as_slice()].concat();
-        let pair =
-            EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &secret, &point)
-                .map_err(|_| bad("its numbers are no pair of keys on P-256"))?;
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &secret, &point)
+            .map_err(|_| bad("its numbers are no pair of keys on P-256"))?;
         Self::with(pair, jwk.kid)
     }
 

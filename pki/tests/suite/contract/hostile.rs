@@ -110,11 +110,8 @@ async fn an_instance_certificate_with_other_names_or_another_key_never_leaves() 
         let (signer, params) = (Arc::clone(&forge), instance_params(names));
         let answer = move |asked: &_| {
             let other = KeyPair::generate().unwrap();
-            let made = if right_key {
-                signer.sign(&params, &key_of(asked).public_key)
-            } else {
-                signer.sign(&params, &other)
-            };
+            let made =
+                if right_key { signer.sign(&params, &key_of(asked).public_key) } else { signer.sign(&params, &other) };
             issued(&made)
         };
         let liar = Liar::start(&forge, answer).await;
@@ -189,8 +186,7 @@ async fn a_ca_that_is_silent_costs_five_seconds_in_all() {
     let issuer = liar.issuer(&forge, &forge);
     let began = Instant::now();
     let orders = (order(), order());
-    let (one, two, guard) =
-        tokio::join!(issuer.issue_grant(&orders.0), issuer.issue_grant(&orders.1), issuer.guard());
+    let (one, two, guard) = tokio::join!(issuer.issue_grant(&orders.0), issuer.issue_grant(&orders.1), issuer.guard());
     let took = began.elapsed();
     assert!(took >= DEADLINE && took < DEADLINE + Duration::from_secs(2), "{took:?}");
     for refused in [one, two] {

@@ -111,7 +111,8 @@ fn acceptor(forge: &Forge) -> TlsAcceptor {
     params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
     let key = KeyPair::generate().unwrap();
     let chain = vec![forge.sign(&params, &key).into()];
-    let config = ServerConfig::builder_with_details(provider(), Arc::new(pki::clock::TlsClock::new(forge.clock.clone())));
+    let config =
+        ServerConfig::builder_with_details(provider(), Arc::new(pki::clock::TlsClock::new(forge.clock.clone())));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let key = PrivatePkcs8KeyDer::from(key.serialized_der().to_vec());
     TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key.into()).unwrap()))
@@ -119,7 +120,10 @@ fn acceptor(forge: &Forge) -> TlsAcceptor {
 
 /// The answer of a step-ca that issued `certificate`.
 pub fn issued(certificate: &[u8]) -> Reply {
-    Reply::Answer(201, serde_json::json!({"crt": pem("CERTIFICATE", certificate), "ca": "", "certChain": []}).to_string())
+    Reply::Answer(
+        201,
+        serde_json::json!({"crt": pem("CERTIFICATE", certificate), "ca": "", "certChain": []}).to_string(),
+    )
 }
 
 /// The key of the request that came.

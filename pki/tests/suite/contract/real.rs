@@ -158,8 +158,8 @@ async fn csr_extra_sans_at_a_real_step_ca() {
         let (status, answer) = signed(&real, &forged.token(&real, &csr), &csr).await;
         assert_eq!(status, if ok { 201 } else { 403 }, "{what}: {answer}");
         if ok {
-            let read = profile::grant_leaf(&certificate(&answer), ISSUER).unwrap();
-            assert_eq!((read.holder, read.grant, read.subject), (HOLDER, GRANT, SUBJECT), "{what}");
+            let leaf = profile::grant_leaf(&certificate(&answer), ISSUER).unwrap();
+            assert_eq!((leaf.holder, leaf.grant, leaf.subject), (HOLDER, GRANT, SUBJECT), "{what}");
         }
     }
 }

@@ -37,7 +37,8 @@ pub async fn post(program: &Program, path: &str, body: &Value, shown: Shown<'_>)
     let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let request = http::Request::post(path).header("host", "127.0.0.1").body(Full::new(Bytes::from(body.to_string()))).unwrap();
+    let request =
+        http::Request::post(path).header("host", "127.0.0.1").body(Full::new(Bytes::from(body.to_string()))).unwrap();
     let response = sender.send_request(request).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
