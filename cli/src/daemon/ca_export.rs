@@ -194,6 +194,6 @@ fn text(path: &Path) -> String {
 }
 
 fn shown(exported: &CaExported) -> String {
-    let files = exported.files.iter().map(|file| format!("\n{file}")).collect::<String>();
-    format!("directory    {}\nfingerprint  {}{files}", exported.directory.display(), exported.fingerprint)
+    let (directory, files) = (exported.directory.display(), exported.files.join("\n"));
+    format!("directory    {directory}\nfingerprint  {}\n{files}", exported.fingerprint)
 }

@@ -77,7 +77,7 @@ fn found() -> Option<PathBuf> {
 fn settings(folder: &Path) -> String {
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
     let lines = readme.lines().skip_while(|line| line.trim() != "[ca]").take_while(|line| !line.is_empty());
-    lines.map(|line| format!("{}\n", line.trim())).collect()
+    lines.map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
 /// What `serve` says when it does not start.
