@@ -16,7 +16,7 @@ use domain::{
     world::World,
 };
 use futures::stream::{self, BoxStream, StreamExt};
-use pki::{CheckedCsr, GrantOrder, Issuer};
+use pki::{CheckedCsr, GrantOrder, Issuer, Why};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
 use std::sync::Arc;
 use store::Shared;
@@ -104,7 +104,7 @@ impl Links {
             return Err(from_store(error));
         }
         self.snapshots.refresh_after_change().await;
-        told::ended(&self.authority, &self.tasks, grant);
+        told::over(&self.authority, &self.tasks, grant, Why::Ended);
         let revoked_at = Some(wire::timestamp(self.world.now()));
         Ok(Answer { message: v1::DisconnectResponse { revoked_at }, rows: 0 })
     }
@@ -156,6 +156,7 @@ impl Links {
         let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
         activated.await.map_err(|error| wasted(&error))?;
         self.snapshots.refresh_after_change().await;
+        told::over(&self.authority, &self.tasks, grant, Why::Replaced);
         let message = v1::EnrollResponse {
             certificate: issued.certificate,
             grant_id: grant.id.to_string(),

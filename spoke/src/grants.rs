@@ -14,6 +14,7 @@ use domain::{
     scope::{Context, Scope, ScopeError, Spec, Verb, ceiling::Difference},
     secret::Secret,
 };
+use pki::Why;
 use std::{collections::BTreeMap, time::Duration};
 use store::{GrantView, NewInvite, StoreError, User, Workspace};
 use tokio::time::Instant;
@@ -246,7 +247,7 @@ impl Spoke {
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
         let grant = self.parts.store.revoke_grant(id, record).await?;
         let drained = self.ended(&[id]).await;
-        told::ended(&self.parts.authority, &self.tasks, &grant);
+        told::over(&self.parts.authority, &self.tasks, &grant, Why::Ended);
         Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
     }
 
