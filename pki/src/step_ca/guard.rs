@@ -247,13 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn the_container_is_not_older_than_the_first_version_without_known_holes() {
-        let compose = include_str!("../../../compose/step-ca/compose.yaml");
-        let image = compose.lines().find_map(|line| line.trim().strip_prefix("image: \"smallstep/step-ca:")).unwrap();
-        assert!(Version::parse(image.trim_end_matches('"')).unwrap() >= FLOOR, "{image}");
-    }
-
-    #[test]
     fn renewing_at_the_ca_must_be_off() {
         for claims in [
             json!(null),

@@ -4,6 +4,7 @@
 
 mod audit_key;
 mod authority;
+mod compose;
 mod contract;
 mod der;
 mod enrolled;
