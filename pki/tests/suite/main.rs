@@ -6,6 +6,7 @@ mod audit_key;
 mod authority;
 mod compose;
 mod contract;
+mod crl;
 mod der;
 mod enrolled;
 mod forge;
