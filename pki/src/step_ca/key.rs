@@ -125,7 +125,7 @@ fn thumbprint(x: &str, y: &str) -> String {
 /// RFC 7468, strict form.
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = Zeroizing::new(BASE64_STANDARD.encode(der));
-    let mut written = format!("-----BEGIN {label}-----\n");
+    let mut written = Zeroizing::new(format!("-----BEGIN {label}-----\n"));
     for (at, letter) in text.chars().enumerate() {
         written.push(letter);
         if at % 64 == 63 {
