@@ -144,7 +144,7 @@ fn write(authority: &Authority, place: &Place, folder: &Path, address: &Address)
         }
     }
     write("README.md".to_owned(), &readme(place, folder, address))?;
-    let fingerprint = identity::fingerprint(authority.root_der());
+    let fingerprint = domain::invite::fingerprint(authority.root_der());
     Ok(CaExported { directory: folder.to_owned(), files, fingerprint })
 }
 
