@@ -93,7 +93,14 @@ impl Stage {
         }
         let name = format!("link-{}", self.world.uuid()).parse()?;
         let spec = serde_json::from_value(spec)?;
-        let order = GrantOrder { name, subject: SUBJECT.parse()?, spec, personal_default: true, sensitive: false };
+        let order = GrantOrder {
+            name,
+            subject: SUBJECT.parse()?,
+            spec,
+            personal_default: true,
+            sensitive: false,
+            narrow: false,
+        };
         Ok(self.kept.create(self.by(), order).await?.invite.expose().clone())
     }
 
