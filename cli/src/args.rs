@@ -94,6 +94,9 @@ pub enum Command {
     /// The log of who got what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The certificate authority of this instance
+    #[command(subcommand)]
+    Ca(daemon::ca_export::CaCommand),
     /// Two instances on this machine, linked, asked and cut before your eyes
     Demo(demo::DemoArgs),
     /// Completions for a shell: mosaic-fed completions bash > /etc/bash_completion.d/mosaic-fed
@@ -133,6 +136,7 @@ impl Command {
             Self::Team(command) => people::team(command, &global.client()?, out).await,
             Self::Workspace(command) => people::workspace(command, &global.client()?, out).await,
             Self::Audit(command) => audit::run(command, global, out).await,
+            Self::Ca(command) => daemon::ca_export::run(command, &global.place()?, out).await,
             Self::Demo(args) => demo::run(args, out).await,
             Self::Completions(args) => args.print(out),
         }

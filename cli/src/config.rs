@@ -43,6 +43,51 @@ pub struct Config {
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
+    /// The step-ca that issues certificates; the embedded CA does where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Ca>,
+}
+
+/// A step-ca, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ca {
+    /// Where it is, as in `https://ca.example:9000`.
+    pub url: String,
+    /// A file with the one root certificate that its TLS certificate must be of, PEM.
+    pub root: PathBuf,
+    /// The JWK provisioner.
+    pub provisioner: String,
+    /// A file with the provisioner's private key, mode 0600.
+    pub key_file: PathBuf,
+}
+
+impl Default for Ca {
+    fn default() -> Self {
+        let nowhere = PathBuf::new;
+        let provisioner = pki::step_ca::PROVISIONER.to_owned();
+        Self { url: String::new(), root: nowhere(), provisioner, key_file: nowhere() }
+    }
+}
+
+impl Ca {
+    fn checked(&self) -> Outcome<()> {
+        let missing = [
+            ("url", self.url.is_empty()),
+            ("root", self.root.as_os_str().is_empty()),
+            ("key_file", self.key_file.as_os_str().is_empty()),
+        ];
+        if let Some((key, _)) = missing.iter().find(|(_, missing)| *missing) {
+            let cause = format!("`[ca]` has no `{key}`: it needs `url`, `root` and `key_file`");
+            return Err(Failure::new(Exit::Usage, cause)
+                .next("write it, or take `[ca]` away for the CA of the instance's own; docs/pki.md says more"));
+        }
+        let refused = |why: String| {
+            let (why, next) = why.split_once("; ").unwrap_or((&why, "write it as in https://ca.example:9000"));
+            Failure::new(Exit::Usage, format!("`url` of `[ca]`: {why}")).next(next)
+        };
+        pki::step_ca::Address::parse(&self.url).map(drop).map_err(refused)
+    }
 }
 
 /// How the daemon logs to stderr.
@@ -57,7 +102,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 11] = [
+pub const KEYS: [&str; 15] = [
     "listen",
     "listen_enrolment",
     "advertise",
@@ -69,6 +114,10 @@ pub const KEYS: [&str; 11] = [
     "kek_file",
     "log",
     "log_format",
+    "ca.url",
+    "ca.root",
+    "ca.provisioner",
+    "ca.key_file",
 ];
 /// Variables that are no keys of the file.
 pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
@@ -93,13 +142,18 @@ fn key_of(variable: &str) -> String {
     variable.trim_start_matches(PREFIX).to_lowercase()
 }
 
+/// The key that a variable stands for: a table's name and the key in it are joined there.
+fn known_key(variable: &str) -> Option<&'static str> {
+    KEYS.into_iter().find(|known| known.replace('.', "_") == key_of(variable))
+}
+
 fn is_known(variable: &str) -> bool {
-    KEYS.contains(&key_of(variable).as_str()) || OTHER_VARIABLES.contains(&variable)
+    known_key(variable).is_some() || OTHER_VARIABLES.contains(&variable)
 }
 
 /// The variable that this one is nearest to, if it is near at all.
 fn nearest(variable: &str) -> Option<String> {
-    let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.to_uppercase()));
+    let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.replace('.', "_").to_uppercase()));
     let known = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned));
     let alike = |known: &str| strsim::jaro_winkler(&key_of(known), &key_of(variable));
     let near = known.map(|known| (alike(&known), known)).filter(|(alike, _)| *alike >= ALIKE);
@@ -121,6 +175,7 @@ impl Default for Config {
             kek_file: None,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            ca: None,
         }
     }
 }
@@ -177,6 +232,7 @@ impl Config {
             let cause = format!("`listen` and `listen_enrolment` are both {}", self.listen);
             return Err(Failure::new(Exit::Usage, cause).next("give each a port of its own"));
         }
+        self.ca.iter().try_for_each(Ca::checked)?;
         Ok(self)
     }
 
@@ -239,20 +295,26 @@ pub fn host(text: &str) -> Result<String, String> {
 }
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
-    let key = key_of(variable);
-    if !KEYS.contains(&key.as_str()) {
+    let Some(key) = known_key(variable) else {
         if OTHER_VARIABLES.contains(&variable) {
             return Ok(());
         }
         let cause = format!("the environment has {variable}, which is no setting");
         let near = nearest(variable).map_or_else(String::new, |near| format!("call it {near} if that is meant, or "));
         return Err(Failure::new(Exit::Usage, cause).next(format!("{near}unset it; the keys are {}", KEYS.join(", "))));
-    }
-    let list = matches!(key.as_str(), "advertise" | "public_names");
+    };
+    let list = matches!(key, "advertise" | "public_names");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value =
         if list { toml::Value::Array(items().map(toml::Value::from).collect()) } else { toml::Value::String(value) };
-    table.insert(key, value);
+    // What is no table stays as it is, and is refused with its place when the whole is read.
+    match key.split_once('.') {
+        None => drop(table.insert(key.to_owned(), value)),
+        Some((outer, inner)) => {
+            let within = table.entry(outer).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            within.as_table_mut().map(|within| within.insert(inner.to_owned(), value));
+        }
+    }
     Ok(())
 }
 
@@ -351,6 +413,28 @@ mod tests {
     }
 
     #[test]
+    fn a_ca_is_whole_or_not_there() {
+        let whole = "[ca]\nurl = \"https://ca.example:9000\"\nroot = \"/r\"\nkey_file = \"/k\"";
+        let ca = read(whole, &[]).unwrap().ca.unwrap();
+        assert_eq!((ca.url.as_str(), ca.provisioner.as_str()), ("https://ca.example:9000", "mosaic-fed"));
+        let variables = [
+            ("MOSAIC_FED_CA_URL", "https://other.example"),
+            ("MOSAIC_FED_CA_ROOT", "/s"),
+            ("MOSAIC_FED_CA_KEY_FILE", "/l"),
+            ("MOSAIC_FED_CA_PROVISIONER", "ours"),
+        ];
+        let ca = read("", &variables).unwrap().ca.unwrap();
+        assert_eq!((ca.url.as_str(), ca.provisioner.as_str()), ("https://other.example", "ours"));
+        assert_eq!(read(whole, &variables).unwrap().ca.unwrap(), ca);
+        let failure = read("[ca]\nurl = \"https://ca.example\"", &[]).unwrap_err();
+        assert!(failure.cause.contains("no `root`"), "{}", failure.cause);
+        let failure = read(&whole.replace("https:", "http:"), &[]).unwrap_err();
+        assert!(failure.cause.contains("`url` of `[ca]`") && failure.next.unwrap().contains("https://"));
+        assert!(read("[ca]\nurls = \"x\"", &[]).unwrap_err().cause.contains("line 2"));
+        assert!(read("ca = 5", &[]).unwrap_err().cause.contains("line 1"));
+    }
+
+    #[test]
     fn a_password_in_a_broken_file_is_not_repeated() {
         let failure = read("postgres = \"postgres://u:hunter2@h/db\" x", &[]).unwrap_err();
         assert!(!failure.cause.contains("hunter2"), "{}", failure.cause);
@@ -365,8 +449,12 @@ mod tests {
         for key in KEYS {
             assert!(page.contains(&format!("| `{key}` |")), "docs/configuration.md lacks {key}");
         }
-        for (key, _) in toml::from_str::<toml::Table>(&written).unwrap() {
-            assert!(KEYS.contains(&key.as_str()), "{key}");
+        let ca = Config { ca: Some(Ca::default()), ..Config::default() }.to_text().unwrap();
+        for (key, value) in toml::from_str::<toml::Table>(&ca).unwrap() {
+            let inner = value.as_table().map(|table| table.keys().map(|inner| format!("{key}.{inner}")).collect());
+            for key in inner.unwrap_or_else(|| vec![key]) {
+                assert!(KEYS.contains(&key.as_str()), "{key}");
+            }
         }
     }
 }

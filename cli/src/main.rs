@@ -1,12 +1,12 @@
 //! `mosaic-fed`, the only binary a person runs: parse, call, print.
 //!
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
-//! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance; [`import`] reads people's files
+//! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance and hands out its CA (`ca export`); [`import`] reads people's files
 //! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
 //! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`mod@misread`] what is said of a
 //! command line that is none.
 //!
-//! Must not: decide anything that the daemon decides, or read an instance's database but in `init` and `serve`.
+//! Must not: decide anything that the daemon decides, or read an instance's database but in `init`, `serve` and `ca export`.
 
 mod args;
 mod config;
@@ -71,7 +71,7 @@ fn run(cli: Cli, out: &Out) -> Outcome {
     let Cli { global, command } = cli;
     // One short call needs no pool of threads.
     let mut builder = match command {
-        Command::Serve(_) | Command::Init(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Init(_) | Command::Ca(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build().map_err(Failure::of)?;

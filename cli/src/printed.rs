@@ -104,6 +104,7 @@ const PRINTED: &[Form] = &[
     value::<rooms::audit_verify::Report>("audit verify"),
     lines::<shape::Line>("audit export").noting("The same without --json."),
     value::<shape::SignedHead>("audit export --output").noting("The lines are in the file."),
+    value::<daemon::ca_export::CaExported>("ca export"),
     lines::<demo::shell::Ran>("demo").noting("One for each command that it ran to its end."),
     nothing("completions", "It prints a script for a shell, with --json as well."),
 ];

@@ -43,6 +43,11 @@ impl Anchor {
         Ok(Self { der: root_der.into(), roots, clients, not_before, not_after })
     }
 
+    /// The certificate, X.509 DER.
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Whether what came behind a leaf is nothing, or this root. OpenSSL sends it along unasked when it trusts it, and it proves
     /// nothing: what is trusted is the copy here.
     pub(crate) fn may_follow(&self, behind: &[CertificateDer<'_>]) -> bool {

@@ -1,16 +1,26 @@
 //! The embedded certificate authority: a P-256 root that issues leaves directly, nothing in between.
 
 use crate::{
-    BadRoot, Flaw, GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, anchor,
+    BadRoot, CrlOrder, GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, Why,
+    anchor::{self, Anchor},
+    crl::CRL_LIFE,
+    fit,
     key::fingerprint,
-    profile::{self, MAX_LIFE, MIN_LIFE, SKEW, is_host},
+    profile::SKEW,
     request::KeyError,
     spiffe,
 };
-use domain::{Time, id::InstanceId, secret::Secret, world::World};
+use async_trait::async_trait;
+use domain::{
+    Time,
+    id::{InstanceId, Serial},
+    secret::Secret,
+    world::World,
+};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::time::Duration;
@@ -26,6 +36,7 @@ pub struct Authority {
     world: World,
     instance: InstanceId,
     root: Vec<u8>,
+    anchor: Anchor,
     issuer: rcgen::Issuer<'static, KeyPair>,
 }
 
@@ -49,8 +60,8 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(key_error)?;
         let params = root_params(world, instance).map_err(key_error)?;
         let root = params.self_signed(&key).map_err(key_error)?.der().to_vec();
-        let issuer = rcgen::Issuer::new(params, key);
-        Ok(Self { world: world.clone(), instance, root, issuer })
+        let (anchor, issuer) = (Anchor::new(&root)?, rcgen::Issuer::new(params, key));
+        Ok(Self { world: world.clone(), instance, root, anchor, issuer })
     }
 
     /// Reads back what [`Authority::root_der`] and [`Authority::key_pkcs8`] gave. Serial numbers come from `world`.
@@ -62,7 +73,7 @@ impl Authority {
             return Err(AuthorityError::Pair);
         }
         let issuer = rcgen::Issuer::from_ca_cert_der(&CertificateDer::from(root_der), key).map_err(key_error)?;
-        Ok(Self { world: world.clone(), instance, root: root_der.to_vec(), issuer })
+        Ok(Self { world: world.clone(), instance, root: root_der.to_vec(), anchor: Anchor::new(root_der)?, issuer })
     }
 
     /// The instance whose CA this is.
@@ -82,9 +93,7 @@ impl Authority {
 
     /// A leaf with everything that both kinds have in common.
     fn leaf(&self, now: Time, life: Duration) -> Result<CertificateParams, IssueError> {
-        if life < MIN_LIFE || life > MAX_LIFE {
-            return Err(IssueError::Life(life));
-        }
+        fit::life(life)?;
         let mut params = CertificateParams::default();
         // An empty subject makes the names the only identity; nothing reads a common name, so none is written.
         params.distinguished_name = DistinguishedName::new();
@@ -99,10 +108,9 @@ impl Authority {
     fn sign(&self, params: &CertificateParams, key: &impl PublicKeyData) -> Result<Vec<u8>, IssueError> {
         params.signed_by(key, &self.issuer).map(|issued| issued.der().to_vec()).map_err(sign_error)
     }
-}
 
-impl Issuer for Authority {
-    fn issue_grant(&self, order: &GrantOrder) -> Result<Issued, IssueError> {
+    /// As [`Issuer::issue_grant`]: nothing here has to be waited for.
+    pub fn issue_grant(&self, order: &GrantOrder) -> Result<Issued, IssueError> {
         let mut params = self.leaf(order.now, order.life)?;
         params.subject_alt_names = vec![uri(&spiffe::instance_id(self.instance, order.holder))?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -111,25 +119,61 @@ impl Issuer for Authority {
             private_extension(SUBJECT_EXTENSION, &order.subject.to_string()),
         ];
         let certificate = self.sign(&params, order.csr.key())?;
-        let read = profile::grant_leaf(&certificate, self.instance).map_err(IssueError::Unfit)?;
-        let meant = (order.holder, order.grant, order.subject, order.csr.spki());
-        if (read.holder, read.grant, read.subject, read.leaf.spki) != meant {
-            return Err(IssueError::Unfit(Flaw::Instance));
-        }
-        Ok(Issued { certificate, leaf: read.leaf })
+        Ok(fit::grant(certificate, order, &self.anchor, self.instance)?)
     }
 
-    fn issue_instance(&self, order: &InstanceOrder) -> Result<InstanceIdentity, IssueError> {
+    /// As [`Issuer::issue_instance`].
+    pub fn issue_instance(&self, order: &InstanceOrder) -> Result<InstanceIdentity, IssueError> {
         let mut params = self.leaf(order.now, order.life)?;
         params.subject_alt_names = server_names(self.instance, &order.names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(sign_error)?;
         let certificate = self.sign(&params, &key)?;
-        let read = profile::instance_leaf(&certificate, self.instance).map_err(IssueError::Unfit)?;
-        Ok(InstanceIdentity { certificate, key: Secret::new(key.serialized_der().to_vec()), leaf: read.leaf })
+        let spki = fingerprint(&key.subject_public_key_info());
+        let leaf = fit::instance(&certificate, order, spki, &self.anchor, self.instance)?;
+        Ok(InstanceIdentity { certificate, key: Secret::new(key.serialized_der().to_vec()), leaf })
     }
 
-    fn root_der(&self) -> &[u8] {
+    /// As [`Issuer::crl`].
+    pub fn crl(&self, order: &CrlOrder<'_>) -> Result<Vec<u8>, IssueError> {
+        let entry = |one: &crate::Revoked| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(one.serial.as_bytes()),
+            revocation_time: whole_seconds(one.at),
+            reason_code: Some(one.why.reason()),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: whole_seconds(order.now),
+            next_update: whole_seconds(order.now + CRL_LIFE),
+            crl_number: SerialNumber::from(order.number),
+            issuing_distribution_point: None,
+            revoked_certs: order.standing().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).map(|list| list.der().to_vec()).map_err(sign_error)
+    }
+}
+
+#[async_trait]
+impl Issuer for Authority {
+    async fn issue_grant(&self, order: &GrantOrder) -> Result<Issued, IssueError> {
+        Self::issue_grant(self, order)
+    }
+
+    async fn issue_instance(&self, order: &InstanceOrder) -> Result<InstanceIdentity, IssueError> {
+        Self::issue_instance(self, order)
+    }
+
+    /// The grants' own table has it already, and every list is made from that.
+    async fn revoke(&self, _: &Serial, _: Why) -> Result<(), IssueError> {
+        Ok(())
+    }
+
+    async fn crl(&self, order: &CrlOrder<'_>) -> Result<Vec<u8>, IssueError> {
+        Self::crl(self, order)
+    }
+
+    fn anchor_der(&self) -> &[u8] {
         &self.root
     }
 }
@@ -157,9 +201,7 @@ fn serial(world: &World) -> SerialNumber {
 fn server_names(instance: InstanceId, public: &[String]) -> Result<Vec<SanType>, IssueError> {
     let mut names = vec![uri(&spiffe::instance_id(instance, instance))?];
     for name in std::iter::once(&spiffe::tls_name(instance)).chain(public) {
-        if !is_host(name) {
-            return Err(IssueError::Name(name.chars().take(253).collect()));
-        }
+        fit::public_name(name)?;
         let san = SanType::DnsName(name.as_str().try_into().map_err(sign_error)?);
         if !names.contains(&san) {
             names.push(san);

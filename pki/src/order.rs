@@ -1,11 +1,12 @@
 //! What an issuer is asked to issue, and what it gives. An order is written from this side's own records only; of the other
 //! side's request it takes the key and nothing else.
 
-use crate::{CheckedCsr, Flaw};
+use crate::{CheckedCsr, CrlOrder, Why, fit::Unfit, step_ca::CaError};
+use async_trait::async_trait;
 use domain::{
     Time,
     grant::Leaf,
-    id::{GrantId, InstanceId, UserId},
+    id::{GrantId, InstanceId, Serial, UserId},
     secret::Secret,
 };
 use std::time::Duration;
@@ -13,16 +14,28 @@ use std::time::Duration;
 /// How long a leaf lives while there is no renewal.
 pub const LEAF_LIFE: Duration = Duration::from_hours(30 * 24);
 
-/// A certificate authority: the embedded one, or another program behind the same orders.
+/// A certificate authority: the embedded one, or a step-ca behind the same orders.
+///
+/// There is no renewing: a certificate that is to live on, with the same key or a new one, is a new order, so that nobody gets
+/// one past the grants' own table.
+#[async_trait]
 pub trait Issuer: Send + Sync {
     /// Issues the certificate of an asking side.
-    fn issue_grant(&self, order: &GrantOrder) -> Result<Issued, IssueError>;
+    async fn issue_grant(&self, order: &GrantOrder) -> Result<Issued, IssueError>;
 
     /// Issues this instance's own server certificate, with a new key.
-    fn issue_instance(&self, order: &InstanceOrder) -> Result<InstanceIdentity, IssueError>;
+    async fn issue_instance(&self, order: &InstanceOrder) -> Result<InstanceIdentity, IssueError>;
 
-    /// The root that both chain to, X.509 DER.
-    fn root_der(&self) -> &[u8];
+    /// Tells the CA that a certificate of its making is not to be believed any more. Revoking again is no error.
+    ///
+    /// Who is let in is decided by the grants' own table, which must say so first; this is the second belt.
+    async fn revoke(&self, serial: &Serial, why: Why) -> Result<(), IssueError>;
+
+    /// The CA's list of revoked certificates (RFC 5280 section 5), DER, with every serial of the order on it.
+    async fn crl(&self, order: &CrlOrder<'_>) -> Result<Vec<u8>, IssueError>;
+
+    /// The one certificate that links trust, X.509 DER: it issued every leaf directly.
+    fn anchor_der(&self) -> &[u8];
 }
 
 /// The certificate of an asking side, to be issued.
@@ -92,5 +105,8 @@ pub enum IssueError {
     #[error(
         "the issuer made a certificate that this program would refuse itself: {0}; check the issuer's configuration"
     )]
-    Unfit(Flaw),
+    Unfit(#[from] Unfit),
+    /// The CA is another program, and it did not do it.
+    #[error(transparent)]
+    Ca(#[from] CaError),
 }

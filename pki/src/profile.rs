@@ -16,7 +16,7 @@ use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension, X509Extension},
     prelude::FromDer,
-    x509::X509Version,
+    x509::{SubjectPublicKeyInfo, X509Version},
 };
 
 /// The longest certificate that is read; ours have some 600 bytes, with many public names a few thousand.
@@ -175,6 +175,15 @@ impl<'a> WholeCertificate<'a> {
 
     pub(crate) fn spki(&self) -> &'a [u8] {
         self.0.tbs_certificate.subject_pki.raw
+    }
+
+    pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfo<'a> {
+        &self.0.tbs_certificate.subject_pki
+    }
+
+    /// The subject's name, DER.
+    pub(crate) fn subject(&self) -> &[u8] {
+        self.0.subject().as_raw()
     }
 
     pub(crate) fn validity(&self) -> (Time, Time) {

@@ -35,6 +35,7 @@ pub enum CsrError {
 /// order. The subject is not read.
 #[derive(Clone, Debug)]
 pub struct CheckedCsr {
+    der: Vec<u8>,
     key: SubjectPublicKeyInfo,
     spki: Spki,
 }
@@ -54,12 +55,17 @@ impl CheckedCsr {
         }
         request.verify_signature().map_err(|_| CsrError::Signature)?;
         let key = SubjectPublicKeyInfo::from_der(spki).map_err(|_| CsrError::KeyKind)?;
-        Ok(Self { key, spki: key::fingerprint(spki) })
+        Ok(Self { der: der.to_vec(), key, spki: key::fingerprint(spki) })
     }
 
     /// The key's name.
     pub fn spki(&self) -> Spki {
         self.spki
+    }
+
+    /// The request as it came, for a CA that is another program and wants to see it.
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
     }
 
     pub(crate) fn key(&self) -> &impl PublicKeyData {

@@ -3,6 +3,7 @@
 use crate::{
     road::gate::{Answer, ChunkOf, Chunks, Gate, from_store},
     snapshot::Snapshots,
+    told,
 };
 use domain::{
     Caller, Permitted, Reason, Refusal,
@@ -15,11 +16,11 @@ use domain::{
     world::World,
 };
 use futures::stream::{self, BoxStream, StreamExt};
-use pki::{CheckedCsr, GrantOrder, Issuer};
+use pki::{CheckedCsr, GrantOrder, Issuer, Why};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
 use std::sync::Arc;
 use store::Shared;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server::Health,
@@ -44,6 +45,8 @@ pub struct Links {
     pub name: Name,
     /// Ends streams that would stay open for ever.
     pub stop: CancellationToken,
+    /// What goes on after an answer.
+    pub tasks: TaskTracker,
 }
 
 #[tonic::async_trait]
@@ -101,6 +104,7 @@ impl Links {
             return Err(from_store(error));
         }
         self.snapshots.refresh_after_change().await;
+        told::over(&self.authority, &self.tasks, grant, Why::Ended);
         let revoked_at = Some(wire::timestamp(self.world.now()));
         Ok(Answer { message: v1::DisconnectResponse { revoked_at }, rows: 0 })
     }
@@ -147,11 +151,12 @@ impl Links {
             now: operation.at,
             life: pki::LEAF_LIFE,
         };
-        let issued = self.authority.issue_grant(&order).map_err(|error| wasted(&error))?;
+        let issued = self.authority.issue_grant(&order).await.map_err(|error| wasted(&error))?;
         let record = self.record(grant, peer, Act::Certificate, call).noting(&format!("serial {}", issued.leaf.serial));
         let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
         activated.await.map_err(|error| wasted(&error))?;
         self.snapshots.refresh_after_change().await;
+        told::over(&self.authority, &self.tasks, grant, Why::Replaced);
         let message = v1::EnrollResponse {
             certificate: issued.certificate,
             grant_id: grant.id.to_string(),

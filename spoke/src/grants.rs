@@ -1,6 +1,6 @@
 //! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
 
-use crate::Spoke;
+use crate::{Spoke, told};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
@@ -14,6 +14,7 @@ use domain::{
     scope::{Context, Scope, ScopeError, Spec, Verb, ceiling::Difference},
     secret::Secret,
 };
+use pki::Why;
 use std::{collections::BTreeMap, time::Duration};
 use store::{GrantView, NewInvite, StoreError, User, Workspace};
 use tokio::time::Instant;
@@ -202,7 +203,7 @@ impl Spoke {
             addresses: addresses.links.clone(),
             enrol_addresses: addresses.enrolment,
             tls_name: pki::spiffe::tls_name(self.parts.instance),
-            root: self.parts.authority.root_der().to_vec(),
+            root: self.parts.authority.anchor_der().to_vec(),
             instance: self.parts.instance,
             instance_name: self.parts.name.clone(),
             grant: id,
@@ -246,6 +247,7 @@ impl Spoke {
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
         let grant = self.parts.store.revoke_grant(id, record).await?;
         let drained = self.ended(&[id]).await;
+        told::over(&self.parts.authority, &self.tasks, &grant, Why::Ended);
         Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
     }
 

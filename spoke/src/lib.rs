@@ -2,8 +2,8 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by; [`listeners`] opens and
-//! closes the two doors; [`grants`] is what an owner does: create, invite, edit, revoke; [`policy`] is what no
-//! grant may exceed.
+//! closes the two doors; [`grants`] is what an owner does: create, invite, edit, revoke, and [`told`] what the CA hears of it;
+//! [`policy`] is what no grant may exceed.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
 
@@ -15,6 +15,7 @@ pub mod query;
 pub mod road;
 pub mod snapshot;
 mod spoke;
+mod told;
 
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Revoked, Verdict};
 pub use listeners::Listen;

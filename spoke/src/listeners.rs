@@ -120,7 +120,7 @@ pub struct Listeners {
     tasks: TaskTracker,
     links: Mutex<Option<Open>>,
     enrolment: Mutex<Option<Open>>,
-    identity: std::sync::Mutex<Option<Arc<Identity>>>,
+    identity: Mutex<Option<Arc<Identity>>>,
     bound: std::sync::Mutex<Bound>,
     invited: Notify,
 }
@@ -167,7 +167,7 @@ impl Listeners {
             tasks,
             links: Mutex::default(),
             enrolment: Mutex::default(),
-            identity: std::sync::Mutex::default(),
+            identity: Mutex::default(),
             bound: std::sync::Mutex::default(),
             invited: Notify::new(),
         })
@@ -253,7 +253,7 @@ impl Listeners {
         }
         let listener = bind(self.parts.listen.links, "listen").await?;
         let door = Door::Federation {
-            identity: self.identity()?,
+            identity: self.identity().await?,
             verifier: self.verifier()?,
             registry: self.road.registry.clone(),
         };
@@ -274,7 +274,7 @@ impl Listeners {
             return Ok(open.address);
         }
         let listener = bind(self.parts.listen.enrolment, "listen_enrolment").await?;
-        let door = Door::Enrolment { identity: self.identity()? };
+        let door = Door::Enrolment { identity: self.identity().await? };
         let limit = self.parts.limits.message;
         let enrol = EnrolServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
         let opened = self.serve(listener, door, road::enrolment(&self.road, Routes::new(enrol)))?;
@@ -303,19 +303,20 @@ impl Listeners {
     }
 
     /// This instance's certificate, shared by both doors and reissued every day while it is used.
-    fn identity(&self) -> Result<Arc<Identity>, ListenError> {
-        let mut shared = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn identity(&self) -> Result<Arc<Identity>, ListenError> {
+        let mut shared = self.identity.lock().await;
         if let Some(identity) = &*shared {
             return Ok(Arc::clone(identity));
         }
-        let identity = Identity::new(&self.issue()?).map_err(|error| ListenError::Certificate(error.to_string()))?;
+        let identity =
+            Identity::new(&self.issue().await?).map_err(|error| ListenError::Certificate(error.to_string()))?;
         Ok(Arc::clone(shared.insert(Arc::new(identity))))
     }
 
-    fn issue(&self) -> Result<InstanceIdentity, ListenError> {
+    async fn issue(&self) -> Result<InstanceIdentity, ListenError> {
         let names = self.parts.listen.public_names.clone();
         let order = InstanceOrder { names, now: self.parts.world.now(), life: pki::LEAF_LIFE };
-        let issued = self.parts.authority.issue_instance(&order);
+        let issued = self.parts.authority.issue_instance(&order).await;
         issued.map_err(|error| ListenError::Certificate(error.to_string()))
     }
 
@@ -323,10 +324,11 @@ impl Listeners {
     pub async fn reissue(&self) {
         loop {
             tokio::time::sleep(REISSUE).await;
-            let current = self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let current = self.identity.lock().await.clone();
             let Some(identity) = current else { continue };
             let swapped = self
                 .issue()
+                .await
                 .and_then(|issued| identity.swap(&issued).map_err(|error| ListenError::Certificate(error.to_string())));
             if let Err(error) = swapped {
                 tracing::error!(%error, "the certificate in use stays; it is tried again tomorrow");
@@ -335,7 +337,7 @@ impl Listeners {
     }
 
     fn verifier(&self) -> Result<ClientVerifier, ListenError> {
-        let (root, instance) = (self.parts.authority.root_der(), self.parts.instance);
+        let (root, instance) = (self.parts.authority.anchor_der(), self.parts.instance);
         let verifier = ClientVerifier::new(root, instance, self.parts.world.clock(), Arc::clone(&self.deny));
         verifier.map_err(|error| ListenError::Certificate(error.to_string()))
     }

@@ -63,7 +63,7 @@ pub struct Spoke {
     pub(crate) listeners: Arc<Listeners>,
     road: Arc<Road>,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
 }
 
 /// How the sharing side stands, from what happened, not from what is hoped.
@@ -115,8 +115,10 @@ impl Spoke {
             faults: Faults::default(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let rooms =
-            Rooms { links: links(&parts, &road, &stop), query: Query::new(Gate::new(&road), Arc::clone(&parts.store)) };
+        let rooms = Rooms {
+            links: links(&parts, &road, &stop, &tasks),
+            query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
+        };
         let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
         let spoke = Arc::new(Self { parts, registry, snapshots, listeners, road, stop, tasks });
         spoke.listeners.open_what_is_needed().await?;
@@ -177,7 +179,7 @@ impl Spoke {
     }
 }
 
-fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken) -> Links {
+fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken, tasks: &TaskTracker) -> Links {
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),
@@ -187,6 +189,7 @@ fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken) -> Links {
         instance: parts.instance,
         name: parts.name.clone(),
         stop: stop.clone(),
+        tasks: tasks.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use domain::{
     Time,
     id::{GrantId, InstanceId, UserId},
 };
-use pki::{Authority, Issuer};
+use pki::Authority;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SanType, SerialNumber,
@@ -72,7 +72,7 @@ impl Forged {
         let ca_key = authority.key_pkcs8();
         let pkcs8 = PrivatePkcs8KeyDer::from(ca_key.expose().as_slice());
         let ca = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &rcgen::PKCS_ECDSA_P256_SHA256).expect("the CA's key");
-        let root = CertificateDer::from(Issuer::root_der(authority));
+        let root = CertificateDer::from(authority.root_der());
         let issuer = rcgen::Issuer::from_ca_cert_der(&root, ca).expect("the root");
         let key = KeyPair::generate_for(self.algorithm).expect("a key");
         let certificate = self.params.signed_by(&key, &issuer).expect("a certificate");

@@ -15,7 +15,7 @@ use domain::{
     scope::Rate,
     world::World,
 };
-use pki::{Authority, InstanceOrder, Issuer};
+use pki::{Authority, InstanceOrder};
 use spoke::{By, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -93,7 +93,14 @@ impl Stage {
         }
         let name = format!("link-{}", self.world.uuid()).parse()?;
         let spec = serde_json::from_value(spec)?;
-        let order = GrantOrder { name, subject: SUBJECT.parse()?, spec, personal_default: true, sensitive: false };
+        let order = GrantOrder {
+            name,
+            subject: SUBJECT.parse()?,
+            spec,
+            personal_default: true,
+            sensitive: false,
+            narrow: false,
+        };
         Ok(self.kept.create(self.by(), order).await?.invite.expose().clone())
     }
 

@@ -1,5 +1,7 @@
-//! Making an instance and running it: the only part of the command line that opens a database or a key.
+//! Making an instance, running it, and handing out its CA: the only part of the command line that opens a database or a key.
 
+mod ca;
+pub mod ca_export;
 mod database;
 mod identity;
 pub mod init;

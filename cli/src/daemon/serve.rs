@@ -1,6 +1,6 @@
 //! `mosaic-fed serve`: everything the daemon is made of, opened in order and closed in the reverse.
 
-use super::{database::Database, identity, kek, log};
+use super::{ca, database::Database, identity, kek, log};
 use crate::{
     config::Config,
     exit::{Exit, Failure, Outcome},
@@ -157,6 +157,18 @@ impl Daemon {
     }
 }
 
+/// The instance that the directory names, from its database.
+pub async fn record_of(database: &Database, config: &Config, marker: &Marker) -> Outcome<InstanceRecord> {
+    let record = database.store.instance().await.map_err(api::Problem::from)?;
+    let other = "the database holds another instance, or none";
+    let next = match config.postgres {
+        Some(_) => "check `postgres` in the settings and MOSAIC_FED_POSTGRES, or restore the database",
+        None => "restore the database",
+    };
+    let same = record.filter(|record| record.id == marker.instance);
+    same.ok_or_else(|| Failure::new(Exit::Conflict, other).next(next))
+}
+
 struct Base<'a> {
     world: World,
     kek: Arc<pki::Kek>,
@@ -172,11 +184,12 @@ impl Base<'_> {
     }
 
     async fn sides(&self, marker: &Marker) -> Outcome<(Running, Arc<Door>, Arc<Spoke>, Arc<Hub>)> {
-        let record = self.record(marker).await?;
+        let record = record_of(self.database, self.config, marker).await?;
         let keys = identity::open(&self.world, &self.kek, &record)?;
+        let issuer = ca::issuer(self.config, keys.authority, &self.world).await?;
         self.note_the_start().await?;
         let hub = self.hub(&record);
-        let spoke = self.spoke(&record, keys.authority).await?;
+        let spoke = self.spoke(&record, issuer).await?;
         let door = match self.door(&record, keys.audit_key, &spoke, &hub).await {
             Ok(door) => door,
             Err(failure) => {
@@ -185,17 +198,6 @@ impl Base<'_> {
             }
         };
         Ok((self.running(&record, &spoke), door, spoke, hub))
-    }
-
-    async fn record(&self, marker: &Marker) -> Outcome<InstanceRecord> {
-        let record = self.database.store.instance().await.map_err(api::Problem::from)?;
-        let other = "the database holds another instance, or none";
-        let next = match self.config.postgres {
-            Some(_) => "check `postgres` in the settings and MOSAIC_FED_POSTGRES, or restore the database",
-            None => "restore the database",
-        };
-        let same = record.filter(|record| record.id == marker.instance);
-        same.ok_or_else(|| Failure::new(Exit::Conflict, other).next(next))
     }
 
     async fn note_the_start(&self) -> Outcome<()> {
@@ -220,13 +222,13 @@ impl Base<'_> {
         })
     }
 
-    async fn spoke(&self, record: &InstanceRecord, authority: pki::Authority) -> Outcome<Arc<Spoke>> {
+    async fn spoke(&self, record: &InstanceRecord, authority: Arc<dyn pki::Issuer>) -> Outcome<Arc<Spoke>> {
         let Config { listen, listen_enrolment, advertise, public_names, .. } = self.config.clone();
         let parts = spoke::Parts {
             world: self.world.clone(),
             store: self.store(),
             auditor: Arc::clone(&self.auditor),
-            authority: Arc::new(authority),
+            authority,
             instance: record.id,
             name: record.name.clone(),
             listen: Listen { links: listen, enrolment: listen_enrolment, advertise, public_names },

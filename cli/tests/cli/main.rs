@@ -43,6 +43,8 @@ mod schemas;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod step_ca;
+#[cfg(test)]
 mod watch;
 #[cfg(test)]
 mod words;

@@ -170,6 +170,7 @@ fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
     }
     office.stop();
     judge.ends(3, &office, "status");
+    judge.does(&office, "ca export ca");
     judge.does(home, "list tasks");
     judge.ends(7, home, "get tasks 12345678");
     judge.does(home, "unlink late");
@@ -227,6 +228,7 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (2, "audit query --ending none"),
         (4, "audit verify nowhere"),
         (1, "audit export --output log.jsonl"),
+        (6, "ca export ca"),
         (4, "demo --data nowhere"),
         (2, "completions none"),
     ] {

@@ -124,6 +124,8 @@ words! {
         AuditRead = "audit_read",
         /// The log was exported.
         AuditExport = "audit_export",
+        /// The CA's key was written to files, for a step-ca to go on with.
+        CaExport = "ca_export",
         /// A daemon began to serve.
         Start = "start",
         /// Links were asked.

@@ -11,7 +11,7 @@ use domain::{
     world::World,
 };
 use link::{Door, Identity, Incidents, Limits, Options, Registry};
-use pki::{Authority, CheckedCsr, ClientVerifier, Deny, DenyList, GrantOrder, InstanceOrder, Issuer};
+use pki::{Authority, CheckedCsr, ClientVerifier, Deny, DenyList, GrantOrder, InstanceOrder};
 use proto::v1::{
     self, connect_service_server::ConnectServiceServer, enrol_service_server::EnrolServiceServer,
     query_service_server::QueryServiceServer,

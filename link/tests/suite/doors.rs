@@ -157,7 +157,7 @@ async fn a_new_certificate_of_this_side_is_shown_from_the_next_handshake_on() {
     let first = shown().await;
     assert_eq!(shown().await, first);
     let order = pki::InstanceOrder { names: vec![], now: NOW, life: DAY };
-    let next = pki::Issuer::issue_instance(&sharing.authority, &order).unwrap();
+    let next = sharing.authority.issue_instance(&order).unwrap();
     sharing.identity.swap(&next).unwrap();
     assert_eq!(shown().await, next.certificate);
 }

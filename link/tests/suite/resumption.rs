@@ -3,7 +3,7 @@
 use super::sharing::{DAY, GRANT, ISSUER, NOW, Opened, Sharing};
 use domain::world::{SeededRng, World};
 use link::{Class, ClientCredential, tls};
-use pki::{Authority, Deny, Flaw, InstanceOrder, Issuer, provider};
+use pki::{Authority, Deny, Flaw, InstanceOrder, provider};
 use rustls::{
     ClientConfig, HandshakeKind, ServerConfig,
     client::Resumption,

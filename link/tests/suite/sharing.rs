@@ -10,9 +10,7 @@ use link::{
     CallGuard, ClientCredential, Connection, Door, Identity, Incident, Incidents, Limits, Options, Registry, Target,
     listen,
 };
-use pki::{
-    Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, InstanceOrder, Issued, Issuer, LEAF_LIFE, RequestKey,
-};
+use pki::{Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, InstanceOrder, Issued, LEAF_LIFE, RequestKey};
 use std::{
     convert::Infallible,
     future::pending,

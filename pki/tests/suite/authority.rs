@@ -4,8 +4,10 @@ use super::{
     forge::{DAY, Forge, ISSUER, NOW, world},
     servers::identity,
 };
-use pki::{Authority, ClientVerifier, DenyList, authority::AuthorityError};
+use domain::id::Serial;
+use pki::{Authority, ClientVerifier, CrlOrder, DenyList, Revoked, Why, authority::AuthorityError};
 use std::{collections::HashSet, sync::Arc};
+use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
 
 #[test]
 fn a_ca_read_back_is_the_same_ca() {
@@ -42,6 +44,23 @@ fn serial_numbers_are_16_bytes_and_never_repeat() {
     let serials: HashSet<_> = (0..200).map(|_| forge.honest().0.leaf.serial).collect();
     assert_eq!(serials.len(), 200);
     assert!(serials.iter().all(|serial| serial.as_bytes().len() == 16 && serial.as_bytes()[0] & 0x80 == 0));
+}
+
+#[test]
+fn a_list_of_the_embedded_ca_says_when_and_why() {
+    let forge = Forge::new();
+    for (why, code) in [(Why::KeyCompromised, 1), (Why::Replaced, 4), (Why::Ended, 5)] {
+        let serial = forge.honest().0.leaf.serial;
+        let revoked = [Revoked { serial: serial.clone(), at: NOW.before(DAY), why, not_after: NOW }];
+        let list = forge.authority.crl(&CrlOrder { revoked: &revoked, number: 300, now: NOW }).unwrap();
+        let ([], list) = CertificateRevocationList::from_der(&list).unwrap() else { panic!("bytes after the end") };
+        assert_eq!(list.crl_number().map(ToString::to_string).as_deref(), Some("300"));
+        let entries: Vec<_> = list.iter_revoked_certificates().collect();
+        let [one] = entries[..] else { panic!("{} entries", entries.len()) };
+        assert_eq!(Serial::new(one.raw_serial()), Some(serial));
+        assert_eq!(one.revocation_date.timestamp(), NOW.before(DAY).seconds());
+        assert_eq!(one.reason_code().map(|(_, reason)| reason.0), Some(code));
+    }
 }
 
 #[test]

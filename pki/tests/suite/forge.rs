@@ -5,7 +5,7 @@ use domain::{
     id::{GrantId, InstanceId, UserId},
     world::{FakeClock, SeededRng, World},
 };
-use pki::{Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, Issued, Issuer, RequestKey, spiffe};
+use pki::{Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, Issued, RequestKey, spiffe};
 use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
     PublicKeyData, SanType, SerialNumber,

@@ -4,6 +4,9 @@
 
 mod audit_key;
 mod authority;
+mod compose;
+mod contract;
+mod crl;
 mod der;
 mod enrolled;
 mod forge;

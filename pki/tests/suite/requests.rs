@@ -1,7 +1,7 @@
 //! Certificate requests: the key comes in, nothing else does.
 
 use super::forge::{DAY, Forge, GRANT, HOLDER, ISSUER, NOW, SUBJECT, common_name, uri};
-use pki::{CheckedCsr, CsrError, GrantOrder, IssueError, Issuer, RequestKey, profile, request, spiffe};
+use pki::{CheckedCsr, CsrError, GrantOrder, IssueError, RequestKey, profile, request, spiffe};
 use proptest::prelude::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyPair,

@@ -5,7 +5,7 @@ use super::{
     handshake::{Shown, meet},
 };
 use domain::{Time, id::InstanceId};
-use pki::{Flaw, InstanceIdentity, InstanceOrder, IssueError, Issuer, ServerVerifier, profile, spiffe};
+use pki::{Flaw, InstanceIdentity, InstanceOrder, IssueError, ServerVerifier, profile, spiffe};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use rustls::Error;
 use std::{sync::Arc, time::Duration};
