@@ -95,7 +95,7 @@ fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
         ("grant revoke to-home", 6),
         ("grant invite to-home", 6),
     ] {
-        office.types(line).fails(code, &["invite to-home --for alice --share KINDS"]);
+        office.types(line).fails(code, &["invite to-home --for alice --share tasks --no-personal"]);
     }
     for name in ["alice", "home", "revoked"] {
         office.types(&format!("grant show {name}")).fails(4, &["called by its own name", "grant show to-home"]);
