@@ -1,7 +1,10 @@
 //! The settings: `config.toml` in the data directory, each key also as `MOSAIC_FED_KEY` in the environment, which wins.
 //! `docs/configuration.md` has a row for every key.
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    life::Life,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -24,6 +27,8 @@ pub struct Config {
     /// DNS names in the server certificate besides the instance's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub public_names: Vec<String>,
+    /// How long the certificates live that this instance gives out.
+    pub certificate_life: Life,
     /// The second socket, for users with a uid of their own; outside the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
@@ -57,11 +62,12 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 11] = [
+pub const KEYS: [&str; 12] = [
     "listen",
     "listen_enrolment",
     "advertise",
     "public_names",
+    "certificate_life",
     "socket",
     "postgres",
     "postgres_app",
@@ -82,6 +88,7 @@ impl Default for Config {
             listen_enrolment: any(7444),
             advertise: Vec::new(),
             public_names: Vec::new(),
+            certificate_life: Life::default(),
             socket: None,
             postgres: None,
             postgres_app: None,

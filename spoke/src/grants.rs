@@ -265,6 +265,8 @@ impl Spoke {
             state: State::Pending,
             generation: 1,
             leaf: None,
+            successor: None,
+            former: None,
         })
     }
 

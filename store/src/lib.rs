@@ -10,6 +10,7 @@ pub mod access;
 pub mod audit;
 pub mod embedded;
 mod error;
+pub mod halt;
 mod heard;
 #[cfg(feature = "model")]
 pub mod model;

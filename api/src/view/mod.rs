@@ -11,11 +11,12 @@ mod status;
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
 pub use links::{
-    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, UnlinkOrder, UnlinkReport,
+    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, RenewalFailure, UnlinkOrder,
+    UnlinkReport,
 };
 pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,
     WorkspaceOrder,
 };
 pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceQuestion, Written};
-pub use status::{Identity, LinkCount, Status};
+pub use status::{DegradedLink, Identity, LinkCount, Status};

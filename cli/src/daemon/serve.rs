@@ -184,6 +184,7 @@ impl Base<'_> {
                 return Err(failure);
             }
         };
+        hub.keep_renewed();
         Ok((self.running(&record, &spoke), door, spoke, hub))
     }
 
@@ -228,6 +229,7 @@ impl Base<'_> {
             name: record.name.clone(),
             listen: Listen { links: listen, enrolment: listen_enrolment, advertise, public_names },
             limits: link::Limits::default(),
+            certificate_life: self.config.certificate_life.0,
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
