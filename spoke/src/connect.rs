@@ -21,7 +21,7 @@ use link::Connection;
 use pki::{CheckedCsr, GrantOrder, Issuer};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
 use std::{sync::Arc, time::Duration};
-use store::{Shared, StoreError};
+use store::{Shared, StoreError, halt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
@@ -139,11 +139,13 @@ impl Links {
             let refusal = Refusal::new(Reason::StoreUnavailable).because(error.to_string());
             refusal.saying("the certificate could not be issued; try again later")
         })?;
+        halt::at("successor issued").await;
         let successor = Successor { leaf: issued.leaf, issued_at: *at };
         let note = format!("serial {}, to follow {}", successor.leaf.serial, presented.serial);
         let record = self.record(grant, grant.peer, Act::Certificate, call).noting(&note);
         let stored = self.store.renew_grant(grant.id, &presented.serial, &successor, record).await;
         stored.map_err(outrun)?;
+        halt::at("successor stored").await;
         self.snapshots.refresh_after_change().await;
         let certificate_not_after = Some(wire::timestamp(successor.leaf.not_after));
         let message = v1::RenewResponse { certificate: issued.certificate, certificate_not_after };

@@ -1,6 +1,6 @@
 //! The asking side: your links.
 
-use super::{counted, joined, minute, named, rows::rows_table, segment, short, sources};
+use super::{joined, minute, named, rows::rows_table, segment, short, sources};
 use crate::{
     config::shell_word,
     exit::{Exit, Failure, Outcome},
