@@ -44,6 +44,9 @@ pub struct Config {
     /// The key that seals every other key, where it does not lie in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kek_file: Option<PathBuf>,
+    /// A command that is told what must not stay so, with its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alert_command: Vec<String>,
     /// What is logged, as in `info` or `warn,spoke=debug`.
     pub log: String,
     /// How it is logged.
@@ -62,7 +65,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 13] = [
     "listen",
     "listen_enrolment",
     "advertise",
@@ -73,6 +76,7 @@ pub const KEYS: [&str; 12] = [
     "postgres_app",
     "postgres_programs",
     "kek_file",
+    "alert_command",
     "log",
     "log_format",
 ];
@@ -94,6 +98,7 @@ impl Default for Config {
             postgres_app: None,
             postgres_programs: None,
             kek_file: None,
+            alert_command: Vec::new(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }
@@ -219,7 +224,7 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()
         let cause = format!("the environment has {variable}, which is no setting");
         return Err(Failure::new(Exit::Usage, cause).next(format!("unset it; the keys are {}", KEYS.join(", "))));
     }
-    let list = matches!(key.as_str(), "advertise" | "public_names");
+    let list = matches!(key.as_str(), "advertise" | "public_names" | "alert_command");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value =
         if list { toml::Value::Array(items().map(toml::Value::from).collect()) } else { toml::Value::String(value) };

@@ -107,12 +107,9 @@ impl Method {
             Self::Capabilities => Some(Verb::Capabilities),
             Self::List => Some(Verb::List),
             Self::Get => Some(Verb::Get),
-            Self::Enroll
-            | Self::Connect
-            | Self::Disconnect
-            | Self::Renew
-            | Self::HealthCheck
-            | Self::HealthWatch => None,
+            Self::Enroll | Self::Connect | Self::Disconnect | Self::Renew | Self::HealthCheck | Self::HealthWatch => {
+                None
+            }
         }
     }
 

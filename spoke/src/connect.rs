@@ -120,7 +120,11 @@ impl Links {
 
     /// Issues the certificate that follows the one shown. It is stored before its answer leaves, and that answer's own record
     /// is the last look: a grant that was revoked meanwhile is given nothing.
-    async fn follow_up(&self, permit: &Permitted<Renew>, call: RequestId) -> Result<Answer<v1::RenewResponse>, Refusal> {
+    async fn follow_up(
+        &self,
+        permit: &Permitted<Renew>,
+        call: RequestId,
+    ) -> Result<Answer<v1::RenewResponse>, Refusal> {
         let (Renew { csr, presented, at }, grant) = (permit.operation(), permit.grant());
         let csr = CheckedCsr::parse(csr).map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))?;
         if self.snapshots.knows_key(grant, csr.spki()) {

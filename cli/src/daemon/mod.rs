@@ -1,5 +1,6 @@
 //! Making an instance and running it: the only part of the command line that opens a database or a key.
 
+mod alert;
 mod database;
 mod identity;
 pub mod init;

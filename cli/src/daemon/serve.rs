@@ -1,6 +1,6 @@
 //! `mosaic-fed serve`: everything the daemon is made of, opened in order and closed in the reverse.
 
-use super::{database::Database, identity, kek, log};
+use super::{alert::Alerts, database::Database, identity, kek, log};
 use crate::{
     config::Config,
     exit::{Exit, Failure, Outcome},
@@ -185,7 +185,23 @@ impl Base<'_> {
             }
         };
         hub.keep_renewed();
+        self.alerts(&record, &spoke, &hub);
         Ok((self.running(&record, &spoke), door, spoke, hub))
+    }
+
+    /// Ends with the sides that it looks at.
+    fn alerts(&self, record: &InstanceRecord, spoke: &Arc<Spoke>, hub: &Arc<Hub>) {
+        if self.config.alert_command.is_empty() {
+            return;
+        }
+        let alerts = Alerts {
+            command: self.config.alert_command.clone(),
+            world: self.world.clone(),
+            instance: record.name.clone(),
+            hub: Arc::downgrade(hub),
+            spoke: Arc::downgrade(spoke),
+        };
+        tokio::spawn(alerts.follow());
     }
 
     async fn record(&self, marker: &Marker) -> Outcome<InstanceRecord> {

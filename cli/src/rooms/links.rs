@@ -145,7 +145,12 @@ fn shown(made: &view::LinkMade, out: &Out) -> String {
     let how = if made.replaced { "has a new certificate" } else { "is linked" };
     let first = made.first.as_ref().map(|page| format!("\n{}", out.drawn(&rows_table(&page.rows, "no rows"))));
     let until = minute(made.link.certificate_not_after);
-    format!("{} {how} (certificate until {until} UTC){}{}", made.link.name, shares(&made.ping), first.unwrap_or_default())
+    format!(
+        "{} {how} (certificate until {until} UTC){}{}",
+        made.link.name,
+        shares(&made.ping),
+        first.unwrap_or_default()
+    )
 }
 
 /// What the grant gives by its present words, which its invite may be behind; nothing where they are not known.
@@ -175,8 +180,10 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
     out.table(&links, |links| {
-        let mut table =
-            Table::new(&["LINK", "TO", "STATE", "CERTIFICATE UNTIL (UTC)", "LAST ANSWER (UTC)", "INVITED TO", "ID"], "no links");
+        let mut table = Table::new(
+            &["LINK", "TO", "STATE", "CERTIFICATE UNTIL (UTC)", "LAST ANSWER (UTC)", "INVITED TO", "ID"],
+            "no links",
+        );
         for link in links {
             table.row([
                 link.name.to_string(),

@@ -68,7 +68,8 @@ fn alarms(status: &view::Status) -> Vec<String> {
         raised.map(|(count, one, what)| format!("ALARM        {}: {what}", counted(count, one))).collect();
     lines.extend(status.degraded_links.iter().map(|link| {
         let view::DegradedLink { link, hours_left, reason, next, .. } = link;
-        let ends = if *hours_left == 0 { "has ended".to_owned() } else { format!("ends in {}", counted(*hours_left, "hour")) };
+        let ends =
+            if *hours_left == 0 { "has ended".to_owned() } else { format!("ends in {}", counted(*hours_left, "hour")) };
         let next = next.map_or_else(String::new, |next| format!("; next try {} UTC", minute(next)));
         format!("DEGRADED     the certificate of {link} {ends} and could not be renewed: {reason}{next}")
     }));

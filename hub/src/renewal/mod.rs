@@ -7,8 +7,8 @@
 mod schedule;
 mod watch;
 
-pub use watch::{RenewalFailure, RenewalStatus, Renewals};
 pub(crate) use watch::Watch;
+pub use watch::{RenewalFailure, RenewalStatus, Renewals};
 
 use crate::{
     Asker, Hub, HubError,
@@ -128,8 +128,7 @@ impl Hub {
             time: Some(wire::timestamp(self.world.now())),
         };
         let (patience, began) = (self.deadlines.source, Instant::now());
-        let mut client =
-            ConnectServiceClient::new(dialled.channel.clone()).max_decoding_message_size(message_bytes());
+        let mut client = ConnectServiceClient::new(dialled.channel.clone()).max_decoding_message_size(message_bytes());
         let answer = timeout(patience, client.connect(request(message, id, patience))).await;
         match answer.map_err(|_| Failure::silent(began.elapsed()))? {
             Ok(answer) if answer.get_ref().instance_id == link.peer.to_string() => Ok(()),

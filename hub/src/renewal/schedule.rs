@@ -97,7 +97,9 @@ impl Life {
         }
         match attempts.filter(|attempts| attempts.serial == self.serial) {
             // An attempt that lies in the future was made before the clock went back: it says nothing about now.
-            Some(attempts) if now >= attempts.at && now < self.next_try(attempts) => Look::Until(self.next_try(attempts)),
+            Some(attempts) if now >= attempts.at && now < self.next_try(attempts) => {
+                Look::Until(self.next_try(attempts))
+            }
             _ => Look::Due,
         }
     }

@@ -1,7 +1,7 @@
 //! Looks after every link of this instance: renews what is due, and keeps what came of it for `links` and `status`.
 
 use super::schedule::{Attempts, Life, Look};
-use crate::{Hub, outcome::Failure};
+use crate::{Hub, LinkStatus, outcome::Failure};
 use domain::{
     Time,
     id::{GrantId, RequestId, UserId},
@@ -108,6 +108,12 @@ impl Watch {
         RenewalStatus { due: Some(life.due()), overdue: now >= life.overdue(), failure }
     }
 
+    /// Forgets links that are gone.
+    fn keep(&self, links: &[LinkRecord]) {
+        let there: HashSet<Key> = links.iter().map(|link| (link.owner, link.id)).collect();
+        lock(&self.attempts).retain(|key, _| there.contains(key));
+    }
+
     fn look(&self, link: &LinkRecord, now: Time) -> bool {
         // One that waits to be used is tried at once: after a start, or when the other side is back.
         let attempts = lock(&self.attempts);
@@ -150,7 +156,10 @@ impl Hub {
     /// # Errors
     /// The links cannot be read.
     pub async fn renew_what_is_due(&self) -> Result<(), StoreError> {
-        let due: Vec<_> = self.every_link().await?.into_iter().filter(|link| self.watch.look(link, self.world.now())).collect();
+        let links = self.every_link().await?;
+        self.watch.keep(&links);
+        let now = self.world.now();
+        let due: Vec<_> = links.into_iter().filter(|link| self.watch.look(link, now)).collect();
         let renewed = stream::iter(due).for_each_concurrent(AT_ONCE, |link| async move {
             let ended = self.renew_recorded(&link, RequestId(self.world.uuid())).await;
             if let Err(failure) = ended {
@@ -159,6 +168,16 @@ impl Hub {
         });
         renewed.await;
         Ok(())
+    }
+
+    /// The links of every user whose certificate could not be renewed when it was time, or should have been long since.
+    ///
+    /// # Errors
+    /// The links cannot be read.
+    pub async fn degraded(&self) -> Result<Vec<LinkStatus>, StoreError> {
+        let all = self.every_link().await?;
+        let degraded = |link: &LinkStatus| link.renewal.overdue || link.renewal.failure.is_some();
+        Ok(all.iter().map(|link| self.status_of(link)).filter(degraded).collect())
     }
 
     /// How renewing went since this daemon started.

@@ -200,11 +200,16 @@ async fn only_a_refusal_makes_a_link_revoked() {
 async fn a_clock_that_jumps_ahead_and_back_loses_no_link() {
     let pair = pair().await;
     let (now, before) = (pair.home.world.now(), pair.record().await);
-    for away in [now + Duration::from_hours(1), now.before(Duration::from_hours(1)), now + Duration::from_hours(24 * 365)] {
+    for away in
+        [now + Duration::from_hours(1), now.before(Duration::from_hours(1)), now + Duration::from_hours(24 * 365)]
+    {
         pair.clock.set(away);
         pair.home.hub.renew_what_is_due().await.expect("a look");
         pair.clock.set(now);
-        assert!(pair.record().await.certificate == before.certificate, "renewed by a clock that was wrong for a moment");
+        assert!(
+            pair.record().await.certificate == before.certificate,
+            "renewed by a clock that was wrong for a moment"
+        );
     }
     pair.ripen().await;
     pair.home.hub.renew_what_is_due().await.expect("a look");

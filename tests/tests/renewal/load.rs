@@ -74,9 +74,14 @@ async fn renewal_under_load() {
         renewed += 1;
     }
     over.store(true, Ordering::Relaxed);
-    let failed: Vec<_> = futures::future::join_all(callers).await.into_iter().flat_map(|one| one.expect("a caller")).collect();
+    let failed: Vec<_> =
+        futures::future::join_all(callers).await.into_iter().flat_map(|one| one.expect("a caller")).collect();
     let calls = done.load(Ordering::Relaxed);
-    println!("{calls} calls of {CALLERS} callers over {renewed} renewals in {:?}, {} failed", began.elapsed(), failed.len());
+    println!(
+        "{calls} calls of {CALLERS} callers over {renewed} renewals in {:?}, {} failed",
+        began.elapsed(),
+        failed.len()
+    );
     assert!(failed.is_empty(), "{} of {calls} calls failed, as {}", failed.len(), failed[0]);
     assert!(u128::from(renewed) >= span.as_millis() / 5_000, "void: only {renewed} renewals");
 

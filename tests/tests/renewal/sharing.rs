@@ -109,7 +109,10 @@ async fn the_new_certificate_is_in_force_with_its_first_use_and_the_old_one_ends
     assert!(stage.home.dial().await.is_err(), "the former one was let in");
     good(&next).await;
     let leaves = stage.office.spoke.leaves(grant.id);
-    assert!(leaves.iter().all(|(serial, _)| Some(serial) == grant.leaf.as_ref().map(|leaf| &leaf.serial)), "{leaves:?}");
+    assert!(
+        leaves.iter().all(|(serial, _)| Some(serial) == grant.leaf.as_ref().map(|leaf| &leaf.serial)),
+        "{leaves:?}"
+    );
     let log = stage.office.log(200).await;
     let told = |about: &str, note: &str| log.iter().any(|entry| entry.about == about && entry.note.contains(note));
     assert!(told("certificate", "to follow") && told("certificate", "in force"));
