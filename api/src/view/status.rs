@@ -136,3 +136,45 @@ pub struct Identity {
     /// The hosts that invites name; empty means that they are found when an invite is made.
     pub advertise: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::RenewalFailure;
+    use std::time::Duration;
+
+    const NOW: Time = Time::from_seconds(1_795_253_400);
+
+    fn link(left: Duration, overdue: bool, failed: bool) -> LinkEntry {
+        let failure =
+            RenewalFailure { at: NOW, reason: "offline; check it".into(), next: NOW + Duration::from_mins(4) };
+        LinkEntry {
+            id: domain::id::GrantId(uuid::Uuid::nil()),
+            name: "work".parse().unwrap(),
+            peer_name: "office".parse().unwrap(),
+            resources: Vec::new(),
+            state: "degraded".into(),
+            reason: None,
+            days_left: 1,
+            certificate_not_after: NOW + left,
+            renewal_due: None,
+            renewal_overdue: overdue,
+            renewal_failure: failed.then_some(failure),
+            last_success: None,
+            last_failure: None,
+            addresses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_link_is_told_of_when_its_renewal_failed_is_overdue_or_too_late() {
+        let hours = Duration::from_hours;
+        let told = |left, overdue, failed| DegradedLink::of(&link(left, overdue, failed), NOW);
+        assert_eq!(told(hours(9), false, false), None);
+        let failed = told(Duration::from_mins(241), false, true).unwrap();
+        assert_eq!((failed.hours_left, &failed.reason[..], failed.next.is_some()), (5, "offline; check it", true));
+        assert_eq!(told(hours(2), true, false).unwrap().next, None);
+        let ended = told(Duration::ZERO, true, true).unwrap();
+        assert!(ended.hours_left == 0 && ended.next.is_none() && ended.reason.contains("new invite"), "{ended:?}");
+    }
+}

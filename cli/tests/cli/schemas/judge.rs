@@ -18,7 +18,20 @@ use std::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/commands");
 
 /// Fields that nothing prints here, and why.
-const UNSEEN: [(&str, &str); 1] = [("Row._late", "its source would have to be late between two pages")];
+const UNSEEN: [(&str, &str); 10] = [
+    ("DegradedLink.certificate_not_after", AGED),
+    ("DegradedLink.hours_left", AGED),
+    ("DegradedLink.link", AGED),
+    ("DegradedLink.next", AGED),
+    ("DegradedLink.reason", AGED),
+    ("LinkEntry.renewal_failure", AGED),
+    ("RenewalFailure.at", AGED),
+    ("RenewalFailure.next", AGED),
+    ("RenewalFailure.reason", AGED),
+    ("Row._late", "its source would have to be late between two pages"),
+];
+/// The suite `renewal` of `tests` has a clock of its own for that; `api` shows what is told of it.
+const AGED: &str = "a certificate would have to live past two thirds of at least five minutes";
 
 /// Judges everything that is typed through it.
 pub struct Judge {
