@@ -156,9 +156,11 @@ impl From<HubError> for Problem {
         let kind = match error {
             HubError::Store(error) => return error.into(),
             HubError::NoSuchLink(_) => Kind::Missing,
-            HubError::Name(_) | HubError::OtherLink(_) | HubError::Refused { .. } => Kind::Conflict,
+            HubError::Name(_)
+            | HubError::OtherLink(_)
+            | HubError::Refused { .. }
+            | HubError::Renewal { outcome: Outcome::Revoked | Outcome::RateLimited, .. } => Kind::Conflict,
             HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,
-            HubError::Renewal { outcome: Outcome::Revoked | Outcome::RateLimited, .. } => Kind::Conflict,
             HubError::Enrolment(_) | HubError::Renewal { .. } => Kind::Unavailable,
             HubError::Incomplete(_) => Kind::Incomplete,
             HubError::Key(_) => Kind::Internal,

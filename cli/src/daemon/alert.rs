@@ -25,7 +25,8 @@ const KEPT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 #[derive(Debug, Serialize)]
 struct Alert {
     /// One word for programs.
-    alert: &'static str,
+    #[serde(rename = "alert")]
+    kind: &'static str,
     /// What it is about: a link's name, where it is about one.
     about: String,
     /// This instance.
@@ -76,9 +77,9 @@ impl Alerts {
             if is_quiet(told, (alert, about.clone()), now) {
                 continue;
             }
-            let alert = Alert { alert, about, instance: self.instance.clone(), at: now, text };
+            let alert = Alert { kind: alert, about, instance: self.instance.clone(), at: now, text };
             if let Err(error) = run(&self.command, &alert, PATIENCE).await {
-                tracing::warn!(%error, alert = alert.alert, "`alert_command` was not told");
+                tracing::warn!(%error, alert = alert.kind, "`alert_command` was not told");
             }
         }
     }
@@ -185,7 +186,7 @@ mod tests {
     fn alert() -> Alert {
         let at = Time::from_seconds(1_795_253_400);
         let instance = "office".parse().unwrap();
-        Alert { alert: "link_degraded", about: "work".into(), instance, at, text: "offline; check it".into() }
+        Alert { kind: "link_degraded", about: "work".into(), instance, at, text: "offline; check it".into() }
     }
 
     fn words(line: &[&str]) -> Vec<String> {
