@@ -70,6 +70,8 @@ pub enum Command {
     Links(links::LinksArgs),
     /// Whether a link answers
     Ping(links::PingArgs),
+    /// Give a link its next certificate now; by itself that happens at two thirds of the present one's life
+    Renew(links::RenewArgs),
     /// End a link
     Unlink(links::UnlinkArgs),
     /// Rows, wherever they are
@@ -126,6 +128,7 @@ impl Command {
             Self::Link(args) => links::link(args, &global.client()?, out).await,
             Self::Links(args) => links::links(&args, &global.client()?, out).await,
             Self::Ping(args) => links::ping(&args, &global.client()?, out).await,
+            Self::Renew(args) => links::renew(&args, &global.client()?, out).await,
             Self::Unlink(args) => links::unlink(&args, &global.client()?, out).await,
             Self::List(args) => rows::list(args, &global.client()?, out).await,
             Self::Get(args) => rows::get(args, &global.client()?, out).await,

@@ -1,7 +1,10 @@
 //! The settings: `config.toml` in the data directory, each key also as `MOSAIC_FED_KEY` in the environment, which wins.
 //! `docs/configuration.md` has a row for every key.
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    life::Life,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -24,6 +27,8 @@ pub struct Config {
     /// DNS names in the server certificate besides the instance's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub public_names: Vec<String>,
+    /// How long the certificates live that this instance gives out.
+    pub certificate_life: Life,
     /// The second socket, for users with a uid of their own; outside the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
@@ -39,6 +44,9 @@ pub struct Config {
     /// The key that seals every other key, where it does not lie in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kek_file: Option<PathBuf>,
+    /// A command that is told what must not stay so, with its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alert_command: Vec<String>,
     /// What is logged, as in `info` or `warn,spoke=debug`.
     pub log: String,
     /// How it is logged.
@@ -102,16 +110,18 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 17] = [
     "listen",
     "listen_enrolment",
     "advertise",
     "public_names",
+    "certificate_life",
     "socket",
     "postgres",
     "postgres_app",
     "postgres_programs",
     "kek_file",
+    "alert_command",
     "log",
     "log_format",
     "ca.url",
@@ -168,11 +178,13 @@ impl Default for Config {
             listen_enrolment: any(7444),
             advertise: Vec::new(),
             public_names: Vec::new(),
+            certificate_life: Life::default(),
             socket: None,
             postgres: None,
             postgres_app: None,
             postgres_programs: None,
             kek_file: None,
+            alert_command: Vec::new(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             ca: None,
@@ -303,7 +315,7 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()
         let near = nearest(variable).map_or_else(String::new, |near| format!("call it {near} if that is meant, or "));
         return Err(Failure::new(Exit::Usage, cause).next(format!("{near}unset it; the keys are {}", KEYS.join(", "))));
     };
-    let list = matches!(key, "advertise" | "public_names");
+    let list = matches!(key, "advertise" | "public_names" | "alert_command");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value =
         if list { toml::Value::Array(items().map(toml::Value::from).collect()) } else { toml::Value::String(value) };

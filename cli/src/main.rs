@@ -15,6 +15,7 @@ mod demo;
 mod exit;
 mod export;
 mod import;
+mod life;
 mod misread;
 mod out;
 mod place;

@@ -78,6 +78,7 @@ const PRINTED: &[Form] = &[
     value::<Vec<view::LinkEntry>>("links"),
     value::<Vec<view::DirectoryEntry>>("links --all"),
     value::<view::PingReport>("ping").noting(SILENT),
+    value::<view::LinkEntry>("renew"),
     value::<view::UnlinkReport>("unlink"),
     value::<Vec<view::DirectoryEntry>>("unlink --any"),
     value::<shape::Page>("list"),

@@ -22,6 +22,8 @@ pub struct Presented {
     pub serial: Serial,
     /// The certificate's key.
     pub spki: Spki,
+    /// When the certificate was issued, by its own word.
+    pub issued_at: Time,
     /// The certificate's end.
     pub not_after: Time,
     /// Where the connection comes from.
@@ -29,10 +31,10 @@ pub struct Presented {
 }
 
 impl Presented {
-    /// Whether this side's own record of the grant knows another certificate, or none: then this one, which chains to our
+    /// Whether this side's own record of the grant knows other certificates, or none: then this one, which chains to our
     /// CA, was issued by nobody here.
     pub fn is_unaccounted_for(&self, grant: &Grant) -> bool {
-        grant.leaf.as_ref().is_none_or(|leaf| leaf.serial != self.serial || leaf.spki != self.spki)
+        grant.leaf_with(&self.serial).is_none_or(|leaf| leaf.spki != self.spki)
     }
 }
 
@@ -56,10 +58,11 @@ impl Caller<Grant> {
         let Some(grant) = grant else {
             return refuse("no such grant");
         };
-        let Some(leaf) = &grant.leaf else {
+        let Some(in_force) = &grant.leaf else {
             return refuse("the grant has no certificate");
         };
-        if now >= presented.not_after || now >= leaf.not_after {
+        let own = grant.leaf_with(&presented.serial);
+        if now >= presented.not_after || now >= own.unwrap_or(in_force).not_after {
             return refuse("the certificate has expired");
         }
         match grant.state {
@@ -77,11 +80,14 @@ impl Caller<Grant> {
         if grant.peer != Some(presented.peer) {
             return refuse("the certificate is for another instance");
         }
-        if leaf.serial != presented.serial {
+        let Some(own) = own else {
             return refuse("the certificate's serial is not the grant's");
-        }
-        if leaf.spki != presented.spki {
+        };
+        if own.spki != presented.spki {
             return refuse("the certificate's key is not the grant's");
+        }
+        if !grant.accepts(&own.serial, now) {
+            return refuse("the certificate was replaced by the one that followed it");
         }
         Ok(Self(grant))
     }

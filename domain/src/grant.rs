@@ -3,6 +3,7 @@
 use crate::{
     Time,
     id::{GrantId, InstanceId, Name, Serial, Spki, UserId, WorkspaceId},
+    renewal::{Former, Successor},
     scope::Scope,
 };
 use std::fmt;
@@ -48,7 +49,7 @@ impl fmt::Display for State {
     }
 }
 
-/// The one certificate that speaks for a grant.
+/// A certificate that speaks for a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// Its serial number.
@@ -80,6 +81,10 @@ pub struct Grant {
     pub generation: u64,
     /// The certificate in force.
     pub leaf: Option<Leaf>,
+    /// The one that follows it, issued and not used yet.
+    pub successor: Option<Successor>,
+    /// The one before it, good for a moment longer.
+    pub former: Option<Former>,
 }
 
 /// The grant cannot make that move.
@@ -98,11 +103,6 @@ impl Grant {
         now >= self.scope.not_after()
     }
 
-    /// Whether the certificate in force has ended by itself.
-    pub fn leaf_has_expired(&self, now: Time) -> bool {
-        self.leaf.as_ref().is_some_and(|leaf| now >= leaf.not_after)
-    }
-
     /// What people are told: the stored state, or `expired`.
     pub fn standing(&self, now: Time) -> &'static str {
         match self.state {
@@ -112,18 +112,19 @@ impl Grant {
         }
     }
 
-    /// Gives the grant to `peer` with `leaf`, replacing a former certificate of the same peer.
+    /// Gives the grant to `peer` with `leaf`, replacing every former certificate of the same peer at once.
     pub fn activate(&self, peer: InstanceId, leaf: Leaf) -> Result<Self, IllegalMove> {
         let next = self.moved(State::Active)?;
         if self.peer.is_some_and(|holder| holder != peer) {
             return Err(IllegalMove { from: self.state, to: State::Active });
         }
-        Ok(Self { peer: Some(peer), leaf: Some(leaf), ..next })
+        Ok(Self { peer: Some(peer), leaf: Some(leaf), successor: None, former: None, ..next })
     }
 
     /// Ends the grant for ever.
     pub fn revoke(&self) -> Result<Self, IllegalMove> {
-        self.moved(State::Revoked)
+        let revoked = self.moved(State::Revoked)?;
+        Ok(Self { successor: None, former: None, ..revoked })
     }
 
     /// Puts another scope in force.

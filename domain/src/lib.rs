@@ -21,6 +21,7 @@ pub mod kind;
 pub mod operation;
 pub mod page;
 pub mod refusal;
+pub mod renewal;
 pub mod rights;
 pub mod say;
 pub mod scope;

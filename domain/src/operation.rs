@@ -2,6 +2,7 @@
 
 use crate::{
     Refusal, Time,
+    caller::Presented,
     decide::Ground,
     grant::Grant,
     id::{InstanceId, ItemId, Name, QueryHash, Resource},
@@ -10,7 +11,7 @@ use crate::{
     scope::Verb,
 };
 use sha2::{Digest, Sha256};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// One RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,8 @@ pub enum Method {
     Connect,
     /// `ConnectService.Disconnect`
     Disconnect,
+    /// `ConnectService.Renew`
+    Renew,
     /// `QueryService.Capabilities`
     Capabilities,
     /// `QueryService.List`
@@ -44,10 +47,11 @@ pub enum Entrance {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Enroll,
         Self::Connect,
         Self::Disconnect,
+        Self::Renew,
         Self::Capabilities,
         Self::List,
         Self::Get,
@@ -61,6 +65,7 @@ impl Method {
             Self::Enroll => "/mosaic.federation.v1.EnrolService/Enroll",
             Self::Connect => "/mosaic.federation.v1.ConnectService/Connect",
             Self::Disconnect => "/mosaic.federation.v1.ConnectService/Disconnect",
+            Self::Renew => "/mosaic.federation.v1.ConnectService/Renew",
             Self::Capabilities => "/mosaic.federation.v1.QueryService/Capabilities",
             Self::List => "/mosaic.federation.v1.QueryService/List",
             Self::Get => "/mosaic.federation.v1.QueryService/Get",
@@ -80,6 +85,7 @@ impl Method {
             Self::Enroll => "enroll",
             Self::Connect => "connect",
             Self::Disconnect => "disconnect",
+            Self::Renew => "renew",
             Self::Capabilities => "capabilities",
             Self::List => "list",
             Self::Get => "get",
@@ -101,14 +107,16 @@ impl Method {
             Self::Capabilities => Some(Verb::Capabilities),
             Self::List => Some(Verb::List),
             Self::Get => Some(Verb::Get),
-            Self::Enroll | Self::Connect | Self::Disconnect | Self::HealthCheck | Self::HealthWatch => None,
+            Self::Enroll | Self::Connect | Self::Disconnect | Self::Renew | Self::HealthCheck | Self::HealthWatch => {
+                None
+            }
         }
     }
 
-    /// Whether a call takes a token from the grant's and the peer's bucket. Leaving is never refused for its rate, and an
-    /// enrolment has no grant's bucket yet.
+    /// Whether a call takes a token from the grant's and the peer's bucket. Leaving is never refused for its rate, a grant that
+    /// is busy must renew all the same and has a measure of its own for it ([`Renew`]), and an enrolment has no grant's bucket yet.
     pub const fn is_limited(self) -> bool {
-        !matches!(self, Self::Enroll | Self::Disconnect)
+        !matches!(self, Self::Enroll | Self::Disconnect | Self::Renew)
     }
 
     /// Whether the call changes the standing it is decided on. Its answer stands on the change's own record, committed with
@@ -297,6 +305,27 @@ impl sealed::Sealed for Disconnect {}
 impl Operation for Disconnect {
     const METHOD: Method = Method::Disconnect;
     type Ground = Grant;
+}
+
+/// A further certificate for the same grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renew {
+    /// PKCS #10, DER; only its key is used.
+    pub csr: Vec<u8>,
+    /// The certificate that the connection showed: only the one in force is followed by another.
+    pub presented: Arc<Presented>,
+    /// The time of asking.
+    pub at: Time,
+}
+
+impl sealed::Sealed for Renew {}
+impl Operation for Renew {
+    const METHOD: Method = Method::Renew;
+    type Ground = Grant;
+
+    fn judge(&self, grant: &Grant) -> Result<(), Refusal> {
+        Ok(grant.may_renew(&self.presented, self.at)?)
+    }
 }
 
 /// Whether the daemon serves; `grpc.health.v1`.

@@ -2,10 +2,11 @@
 
 use crate::{
     Refusal, Time,
+    caller::Presented,
     id::{InstanceId, ItemId, Name, Resource},
     invite::Token,
     item::{Item, MAX_ITEM_BYTES},
-    operation::{Connect, Enroll, Get, List},
+    operation::{Connect, Enroll, Get, List, Renew},
     page::PageToken,
     refusal::Reason,
     scope::{Rate, Verb, spec::MAX_ROWS},
@@ -13,6 +14,7 @@ use crate::{
 use prost_types::{Struct, Timestamp, Value as WireValue, value::Kind};
 use proto::v1;
 use serde_json::{Map, Number, Value};
+use std::sync::Arc;
 
 /// Attributes deeper than this are refused: nothing real is, and recursion must end.
 const MAX_DEPTH: usize = 16;
@@ -69,6 +71,14 @@ pub fn enroll(wire: v1::EnrollRequest, at: Time) -> Result<(Token, Enroll), Refu
     }
     let name: Name = wire.instance_name.parse().map_err(|cause| malformed("instance_name", cause))?;
     Ok((token, Enroll { csr: wire.csr, instance, name, at }))
+}
+
+/// Reads a renewal over a connection that showed `presented`.
+pub fn renew(wire: v1::RenewRequest, presented: Arc<Presented>, at: Time) -> Result<Renew, Refusal> {
+    if wire.csr.len() > MAX_CSR {
+        return Err(Refusal::malformed("csr", format!("at most {MAX_CSR} bytes")));
+    }
+    Ok(Renew { csr: wire.csr, presented, at })
 }
 
 fn resource(text: &str) -> Result<Resource, Refusal> {

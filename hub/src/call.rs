@@ -5,7 +5,7 @@ use crate::{
     outcome::{Failure, Kind},
     session::{Channel, Live},
 };
-use domain::id::RequestId;
+use domain::{answer::Outcome, id::RequestId};
 use proto::REQUEST_ID;
 use std::time::Duration;
 use store::LinkRecord;
@@ -107,6 +107,16 @@ impl<'a> Call<'a> {
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
         self.hub.sessions.note(self.link, failure);
+        if failure.is_some_and(|failure| failure.kind == Kind::Broken) {
+            self.hang_up();
+        }
+    }
+
+    /// As [`Call::end`], for a call that nobody asked for: of its failures only a refusal says something about the link.
+    pub(crate) fn end_unasked(&mut self, failure: Option<&Failure>) {
+        if failure.is_none_or(|failure| failure.outcome == Outcome::Revoked) {
+            return self.end(failure);
+        }
         if failure.is_some_and(|failure| failure.kind == Kind::Broken) {
             self.hang_up();
         }

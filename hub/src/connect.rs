@@ -7,6 +7,7 @@ use crate::{
     health::{Health, LastFailure, LinkState},
     hello::Ping,
     record::Asking,
+    renewal::RenewalStatus,
     session::key_context,
 };
 use domain::{
@@ -39,7 +40,9 @@ pub struct LinkStatus {
     pub added_at: Time,
     /// When its certificate ends.
     pub certificate_not_after: Time,
-    /// From the last real call.
+    /// How it stands with its renewal.
+    pub renewal: RenewalStatus,
+    /// From the last real call, and from a renewal that failed.
     pub state: LinkState,
     /// When a call last ended well, since this daemon started.
     pub last_success: Option<Time>,
@@ -221,6 +224,7 @@ impl Hub {
             certificate,
             certificate_not_after: leaf.leaf.not_after,
             sealed_key: sealed.map_err(|error| HubError::Key(error.to_string()))?,
+            next: None,
             offer: invite.offer.clone(),
             added_at: former.map_or_else(|| self.world.now(), |former| former.added_at),
         })
@@ -231,8 +235,13 @@ impl Hub {
         Record { grant: Some(link.id), peer: Some(link.peer), ..record }.noting(link.name.as_str())
     }
 
-    fn status_of(&self, link: &LinkRecord) -> LinkStatus {
+    pub(crate) fn status_of(&self, link: &LinkRecord) -> LinkStatus {
         let Health { state, last_success, last_failure } = self.sessions.health(link.owner, link.id);
+        let renewal = self.watch.status(link, self.world.now());
+        let state = match state {
+            LinkState::Unknown | LinkState::Up if renewal.failure.is_some() => LinkState::Degraded,
+            state => state,
+        };
         LinkStatus {
             id: link.id,
             name: link.name.clone(),
@@ -242,6 +251,7 @@ impl Hub {
             offer: link.offer.clone(),
             added_at: link.added_at,
             certificate_not_after: link.certificate_not_after,
+            renewal,
             state,
             last_success,
             last_failure,

@@ -1,7 +1,11 @@
 //! What a person at the asking side is told when a question or an act cannot even begin. How a source ended is no error
 //! but an outcome: see [`domain::answer`].
 
-use domain::{Reason, answer::SourceOutcome};
+use domain::{
+    Reason,
+    answer::{Outcome, SourceOutcome},
+    id::Name,
+};
 
 /// Why nothing was done. The text is cause and next step.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,16 @@ pub enum HubError {
     /// The sharing instance gave no certificate, or one that cannot be trusted.
     #[error("{0}")]
     Enrolment(String),
+    /// A link's certificate was not renewed.
+    #[error("the certificate of {link} was not renewed: {reason}")]
+    Renewal {
+        /// The link.
+        link: Name,
+        /// Cause and next step.
+        reason: String,
+        /// What kind of failure it was.
+        outcome: Outcome,
+    },
     /// The cursor belongs to another question, user or set of sources.
     #[error("this cursor belongs to another question; start again without it")]
     Cursor,

@@ -13,6 +13,8 @@ pub enum LinkState {
     Unknown,
     /// The last call was answered; a refusal of one question or a used-up rate is an answer too.
     Up,
+    /// The last call was answered, but the certificate could not be renewed when it was time; its end will end the link.
+    Degraded,
     /// No connection could be made.
     Offline,
     /// A connection, but no answer within the deadline.
@@ -29,6 +31,7 @@ impl LinkState {
         match self {
             Self::Unknown => "unknown",
             Self::Up => "up",
+            Self::Degraded => "degraded",
             Self::Offline => "offline",
             Self::Timeout => "timeout",
             Self::Revoked => "revoked",

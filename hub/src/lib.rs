@@ -1,7 +1,7 @@
 //! The asking side: a local person's links to other instances, and one answer out of many sources.
 //!
 //! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
-//! certificate. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
+//! certificate and [`renewal`] for the one after it. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
 //!
@@ -26,6 +26,7 @@ mod query;
 mod question;
 mod reader;
 mod record;
+mod renewal;
 mod session;
 mod stream;
 
@@ -35,6 +36,7 @@ pub use error::HubError;
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
 pub use question::{Asker, Question, Sources};
+pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
 
 use dialling::Dialling;
 use domain::{
@@ -74,6 +76,7 @@ pub struct Hub {
     dialling: Dialling,
     sessions: Sessions,
     deadlines: Deadlines,
+    watch: renewal::Watch,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -90,7 +93,9 @@ impl Hub {
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let dialling = Dialling::new(dialler, tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
-        let hub = Self { world, store, auditor, kek, instance, name, dialling, sessions, deadlines, tasks, stopping };
+        let watch = renewal::Watch::default();
+        let hub =
+            Self { world, store, auditor, kek, instance, name, dialling, sessions, deadlines, watch, tasks, stopping };
         Arc::new(hub)
     }
 

@@ -9,7 +9,7 @@ use domain::{
     audit::one_line,
     invite::Invite,
 };
-use link::DialError;
+use link::{DialError, Dialled};
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -126,6 +126,17 @@ impl Failure {
         let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay).map(|d| d.min(MAX_RETRY));
         let failure = refusal.map_or_else(|| by_code(status), |reason| by_reason(reason, status));
         Self { retry_after, refusal, ..failure }
+    }
+}
+
+impl Failure {
+    /// What a bad status means on a connection that was just made.
+    pub(crate) fn of_connection(status: &Status, dialled: &Dialled) -> Self {
+        let failure = Self::from_status(status, None);
+        match (failure.kind, dialled.failure.refused_our_certificate()) {
+            (Kind::Broken, Some(why)) => Self::dial(&DialError::OurCertificate(why)),
+            _ => failure,
+        }
     }
 }
 

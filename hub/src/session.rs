@@ -12,7 +12,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared, ready},
 };
-use link::{ClientCredential, Dialled, Target};
+use link::{ClientCredential, DialError, Dialled, Target};
 use pki::Kek;
 use std::{
     collections::HashMap,
@@ -94,12 +94,47 @@ impl Sessions {
 
     fn dial(&self, link: &LinkRecord) -> Dial {
         match self.target(link) {
+            Ok(target) if link.next.is_some() => self.dial_either(link, target),
             Ok(target) => {
                 let dial = self.dialling.dial(target);
                 async move { dial.await.map_err(|error| Failure::dial(&error)) }.boxed().shared()
             }
             Err(failure) => ready(Err(failure)).boxed().shared(),
         }
+    }
+
+    /// A link that was left between two certificates: the one that waits is tried first, for once it was used the other one is
+    /// good for a moment only.
+    fn dial_either(&self, link: &LinkRecord, current: Target) -> Dial {
+        let next = link.next.as_ref().and_then(|next| self.target(&link.following(next)).ok());
+        let dialling = self.dialling.clone();
+        let dial = async move {
+            if let Some(next) = next {
+                match dialling.dial(next).await {
+                    Err(DialError::OurCertificate(_)) => {}
+                    dialled => return dialled,
+                }
+            }
+            dialling.dial(current).await
+        };
+        dial.map(|dialled| dialled.map_err(|error| Failure::dial(&error))).boxed().shared()
+    }
+
+    /// A connection with a link's next certificate, which nobody else uses yet.
+    pub(crate) async fn dial_next(&self, link: &LinkRecord) -> Result<Dialled, Failure> {
+        let target = self.target(link)?;
+        self.dialling.dial(target).await.map_err(|error| Failure::dial(&error))
+    }
+
+    /// Puts another connection in the place of the link's. Calls in flight end on the old one, which closes after the last.
+    pub(crate) fn exchange(&self, link: &LinkRecord, dialled: Dialled) {
+        let dial = ready(Ok(dialled)).boxed().shared();
+        // Polled once, so that it counts as one that is there already.
+        drop(dial.clone().now_or_never());
+        let mut guard = self.lock();
+        let (count, slots) = &mut *guard;
+        *count += 1;
+        slots.entry((link.owner, link.id)).or_default().dial = Some((*count, dial));
     }
 
     fn target(&self, link: &LinkRecord) -> Result<Target, Failure> {

@@ -93,13 +93,13 @@ impl Accepted {
         most: usize,
         age: Duration,
     ) -> Option<Self> {
-        let registered = registry.register(presented.grant, most)?;
+        let registered = registry.register(presented.grant, &presented.serial, most)?;
         let connection = Connection {
             id: next_id(),
             address: presented.address,
             presented: Some(Arc::new(presented)),
             group: Some(Arc::clone(&registered.group)),
-            cut: registered.group.token(),
+            cut: registered.token.clone(),
         };
         let stream = Cut::new(Box::new(stream) as Box<dyn Io>, connection.cut.clone(), age);
         Some(Self { stream, connection, _registered: Some(registered), _place: None })

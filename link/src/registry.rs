@@ -4,7 +4,7 @@
 //! connection whose handshake ended before the new denied set and which registers after the cut is caught twice: the accept loop
 //! asks the denied set again after it registered, and every call is judged against the snapshot.
 
-use domain::id::GrantId;
+use domain::id::{GrantId, Serial};
 use std::{
     collections::HashMap,
     fmt,
@@ -37,6 +37,13 @@ pub(crate) struct Group {
     /// Connections and calls together, so that "none of either" is one look.
     live: AtomicUsize,
     gone: Notify,
+    /// What cuts the connections of one certificate, while it has any.
+    leaves: Mutex<HashMap<Serial, Leaf>>,
+}
+
+struct Leaf {
+    cut: CancellationToken,
+    connections: usize,
 }
 
 impl fmt::Debug for Group {
@@ -60,6 +67,17 @@ impl Registry {
                 group.ended().await;
             }
         }
+    }
+
+    /// Ends the grant's connections with certificates that `good` does not name, at once, and says how many; the others and
+    /// whoever comes later stay. Their calls end with them, as with a cut.
+    pub fn keep_only(&self, grant: GrantId, good: impl Fn(&Serial) -> bool) -> usize {
+        let group = self.lock().live.get(&grant).cloned();
+        group.map_or(0, |group| {
+            let leaves = group.leaves();
+            let over = leaves.iter().filter(|(serial, _)| !good(serial)).map(|(_, leaf)| leaf);
+            over.filter(|leaf| !leaf.cut.is_cancelled()).map(|leaf| (leaf.cut.cancel(), leaf.connections).1).sum()
+        })
     }
 
     /// As [`Registry::cut`], for every grant.
@@ -89,8 +107,17 @@ impl Registry {
         self.lock().live.iter().map(|(grant, group)| (*grant, group.connections())).collect()
     }
 
-    /// Adds a connection, unless the grant has `most` already.
-    pub(crate) fn register(&self, grant: GrantId, most: usize) -> Option<Registered> {
+    /// How many connections a grant has with each certificate.
+    pub fn leaves(&self, grant: GrantId) -> Vec<(Serial, usize)> {
+        let group = self.lock().live.get(&grant).cloned();
+        let leaves = |group: Arc<Group>| {
+            group.leaves().iter().map(|(serial, leaf)| (serial.clone(), leaf.connections)).collect()
+        };
+        group.map(leaves).unwrap_or_default()
+    }
+
+    /// Adds a connection with the certificate `serial`, unless the grant has `most` already.
+    pub(crate) fn register(&self, grant: GrantId, serial: &Serial, most: usize) -> Option<Registered> {
         let mut groups = self.lock();
         let group = groups.live.entry(grant).or_default();
         if group.connections() >= most {
@@ -98,7 +125,8 @@ impl Registry {
         }
         group.connections.fetch_add(1, Ordering::Relaxed);
         group.live.fetch_add(1, Ordering::Relaxed);
-        Some(Registered { registry: self.clone(), grant, group: Arc::clone(group) })
+        let token = group.join(serial);
+        Some(Registered { registry: self.clone(), grant, serial: serial.clone(), token, group: Arc::clone(group) })
     }
 
     // A panic elsewhere leaves the table whole: each change is complete before the lock is given back.
@@ -132,9 +160,27 @@ impl Group {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// A token that is cancelled by a cut of the grant, or alone.
-    pub(crate) fn token(&self) -> CancellationToken {
-        self.cut.child_token()
+    fn leaves(&self) -> MutexGuard<'_, HashMap<Serial, Leaf>> {
+        self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more connection of a certificate. The token is cancelled by a cut of the grant or of the certificate, or alone.
+    fn join(&self, serial: &Serial) -> CancellationToken {
+        let mut leaves = self.leaves();
+        let begin = || Leaf { cut: self.cut.child_token(), connections: 0 };
+        let leaf = leaves.entry(serial.clone()).or_insert_with(begin);
+        leaf.connections += 1;
+        leaf.cut.child_token()
+    }
+
+    fn part(&self, serial: &Serial) {
+        let mut leaves = self.leaves();
+        if let Some(leaf) = leaves.get_mut(serial) {
+            leaf.connections -= 1;
+            if leaf.connections == 0 {
+                leaves.remove(serial);
+            }
+        }
     }
 
     pub(crate) fn call(self: &Arc<Self>) -> CallGuard {
@@ -165,12 +211,15 @@ impl Group {
 pub(crate) struct Registered {
     registry: Registry,
     grant: GrantId,
+    serial: Serial,
+    pub(crate) token: CancellationToken,
     pub(crate) group: Arc<Group>,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut groups = self.registry.lock();
+        self.group.part(&self.serial);
         let last = self.group.connections.fetch_sub(1, Ordering::Relaxed) == 1;
         if last && groups.live.get(&self.grant).is_some_and(|group| Arc::ptr_eq(group, &self.group)) {
             groups.live.remove(&self.grant);

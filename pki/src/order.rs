@@ -11,7 +11,7 @@ use domain::{
 };
 use std::time::Duration;
 
-/// How long a leaf lives while there is no renewal.
+/// How long an instance's own certificate lives; it is issued anew every day.
 pub const LEAF_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// A certificate authority: the embedded one, or a step-ca behind the same orders.

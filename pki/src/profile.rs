@@ -61,13 +61,16 @@ pub struct GrantLeaf {
     pub subject: UserId,
     /// Serial number, key and end.
     pub leaf: Leaf,
+    /// When it was issued: [`SKEW`] after it begins, and never after its end.
+    pub issued_at: Time,
 }
 
 impl GrantLeaf {
     /// The same, as it was presented from `address`.
     pub fn presented_from(self, address: SocketAddr) -> Presented {
-        let Leaf { serial, spki, not_after } = self.leaf;
-        Presented { peer: self.holder, grant: self.grant, subject: self.subject, serial, spki, not_after, address }
+        let Self { holder, grant, subject, leaf, issued_at } = self;
+        let Leaf { serial, spki, not_after } = leaf;
+        Presented { peer: holder, grant, subject, serial, spki, issued_at, not_after, address }
     }
 }
 
@@ -95,7 +98,8 @@ pub fn grant_leaf(der: &[u8], issuer: InstanceId) -> Result<GrantLeaf, Flaw> {
         let extension = certificate.extension(oid).ok_or(Flaw::Extension)?;
         utf8_string(extension.value).and_then(parse_uuid).ok_or(Flaw::Extension)
     };
-    Ok(GrantLeaf { holder, grant: GrantId(id(oid::GRANT)?), subject: UserId(id(oid::SUBJECT)?), leaf })
+    let issued_at = (certificate.validity().0 + SKEW).min(leaf.not_after);
+    Ok(GrantLeaf { holder, grant: GrantId(id(oid::GRANT)?), subject: UserId(id(oid::SUBJECT)?), leaf, issued_at })
 }
 
 /// Reads the certificate of a sharing side, X.509 DER: it must be `instance`'s own.

@@ -8,18 +8,21 @@ use crate::{
 use domain::{
     Caller, Permitted, Reason, Refusal,
     audit::{Act, Ending, Record, Stage, Subject},
+    caller::Presented,
     grant::Grant,
     id::{InstanceId, Name, RequestId},
     invite::Token,
-    operation::{Connect, Disconnect, Enroll, HealthCheck, HealthWatch, PROTOCOL_VERSION},
+    operation::{Connect, Disconnect, Enroll, HealthCheck, HealthWatch, PROTOCOL_VERSION, Renew},
+    renewal::{AGAIN, NoRenewal, Successor},
     wire,
     world::World,
 };
 use futures::stream::{self, BoxStream, StreamExt};
+use link::Connection;
 use pki::{CheckedCsr, GrantOrder, Issuer, Why};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
-use std::sync::Arc;
-use store::Shared;
+use std::{sync::Arc, time::Duration};
+use store::{Shared, StoreError, halt};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
@@ -43,6 +46,8 @@ pub struct Links {
     pub instance: InstanceId,
     /// What it calls itself.
     pub name: Name,
+    /// How long a grant's certificate lives.
+    pub life: Duration,
     /// Ends streams that would stay open for ever.
     pub stop: CancellationToken,
     /// What goes on after an answer.
@@ -52,9 +57,9 @@ pub struct Links {
 #[tonic::async_trait]
 impl ConnectService for Links {
     async fn connect(&self, request: Request<v1::ConnectRequest>) -> Result<Response<v1::ConnectResponse>, Status> {
-        let room = self.clone();
+        let (room, presented) = (self.clone(), presented(&request));
         let handle = |permit: Permitted<Connect>| async move {
-            let message = room.introduction(&permit);
+            let message = room.introduction(&permit, presented.as_deref());
             Ok(Answer { message, rows: 0 })
         };
         self.gate.answer(request, |wire| Ok(wire::connect(&wire)), handle).await
@@ -68,6 +73,14 @@ impl ConnectService for Links {
         let handle = |permit: Permitted<Disconnect>| async move { room.leave(&permit, call).await };
         self.gate.answer(request, |_| Ok(Disconnect), handle).await
     }
+
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        let (room, call, now) = (self.clone(), self.call(&request), self.world.now());
+        let presented = presented(&request);
+        let convert = |wire| wire::renew(wire, presented.ok_or_else(|| Refusal::new(Reason::NotPermitted))?, now);
+        let handle = |permit: Permitted<Renew>| async move { room.follow_up(&permit, call).await };
+        self.gate.answer(request, convert, handle).await
+    }
 }
 
 impl Links {
@@ -76,7 +89,7 @@ impl Links {
         request.extensions().get().copied().unwrap_or_else(|| RequestId(self.world.uuid()))
     }
 
-    fn introduction(&self, permit: &Permitted<Connect>) -> v1::ConnectResponse {
+    fn introduction(&self, permit: &Permitted<Connect>, presented: Option<&Presented>) -> v1::ConnectResponse {
         let grant = permit.grant();
         v1::ConnectResponse {
             instance_id: self.instance.to_string(),
@@ -86,7 +99,7 @@ impl Links {
             time: Some(wire::timestamp(self.world.now())),
             rate: Some(wire::rate(grant.scope.rate())),
             max_rows: grant.scope.max_rows(),
-            certificate_not_after: grant.leaf.as_ref().map(|leaf| wire::timestamp(leaf.not_after)),
+            certificate_not_after: presented.map(|presented| wire::timestamp(presented.not_after)),
         }
     }
 
@@ -104,9 +117,47 @@ impl Links {
             return Err(from_store(error));
         }
         self.snapshots.refresh_after_change().await;
-        told::over(&self.authority, &self.tasks, grant, Why::Ended);
+        told::over(&self.authority, &self.tasks, grant.leaves(), Why::Ended);
         let revoked_at = Some(wire::timestamp(self.world.now()));
         Ok(Answer { message: v1::DisconnectResponse { revoked_at }, rows: 0 })
+    }
+
+    /// Issues the certificate that follows the one shown. It is stored before its answer leaves, and that answer's own record
+    /// is the last look: a grant that was revoked meanwhile is given nothing.
+    async fn follow_up(
+        &self,
+        permit: &Permitted<Renew>,
+        call: RequestId,
+    ) -> Result<Answer<v1::RenewResponse>, Refusal> {
+        let (Renew { csr, presented, at }, grant) = (permit.operation(), permit.grant());
+        let csr = CheckedCsr::parse(csr).map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))?;
+        if self.snapshots.knows_key(grant, csr.spki()) {
+            return Err(Refusal::malformed("csr", "a renewal makes a new key; this one was used before"));
+        }
+        let order = GrantOrder {
+            holder: presented.peer,
+            grant: grant.id,
+            subject: grant.subject,
+            csr,
+            now: *at,
+            life: self.life,
+        };
+        let issued = self.authority.issue_grant(&order).await;
+        let issued = issued.map_err(|error| {
+            let refusal = Refusal::new(Reason::StoreUnavailable).because(error.to_string());
+            refusal.saying("the certificate could not be issued; try again later")
+        })?;
+        halt::at("successor issued").await;
+        let successor = Successor { leaf: issued.leaf, issued_at: *at };
+        let note = format!("serial {}, to follow {}", successor.leaf.serial, presented.serial);
+        let record = self.record(grant, grant.peer, Act::Certificate, call).noting(&note);
+        let stored = self.store.renew_grant(grant.id, &presented.serial, &successor, record).await;
+        stored.map_err(outrun)?;
+        halt::at("successor stored").await;
+        self.snapshots.refresh_after_change().await;
+        let certificate_not_after = Some(wire::timestamp(successor.leaf.not_after));
+        let message = v1::RenewResponse { certificate: issued.certificate, certificate_not_after };
+        Ok(Answer { message, rows: 0 })
     }
 
     /// The record of an act that a call brought about, under the call's own id.
@@ -149,20 +200,33 @@ impl Links {
             subject: grant.subject,
             csr,
             now: operation.at,
-            life: pki::LEAF_LIFE,
+            life: self.life,
         };
         let issued = self.authority.issue_grant(&order).await.map_err(|error| wasted(&error))?;
         let record = self.record(grant, peer, Act::Certificate, call).noting(&format!("serial {}", issued.leaf.serial));
         let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
         activated.await.map_err(|error| wasted(&error))?;
         self.snapshots.refresh_after_change().await;
-        told::over(&self.authority, &self.tasks, grant, Why::Replaced);
+        told::over(&self.authority, &self.tasks, grant.leaves(), Why::Replaced);
         let message = v1::EnrollResponse {
             certificate: issued.certificate,
             grant_id: grant.id.to_string(),
             certificate_not_after: Some(wire::timestamp(issued.leaf.not_after)),
         };
         Ok(Answer { message, rows: 0 })
+    }
+}
+
+/// What the connection proved: its extensions have it, nothing of the call itself.
+fn presented<M>(request: &Request<M>) -> Option<Arc<Presented>> {
+    request.extensions().get().and_then(Connection::presented).cloned()
+}
+
+/// What was decided did not hold any more when it was to be written: another renewal was quicker, or the grant has ended.
+fn outrun(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Conflict(cause) => Refusal::from(NoRenewal::TooSoon(AGAIN)).because(cause),
+        other => from_store(other),
     }
 }
 

@@ -245,9 +245,11 @@ impl Spoke {
         let began = Instant::now();
         let record = self.act(Act::GrantRevoke, by, id);
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
+        let held = self.snapshots.current();
         let grant = self.parts.store.revoke_grant(id, record).await?;
         let drained = self.ended(&[id]).await;
-        told::over(&self.parts.authority, &self.tasks, &grant, Why::Ended);
+        let leaves = held.grant(id).into_iter().flat_map(|held| held.leaves());
+        told::over(&self.parts.authority, &self.tasks, leaves, Why::Ended);
         Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
     }
 
@@ -301,6 +303,8 @@ impl Spoke {
             state: State::Pending,
             generation: 1,
             leaf: None,
+            successor: None,
+            former: None,
         };
         Ok((grant, lost))
     }

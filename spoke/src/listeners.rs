@@ -15,7 +15,6 @@ use domain::{
     audit::{Act, Ending, Record, Stage, Subject},
     id::RequestId,
     invite::OPEN_LIFE,
-    world::World,
 };
 use link::{Door, Identity, Incident, Incidents, Options};
 use pki::{ClientVerifier, DenyList, InstanceIdentity, InstanceOrder};
@@ -31,7 +30,6 @@ use std::{
     },
     time::Duration,
 };
-use store::Auditor;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Notify, mpsc::Receiver},
@@ -130,8 +128,10 @@ type Bound = (Option<SocketAddr>, Option<SocketAddr>);
 
 /// Incidents that may wait to be recorded; what comes beyond is counted.
 const INCIDENTS: usize = 1_024;
-/// How often the certificate is reissued.
+/// How old this instance's own certificate may become before it is issued anew.
 const REISSUE: Duration = Duration::from_hours(24);
+/// How often that is looked at. By the wall clock: a machine that sleeps does not wait out a long timer.
+const LOOK: Duration = Duration::from_mins(5);
 /// How long a door stays open after it was last needed.
 const LINGER: Duration = OPEN_LIFE;
 /// How often closing is considered when nothing is heard.
@@ -149,13 +149,8 @@ impl Listeners {
     ) -> Arc<Self> {
         let (incidents, turned_away) = Incidents::channel(INCIDENTS);
         let refused = Arc::new(AtomicU64::new(0));
-        let (auditor, world) = (Arc::clone(&parts.auditor), parts.world.clone());
-        tasks.spawn(stop.clone().run_until_cancelled_owned(record_incidents(
-            turned_away,
-            auditor,
-            world,
-            Arc::clone(&refused),
-        )));
+        let recorded = record_incidents(turned_away, Arc::clone(road), Arc::clone(&refused));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(recorded));
         Arc::new(Self {
             parts: parts.clone(),
             road: Arc::clone(road),
@@ -320,12 +315,18 @@ impl Listeners {
         issued.map_err(|error| ListenError::Certificate(error.to_string()))
     }
 
-    /// Reissues the certificate every day; leaves live 30 days, so a day that is missed is no harm.
+    /// Reissues the certificate every day; it lives 30 days, so a day that is missed is no harm.
     pub async fn reissue(&self) {
+        let mut issued_at = self.parts.world.now();
         loop {
-            tokio::time::sleep(REISSUE).await;
+            tokio::time::sleep(LOOK).await;
+            let now = self.parts.world.now();
+            if now >= issued_at && now < issued_at + REISSUE {
+                continue;
+            }
             let current = self.identity.lock().await.clone();
             let Some(identity) = current else { continue };
+            issued_at = now;
             let swapped = self
                 .issue()
                 .await
@@ -421,22 +422,22 @@ fn is_link_local(ip: IpAddr) -> bool {
 }
 
 /// Writes what was turned away at the doors into the log. Garbage is folded and never awaited.
-async fn record_incidents(
-    mut turned_away: Receiver<Incident>,
-    auditor: Arc<Auditor>,
-    world: World,
-    count: Arc<AtomicU64>,
-) {
+async fn record_incidents(mut turned_away: Receiver<Incident>, road: Arc<Road>, count: Arc<AtomicU64>) {
     while let Some(incident) = turned_away.recv().await {
         count.fetch_add(1, Ordering::Relaxed);
+        if let (Some(grant), Some(serial)) = (incident.grant, &incident.serial)
+            && road.snapshots.is_replaced(grant, serial)
+        {
+            road.faults.replaced_certificate(grant, serial, incident.address);
+        }
         let about = Subject::Act(Act::Handshake);
-        let id = RequestId(world.uuid());
+        let id = RequestId(road.world.uuid());
         let record = Record::new(incident.at, Stage::Accept, Ending::Refused, about, id);
         let serial = incident.serial.map(|serial| format!(" serial {serial}")).unwrap_or_default();
         // A judgement about a certificate has a reason of its own, so that it is not folded into a flood of mere garbage.
         let reason = incident.class.is_certificate().then_some(Reason::NotPermitted);
         let record = Record { address: incident.address.to_string(), grant: incident.grant, reason, ..record };
-        auditor.enqueue(record.noting(&format!("{}{serial}", incident.class)));
+        road.auditor.enqueue(record.noting(&format!("{}{serial}", incident.class)));
     }
 }
 

@@ -5,10 +5,10 @@
 //! every call is refused: an unheard revocation must not be outlived by a stale permit.
 
 use domain::{
-    Caller, Reason, Refusal,
+    Caller, Reason, Refusal, Time,
     caller::Presented,
     grant::{Grant, Leaf},
-    id::{GrantId, Spki},
+    id::{GrantId, Serial, Spki},
     world::Clock,
 };
 use link::Registry;
@@ -50,6 +50,11 @@ impl Snapshot {
         self.grants.values()
     }
 
+    /// The grant with this id, if it is not revoked.
+    pub fn grant(&self, id: GrantId) -> Option<&Arc<Grant>> {
+        self.grants.get(&id)
+    }
+
     /// The copy after what changed.
     fn after(&self, standing: Standing) -> Self {
         let mut grants = if standing.since.is_some() { self.grants.clone() } else { HashMap::new() };
@@ -62,13 +67,25 @@ impl Snapshot {
         Self { version: Some(standing.version), grants, refused: standing.refused }
     }
 
+    /// Certificates that no door lets in at `now`: those of the table, and former ones whose time is over.
+    fn refused(&self, now: Time) -> impl Iterator<Item = &Leaf> {
+        let former = self.grants().filter_map(|grant| grant.former.as_ref());
+        self.refused.iter().chain(former.filter(move |former| now >= former.until).map(|former| &former.leaf))
+    }
+
     /// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused.
-    fn deny(&self) -> Deny {
-        let active: HashSet<Spki> = self.grants().filter_map(|grant| Some(grant.leaf.as_ref()?.spki)).collect();
+    fn deny(&self, now: Time) -> Deny {
+        let active: HashSet<Spki> = self.grants().flat_map(|grant| grant.accepted(now)).map(|leaf| leaf.spki).collect();
         Deny {
-            serials: self.refused.iter().map(|leaf| leaf.serial.clone()).collect(),
-            keys: self.refused.iter().map(|leaf| leaf.spki).filter(|key| !active.contains(key)).collect(),
+            serials: self.refused(now).map(|leaf| leaf.serial.clone()).collect(),
+            keys: self.refused(now).map(|leaf| leaf.spki).filter(|key| !active.contains(key)).collect(),
         }
+    }
+
+    /// When the next former certificate stops being good, if one still is.
+    fn next_end(&self, now: Time) -> Option<Time> {
+        let until = self.grants().filter_map(|grant| Some(grant.former.as_ref()?.until));
+        until.filter(|until| *until > now).min()
     }
 }
 
@@ -84,6 +101,8 @@ pub struct Snapshots {
     // One reader at a time, so that an older reading never replaces a newer one.
     reading: Mutex<()>,
     finishing: std::sync::Mutex<HashSet<GrantId>>,
+    /// When the doors must be told anew that a former certificate is over.
+    next_end: std::sync::Mutex<Option<Time>>,
 }
 
 impl Snapshots {
@@ -104,6 +123,7 @@ impl Snapshots {
             known_at: std::sync::Mutex::new(Instant::now()),
             reading: Mutex::new(()),
             finishing: std::sync::Mutex::default(),
+            next_end: std::sync::Mutex::default(),
         });
         snapshots.refresh().await?;
         Ok(snapshots)
@@ -142,7 +162,7 @@ impl Snapshots {
         if Some(self.store.grants_version().await?) != before.version {
             let snapshot = before.after(self.store.standing(before.version).await?);
             // The door is closed before the copy is swapped: no handshake may pass between the two.
-            self.deny.swap(snapshot.deny());
+            self.deny(&snapshot);
             self.current.send_replace(Arc::new(snapshot));
             self.cut_what_ended(&before);
         }
@@ -158,12 +178,22 @@ impl Snapshots {
         }
     }
 
+    fn deny(&self, snapshot: &Snapshot) {
+        let now = self.clock.now();
+        self.deny.swap(snapshot.deny(now));
+        *self.next_end.lock().unwrap_or_else(PoisonError::into_inner) = snapshot.next_end(now);
+    }
+
+    /// A grant that ended, or whose holder got another certificate by a fresh invite, is cut as a whole. One whose certificate
+    /// was renewed loses the connections of those that are no longer good, and no call besides.
     fn cut_what_ended(&self, before: &Snapshot) {
-        let now = self.current();
+        let (current, now) = (self.current(), self.clock.now());
         for (id, old) in &before.grants {
-            let same = now.grants.get(id).is_some_and(|new| new.leaf == old.leaf);
-            if !same {
-                self.cut(*id);
+            match current.grants.get(id) {
+                Some(new) if new.leaves().any(|leaf| old.leaf_with(&leaf.serial).is_some()) => {
+                    self.registry.keep_only(*id, |serial| new.accepts(serial, now));
+                }
+                _ => self.cut(*id),
             }
         }
     }
@@ -171,10 +201,17 @@ impl Snapshots {
     /// Nothing is told when time ends a grant or its certificate, so it is looked for. A little later than it ends: a call
     /// meanwhile hears that it may not, and not only that it was cut.
     fn cut_what_expired(&self) {
-        let (current, now) = (self.current(), self.clock.now().before(LATE));
+        let (current, now) = (self.current(), self.clock.now());
+        let end = *self.next_end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.is_some_and(|end| now >= end) {
+            self.deny(&current);
+        }
+        let now = now.before(LATE);
         for (id, _) in self.registry.all() {
-            if current.grants.get(&id).is_some_and(|grant| grant.has_expired(now) || grant.leaf_has_expired(now)) {
-                self.cut(id);
+            match current.grants.get(&id) {
+                Some(grant) if grant.has_expired(now) => self.cut(id),
+                Some(grant) => drop(self.registry.keep_only(id, |serial| grant.accepts(serial, now))),
+                None => {}
             }
         }
     }
@@ -224,6 +261,20 @@ impl Snapshots {
         let grant = current.grants.get(&presented.grant);
         let replaced = current.refused.iter().any(|leaf| leaf.serial == presented.serial);
         !replaced && grant.is_some_and(|grant| presented.is_unaccounted_for(grant))
+    }
+
+    /// Whether this certificate of a grant that stands was replaced by another one and is over: whoever shows it is not the
+    /// one that holds the grant now, or has lost what it was given since.
+    pub fn is_replaced(&self, grant: GrantId, serial: &Serial) -> bool {
+        let (current, now) = (self.current(), self.clock.now());
+        let stands = current.grants.get(&grant).is_some_and(|grant| !grant.has_expired(now));
+        stands && current.refused(now).any(|leaf| leaf.serial == *serial)
+    }
+
+    /// Whether the grant ever had this key, as far as the table says: a renewal makes a new one.
+    pub fn knows_key(&self, grant: &Grant, key: Spki) -> bool {
+        let held = grant.leaves().any(|leaf| leaf.spki == key);
+        held || self.current().refused.iter().any(|leaf| leaf.spki == key)
     }
 
     /// Judges who presents a certificate, by the clock and the copy as they are now.

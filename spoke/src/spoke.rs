@@ -1,6 +1,7 @@
 //! The sharing side as one thing that starts, answers, reports and stops.
 
 use crate::{
+    confirming::{Confirming, FirstUses},
     connect::Links,
     listeners::{Listen, ListenError, Listeners, Rooms},
     query::Query,
@@ -10,7 +11,7 @@ use crate::{
 use domain::{
     audit::Record,
     grant::State,
-    id::{GrantId, InstanceId, Name},
+    id::{GrantId, InstanceId, Name, Serial},
     world::World,
 };
 use link::Registry;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub listen: Listen,
     /// What its listeners bear.
     pub limits: link::Limits,
+    /// How long a grant's certificate lives: 5 minutes to 90 days.
+    pub certificate_life: Duration,
 }
 
 /// Why a sharing side could not start.
@@ -87,6 +90,8 @@ pub struct SpokeStatus {
     pub unrecorded: u64,
     /// Calls with a certificate of our CA that no enrolment accounts for: somebody else can sign with its key.
     pub unknown_certificates: u64,
+    /// Uses of a certificate that was replaced: somebody has a copy, or its holder lost what it was given since.
+    pub replaced_certificates: u64,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
     /// Connections turned away before any call.
@@ -106,6 +111,7 @@ impl Spoke {
         let clock = parts.world.clock();
         let (store, denied) = (Arc::clone(&parts.store), Arc::clone(&deny));
         let snapshots = Snapshots::start(store, clock, denied, registry.clone()).await?;
+        let (confirming, first_uses) = Confirming::channel();
         let road = Arc::new(Road {
             world: parts.world.clone(),
             auditor: Arc::clone(&parts.auditor),
@@ -113,6 +119,7 @@ impl Spoke {
             registry: registry.clone(),
             limits,
             faults: Faults::default(),
+            confirming,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rooms = Rooms {
@@ -122,11 +129,11 @@ impl Spoke {
         let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
         let spoke = Arc::new(Self { parts, registry, snapshots, listeners, road, stop, tasks });
         spoke.listeners.open_what_is_needed().await?;
-        spoke.follow();
+        spoke.follow(first_uses);
         Ok(spoke)
     }
 
-    fn follow(self: &Arc<Self>) {
+    fn follow(self: &Arc<Self>, first_uses: FirstUses) {
         let (snapshots, listeners, road) =
             (Arc::clone(&self.snapshots), Arc::clone(&self.listeners), Arc::clone(&self.road));
         let until = self.stop.clone();
@@ -137,6 +144,10 @@ impl Spoke {
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.reissue()).await });
         let until = self.stop.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(forget_buckets(&road)).await });
+        let (store, world) = (Arc::clone(&self.parts.store), self.parts.world.clone());
+        let confirmed = first_uses.confirm(store, Arc::clone(&self.snapshots), world);
+        let until = self.stop.clone();
+        self.tasks.spawn(async move { until.run_until_cancelled(confirmed).await });
     }
 
     /// Stops listening, lets calls end for at most five seconds, ends every task.
@@ -168,9 +179,15 @@ impl Spoke {
             second_check_failures: faults.second_check.load(Ordering::Relaxed),
             unrecorded: faults.unrecorded.load(Ordering::Relaxed),
             unknown_certificates: faults.unknown_certificates.load(Ordering::Relaxed),
+            replaced_certificates: faults.replaced_certificates.load(Ordering::Relaxed),
             lost_records: self.parts.auditor.lost(),
             incidents: self.listeners.incidents(),
         }
+    }
+
+    /// How many connections a grant has with each of its certificates.
+    pub fn leaves(&self, grant: GrantId) -> Vec<(Serial, usize)> {
+        self.registry.leaves(grant)
     }
 
     /// Records an act of the daemon itself.
@@ -188,6 +205,7 @@ fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken, tasks: &Task
         world: parts.world.clone(),
         instance: parts.instance,
         name: parts.name.clone(),
+        life: parts.certificate_life,
         stop: stop.clone(),
         tasks: tasks.clone(),
     }

@@ -11,6 +11,7 @@ pub mod audit;
 mod ceiling;
 pub mod embedded;
 mod error;
+pub mod halt;
 mod heard;
 #[cfg(feature = "model")]
 pub mod model;

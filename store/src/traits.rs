@@ -9,10 +9,11 @@ use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
-    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, TeamId, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, TeamId, UserId, WorkspaceId},
     invite::{Invited, Offer},
     item::{Item, NewItem},
     operation::{Get, List},
+    renewal::Successor,
     rights::Role,
     scope::Scope,
 };
@@ -207,7 +208,8 @@ pub struct NewInvite {
     pub expires_at: Time,
 }
 
-/// Grants and invites: the authority over who may ask. Every change bumps the grant's generation and the version.
+/// Grants and invites: the authority over who may ask. Every change bumps the version, and the grant's generation
+/// where it changes what is permitted.
 #[async_trait]
 pub trait Grants: Send + Sync {
     /// A number that changes with every change to any grant; cheap to read.
@@ -249,6 +251,19 @@ pub trait Grants: Send + Sync {
         leaf: &Leaf,
         record: Record,
     ) -> Result<Grant, StoreError>;
+    /// Stores a further certificate of the grant, to follow the one with `serial` once it is used; one that waited for that is
+    /// refused from then on. Conflict where the one with `serial` is not in force, another renewal was quicker, or the grant has
+    /// ended. The generation stays.
+    async fn renew_grant(
+        &self,
+        grant: GrantId,
+        serial: &Serial,
+        successor: &Successor,
+        record: Record,
+    ) -> Result<Grant, StoreError>;
+    /// Puts the successor with this serial number in force, because it was used. False where it is not the successor, or no
+    /// longer: then nothing changes and nothing is recorded. The generation stays.
+    async fn confirm_leaf(&self, grant: GrantId, serial: &Serial, record: Record) -> Result<bool, StoreError>;
     /// When the last open invite ends, also if that is past; none when there never was one that was not used.
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError>;
 }
@@ -298,10 +313,32 @@ pub struct LinkRecord {
     pub certificate_not_after: Time,
     /// Its private key, sealed under the KEK.
     pub sealed_key: Vec<u8>,
+    /// The certificate that is to follow, kept before it is used for the first time.
+    pub next: Option<NextLeaf>,
     /// What was offered.
     pub offer: Offer,
     /// When it was added.
     pub added_at: Time,
+}
+
+impl LinkRecord {
+    /// The link as it is once `next` is in use.
+    #[must_use]
+    pub fn following(&self, next: &NextLeaf) -> Self {
+        let NextLeaf { certificate, not_after, sealed_key } = next.clone();
+        Self { certificate, certificate_not_after: not_after, sealed_key, next: None, ..self.clone() }
+    }
+}
+
+/// A certificate that a link was given and does not use yet, with its key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NextLeaf {
+    /// X.509 DER.
+    pub certificate: Vec<u8>,
+    /// Its end.
+    pub not_after: Time,
+    /// Its private key, sealed as the link's own.
+    pub sealed_key: Vec<u8>,
 }
 
 /// That a link exists, for administrators: nothing it could be used with.
@@ -328,6 +365,13 @@ pub trait Links: Send + Sync {
     async fn add_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError>;
     /// Puts a new certificate, key, root and addresses into the owner's link of the same id.
     async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError>;
+    /// Keeps what is to follow the link's certificate, which must still be the one that `link` has; one that was kept before is forgotten.
+    /// False where it is not.
+    async fn keep_next(&self, link: &LinkRecord, next: &NextLeaf, record: Record) -> Result<bool, StoreError>;
+    /// Puts what was kept in the place of the link's certificate and key, if it is still the one with this certificate.
+    async fn take_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
+    /// Forgets what was kept, if it is still the one with this certificate.
+    async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
     /// Removes the owner's link and its key. False where there is none.
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError>;
     /// Which links exist, for administrators.

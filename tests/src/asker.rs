@@ -93,11 +93,34 @@ pub fn dialler() -> Dialler {
 pub type Listed = (Vec<v1::Item>, Option<v1::ListEnd>);
 
 impl Asker {
+    /// A link of which certificate and key are known.
+    pub fn new(instance: InstanceId, grant: GrantId, target: Target) -> Self {
+        Self { instance, grant, target, dialler: dialler() }
+    }
+
     /// The same link with another certificate and key, both DER.
     #[must_use]
     pub fn showing(&self, certificate: Vec<u8>, key: Vec<u8>) -> Self {
         let credential = ClientCredential { certificate, key: Secret::new(key) };
         Self { target: Target { credential: Some(credential), ..self.target.clone() }, ..self.clone() }
+    }
+
+    /// The same link with the certificate that a renewal gave for `key`.
+    #[must_use]
+    pub fn renewed(&self, certificate: Vec<u8>, key: &RequestKey) -> Self {
+        self.showing(certificate, key.key_pkcs8.expose().clone())
+    }
+
+    /// The same link under another clock.
+    #[must_use]
+    pub fn under(&self, world: &World) -> Self {
+        Self { dialler: Dialler::new(world.clock()), ..self.clone() }
+    }
+
+    /// Asks for the next certificate, on a connection of its own.
+    pub async fn renew(&self, csr: Vec<u8>) -> Result<Vec<u8>, Status> {
+        let answer = self.connect().await.renew(v1::RenewRequest { csr }).await?;
+        Ok(answer.into_inner().certificate)
     }
 
     /// A connection.

@@ -19,6 +19,8 @@ use store::{After, Auditor, InstanceRecord, Shared};
 
 /// One asking instance.
 pub struct Home {
+    /// Its id.
+    pub id: InstanceId,
     /// Its clock and randomness.
     pub world: World,
     /// Its database, with the superuser's connection among others.
@@ -29,14 +31,21 @@ pub struct Home {
     pub hub: Arc<Hub>,
     /// Its owner, who asks.
     pub owner: Asker,
+    /// What its links' keys are sealed with.
+    pub kek: Arc<Kek>,
+    parts: Box<dyn Fn() -> Parts + Send + Sync>,
 }
 
 impl Home {
     /// Starts an instance on `database`, with the machine's clock.
     pub async fn start_on(database: Database) -> Self {
+        Self::start_in(World::system(), database).await
+    }
+
+    /// Starts an instance on `database`, in a world of the test's own.
+    pub async fn start_in(world: World, database: Database) -> Self {
         pki::install_provider();
-        let world = World::system();
-        let store: Shared = database.store().await;
+        let store: Shared = database.store_at(&world).await;
         let (id, user, workspace) = (InstanceId(world.uuid()), UserId(world.uuid()), WorkspaceId(world.uuid()));
         let instance =
             InstanceRecord { id, name: home_name(), root: vec![1], sealed_ca_key: vec![1], sealed_audit_key: vec![1] };
@@ -44,17 +53,26 @@ impl Home {
         let people = ((workspace, name("main")), (user, name("owner"), None));
         store.create_instance(&instance, people.0, people.1, begin).await.expect("an instance");
         let (auditor, _writer) = Auditor::start(Arc::clone(&store), world.clock());
-        let parts = Parts {
-            world: world.clone(),
-            store: Arc::clone(&store),
-            auditor: Arc::new(auditor),
-            kek: Arc::new(Kek::generate(&world)),
+        let (auditor, kek, dialler) =
+            (Arc::new(auditor), Arc::new(Kek::generate(&world)), Arc::new(Dialler::new(world.clock())));
+        let (of, shared) = (world.clone(), Arc::clone(&store));
+        let sealing = Arc::clone(&kek);
+        let parts = Box::new(move || Parts {
+            world: of.clone(),
+            store: Arc::clone(&shared),
+            auditor: Arc::clone(&auditor),
+            kek: Arc::clone(&kek),
             instance: id,
             name: home_name(),
-            dialler: Arc::new(Dialler::new(world.clock())),
-        };
+            dialler: Arc::clone(&dialler),
+        });
         let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
-        Self { hub: Hub::new(parts), owner, world, database, store }
+        Self { id, hub: Hub::new(parts()), parts, kek: sealing, owner, world, database, store }
+    }
+
+    /// A hub as it would be after a restart: the same database and key, no memory.
+    pub fn restarted(&self) -> Arc<Hub> {
+        Hub::new((self.parts)())
     }
 
     /// The owner with a new question.

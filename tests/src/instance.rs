@@ -12,8 +12,8 @@ use domain::{
     world::World,
 };
 use pki::Authority;
-use spoke::{By, GrantOrder, Listen, Parts, Spoke};
-use std::{net::Ipv4Addr, sync::Arc};
+use spoke::{By, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
 
 /// One sharing instance.
@@ -81,15 +81,35 @@ impl Instance {
 
     /// Starts an instance on a database that the test looks after.
     pub async fn start_on(world: World, database: Database) -> Self {
-        Self::open(world, database, loopback()).await
+        Self::open(world, database, loopback(), domain::renewal::LIFE).await
+    }
+
+    /// Starts an instance whose certificates live as long as the test says.
+    pub async fn start_with_life(world: World, database: Database, certificate_life: Duration) -> Self {
+        Self::open(world, database, loopback(), certificate_life).await
+    }
+
+    /// Starts an instance on a database that the test looks after, with other call rates for peers.
+    pub async fn start_within(world: World, database: Database, certificate_life: Duration, limits: Limits) -> Self {
+        Self::open_within(world, database, loopback(), certificate_life, limits).await
     }
 
     /// Starts an instance that listens where the test says.
     pub async fn start_at(listen: Listen) -> Self {
-        Self::open(World::system(), cluster::database().await, listen).await
+        Self::open(World::system(), cluster::database().await, listen, domain::renewal::LIFE).await
     }
 
-    async fn open(world: World, database: Database, listen: Listen) -> Self {
+    async fn open(world: World, database: Database, listen: Listen, certificate_life: Duration) -> Self {
+        Self::open_within(world, database, listen, certificate_life, Limits::default()).await
+    }
+
+    async fn open_within(
+        world: World,
+        database: Database,
+        listen: Listen,
+        certificate_life: Duration,
+        rates: Limits,
+    ) -> Self {
         pki::install_provider();
         let postgres = Postgres::connect(database.owner(), database.app(), world.clock()).await.expect("a database");
         let store: Shared = Arc::new(postgres);
@@ -117,8 +137,9 @@ impl Instance {
             name: name("office"),
             listen,
             limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
+            certificate_life,
         };
-        let spoke = Spoke::start(parts).await.expect("a sharing side");
+        let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
         Self { id, world, database, store, auditor, authority, spoke, workspace, owner }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a harness that cannot set its stage fails loudly")]
 
 pub mod asker;
+pub mod clock;
 pub mod cluster;
 pub mod forge;
 pub mod hold;

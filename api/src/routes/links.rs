@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
 };
 use domain::{
-    answer::Page,
+    answer::{Outcome, Page},
     audit::Act,
     id::{Name, Resource},
 };
@@ -95,6 +95,20 @@ pub(super) async fn ping(
     Ok(Json(door.hub.ping(&person.asker(), &link).await?.into()))
 }
 
+/// Gives a link its next certificate now, to its end, in a task of its own: a client who goes away meanwhile must not leave it
+/// between two.
+pub(super) async fn renew(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(link): Path<String>,
+) -> Answer<view::LinkEntry> {
+    let link = find(&door, &person, &link).await?;
+    let (hub, asker) = (Arc::clone(&door.hub), person.asker());
+    let task = tokio::spawn(async move { hub.renew(&asker, &link).await });
+    let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "renewing broke off; try again"))?;
+    Ok(Json(view::LinkEntry::new(ended?, door.world.now())))
+}
+
 /// Ends a link.
 pub(super) async fn unlink(
     State(door): State<Arc<Door>>,
@@ -144,9 +158,12 @@ impl From<HubError> for Problem {
         let kind = match error {
             HubError::Store(error) => return error.into(),
             HubError::NoSuchLink(_) => Kind::Missing,
-            HubError::Name(_) | HubError::OtherLink(_) | HubError::Refused { .. } => Kind::Conflict,
+            HubError::Name(_)
+            | HubError::OtherLink(_)
+            | HubError::Refused { .. }
+            | HubError::Renewal { outcome: Outcome::Revoked | Outcome::RateLimited, .. } => Kind::Conflict,
             HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,
-            HubError::Enrolment(_) => Kind::Unavailable,
+            HubError::Enrolment(_) | HubError::Renewal { .. } => Kind::Unavailable,
             HubError::Incomplete(_) => Kind::Incomplete,
             HubError::Key(_) => Kind::Internal,
         };

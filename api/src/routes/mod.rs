@@ -134,6 +134,9 @@ door! {
     "/v1/links/{link}/ping" {
         post links::ping, "Whether a link answers, and what its grant may do" => Json view::PingReport;
     }
+    "/v1/links/{link}/renew" {
+        post links::renew, "Gives a link its next certificate now" => Json view::LinkEntry;
+    }
     "/v1/links/{link}/unlink" {
         post links::unlink, "Ends a link", body view::UnlinkOrder => Json view::UnlinkReport;
     }

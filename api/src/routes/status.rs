@@ -38,8 +38,8 @@ pub(super) async fn status(
     Extension(peer): Extension<Peer>,
     person: Result<Person, Problem>,
 ) -> Result<Json<view::Status>, Problem> {
-    let (links, pending_grants) = match person {
-        Ok(person) => (count_links(&door, &person).await?, super::grants::pending(&door, &person).await?),
+    let (entries, pending_grants) = match person {
+        Ok(person) => (super::links::entries(&door, &person).await?, super::grants::pending(&door, &person).await?),
         Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), 0),
         Err(problem) => return Err(problem),
     };
@@ -48,6 +48,7 @@ pub(super) async fn status(
     let audit_head = head.ok().and_then(Result::ok).map(|head| head.sequence);
     let about = &door.about;
     let spoke = door.spoke.status();
+    let (renewals, now) = (door.hub.renewals(), door.world.now());
     Ok(Json(view::Status {
         name: about.name.clone(),
         version: about.version.to_owned(),
@@ -65,18 +66,22 @@ pub(super) async fn status(
         second_check_failures: spoke.second_check_failures,
         refused_unrecorded: spoke.unrecorded,
         unknown_certificates: spoke.unknown_certificates,
+        replaced_certificates: spoke.replaced_certificates,
         incidents: spoke.incidents,
         audit_records_lost: door.auditor.lost(),
         audit_fault: door.auditor.fault(),
         audit_head,
-        links,
+        links: count_links(&entries),
+        renewals_done: renewals.done,
+        renewals_failed: renewals.failed,
+        degraded_links: entries.iter().filter_map(|link| view::DegradedLink::of(link, now)).collect(),
     }))
 }
 
-async fn count_links(door: &Door, person: &Person) -> Result<Vec<view::LinkCount>, Problem> {
-    let mut counted = BTreeMap::<String, u64>::new();
-    for link in super::links::entries(door, person).await? {
-        *counted.entry(link.state).or_default() += 1;
+fn count_links(entries: &[view::LinkEntry]) -> Vec<view::LinkCount> {
+    let mut counted = BTreeMap::<&str, u64>::new();
+    for link in entries {
+        *counted.entry(&link.state).or_default() += 1;
     }
-    Ok(counted.into_iter().map(|(state, links)| view::LinkCount { state, links }).collect())
+    counted.into_iter().map(|(state, links)| view::LinkCount { state: state.to_owned(), links }).collect()
 }

@@ -92,13 +92,26 @@ pub struct LinkEntry {
     pub peer_name: Name,
     /// Which kinds of row its invite offered; what the grant gives now, a ping says.
     pub resources: Vec<String>,
-    /// unknown, up, or how the last call ended. Derived from real calls only.
+    /// unknown, up, or how the last call ended; degraded where it was answered, but the certificate could not be renewed when it
+    /// was time. Derived from real calls only.
     pub state: String,
     /// Why, where it is not up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Days until its certificate ends, one that has begun counted whole; 0 or less once it has ended.
     pub days_left: i64,
+    /// When its certificate ends.
+    #[schemars(with = "shape::Time")]
+    pub certificate_not_after: Time,
+    /// When its certificate is renewed by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub renewal_due: Option<Time>,
+    /// Whether it should have been renewed long since.
+    pub renewal_overdue: bool,
+    /// Why it could not be renewed when it was time, and when it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_failure: Option<RenewalFailure>,
     /// The last answered call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
@@ -111,11 +124,31 @@ pub struct LinkEntry {
     pub addresses: Vec<String>,
 }
 
+/// A renewal that was tried in vain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RenewalFailure {
+    /// When it was tried last.
+    #[schemars(with = "shape::Time")]
+    pub at: Time,
+    /// Cause and next step.
+    pub reason: String,
+    /// When it is tried again.
+    #[schemars(with = "shape::Time")]
+    pub next: Time,
+}
+
+impl From<hub::RenewalFailure> for RenewalFailure {
+    fn from(failure: hub::RenewalFailure) -> Self {
+        let hub::RenewalFailure { at, reason, next } = failure;
+        Self { at, reason, next }
+    }
+}
+
 impl LinkEntry {
     /// A link, as it stands at `now`.
     pub fn new(link: hub::LinkStatus, now: Time) -> Self {
-        let up = link.state.word() == hub::LinkState::Up.word();
-        let failure = link.last_failure;
+        let up = [hub::LinkState::Up, hub::LinkState::Degraded].contains(&link.state);
+        let (failure, renewal) = (link.last_failure, link.renewal);
         Self {
             id: link.id,
             name: link.name,
@@ -124,6 +157,10 @@ impl LinkEntry {
             state: link.state.word().to_owned(),
             reason: failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone()),
             days_left: days_until(link.certificate_not_after, now),
+            certificate_not_after: link.certificate_not_after,
+            renewal_due: renewal.due,
+            renewal_overdue: renewal.overdue,
+            renewal_failure: renewal.failure.map(Into::into),
             last_success: link.last_success,
             last_failure: failure.map(|failure| failure.at),
             addresses: link.addresses,

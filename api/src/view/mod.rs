@@ -12,7 +12,8 @@ mod status;
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
 pub use links::{
-    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, UnlinkOrder, UnlinkReport,
+    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, RenewalFailure, UnlinkOrder,
+    UnlinkReport,
 };
 pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,
@@ -20,4 +21,4 @@ pub use people::{
 };
 pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
 pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceQuestion, Written};
-pub use status::{Identity, LinkCount, Status};
+pub use status::{DegradedLink, Identity, LinkCount, Status};

@@ -139,6 +139,7 @@ fn presented(grant: &Grant) -> Option<Presented> {
         subject: grant.subject,
         serial: leaf.serial,
         spki: leaf.spki,
+        issued_at: leaf.not_after.before(pki::LEAF_LIFE),
         not_after: leaf.not_after,
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
     })

@@ -1,6 +1,6 @@
 //! `mosaic-fed serve`: everything the daemon is made of, opened in order and closed in the reverse.
 
-use super::{ca, database::Database, identity, kek, log};
+use super::{alert::Alerts, ca, database::Database, identity, kek, log};
 use crate::{
     config::Config,
     exit::{Exit, Failure, Outcome},
@@ -197,7 +197,24 @@ impl Base<'_> {
                 return Err(failure);
             }
         };
+        hub.keep_renewed();
+        self.alerts(&record, &spoke, &hub);
         Ok((self.running(&record, &spoke), door, spoke, hub))
+    }
+
+    /// Ends with the sides that it looks at.
+    fn alerts(&self, record: &InstanceRecord, spoke: &Arc<Spoke>, hub: &Arc<Hub>) {
+        if self.config.alert_command.is_empty() {
+            return;
+        }
+        let alerts = Alerts {
+            command: self.config.alert_command.clone(),
+            world: self.world.clone(),
+            instance: record.name.clone(),
+            hub: Arc::downgrade(hub),
+            spoke: Arc::downgrade(spoke),
+        };
+        tokio::spawn(alerts.follow());
     }
 
     async fn note_the_start(&self) -> Outcome<()> {
@@ -233,6 +250,7 @@ impl Base<'_> {
             name: record.name.clone(),
             listen: Listen { links: listen, enrolment: listen_enrolment, advertise, public_names },
             limits: link::Limits::default(),
+            certificate_life: self.config.certificate_life.0,
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))

@@ -1,6 +1,6 @@
 //! The asking side: your links.
 
-use super::{counted, joined, minute, named, rows::rows_table, segment, short, sources};
+use super::{joined, minute, named, rows::rows_table, segment, short, sources};
 use crate::{
     config::shell_word,
     exit::{Exit, Failure, Outcome},
@@ -9,7 +9,7 @@ use crate::{
 };
 use api::{client::Client, view};
 use clap::Args;
-use domain::{answer::Outcome as Ended, id::Name, invite::Invite};
+use domain::{Time, answer::Outcome as Ended, id::Name, invite::Invite};
 use std::{
     io::{self, BufRead, IsTerminal, Read},
     path::Path,
@@ -144,8 +144,13 @@ fn agreed(piped: bool) -> Outcome<()> {
 fn shown(made: &view::LinkMade, out: &Out) -> String {
     let how = if made.replaced { "has a new certificate" } else { "is linked" };
     let first = made.first.as_ref().map(|page| format!("\n{}", out.drawn(&rows_table(&page.rows, "no rows"))));
-    let days = counted(u64::try_from(made.link.days_left).unwrap_or(0), "day");
-    format!("{} {how} ({days}){}{}", made.link.name, shares(&made.ping), first.unwrap_or_default())
+    let until = minute(made.link.certificate_not_after);
+    format!(
+        "{} {how} (certificate until {until} UTC){}{}",
+        made.link.name,
+        shares(&made.ping),
+        first.unwrap_or_default()
+    )
 }
 
 /// What the grant gives by its present words, which its invite may be behind; nothing where they are not known.
@@ -175,14 +180,16 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
     out.table(&links, |links| {
-        let mut table =
-            Table::new(&["LINK", "TO", "STATE", "DAYS LEFT", "LAST ANSWER (UTC)", "INVITED TO", "ID"], "no links");
+        let mut table = Table::new(
+            &["LINK", "TO", "STATE", "CERTIFICATE UNTIL (UTC)", "LAST ANSWER (UTC)", "INVITED TO", "ID"],
+            "no links",
+        );
         for link in links {
             table.row([
                 link.name.to_string(),
                 link.peer_name.to_string(),
                 link.state.clone(),
-                if has_ended(link) { "-".to_owned() } else { link.days_left.to_string() },
+                if has_ended(link) { "-".to_owned() } else { minute(link.certificate_not_after) },
                 link.last_success.map_or_else(|| "-".to_owned(), minute),
                 joined(&link.resources),
                 short(&link.id),
@@ -190,6 +197,9 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         }
         table
     })?;
+    for (link, failure) in links.iter().filter_map(|link| Some((link, link.renewal_failure.as_ref()?))) {
+        out.remark(&not_renewed(link.name.as_str(), link.certificate_not_after, &failure.reason, Some(failure.next)));
+    }
     for (link, reason) in links.iter().filter_map(|link| Some((link, link.reason.as_ref()?))) {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
         if has_ended(link) {
@@ -203,6 +213,14 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     };
     out.next(&next);
     Ok(Exit::Done)
+}
+
+/// That a link will end with its certificate, why, and when it is tried again.
+pub(super) fn not_renewed(link: &str, end: Time, reason: &str, next: Option<Time>) -> String {
+    let next = next.map_or_else(String::new, |next| {
+        format!("; next try {} UTC, or at once: `mosaic-fed renew {link}`", minute(next))
+    });
+    format!("the certificate of {link} ends {} UTC and could not be renewed: {reason}{next}", minute(end))
 }
 
 /// Only the other side can end a link, and asking it again changes nothing.
@@ -251,6 +269,24 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     }
     let kind = report.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from {}", report.link));
+    Ok(Exit::Done)
+}
+
+/// The arguments of `renew`.
+#[derive(Args)]
+pub struct RenewArgs {
+    /// The link's name, or the beginning of its id
+    #[arg(value_parser = named)]
+    link: String,
+}
+
+/// `renew`.
+pub async fn renew(args: &RenewArgs, client: &Client, out: &Out) -> Outcome {
+    let link: view::LinkEntry = client.post(&format!("/v1/links/{}/renew", segment(&args.link)), &()).await?;
+    out.value(&link, |link| {
+        format!("{} has a new key and certificate, until {} UTC", link.name, minute(link.certificate_not_after))
+    })?;
+    out.next(&format!("ping {}", link.name));
     Ok(Exit::Done)
 }
 

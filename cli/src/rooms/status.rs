@@ -101,6 +101,11 @@ fn alarms(status: &view::Status) -> Vec<String> {
             "call",
             "made with a certificate of this CA that was never issued here: its key may be stolen",
         ),
+        (
+            status.replaced_certificates,
+            "use",
+            "of a certificate of this CA that was replaced by a newer one: it may be stolen, see `audit tail --refused`",
+        ),
         (status.audit_records_lost, "audit record", "lost: the log could not be written"),
     ];
     let raised = alarms.into_iter().filter(|(count, ..)| *count > 0);
@@ -112,6 +117,17 @@ fn alarms(status: &view::Status) -> Vec<String> {
             format!("ALARM        answers are refused: the log could not be written at the last try ({why})")
         }),
     );
+    lines.extend(status.degraded_links.iter().map(|link| {
+        let view::DegradedLink { link, hours_left, reason, next, .. } = link;
+        let ends =
+            if *hours_left == 0 { "has ended".to_owned() } else { format!("ends in {}", counted(*hours_left, "hour")) };
+        let next = next.map_or_else(String::new, |next| format!("; next try {} UTC", minute(next)));
+        format!("DEGRADED     the certificate of {link} {ends} and could not be renewed: {reason}{next}")
+    }));
+    if status.renewals_done + status.renewals_failed > 0 {
+        let (done, failed) = (counted(status.renewals_done, "certificate"), counted(status.renewals_failed, "attempt"));
+        lines.push(format!("renewals     {done} of links renewed, {failed} in vain"));
+    }
     if status.incidents > 0 {
         let turned_away = counted(status.incidents, "connection");
         lines.push(format!("turned away  {turned_away} before any call, at the handshake or before it"));

@@ -44,7 +44,9 @@ fn begun(judge: &mut Judge) -> Instance {
     let (said, data) = (office.base.path().join("serve.json"), office.data());
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$@\" > \"$0\""]).arg(&said).args([PROGRAM, "-C"]).arg(data).args(["serve", "--json"]);
-    office.start(unset(command));
+    let mut command = unset(command);
+    command.env("MOSAIC_FED_CERTIFICATE_LIFE", "5m");
+    office.start(command);
     judge.judge("serve", &Ran { code: 0, out: whole(&said), err: String::new() });
     judge.ends(6, &office, "serve");
     office
@@ -122,6 +124,7 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, &format!("link {invite} --yes --name work"));
+    judge.ends(6, home, "renew work");
     for line in ["links", "links --all", "ping work", "list tasks", "list tasks --stream --from work", "status"] {
         judge.does(home, line);
     }
@@ -155,8 +158,24 @@ fn bounded(judge: &mut Judge, office: &Instance) {
     judge.does(office, "policy clear");
 }
 
+/// A link whose certificate has lived a tenth of its life, which is half a minute here.
+fn renewed(judge: &mut Judge, home: &Instance) {
+    let end = Instant::now() + Duration::from_mins(1);
+    let ran = loop {
+        let ran = home.types("renew work --json");
+        if ran.code == 0 {
+            break ran;
+        }
+        assert!(Instant::now() < end, "{ran:?}");
+        pause();
+    };
+    judge.judge("renew work", &ran);
+    judge.does(home, "links");
+}
+
 /// Links whose grant, or whose other side, has ended.
 fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
+    renewed(judge, home);
     judge.does(&office, "grant revoke to-home");
     judge.ends(6, &office, "grant revoke to-home");
     judge.ends(7, home, "ping work");

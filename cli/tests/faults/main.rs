@@ -20,6 +20,8 @@ mod kill;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod renewal;
+#[cfg(test)]
 mod starts;
 #[cfg(test)]
 mod surroundings;

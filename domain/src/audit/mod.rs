@@ -100,12 +100,14 @@ words! {
         InviteCreate = "invite_create",
         /// An invite was claimed.
         InviteClaim = "invite_claim",
-        /// A certificate was issued and its grant activated.
+        /// A certificate was issued, at enrolment or as the successor of one, or a successor came into force.
         Certificate = "certificate",
         /// A link was made.
         LinkAdd = "link_add",
         /// A link was given a new certificate.
         LinkReplace = "link_replace",
+        /// A link's certificate was renewed: the next one was kept, taken into use, or given up.
+        LinkRenew = "link_renew",
         /// A link was removed.
         LinkRemove = "link_remove",
         /// A user was made.

@@ -195,6 +195,12 @@ impl ConnectService for Service {
         self.board.lock().unwrap().disconnected = true;
         Ok(response(v1::DisconnectResponse { revoked_at: None }))
     }
+
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
+        self.called("renew", &request);
+        // As a side that is older than renewal.
+        Err(refusal(tonic::Code::Unimplemented, "UNKNOWN_METHOD", "no such method"))
+    }
 }
 
 #[tonic::async_trait]

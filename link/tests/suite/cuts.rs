@@ -69,6 +69,25 @@ async fn a_cut_leaves_other_grants_and_later_connections_alone() {
 }
 
 #[tokio::test]
+async fn only_connections_of_certificates_that_are_over_are_cut() {
+    let sharing = Sharing::new(Sharing::patient());
+    let opened = sharing.federation().await;
+    let (old, credential) = sharing.issue(GRANT);
+    let over = sharing.dialler().dial(&sharing.target(&opened, Some(credential))).await.unwrap();
+    let (new, credential) = sharing.issue(GRANT);
+    let good = sharing.dialler().dial(&sharing.target(&opened, Some(credential))).await.unwrap();
+    assert_eq!(sharing.registry.connections(GRANT), 2);
+    assert_eq!(sharing.registry.keep_only(GRANT, |serial| *serial == new.leaf.serial), 1);
+    eventually("one connection is left", || sharing.registry.connections(GRANT) == 1).await;
+    assert_eq!(sharing.registry.leaves(GRANT), [(new.leaf.serial.clone(), 1)]);
+    assert!(who(&over).await.is_err());
+    assert_eq!(who(&good).await.unwrap()["who"], GRANT.to_string());
+    assert_eq!(sharing.registry.keep_only(GRANT, |serial| *serial != old.leaf.serial), 0, "nothing is left of it");
+    sharing.cut(GRANT).await;
+    assert!(who(&good).await.is_err(), "a cut of the grant ends every certificate's connections");
+}
+
+#[tokio::test]
 async fn a_cut_works_even_if_nobody_waits_for_it_and_waits_for_calls_that_outlive_their_connection() {
     let sharing = Sharing::new(Sharing::patient());
     let presented = domain::caller::Presented {
@@ -77,6 +96,7 @@ async fn a_cut_works_even_if_nobody_waits_for_it_and_waits_for_calls_that_outliv
         subject: domain::id::UserId(Uuid::nil()),
         serial: domain::id::Serial::new(&[1; 16]).unwrap(),
         spki: domain::id::Spki([0; 32]),
+        issued_at: NOW,
         not_after: NOW,
         address: "127.0.0.1:1".parse().unwrap(),
     };

@@ -10,11 +10,21 @@ pub mod standing;
 pub mod status;
 pub mod trace;
 
-use crate::snapshot::Snapshots;
+use crate::{confirming::Confirming, snapshot::Snapshots};
 use axum::{Router, middleware::from_fn_with_state};
-use domain::{operation::Entrance, world::World};
+use domain::{
+    id::{GrantId, Serial},
+    operation::Entrance,
+    world::World,
+};
 use link::Registry;
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use store::Auditor;
 use tonic::service::Routes;
 use tower::ServiceBuilder;
@@ -33,6 +43,8 @@ pub struct Road {
     pub limits: limit::Limits,
     /// What went wrong here, for `status`.
     pub faults: Faults,
+    /// Told of the first use of a new certificate.
+    pub confirming: Confirming,
 }
 
 /// Counts of what must never happen, for `status`.
@@ -44,6 +56,16 @@ pub struct Faults {
     pub unrecorded: AtomicU64,
     /// Calls with a certificate of our CA that no enrolment of ours accounts for: somebody else can sign with its key.
     pub unknown_certificates: AtomicU64,
+    /// Uses of a certificate that was replaced: somebody has a copy, or the holder lost what it was given.
+    pub replaced_certificates: AtomicU64,
+}
+
+impl Faults {
+    /// Counts and tells that a replaced certificate was used again.
+    pub fn replaced_certificate(&self, grant: GrantId, serial: &Serial, address: SocketAddr) {
+        self.replaced_certificates.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(%serial, %grant, %address, "a replaced certificate of this grant was used again: it may be stolen");
+    }
 }
 
 /// Every call under a grant's certificate. The order matters: each layer may rely on all above it.

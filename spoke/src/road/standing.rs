@@ -27,6 +27,9 @@ pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next:
     };
     match judged {
         Ok(caller) => {
+            if let Some(presented) = connection.as_ref().and_then(Connection::presented) {
+                road.confirming.used(caller.ground(), presented);
+            }
             let call = connection.as_ref().map(Connection::call);
             request.extensions_mut().insert(caller);
             let response = next.run(request).await;
@@ -48,9 +51,13 @@ pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next:
     }
 }
 
-/// A certificate of our CA that no enrolment accounts for means that its key is in other hands.
+/// A certificate of our CA that no enrolment accounts for means that its key is in other hands; one that was replaced, that the
+/// certificate's may be.
 fn alarm(road: &Road, connection: Option<&Connection>) {
     let Some(presented) = connection.and_then(Connection::presented) else { return };
+    if road.snapshots.is_replaced(presented.grant, &presented.serial) {
+        road.faults.replaced_certificate(presented.grant, &presented.serial, presented.address);
+    }
     if road.snapshots.is_unaccounted_for(presented) {
         road.faults.unknown_certificates.fetch_add(1, Ordering::Relaxed);
         let (serial, grant, address) = (&presented.serial, presented.grant, presented.address);

@@ -7,8 +7,9 @@ use domain::{
     Time,
     audit::Record,
     grant::{Grant, Leaf, State as Stage},
-    id::{GrantId, InstanceId, InviteId, Name, UserId},
+    id::{GrantId, InstanceId, InviteId, Name, Serial, UserId},
     invite::Invited,
+    renewal::Successor,
     scope::Scope,
 };
 
@@ -140,14 +141,44 @@ impl Grants for Model {
         self.change(|state| {
             let found = state.grant(grant)?;
             let active = rules::activated(&found, peer, leaf)?;
-            if let Some(old) = found.leaf.filter(|old| old != leaf) {
-                state.refuse(old, now);
-            }
+            found.leaves().filter(|old| *old != leaf).for_each(|old| state.refuse(old.clone(), now));
             state.update(&active);
             if let Some(kept) = state.grants.get_mut(&grant) {
                 kept.peer_name = Some(peer_name.clone());
             }
             Ok((active, vec![record]))
+        })
+    }
+
+    async fn renew_grant(
+        &self,
+        grant: GrantId,
+        serial: &Serial,
+        successor: &Successor,
+        record: Record,
+    ) -> Result<Grant, StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            let found = state.grant(grant)?;
+            let renewed = rules::renewed(&found, serial, successor)?;
+            if let Some(unused) = found.successor {
+                state.refuse(unused.leaf, now);
+            }
+            state.update(&renewed);
+            Ok((renewed, vec![record]))
+        })
+    }
+
+    async fn confirm_leaf(&self, grant: GrantId, serial: &Serial, record: Record) -> Result<bool, StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            let found = state.grant(grant)?;
+            let Some(confirmed) = rules::confirmed(&found, serial, now) else { return Ok((false, Vec::new())) };
+            if let Some(former) = found.former {
+                state.refuse(former.leaf, now);
+            }
+            state.update(&confirmed);
+            Ok((true, vec![record]))
         })
     }
 
@@ -179,9 +210,7 @@ impl State {
 
     fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
         let revoked = grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?;
-        if let Some(leaf) = grant.leaf.clone() {
-            self.refuse(leaf, now);
-        }
+        grant.leaves().for_each(|leaf| self.refuse(leaf.clone(), now));
         self.end_invites(grant.id, now);
         self.update(&revoked);
         Ok(revoked)

@@ -1,7 +1,7 @@
 //! Links.
 
-use super::Model;
-use crate::{LinkEntry, LinkRecord, Links, StoreError, rules};
+use super::{Model, State};
+use crate::{LinkEntry, LinkRecord, Links, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
@@ -33,8 +33,32 @@ impl Links for Model {
     async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {
         self.change(|state| {
             let found = state.links.get_mut(&(link.owner, link.id)).ok_or_else(|| rules::no_link(link.id))?;
-            *found = LinkRecord { name: found.name.clone(), added_at: found.added_at, ..link.clone() };
+            *found = LinkRecord { name: found.name.clone(), added_at: found.added_at, next: None, ..link.clone() };
             Ok(((), vec![record]))
+        })
+    }
+
+    async fn keep_next(&self, link: &LinkRecord, next: &NextLeaf, record: Record) -> Result<bool, StoreError> {
+        self.change(|state| {
+            let found = state.links.get_mut(&(link.owner, link.id));
+            let found = found.filter(|found| found.certificate == link.certificate);
+            let kept = found.map(|found| found.next = Some(next.clone())).is_some();
+            Ok((kept, if kept { vec![record] } else { Vec::new() }))
+        })
+    }
+
+    async fn take_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError> {
+        self.change(|state| {
+            let Some((found, next)) = state.waiting(link, certificate) else { return Ok((false, Vec::new())) };
+            *found = found.following(&next);
+            Ok((true, vec![record]))
+        })
+    }
+
+    async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError> {
+        self.change(|state| {
+            let dropped = state.waiting(link, certificate).is_some();
+            Ok((dropped, if dropped { vec![record] } else { Vec::new() }))
         })
     }
 
@@ -55,5 +79,14 @@ impl Links for Model {
         let mut entries: Vec<_> = state.links.values().filter_map(entry).collect();
         entries.sort_by(|a, b| (&a.owner, &a.name).cmp(&(&b.owner, &b.name)));
         Ok(entries)
+    }
+}
+
+impl State {
+    /// Takes what was kept out of the link, if it has this certificate.
+    fn waiting(&mut self, link: &LinkRecord, certificate: &[u8]) -> Option<(&mut LinkRecord, NextLeaf)> {
+        let found = self.links.get_mut(&(link.owner, link.id))?;
+        let next = found.next.take_if(|next| next.certificate == certificate)?;
+        Some((found, next))
     }
 }

@@ -51,6 +51,16 @@ impl Change {
         Ok(self.unit.end().await?)
     }
 
+    /// Commits the change with its record where it `changed` something, else ends without both.
+    pub(super) async fn record_if(self, changed: bool, record: &Record) -> Result<bool, StoreError> {
+        if changed {
+            self.record(record).await?;
+        } else {
+            self.abandon().await?;
+        }
+        Ok(changed)
+    }
+
     /// Ends without a change and without a record.
     pub(super) async fn abandon(self) -> Result<(), StoreError> {
         Ok(self.unit.undo().await?)

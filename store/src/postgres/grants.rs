@@ -12,8 +12,9 @@ use domain::{
     Time,
     audit::Record,
     grant::{Grant, Leaf, State},
-    id::{GrantId, InstanceId, InviteId, Name, UserId},
+    id::{GrantId, InstanceId, InviteId, Name, Serial, UserId},
     invite::Invited,
+    renewal::Successor,
     scope::Scope,
 };
 use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
@@ -126,12 +127,40 @@ impl Grants for Postgres {
         let now = self.clock.now();
         let found = change.grant(grant).await?;
         let active = rules::activated(&found, peer, leaf)?;
-        if let Some(old) = found.leaf.as_ref().filter(|old| *old != leaf) {
-            change.refuse(old, now).await?;
-        }
+        change.refuse_all(found.leaves().filter(|old| *old != leaf), now).await?;
         change.update(&active, Some(peer_name)).await?;
         change.record(&record).await?;
         Ok(active)
+    }
+
+    async fn renew_grant(
+        &self,
+        grant: GrantId,
+        serial: &Serial,
+        successor: &Successor,
+        record: Record,
+    ) -> Result<Grant, StoreError> {
+        let mut change = self.change().await?;
+        let found = change.grant(grant).await?;
+        let renewed = rules::renewed(&found, serial, successor)?;
+        change.refuse_all(found.successor.iter().map(|next| &next.leaf), self.clock.now()).await?;
+        change.update(&renewed, None).await?;
+        change.record(&record).await?;
+        Ok(renewed)
+    }
+
+    async fn confirm_leaf(&self, grant: GrantId, serial: &Serial, record: Record) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        let now = self.clock.now();
+        let found = change.grant(grant).await?;
+        let Some(confirmed) = rules::confirmed(&found, serial, now) else {
+            change.abandon().await?;
+            return Ok(false);
+        };
+        change.refuse_all(found.former.iter().map(|former| &former.leaf), now).await?;
+        change.update(&confirmed, None).await?;
+        change.record(&record).await?;
+        Ok(true)
     }
 
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError> {
@@ -204,7 +233,7 @@ impl Change {
 
     /// Writes what may change of a grant, and what its peer calls itself where it was just met.
     pub(super) async fn update(&mut self, grant: &Grant, met: Option<&Name>) -> Result<(), StoreError> {
-        let leaf = grant.leaf.as_ref();
+        let (leaf, next, former) = (grant.leaf.as_ref(), grant.successor.as_ref(), grant.former.as_ref());
         sqlx::query(sql::grants::UPDATE)
             .bind(grant.id.0)
             .bind(grant.peer.map(|peer| peer.0))
@@ -216,6 +245,14 @@ impl Change {
             .bind(leaf.map(|leaf| &leaf.spki.0[..]))
             .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
             .bind(met.map(Name::as_str))
+            .bind(next.map(|next| next.leaf.serial.as_bytes()))
+            .bind(next.map(|next| &next.leaf.spki.0[..]))
+            .bind(next.map(|next| next.leaf.not_after.to_offset()))
+            .bind(next.map(|next| next.issued_at.to_offset()))
+            .bind(former.map(|former| former.leaf.serial.as_bytes()))
+            .bind(former.map(|former| &former.leaf.spki.0[..]))
+            .bind(former.map(|former| former.leaf.not_after.to_offset()))
+            .bind(former.map(|former| former.until.to_offset()))
             .execute(&mut **self)
             .await?;
         Ok(())
@@ -224,12 +261,17 @@ impl Change {
     /// Ends a grant: its certificate is refused at the door and its open invites stop working.
     async fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
         let revoked = grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?;
-        if let Some(leaf) = &grant.leaf {
-            self.refuse(leaf, now).await?;
-        }
+        self.refuse_all(grant.leaves(), now).await?;
         self.end_invites(grant.id, now).await?;
         self.update(&revoked, None).await?;
         Ok(revoked)
+    }
+
+    async fn refuse_all(&mut self, leaves: impl Iterator<Item = &Leaf> + Send, now: Time) -> Result<(), StoreError> {
+        for leaf in leaves {
+            self.refuse(leaf, now).await?;
+        }
+        Ok(())
     }
 
     async fn refuse(&mut self, leaf: &Leaf, now: Time) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use super::{
     row::{name, parsed, time},
     sql, unit,
 };
-use crate::{LinkEntry, LinkRecord, Links, StoreError, rules};
+use crate::{LinkEntry, LinkRecord, Links, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
@@ -83,16 +83,34 @@ impl Links for Postgres {
         change.record(&record).await
     }
 
+    async fn keep_next(&self, link: &LinkRecord, next: &NextLeaf, record: Record) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        subject(&mut change, link.owner).await?;
+        let kept = sqlx::query(sql::links::KEEP_NEXT)
+            .bind(link.owner.0)
+            .bind(link.id.0)
+            .bind(&link.certificate)
+            .bind(&next.certificate)
+            .bind(next.not_after.to_offset())
+            .bind(&next.sealed_key)
+            .execute(&mut *change)
+            .await?;
+        change.record_if(kept.rows_affected() == 1, &record).await
+    }
+
+    async fn take_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError> {
+        self.end_next(sql::links::TAKE_NEXT, link, certificate, record).await
+    }
+
+    async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError> {
+        self.end_next(sql::links::DROP_NEXT, link, certificate, record).await
+    }
+
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         subject(&mut change, owner).await?;
         let removed = sqlx::query(sql::links::REMOVE).bind(owner.0).bind(link.0).execute(&mut *change).await?;
-        if removed.rows_affected() == 1 {
-            change.record(&record).await?;
-            return Ok(true);
-        }
-        change.abandon().await?;
-        Ok(false)
+        change.record_if(removed.rows_affected() == 1, &record).await
     }
 
     async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError> {
@@ -112,6 +130,28 @@ impl Links for Postgres {
     }
 }
 
+impl Postgres {
+    async fn end_next(
+        &self,
+        how: &'static str,
+        link: &LinkRecord,
+        certificate: &[u8],
+        record: Record,
+    ) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        subject(&mut change, link.owner).await?;
+        let ended = sqlx::query(how).bind(link.owner.0).bind(link.id.0).bind(certificate).execute(&mut *change).await?;
+        change.record_if(ended.rows_affected() == 1, &record).await
+    }
+}
+
+fn next(row: &PgRow) -> Result<Option<NextLeaf>, StoreError> {
+    let certificate: Option<Vec<u8>> = row.try_get("next_certificate")?;
+    let Some(certificate) = certificate else { return Ok(None) };
+    let not_after = time(row, "next_not_after")?;
+    Ok(Some(NextLeaf { certificate, not_after, sealed_key: row.try_get("next_sealed_key")? }))
+}
+
 fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
     Ok(LinkRecord {
         id: GrantId(row.try_get("id")?),
@@ -125,6 +165,7 @@ fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
         certificate: row.try_get("certificate")?,
         certificate_not_after: time(row, "certificate_not_after")?,
         sealed_key: row.try_get("sealed_key")?,
+        next: next(row)?,
         offer: Offer {
             grant_name: name(row, "offer_grant_name")?,
             workspace: name(row, "offer_workspace")?,

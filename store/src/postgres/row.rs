@@ -6,6 +6,7 @@ use domain::{
     grant::{Grant, Leaf, State},
     id::{GrantId, InstanceId, Name, Serial, Spki, UserId, WorkspaceId},
     kind::Kinds,
+    renewal::{Former, Successor},
     scope::{Context, Scope, Spec},
 };
 use sqlx::{Row, postgres::PgRow, types::Json};
@@ -65,6 +66,8 @@ pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
         state: State::from_word(state).ok_or_else(|| damaged("state", state))?,
         generation: number(row, "generation")?,
         leaf: held_leaf(row)?,
+        successor: successor(row)?,
+        former: former(row)?,
     })
 }
 
@@ -79,6 +82,20 @@ fn held_leaf(row: &PgRow) -> Result<Option<Leaf>, StoreError> {
     let Some(serial) = serial else { return Ok(None) };
     let not_after: OffsetDateTime = row.try_get("leaf_not_after")?;
     leaf(serial, row.try_get("spki")?, not_after).map(Some)
+}
+
+fn successor(row: &PgRow) -> Result<Option<Successor>, StoreError> {
+    let serial: Option<&[u8]> = row.try_get("next_serial")?;
+    let Some(serial) = serial else { return Ok(None) };
+    let leaf = leaf(serial, row.try_get("next_spki")?, row.try_get("next_not_after")?)?;
+    Ok(Some(Successor { leaf, issued_at: time(row, "next_issued_at")? }))
+}
+
+fn former(row: &PgRow) -> Result<Option<Former>, StoreError> {
+    let serial: Option<&[u8]> = row.try_get("former_serial")?;
+    let Some(serial) = serial else { return Ok(None) };
+    let leaf = leaf(serial, row.try_get("former_spki")?, row.try_get("former_not_after")?)?;
+    Ok(Some(Former { leaf, until: time(row, "former_until")? }))
 }
 
 /// A certificate from its columns.

@@ -5,7 +5,8 @@ use domain::{
     Time,
     audit::{Act, Record, Subject},
     grant::{Grant, IllegalMove, Leaf, State},
-    id::{GrantId, InstanceId, Name, TeamId, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, Name, Serial, TeamId, UserId, WorkspaceId},
+    renewal::Successor,
     rights::Role,
     say::existing,
     scope::{Scope, ceiling::Excess},
@@ -132,6 +133,17 @@ pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<
         )),
         _ => illegal_move(grant, cause),
     })
+}
+
+/// The grant with a further certificate, if none was quicker.
+pub(crate) fn renewed(grant: &Grant, serial: &Serial, successor: &Successor) -> Result<Grant, StoreError> {
+    let renewed = grant.renew(serial, successor.clone());
+    renewed.map_err(|cause| StoreError::Conflict(format!("grant {}: {cause}", grant.name)))
+}
+
+/// The grant after the first use of its successor, if this still is one and the grant stands.
+pub(crate) fn confirmed(grant: &Grant, serial: &Serial, now: Time) -> Option<Grant> {
+    if grant.state == State::Active { grant.confirm(serial, now) } else { None }
 }
 
 /// The grant with another scope, if it is still the one that the edit was judged on.

@@ -259,6 +259,7 @@ fn good(method: Method) -> Vec<u8> {
             v1::ListRequest { resource, limit: 5, page_token: "A".repeat(55), include_body: true }.encode_to_vec()
         }
         Method::Get => v1::GetRequest { resource, id }.encode_to_vec(),
+        Method::Renew => v1::RenewRequest { csr: vec![0x30; 200] }.encode_to_vec(),
         Method::Disconnect | Method::Capabilities => b"\x0a\x03abc".to_vec(),
         Method::HealthCheck | Method::HealthWatch => {
             tonic_health::pb::HealthCheckRequest { service: "x".to_owned() }.encode_to_vec()

@@ -170,6 +170,8 @@ impl Bench {
             state: State::Pending,
             generation: 1,
             leaf: None,
+            successor: None,
+            former: None,
         }
     }
 
@@ -204,6 +206,7 @@ impl Bench {
             subject: grant.subject,
             serial: leaf.serial,
             spki: leaf.spki,
+            issued_at: self.now(),
             not_after: leaf.not_after,
             address: SocketAddr::from(([127, 0, 0, 1], 9)),
         };

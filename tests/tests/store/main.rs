@@ -14,6 +14,7 @@ mod suite {
     pub mod links;
     pub mod paging;
     pub mod people;
+    pub mod renewal;
     pub mod rows;
     pub mod scope;
 }
@@ -133,6 +134,16 @@ suite! {
         a_change_that_fails_leaves_no_record
         entries_are_found_by_what_is_asked
         strange_records_do_not_stop_a_batch;
+    renewal:
+        a_successor_comes_into_force_with_its_first_use
+        a_replaced_successor_is_refused
+        a_former_certificate_gives_its_place_and_is_refused
+        revoking_or_a_fresh_invite_refuses_every_certificate
+        a_renewal_of_what_is_not_in_force_changes_nothing
+        a_renewal_is_heard_and_withdraws_no_answer
+        a_links_next_certificate_is_kept_taken_or_dropped
+        a_links_next_certificate_follows_only_the_one_it_was_asked_with
+        a_fresh_invite_forgets_a_links_next_certificate;
     links:
         links_are_hidden_from_every_other_user
         a_link_is_replaced_in_place

@@ -7,6 +7,7 @@ use domain::{
     invite::OPEN_LIFE,
     item::MAX_ITEM_BYTES,
     operation::{Entrance, Method},
+    renewal::{AGAIN, LIFE, OVERLAP},
     scope::{Rate, spec::MAX_ROWS},
     wire,
 };
@@ -84,7 +85,12 @@ fn limits() -> Vec<[String; 2]> {
         ("age of a connection", format!("{} min", minutes(limits.connection_age))),
         ("age of a connection for enrolment", format!("{} min", minutes(limits.enrolment_age))),
         ("streams that you reset before they were looked at", limits.pending_resets.to_string()),
-        ("certificate", format!("{} days", minutes(pki::LEAF_LIFE) / 60 / 24)),
+        ("certificate", format!("{} h, unless its owner says otherwise", minutes(LIFE) / 60)),
+        (
+            "renewal of a certificate",
+            format!("after a tenth of its life; every {} s while the last one given was not used", AGAIN.as_secs()),
+        ),
+        ("former certificate after the new one's first use", format!("{} s", OVERLAP.as_secs())),
         ("invite", format!("{} min, one use", minutes(OPEN_LIFE))),
     ];
     told.map(|(what, limit)| [what.to_owned(), limit]).to_vec()

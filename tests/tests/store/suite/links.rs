@@ -22,6 +22,7 @@ pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
         certificate: vec![2; 500],
         certificate_not_after: bench.now() + std::time::Duration::from_hours(24),
         sealed_key: vec![3; 60],
+        next: None,
         offer: Offer {
             grant_name: name("home"),
             workspace: name("main"),

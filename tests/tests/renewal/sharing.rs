@@ -1,0 +1,226 @@
+//! The sharing side, asked by a stranger's client: for whom, how often, and what becomes of the old certificate.
+
+use domain::{
+    audit::Ending,
+    grant::{Grant, State},
+    renewal::{AGAIN, LIFE, OVERLAP},
+    world::{FakeClock, World},
+};
+use pki::RequestKey;
+use std::{sync::Arc, time::Duration};
+use tests::{
+    asker::{Asker, enrol, refusal, tasks, titles},
+    clock::standing,
+    cluster::database,
+    instance::{Instance, task},
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+struct Stage {
+    office: Instance,
+    clock: Arc<FakeClock>,
+    world: World,
+    home: Asker,
+}
+
+const SCOPE: &str = r#"{"resources":["tasks"]}"#;
+
+async fn stage() -> Stage {
+    let (clock, world) = standing();
+    let office = Instance::start_on(world.clone(), database().await).await;
+    office.put(office.owner, vec![task("one")]).await;
+    let (_, invite) = office.grant("owner", SCOPE).await;
+    let home = enrol(&invite).await.under(&world);
+    Stage { office, clock, world, home }
+}
+
+fn key() -> RequestKey {
+    RequestKey::generate().expect("a key")
+}
+
+impl Stage {
+    /// Past the tenth of a certificate's life before which it is not renewed.
+    async fn ripen(&self) {
+        self.clock.advance(LIFE / 10 + Duration::from_secs(1));
+        settle().await;
+    }
+
+    async fn grant(&self) -> Grant {
+        self.office.standing(self.home.grant).await
+    }
+
+    /// The next certificate of `asker`, not used yet.
+    async fn next(&self, asker: &Asker) -> Asker {
+        let key = key();
+        let certificate = asker.renew(key.csr.clone()).await.expect("a certificate");
+        asker.renewed(certificate, &key)
+    }
+
+    /// Asks as `asker`, and waits until what was used is in force.
+    async fn used(&self, asker: &Asker) {
+        good(asker).await;
+        for _ in 0..200 {
+            if self.grant().await.successor.is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the certificate did not come into force");
+    }
+
+    /// Past the overlap, and until the doors know.
+    async fn outlive_the_overlap(&self) {
+        self.clock.advance(OVERLAP + Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+    }
+}
+
+/// Until the sharing side has looked at its clock.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+async fn good(asker: &Asker) {
+    let (items, _) = asker.list(tasks()).await.expect("an answer");
+    assert_eq!(titles(&items), ["one"]);
+}
+
+fn wait(status: &Status) -> Duration {
+    assert_eq!(refusal(status), (Code::ResourceExhausted, "GRANT_RATE".to_owned()), "{status:?}");
+    status.get_details_retry_info().and_then(|info| info.retry_delay).expect("a time to wait")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_new_certificate_is_in_force_with_its_first_use_and_the_old_one_ends_after_the_overlap() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let open = stage.home.query().await;
+    let next = stage.next(&stage.home).await;
+    good(&stage.home).await;
+    assert!(stage.grant().await.successor.is_some(), "nothing but its own use puts it in force");
+    stage.used(&next).await;
+    let grant = stage.grant().await;
+    assert_eq!((grant.generation, grant.leaves().count()), (2, 2), "what is permitted did not change");
+    good(&stage.home).await;
+    good(&next).await;
+    stage.outlive_the_overlap().await;
+    assert!(tests::asker::list(&mut open.clone(), tasks()).await.is_err(), "its connection was not cut");
+    assert!(stage.home.dial().await.is_err(), "the former one was let in");
+    good(&next).await;
+    let leaves = stage.office.spoke.leaves(grant.id);
+    assert!(
+        leaves.iter().all(|(serial, _)| Some(serial) == grant.leaf.as_ref().map(|leaf| &leaf.serial)),
+        "{leaves:?}"
+    );
+    let log = stage.office.log(200).await;
+    let told = |about: &str, note: &str| log.iter().any(|entry| entry.about == about && entry.note.contains(note));
+    assert!(told("certificate", "to follow") && told("certificate", "in force"));
+    assert!(log.iter().any(|entry| entry.about == "renew" && entry.ending == Ending::Answered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_renewed_again_with_the_old_key() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let lost = stage.next(&stage.home).await;
+    let at_once = stage.home.renew(key().csr).await.expect_err("answered");
+    assert!(wait(&at_once) <= AGAIN);
+    stage.clock.advance(AGAIN);
+    let found = stage.next(&stage.home).await;
+    good(&stage.home).await;
+    assert!(lost.dial().await.is_err(), "a certificate that was replaced before its first use was let in");
+    stage.used(&found).await;
+    good(&stage.home).await;
+    stage.outlive_the_overlap().await;
+    assert!(stage.home.dial().await.is_err());
+    good(&found).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_certificate_is_refused_and_alarms() {
+    let stage = stage().await;
+    stage.ripen().await;
+    // Somebody who copied key and certificate is quicker than their holder.
+    let thief = stage.next(&stage.home).await;
+    stage.used(&thief).await;
+    assert_eq!(stage.office.spoke.status().replaced_certificates, 0, "within the overlap nothing is amiss");
+    stage.outlive_the_overlap().await;
+    let shut_out = stage.home.dial().await.expect_err("let in");
+    assert!(matches!(shut_out, link::DialError::OurCertificate(_)), "{shut_out}");
+    settle().await;
+    assert!(stage.office.spoke.status().replaced_certificates > 0, "nobody is told");
+    assert_eq!(stage.office.spoke.status().unknown_certificates, 0, "it was issued here");
+    // The owner makes a fresh invite, which ends what the thief has.
+    let fresh = stage.office.spoke.invite(stage.office.by(), stage.home.grant).await.expect("an invite");
+    let invite = domain::invite::Invite::decode(fresh.invite.expose()).expect("an invite");
+    let again = tests::asker::enrol_as(stage.home.instance, &invite).await.expect("an enrolment").under(&stage.world);
+    good(&again).await;
+    assert!(thief.dial().await.is_err(), "the thief is still let in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renewal_needs_a_new_key() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let first = key();
+    let certificate = stage.home.renew(first.csr.clone()).await.expect("a certificate");
+    let next = stage.home.renewed(certificate, &first);
+    stage.used(&next).await;
+    stage.ripen().await;
+    let refused = next.renew(first.csr.clone()).await.expect_err("answered");
+    assert_eq!(refusal(&refused), (Code::InvalidArgument, "MALFORMED".to_owned()));
+    let fields = refused.get_details_bad_request().expect("fields").field_violations;
+    assert!(fields[0].field == "csr" && fields[0].description.contains("a renewal makes a new key"), "{fields:?}");
+    for broken in [vec![], vec![0x30; 5_000], b"no request".to_vec()] {
+        let refused = next.renew(broken).await.expect_err("answered");
+        assert_eq!(refusal(&refused).0, Code::InvalidArgument);
+    }
+    stage.next(&next).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_young_certificate_is_not_renewed_and_a_busy_grant_is() {
+    let (clock, world) = standing();
+    let office = Instance::start_on(world.clone(), database().await).await;
+    let scope = r#"{"resources":["tasks"],"rate":{"per_minute":1,"burst":1}}"#;
+    let (_, invite) = office.grant("owner", scope).await;
+    let home = enrol(&invite).await.under(&world);
+    let young = home.renew(key().csr).await.expect_err("answered");
+    assert!(wait(&young) > LIFE / 11 && wait(&young) <= LIFE / 10, "{young:?}");
+    clock.advance(LIFE / 10);
+    home.list(tasks()).await.expect("the one call of this minute");
+    let busy = home.list(tasks()).await.expect_err("answered");
+    assert_eq!(refusal(&busy), (Code::ResourceExhausted, "GRANT_RATE".to_owned()));
+    home.renew(key().csr).await.expect("a busy grant renews all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_between_answer_and_first_use_refuses_both() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let next = stage.next(&stage.home).await;
+    stage.office.spoke.revoke(stage.office.by(), stage.home.grant).await.expect("a revocation");
+    for asker in [&stage.home, &next] {
+        assert!(asker.dial().await.is_err(), "let in after its grant was revoked");
+    }
+    assert_eq!(stage.grant().await.state, State::Revoked);
+    let alarms = stage.office.spoke.status().replaced_certificates;
+    assert_eq!(alarms, 0, "a revoked grant's certificate was not replaced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_renewals_at_once_one_is_answered() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let client = stage.home.connect().await;
+    let ask = || {
+        let mut client = client.clone();
+        async move { client.renew(proto::v1::RenewRequest { csr: key().csr }).await }
+    };
+    let answers = futures::future::join_all((0..12).map(|_| ask())).await;
+    let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((good.len(), refused.len()), (1, 11));
+    assert!(refused.iter().all(|answer| wait(answer.as_ref().expect_err("refused")) <= AGAIN));
+    assert!(stage.grant().await.successor.is_some());
+}
