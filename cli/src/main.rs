@@ -16,6 +16,7 @@ mod exit;
 mod export;
 mod import;
 mod misread;
+mod nearness;
 mod out;
 mod place;
 #[cfg(test)]
