@@ -4,6 +4,7 @@
 use crate::{
     exit::{Exit, Failure, Outcome},
     life::Life,
+    nearness::nearest as nearest_word,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
@@ -132,8 +133,6 @@ pub const KEYS: [&str; 17] = [
 /// Variables that are no keys of the file.
 pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
 const PREFIX: &str = "MOSAIC_FED_";
-/// So much alike at least is a name that was mistyped, as 0 to 1 (Jaro and Winkler).
-const ALIKE: f64 = 0.8;
 
 /// What is amiss with variables that begin as ours do and that nothing here reads; none of their values is repeated.
 pub fn unknown_variables(variables: impl Iterator<Item = String>) -> Option<String> {
@@ -164,10 +163,9 @@ fn is_known(variable: &str) -> bool {
 /// The variable that this one is nearest to, if it is near at all.
 fn nearest(variable: &str) -> Option<String> {
     let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.replace('.', "_").to_uppercase()));
-    let known = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned));
-    let alike = |known: &str| strsim::jaro_winkler(&key_of(known), &key_of(variable));
-    let near = known.map(|known| (alike(&known), known)).filter(|(alike, _)| *alike >= ALIKE);
-    near.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+    let known: Vec<_> = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned)).collect();
+    let near = nearest_word(&key_of(variable), known.iter().map(|known| key_of(known)))?;
+    known.into_iter().find(|known| key_of(known) == near)
 }
 
 impl Default for Config {
@@ -204,10 +202,17 @@ impl Config {
             // The error's own text quotes the line, which may hold a password.
             let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let cause = format!("{}, line {line}: {}", path.display(), error.message());
-            let unknown = error.message().starts_with("unknown field");
-            let keys = format!("the keys are {}", KEYS.join(", "));
-            let next = if unknown { keys } else { "write it as docs/configuration.md says".to_owned() };
-            Failure::new(Exit::Usage, cause).next(next)
+            if error.message().starts_with("unknown field") {
+                return Failure::new(Exit::Usage, cause).next(format!("the keys are {}", KEYS.join(", ")));
+            }
+            match bare_word(text.lines().nth(line - 1).unwrap_or_default()) {
+                Some(key) => {
+                    let cause =
+                        format!("{}, line {line}: the value of `{key}` is text without quote marks", path.display());
+                    Failure::new(Exit::Usage, cause).next(format!("put it between them, as in {key} = \"…\""))
+                }
+                None => Failure::new(Exit::Usage, cause).next("write it as docs/configuration.md says"),
+            }
         };
         // By itself first: what is wrong with it has a line there.
         let written = toml::from_str::<Self>(&text).map_err(refused)?;
@@ -261,6 +266,15 @@ impl Config {
             None => format!("embedded PostgreSQL {version}"),
         }
     }
+}
+
+/// The known key of a line whose value is text that only lacks its quote marks: TOML takes a bare word for a broken number, and
+/// says so. The value itself is never told.
+fn bare_word(line: &str) -> Option<&'static str> {
+    let (key, value) = line.split_once('=')?;
+    let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
+    let texts = KEYS.into_iter().filter(|key| !matches!(*key, "advertise" | "public_names"));
+    texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
 
 fn read_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
@@ -367,6 +381,19 @@ mod tests {
     }
 
     #[test]
+    fn text_without_quote_marks_is_told_as_that_and_its_value_never() {
+        for (line, key) in [
+            ("log = info", "log"),
+            ("log = warn,spoke=debug", "log"),
+            ("postgres=postgres://u:hunter2@h/d", "postgres"),
+        ] {
+            let Failure { cause, next, .. } = read(&format!("listen = \"[::]:1\"\n{line}\n"), &[]).unwrap_err();
+            assert!(cause.ends_with(&format!("line 2: the value of `{key}` is text without quote marks")), "{cause}");
+            assert_eq!(next.unwrap(), format!("put it between them, as in {key} = \"…\""));
+        }
+    }
+
+    #[test]
     fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
         let said = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
         assert_eq!(said(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "HOME", "MOSAIC"]), None);
@@ -376,6 +403,7 @@ mod tests {
             ("MOSAIC_FED_WORKSPCE", "MOSAIC_FED_WORKSPACE"),
             ("MOSAIC_FED_POSTGRESAPP", "MOSAIC_FED_POSTGRES_APP"),
             ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
+            ("MOSAIC_FED_DRI", "MOSAIC_FED_DIR"),
         ] {
             let said = said(&[typed]).unwrap();
             assert!(said.contains(&format!("{typed} ({meant} may be meant)")), "{said}");

@@ -17,6 +17,7 @@ mod export;
 mod import;
 mod life;
 mod misread;
+mod nearness;
 mod out;
 mod place;
 #[cfg(test)]

@@ -296,7 +296,8 @@ fn free_name(links: &[LinkRecord], name: Name) -> Result<Name, HubError> {
     }
     if links.iter().any(|link| link.name == name) {
         return Err(HubError::Name(format!(
-            "you have a link called `{name}`; end that one with `mosaic-fed unlink {name}`, or give this one another name"
+            "you have a link called `{name}`; give this one another name with --name, or end that one first with \
+             `mosaic-fed unlink {name}`"
         )));
     }
     Ok(name)

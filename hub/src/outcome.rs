@@ -165,10 +165,17 @@ pub(crate) fn unclear(what: &str, invite: &Invite) -> HubError {
 
 /// Nobody could be asked. The door for invites is open only while one is.
 pub(crate) fn unreached(error: &DialError, invite: &Invite, now: Time) -> HubError {
-    if now < invite.expires_at {
-        return HubError::Enrolment(error.to_string());
-    }
     let cause = error.to_string();
+    if now < invite.expires_at {
+        use DialError::{ConnectTimeout, HandshakeTimeout, Refused, Unreachable};
+        // Who answered and was somebody else is nobody to try again.
+        let is_silent = matches!(error, Unreachable { .. } | Refused { .. } | ConnectTimeout { .. } | HandshakeTimeout);
+        let again = format!(
+            "; the invite was not used; once the other side is up, and until {}, type `mosaic-fed link`, which asks for it again",
+            invite.expires_at
+        );
+        return HubError::Enrolment(if is_silent { cause + &again } else { cause });
+    }
     let cause = cause.split("; ").next().unwrap_or_default();
     HubError::Enrolment(format!("{cause}, and the invite has expired at {}; {}", invite.expires_at, anew(invite)))
 }

@@ -76,8 +76,15 @@ pub trait Items: Send + Sync {
         items: Vec<NewItem>,
         after: After,
     ) -> Result<Vec<Put>, StoreError>;
-    /// How many rows of the user's own an importer found at `source`: the key of each begins with it and `/`.
-    async fn sourced(&self, workspace: WorkspaceId, user: UserId, source: &str) -> Result<u64, StoreError>;
+    /// How many rows of the user's own an importer found at `source`, by their team: the key of each begins with it and `/`,
+    /// and is one of `keys` where these are said. No team where a row is the user's alone.
+    async fn sourced(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        source: &str,
+        keys: Option<&[String]>,
+    ) -> Result<BTreeMap<Option<TeamId>, u64>, StoreError>;
 }
 
 /// A user of this instance.

@@ -161,7 +161,9 @@ door! {
             => Json Vec<view::Written>;
     }
     "/v1/items/source" {
-        get write::source, "How many rows the caller has of a source", query view::SourceQuestion => Json view::SourceEntry;
+        get write::source, "How many rows the caller has of a source, and in which teams", query view::SourceQuestion
+            => Json view::SourceEntry;
+        post write::keyed, "The same of its rows with these keys", body view::SourceKeys => Json view::SourceEntry;
     }
     "/v1/audit" {
         get audit::query, "Entries of the log", query view::AuditFilter => Json Vec<view::AuditEntry>;

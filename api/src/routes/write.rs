@@ -16,10 +16,7 @@ pub(super) async fn items(
     person: Person,
     Asked(order): Asked<view::ItemsOrder>,
 ) -> Result<Json<Vec<view::Written>>, Problem> {
-    if order.items.len() > MAX_ITEMS {
-        return Err(Problem::invalid(format!("{} items are too many at once", order.items.len()))
-            .next(format!("send at most {MAX_ITEMS} in one request")));
-    }
+    at_once(order.items.len(), "items")?;
     let refusals: Vec<_> = order.items.iter().map(unfit).collect();
     let fit = order.items.into_iter().zip(&refusals).filter(|(_, refusal)| refusal.is_none());
     let fit: Vec<_> = fit.map(|(item, _)| item).collect();
@@ -30,14 +27,34 @@ pub(super) async fn items(
     Ok(Json(verdicts.collect()))
 }
 
-/// How many rows the caller has of a source.
+/// How many rows the caller has of a source, and in which teams.
 pub(super) async fn source(
     State(door): State<Arc<Door>>,
     person: Person,
     Queried(question): Queried<view::SourceQuestion>,
 ) -> Result<Json<view::SourceEntry>, Problem> {
-    let rows = door.store.sourced(person.workspace_id, person.user.id, &question.source).await?;
-    Ok(Json(view::SourceEntry { rows }))
+    let teams = door.store.sourced(person.workspace_id, person.user.id, &question.source, None).await?;
+    Ok(Json(teams.into()))
+}
+
+/// The same of those rows that have one of these keys.
+pub(super) async fn keyed(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(question): Asked<view::SourceKeys>,
+) -> Result<Json<view::SourceEntry>, Problem> {
+    let view::SourceKeys { source, keys } = question;
+    at_once(keys.len(), "keys")?;
+    let teams = door.store.sourced(person.workspace_id, person.user.id, &source, Some(&keys)).await?;
+    Ok(Json(teams.into()))
+}
+
+fn at_once(count: usize, what: &str) -> Result<(), Problem> {
+    if count <= MAX_ITEMS {
+        return Ok(());
+    }
+    let next = format!("send at most {MAX_ITEMS} in one request");
+    Err(Problem::invalid(format!("{count} {what} are too many at once")).next(next))
 }
 
 /// A title of several lines would be cut by every table that shows it.

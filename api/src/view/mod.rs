@@ -20,5 +20,5 @@ pub use people::{
     WorkspaceOrder,
 };
 pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
-pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceQuestion, Written};
+pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys, SourceQuestion, Written};
 pub use status::{DegradedLink, Identity, LinkCount, Status};

@@ -1,9 +1,13 @@
 //! Rows: questions about them, and writing them.
 
 use crate::shape;
-use domain::{id::ItemId, item::NewItem};
+use domain::{
+    id::{ItemId, TeamId},
+    item::NewItem,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Asks for many rows, in the query string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,11 +62,33 @@ pub struct SourceQuestion {
     pub source: String,
 }
 
-/// What is known of a source.
+/// Asks about some of the rows of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceKeys {
+    /// What their keys begin with, up to a `/`.
+    pub source: String,
+    /// Their keys, at most 500; of those that no row has nothing is counted.
+    pub keys: Vec<String>,
+}
+
+/// What is known of a source, or of some of its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceEntry {
-    /// The caller's own rows of it.
+    /// The rows of it that the caller wrote.
     pub rows: u64,
+    /// How many of them are the caller's alone.
+    pub personal: u64,
+    /// How many of them are in which team.
+    #[schemars(with = "BTreeMap<String, u64>")]
+    pub teams: BTreeMap<TeamId, u64>,
+}
+
+impl From<BTreeMap<Option<TeamId>, u64>> for SourceEntry {
+    fn from(mut teams: BTreeMap<Option<TeamId>, u64>) -> Self {
+        let (rows, personal) = (teams.values().sum(), teams.remove(&None).unwrap_or(0));
+        Self { rows, personal, teams: teams.into_iter().filter_map(|(team, rows)| Some((team?, rows))).collect() }
+    }
 }
 
 /// What became of one row.

@@ -27,6 +27,7 @@ impl Typed {
         let others = [
             (args.kind.as_str() != super::NOTES).then(|| format!("--kind {}", args.kind)),
             args.team.as_ref().map(|team| format!("--team {}", word(team))),
+            args.moves.then(|| "--move".to_owned()),
             args.project.as_ref().map(|project| format!("--project {}", word(project))),
             args.source.as_ref().map(|source| format!("--source {}", word(source))),
             args.until.as_ref().map(|until| format!("--until {until}")),
@@ -65,7 +66,7 @@ pub fn next(typed: &Typed, root: &Path, report: &Report, kind: &Resource, out: &
                 .map_or("import --help".to_owned(), |_| typed.command(None, None))
         }
         Report { read, .. } if *read == refused => {
-            if !out.json && report.refused.len() > SCREEN {
+            if !out.json && report.refusals().count() > SCREEN {
                 out.remark(&format!("all {refused} were refused, the first of them for these reasons:"));
                 report.refusals().take(FIRST).for_each(|refusal| out.remark(&refusal));
             }
@@ -118,6 +119,7 @@ mod tests {
             "jsonl",
             "--team",
             "core",
+            "--move",
             "--project",
             "a b",
             "--source",
@@ -129,7 +131,7 @@ mod tests {
             "--follow-links",
             "--check",
         ];
-        let wanted = "import 'my notes' --format jsonl --kind tasks --team core --project 'a b' --source 'it'\\''s' --until 2027-06-30 \
+        let wanted = "import 'my notes' --format jsonl --kind tasks --team core --move --project 'a b' --source 'it'\\''s' --until 2027-06-30 \
                       --time-zone Europe/Berlin --follow-links";
         assert_eq!(typed(&all).again(None), wanted);
         assert_eq!(typed(&["x", "--strict"]).again(Some("--check")), "import x --check");

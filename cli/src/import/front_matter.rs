@@ -32,17 +32,24 @@ pub struct Broken {
     pub reason: &'static str,
 }
 
+/// What a block of TOML is told as.
+const TOML: &str = "+++ (TOML)";
+
 /// The key under which `export` keeps, as JSON, what a row has and its Markdown does not say.
 pub const ROW: &str = "mosaic-fed";
 
 const NO_END: &str = "front matter begins here and never ends; close it with a line of ---";
 const NO_KEY: &str =
     "front matter with a line that is no `key: value`; correct it, or indent what continues the line before";
+const STRUCTURE: &str = "a value of front matter that opens a structure of YAML which is not read; put quote marks around it, or take it out";
 const OPEN_LIST: &str = "a list of tags that is never closed; end it with ]";
 
 impl<'a> FrontMatter<'a> {
     /// Reads the text of a file.
     pub fn of(text: &'a str) -> Result<Self, Broken> {
+        if let Some(body) = after_toml(text) {
+            return Ok(Self { body, left_out: vec![TOML], ..Self::default() });
+        }
         let Some((block, body)) = split(text)? else { return Ok(Self { body: text, ..Self::default() }) };
         let mut found = Self { body, ..Self::default() };
         let mut key = "";
@@ -53,6 +60,9 @@ impl<'a> FrontMatter<'a> {
                 open = found.list(list, line);
             } else if let Some((name, value)) = pair(line) {
                 key = name;
+                if opens_structure(key, value) {
+                    return Err(Broken { line: number, reason: STRUCTURE });
+                }
                 open = found.take(key, value, number);
             } else if let Some(entry) = line.trim().strip_prefix("- ").filter(|_| is_list(key)) {
                 found.entry(key, entry);
@@ -70,6 +80,10 @@ impl<'a> FrontMatter<'a> {
             ROW => self.row = Some((line, value)),
             _ if is_list(key) => match value.strip_prefix('[') {
                 Some(inner) => return self.list(Open { key, line }, inner),
+                // Unquoted and without commas they are told apart by blanks, which no program has in a tag.
+                None if !is_alias(key) && !value.contains([',', '"', '\'']) => {
+                    value.split_whitespace().for_each(|entry| self.entry(key, entry));
+                }
                 None => value.split(',').for_each(|entry| self.entry(key, entry)),
             },
             _ => self.left_out.push(key),
@@ -119,6 +133,29 @@ fn is_loose(line: &str) -> bool {
     !line.trim().is_empty() && !line.starts_with([' ', '\t', '-', '#', ']', '}', '"', '\'', '?', '%'])
 }
 
+/// Whether the value of a key that is read begins what only a reader of all of YAML understands: as text it would be wrong.
+fn opens_structure(key: &str, value: &str) -> bool {
+    let is_block = || value.starts_with(['|', '>']) && value[1..].chars().all(|c| "+-0123456789".contains(c));
+    match key {
+        "title" => value.starts_with(['[', '{']) || is_block(),
+        key if is_list(key) => value.starts_with('{') || is_block(),
+        _ => false,
+    }
+}
+
+/// What follows a block of TOML between two lines of `+++`, as some programs begin a file; none where there is no such block.
+fn after_toml(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("+++\n").or_else(|| text.strip_prefix("+++\r\n"))?;
+    let mut at = 0;
+    for line in rest.split_inclusive('\n') {
+        at += line.len();
+        if line.trim_end() == "+++" {
+            return rest.get(at..);
+        }
+    }
+    None
+}
+
 /// The block and what follows it; none where the text has no front matter: a rule with a paragraph below it is none.
 fn split(text: &str) -> Result<Option<(&str, &str)>, Broken> {
     let rest = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"));
@@ -164,6 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn tags_on_one_line_without_commas_are_told_apart_by_blanks() {
+        let tags = |line: &str| {
+            let text = format!("---\n{line}\n---\n");
+            FrontMatter::of(&text).unwrap().tags.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(tags("tags: shared private"), ["private", "shared"]);
+        assert_eq!(tags("tags: \"one tag\""), ["one tag"]);
+        assert_eq!(tags("tags: a b, c"), ["a b", "c"]);
+    }
+
+    #[test]
+    fn toml_is_front_matter_that_is_left_out() {
+        let found = FrontMatter::of("+++\ntitle = \"x\"\n+++\nbody").unwrap();
+        assert_eq!((found.left_out, found.body), (vec![TOML], "body"));
+        assert_eq!(FrontMatter::of("+++\nand no end").unwrap().body, "+++\nand no end");
+    }
+
+    #[test]
     fn aliases_are_read_as_tags_are() {
         for block in ["aliases: [x y, z]", "alias: x y, z", "aliases:\n  - x y\n  - \"z\""] {
             let text = format!("---\n{block}\n---\nbody");
@@ -191,6 +246,9 @@ mod tests {
             ("---\ntitle: x\nbody and no end", 1, NO_END),
             ("---\ntitle: x\nthis is no key\n---\nbody", 3, NO_KEY),
             ("---\na: b\ntags: [x, y\nmore: z\n---\nbody", 3, OPEN_LIST),
+            ("---\ntitle: [broken\n---\nbody", 2, STRUCTURE),
+            ("---\ntitle: >-\n  long\n---\nbody", 2, STRUCTURE),
+            ("---\na: b\ntags: {a: b}\n---\nbody", 3, STRUCTURE),
         ];
         for (text, line, reason) in broken {
             assert_eq!(FrontMatter::of(text).unwrap_err(), Broken { line, reason }, "{text}");

@@ -2,8 +2,8 @@
 //! nothing; what cannot be taken is reported with its place, and the rest goes in.
 //!
 //! [`walk`] finds files, [`open`] opens them and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
-//! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`send`] brings
-//! rows to the daemon, [`report`] tells what became of them, [`after`] what to do next, [`watch`] does it again for the files that change.
+//! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`teams`] sees
+//! that rows stay where they are shared, [`send`] brings them to the daemon, [`report`] tells what became of them, [`after`] what to do next, [`watch`] does it again for the files that change.
 
 mod after;
 mod attributes;
@@ -20,6 +20,7 @@ mod reading;
 pub mod report;
 mod send;
 mod taskwarrior;
+mod teams;
 mod text;
 mod todo_txt;
 mod vault;
@@ -73,6 +74,9 @@ pub struct ImportArgs {
     /// The team whose rows they are, where they do not say; yours alone if not given
     #[arg(long)]
     team: Option<TeamId>,
+    /// Take rows that are here already out of the team they are in, where --team is another one or absent
+    #[arg(long = "move")]
+    moves: bool,
     /// The project they belong to, where they do not say
     #[arg(long)]
     project: Option<Project>,
@@ -156,12 +160,16 @@ struct Order {
     format: Option<Format>,
     follow_links: bool,
     common: Arc<Common>,
+    /// Whether rows may come into another team.
+    moves: bool,
     check: bool,
 }
 
 impl Order {
     async fn of(args: ImportArgs, client: &Client) -> Outcome<Self> {
-        let ImportArgs { path, kind, format, team, project, source, until, time_zone, check, follow_links, .. } = args;
+        let ImportArgs {
+            path, kind, format, team, project, source, until, time_zone, moves, check, follow_links, ..
+        } = args;
         if Kinds::builtin().get(&kind).is_none() {
             return Err(no_kind(Exit::Missing, kind.as_str(), NAME_ONE));
         }
@@ -174,7 +182,7 @@ impl Order {
         let zone = time_zone.unwrap_or(chrono_tz::UTC);
         let (horizon, zone_name) = (until.unwrap_or_else(horizon), zone.name().to_owned());
         let common = Common { kind, team, project, source, zone: calendar::Zone::Iana(zone), zone_name, horizon };
-        Ok(Self { path, root, format, follow_links, common: Arc::new(common), check })
+        Ok(Self { path, root, format, follow_links, common: Arc::new(common), moves, check })
     }
 
     /// The way through its files.
@@ -182,8 +190,11 @@ impl Order {
         Walk::new(&self.root, self.format, self.follow_links)
     }
 
-    /// Imports these files.
+    /// Imports these files, unless rows would come into another team that nobody meant them to.
     async fn import(&self, found: Found, client: &Client, progress: Progress) -> Outcome<Done> {
+        if !self.moves {
+            teams::stay(&found, client, &self.common).await?;
+        }
         Import::new(client, &self.common, self.check, progress).all(found).await
     }
 }
@@ -218,6 +229,12 @@ fn tell(report: &Report, out: &Out) {
     }
     report.remarks.iter().for_each(|remark| out.remark(remark));
     report.refusals().for_each(|refused| out.remark(&refused));
+    if report.lacks_team() {
+        let (add, join) = (out.reach.command("team add TEAM"), out.reach.command("team join TEAM USER"));
+        out.remark(&format!(
+            "who manages the workspace makes a team with `{add}`, and puts people into it with `{join}`"
+        ));
+    }
 }
 
 /// Where rows come from if nothing else is said. A file whose rows are known by its folder comes from there, so that they are

@@ -3,10 +3,13 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Refusals that are told at most; further ones are counted.
 const MAX_TOLD: usize = 1_000;
+
+/// Refusals for the same reason that have a line each; more have one together.
+const MAX_ALIKE: usize = 3;
 
 /// What was not taken, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -55,11 +58,32 @@ impl Report {
         }
     }
 
-    /// What was not taken, a line each.
+    /// What was not taken, a line each; what was refused for one and the same reason again and again is one line.
     pub fn refusals(&self) -> impl Iterator<Item = String> {
-        let told = self.refused.iter().map(|one| format!("refused {}: {}", one.at, one.reason));
+        let mut alike = HashMap::<&str, usize>::new();
+        for one in &self.refused {
+            *alike.entry(&one.reason).or_default() += 1;
+        }
+        let told = self.refused.iter().filter_map(move |one| {
+            let count = alike.get_mut(one.reason.as_str())?;
+            let others = match std::mem::take(count) {
+                0 => return None,
+                many if many > MAX_ALIKE => format!(" and {} more", many - 1),
+                few => {
+                    // Each has its own line; the last of them takes the reason out.
+                    *count = few - 1;
+                    String::new()
+                }
+            };
+            Some(format!("refused {}{others}: {}", one.at, one.reason))
+        });
         let further = Some(self.further_refused).filter(|further| *further > 0);
         told.chain(further.map(|further| format!("{further} more were refused; mend these first, and import again")))
+    }
+
+    /// Whether rows were refused for a team that there is not for whoever imports them.
+    pub fn lacks_team(&self) -> bool {
+        self.refused.iter().any(|one| one.reason.starts_with("there is no team `"))
     }
 
     /// Whether rows were written, or would be.
@@ -150,10 +174,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_refused_again_and_again_for_one_reason_is_told_once_with_its_count() {
+        let told = |count: usize| {
+            let mut report = Report::default();
+            for number in 1..=count {
+                report.refuse(Refused { at: format!("x:{number}"), reason: "no team".to_owned() });
+            }
+            report.refuse(Refused { at: "y:1".to_owned(), reason: "broken".to_owned() });
+            report.refusals().collect::<Vec<_>>()
+        };
+        assert_eq!(told(69), ["refused x:1 and 68 more: no team", "refused y:1: broken"]);
+        assert_eq!(told(3).len(), 4, "{:?}", told(3));
+    }
+
+    #[test]
     fn past_a_thousand_refusals_are_counted() {
         let mut report = Report::default();
         for number in 0..1_003 {
-            report.refuse(Refused { at: format!("x:{number}"), reason: "no row".to_owned() });
+            report.refuse(Refused { at: format!("x:{number}"), reason: format!("no row {number}") });
         }
         assert_eq!((report.refused.len(), report.further_refused, report.refusals().count()), (1_000, 3, 1_001));
         assert!(report.refusals().last().unwrap().starts_with("3 more were refused; "));

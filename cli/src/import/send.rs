@@ -34,7 +34,7 @@ const BATCH_ITEMS: usize = 200;
 const BATCH_BYTES: usize = MAX_ITEM_BYTES;
 
 /// Rows that are read before they are taken: the largest have a megabyte each.
-const READ_AHEAD: usize = 16;
+pub const READ_AHEAD: usize = 16;
 
 const TOO_LARGE: &str = "larger than the daemon takes at once; shorten it or split it";
 
@@ -49,6 +49,7 @@ struct Batch {
 }
 
 /// What is to be read.
+#[derive(Clone)]
 pub enum Found {
     /// Every file on the way, as it is come by.
     Way(Walk),
@@ -57,11 +58,11 @@ pub enum Found {
 }
 
 /// A row that was read, or why it could not be; and its file, if it got that far.
-type Read = (Option<Arc<Path>>, Result<Sourced, Refused>);
+pub type Read = (Option<Arc<Path>>, Result<Sourced, Refused>);
 
 impl Found {
     /// Reads everything, as far as anybody takes it.
-    fn read(self, common: &Common, progress: Progress, rows: &mpsc::Sender<Read>) -> Tally {
+    pub fn read(self, common: &Common, progress: Progress, rows: &mpsc::Sender<Read>) -> Tally {
         let mut reading = Reading::new(common, progress);
         match self {
             Self::Way(mut walk) => read(walk.files(), &mut reading, rows),
@@ -216,7 +217,7 @@ impl Sending<'_> {
     /// How many rows of the source are here that were not met.
     async fn gone(&self, source: &str) -> Outcome<u64> {
         let question = view::SourceQuestion { source: source.to_owned() };
-        let view::SourceEntry { rows } = self.client.get(&asking("/v1/items/source", &question)?).await?;
+        let view::SourceEntry { rows, .. } = self.client.get(&asking("/v1/items/source", &question)?).await?;
         Ok(rows.saturating_sub(self.met.len() as u64))
     }
 

@@ -101,7 +101,7 @@ impl File {
 }
 
 /// The way through what is imported, which may be taken again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Walk {
     root: PathBuf,
     format: Option<Format>,
@@ -112,7 +112,7 @@ pub struct Walk {
 }
 
 /// Of files that had to be looked into: whether they are for an import.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Looks(HashMap<PathBuf, (FileStamp, bool)>);
 
 impl Walk {

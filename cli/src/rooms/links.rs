@@ -1,6 +1,6 @@
 //! The asking side: your links.
 
-use super::{joined, minute, named, rows::rows_table, segment, short, sources};
+use super::{agree::is_agreed, joined, minute, named, rows::rows_table, segment, short, sources};
 use crate::{
     config::shell_word,
     exit::{Exit, Failure, Outcome},
@@ -132,10 +132,7 @@ fn agreed(piped: bool) -> Outcome<()> {
     if piped || !io::stdin().is_terminal() {
         return Err(Failure::new(Exit::Usage, "nobody is there to agree to this link").next("add --yes if you do"));
     }
-    let mut answer = String::new();
-    drop(io::Write::write_all(&mut io::stderr(), b"Link to it? [y/N] "));
-    io::stdin().lock().read_line(&mut answer).map_err(Failure::of)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if is_agreed("Link to it?")? {
         return Ok(());
     }
     Err(Failure::new(Exit::Interrupted, "not linked; the invite was not used"))
@@ -302,10 +299,30 @@ pub struct UnlinkArgs {
     /// Somebody else's link, by the beginning of its id; for owners and admins
     #[arg(long, conflicts_with = "now")]
     any: bool,
+    /// Do not ask before it is ended
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Asks at a terminal: the grant at the other side ends with the link, and only its owner can make a new one. A script has
+/// said what it means.
+fn ended_for_ever(args: &UnlinkArgs, out: &Out) -> Outcome<()> {
+    if args.yes || !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    let link = &args.link;
+    let other =
+        if args.any { "its owner can" } else { "the other side's grant ends with it: only its owner there can" };
+    out.remark(&format!("the link {link} goes, with its key; {other} make a new one with a new invite"));
+    if is_agreed("End it for ever?")? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Interrupted, format!("{link} is linked as before")))
 }
 
 /// `unlink`.
 pub async fn unlink(args: &UnlinkArgs, client: &Client, out: &Out) -> Outcome {
+    ended_for_ever(args, out)?;
     if args.any {
         let removed: Vec<view::DirectoryEntry> =
             client.delete(&format!("/v1/directory/{}", segment(&args.link))).await?;

@@ -1,5 +1,6 @@
 //! The commands that speak to a running daemon, one file per room: call, then print the value that came back.
 
+mod agree;
 pub mod audit;
 pub mod audit_verify;
 pub mod grants;
@@ -14,6 +15,7 @@ pub mod status;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
+    nearness,
     out::Out,
 };
 use api::{client::Client, view};
@@ -44,9 +46,24 @@ pub fn named(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A kind of row, as an argument; whether there is such a one is the daemon's to say.
+/// A kind of row, as an argument.
 pub fn kind(text: &str) -> Result<Resource, String> {
-    text.parse().map_err(|_| format!("it is no kind of row; choose one of {}", Kinds::builtin().listed()))
+    text.parse()
+        .map_err(|_| format!("it is no kind of row{}; choose one of {}", meant(text), Kinds::builtin().listed()))
+}
+
+/// The kind that may be meant by one that does not exist, after it.
+fn meant(kind: &str) -> String {
+    let near = nearness::nearest(&kind.to_lowercase(), Kinds::builtin().names().map(Resource::as_str));
+    near.map_or_else(String::new, |near| format!(" (`{near}` may be meant)"))
+}
+
+/// Refuses a kind that does not exist, before the daemon is asked for its rows.
+pub fn known_kind(kind: &Resource) -> Outcome<()> {
+    match Kinds::builtin().get(kind) {
+        Some(_) => Ok(()),
+        None => Err(no_kind(Exit::Missing, kind.as_str(), "name one that exists:")),
+    }
 }
 
 /// How a kind that exists is named.
@@ -54,7 +71,8 @@ pub const NAME_ONE: &str = "name one that exists: --kind with one of";
 
 /// That there is no such kind; `option` is how one that exists is named, as in `--kind with one of`.
 pub fn no_kind(exit: Exit, kind: &str, option: &str) -> Failure {
-    Failure::new(exit, format!("there is no kind `{kind}`")).next(format!("{option} {}", Kinds::builtin().listed()))
+    Failure::new(exit, format!("there is no kind `{kind}`{}", meant(kind)))
+        .next(format!("{option} {}", Kinds::builtin().listed()))
 }
 
 /// A number from 1 to `most`, as an argument.

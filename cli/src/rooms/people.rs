@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{counted, joined, next_as, next_for_managers, or_dash, segment, short};
+use super::{agree::is_agreed, counted, joined, next_as, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -12,7 +12,7 @@ use domain::{
     id::{Name, TeamId},
     rights::{BadRole, Role},
 };
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 /// The commands of `user`.
 #[derive(Subcommand)]
@@ -22,7 +22,7 @@ pub enum UserCommand {
         /// Their name
         name: Name,
         /// The operating system user that acts as them
-        #[arg(long)]
+        #[arg(long, value_parser = uid)]
         uid: Option<u32>,
         /// owner, admin, member or guest
         #[arg(long, default_value = "member")]
@@ -48,6 +48,11 @@ pub enum UserCommand {
         #[arg(short, long)]
         yes: bool,
     },
+}
+
+/// The number of an operating system user, as an argument.
+fn uid(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "it is no number; a user of this system has one, which `id -u NAME` prints".to_owned())
 }
 
 /// `user`.
@@ -135,14 +140,7 @@ fn asked((to, question): (&str, &str), what: &str, kept: String, out: &Out) -> O
         return Err(Failure::new(Exit::Usage, cause).next("add --yes if you do"));
     }
     out.remark(what);
-    drop(io::Write::write_all(&mut io::stderr(), format!("{question} [y/N] ").as_bytes()));
-    if is_yes(&mut io::stdin().lock())? { Ok(()) } else { Err(Failure::new(Exit::Interrupted, kept)) }
-}
-
-fn is_yes(answers: &mut impl BufRead) -> Outcome<bool> {
-    let mut answer = String::new();
-    answers.read_line(&mut answer).map_err(Failure::of)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    if is_agreed(question)? { Ok(()) } else { Err(Failure::new(Exit::Interrupted, kept)) }
 }
 
 /// "2 rows of their own, 1 link and the grants a, b".
@@ -301,13 +299,5 @@ mod tests {
         assert_eq!(theirs(0, 0, &[]), "0 rows of their own, 0 links and no grant");
         assert_eq!(theirs(1, 1, &["home"]), "1 row of their own, 1 link and the grant home");
         assert_eq!(theirs(2, 3, &["home", "car"]), "2 rows of their own, 3 links and the grants home, car");
-    }
-
-    #[test]
-    fn only_a_yes_is_one() {
-        for (typed, yes) in [("y\n", true), ("yes\n", true), ("Y", true), ("\n", false), ("", false), ("anna\n", false)]
-        {
-            assert_eq!(is_yes(&mut typed.as_bytes()).unwrap(), yes, "{typed:?}");
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! Rows: list, get, add.
 
-use super::{asking, joined, minute, named, next_for_members, or_dash, segment, short, sources, writable_team};
+use super::{
+    asking, joined, known_kind, minute, named, next_for_members, or_dash, segment, short, sources, writable_team,
+};
 use crate::{
     config::shell_word,
     exit::{Exit, Failure, Outcome},
@@ -55,6 +57,7 @@ pub struct ListArgs {
 /// `list`.
 pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     let ListArgs { kind, from, limit, body, stream, cursor, strict } = args;
+    known_kind(&kind)?;
     // A stream's outcomes come after its rows: they are judged here.
     let asked_strictly = strict && !stream;
     let question = view::ListQuestion {
@@ -147,8 +150,7 @@ fn stream_line(row: &Row) -> String {
 /// An answer of nobody is none, with `--strict` or without.
 fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
     let whole = sources.iter().all(|source| source.outcome == Ended::Ok);
-    let nobody = !sources.iter().any(|source| matches!(source.outcome, Ended::Ok | Ended::Partial));
-    if nobody || strict && !whole { Exit::Incomplete } else { Exit::Done }
+    if !sources::anybody_answered(sources) || strict && !whole { Exit::Incomplete } else { Exit::Done }
 }
 
 /// Attributes that have a column where any row has them.
@@ -207,13 +209,17 @@ pub struct GetArgs {
 /// `get`.
 pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let GetArgs { kind, id, from } = args;
+    known_kind(&kind)?;
     let question = view::GetQuestion { from: Some(from) };
     let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
     let Some(row) = &one.row else {
         sources::tell(&one.sources, out);
         if let Some(next) = sources::next(&one.sources) {
-            let cause =
-                format!("no such row in {kind} where it was answered; it may be with a source that did not answer");
+            let cause = if sources::anybody_answered(&one.sources) {
+                format!("no such row in {kind} where it was answered; it may be with a source that did not answer")
+            } else {
+                format!("nobody answered, so whether there is such a row in {kind} is not known")
+            };
             return Err(Failure::new(Exit::Incomplete, cause).next(format!("mosaic-fed {next}")));
         }
         return Err(
@@ -287,6 +293,7 @@ pub struct Added {
 /// `add`.
 pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
     let kind = args.kind.clone();
+    known_kind(&kind)?;
     if let Some(team) = &args.team {
         writable_team(client, team).await?;
     }

@@ -64,6 +64,11 @@ pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
     }
 }
 
+/// Whether there is an answer at all, be it in part.
+pub fn anybody_answered(sources: &[SourceOutcome]) -> bool {
+    sources.iter().any(|source| matches!(source.outcome, Ended::Ok | Ended::Partial))
+}
+
 /// Whether rows follow this page of at most `limit`, and how to get at them; a source that did not answer has rows that
 /// nobody knows of.
 pub fn more(page: &Page, limit: u32) -> Option<String> {

@@ -43,6 +43,44 @@ fn broken_lines_are_reported_with_their_place_and_the_rest_goes_in() {
     assert_eq!(instance.types("import rows.jsonl --kind tasks --json").done().json()["unchanged"], 2);
 }
 
+#[test]
+fn rows_leave_or_enter_a_team_only_where_that_is_meant() {
+    let instance = Instance::running("home");
+    instance.types("team add core").done();
+    instance.file("notes/a.md", "# A");
+    instance.file("notes/b.md", "# B");
+    instance.file("notes/c.jsonl", r#"{"title": "C", "team": "core"}"#);
+    instance.types("import notes --team core").done();
+    for line in ["import notes", "import notes --check", "import notes/a.md", "import notes --watch"] {
+        instance
+            .types(line)
+            .fails(2, &["of these files", "in the team core", "nothing was written", "--team core", "--move"]);
+    }
+    instance.types("import notes").fails(2, &["2 rows of these files are in the team core"]);
+    let teams = |instance: &Instance| {
+        let page = instance.types("list notes --from here --json").done().json();
+        page["rows"].as_array().unwrap().iter().filter(|row| row["team"] == "core").count()
+    };
+    assert_eq!(teams(&instance), 3);
+    assert_eq!(instance.types("import notes --team core --json").done().json()["unchanged"], 3);
+    assert_eq!(instance.types("import notes --move --json").done().json()["updated"], 2);
+    assert_eq!(teams(&instance), 1, "the one that says its team stays in it");
+    instance.types("import notes --json").done();
+    instance.types("import notes --team core").fails(2, &["2 rows of these files are yours alone", "--move"]);
+}
+
+#[test]
+fn a_team_that_is_not_there_is_told_once_with_its_count() {
+    let instance = Instance::running("home");
+    let lines: Vec<_> = (0..9).map(|row| format!(r#"{{"title": "row {row}", "team": "nowhere"}}"#)).collect();
+    instance.file("rows.jsonl", lines.join("\n"));
+    let ran = instance.types("import rows.jsonl").done();
+    assert_eq!(ran.err.matches("there is no team `nowhere`").count(), 1, "{ran:?}");
+    for said in ["rows.jsonl:1 and 8 more", "team add TEAM", "team join TEAM USER"] {
+        assert!(ran.err.contains(said), "{said} in {ran:?}");
+    }
+}
+
 /// A line whose row has a list of texts, so many of them of fifty bytes.
 fn line_with(field: &str, title: &str, texts: usize) -> String {
     let texts: Vec<_> = (0..texts).map(|number| format!("{number:0>50}")).collect();

@@ -48,6 +48,22 @@ fn titled(line: &str) -> String {
 }
 
 #[test]
+fn times_without_a_zone_that_are_read_in_another_one_are_the_same_rows() {
+    let instance = Instance::running("home");
+    let event = |lines: &str| format!("BEGIN:VEVENT\nUID:a\nSUMMARY:Run\n{lines}END:VEVENT\n");
+    let series = event("DTSTART:20261201T090000\nRRULE:FREQ=DAILY;COUNT=5\n");
+    let moved = event("RECURRENCE-ID:20261203T090000\nDTSTART:20261203T110000\n");
+    instance.file("run.ics", format!("BEGIN:VCALENDAR\n{series}{moved}END:VCALENDAR\n"));
+    assert_eq!(instance.types("import run.ics --json").done().json()["added"], 5);
+    let again = instance.types("import run.ics --time-zone Europe/Berlin --json").done().json();
+    assert_eq!((&again["added"], &again["updated"]), (&0.into(), &5.into()), "{again}");
+    let starts: BTreeSet<_> =
+        rows(&instance, "events").iter().map(|row| row["attributes"]["start"].as_str().unwrap().to_owned()).collect();
+    let wanted = ["01T08", "02T08", "03T10", "04T08", "05T08"].map(|time| format!("2026-12-{time}:00:00Z"));
+    assert_eq!(starts, wanted.into());
+}
+
+#[test]
 fn every_occurrence_of_a_calendar_is_where_another_program_puts_it() {
     let instance = Instance::running("home");
     instance.file("calendar.ics", CALENDAR);

@@ -212,22 +212,56 @@ fn at_a_terminal_an_invite_is_asked_for_and_its_fingerprint_shown_before_anythin
     let made = office.types("invite to-home --share tasks").done();
     assert!(made.err.contains("mosaic-fed link, which asks for the invite"), "{made:?}");
     let (first, rest) = made.out.trim().split_at(300);
-    let answers = |typed: &str| {
+    let at_terminal = |words: &[&str], typed: &str| {
         let pty = openpty(None, None).unwrap();
-        let mut command = program(&["-C", home.data().to_str().unwrap(), "link", "--name", "work"]);
+        let mut command = program(&[&["-C", home.data().to_str().unwrap()], words].concat());
         command.stdin(pty.slave);
         fs::File::from(pty.master.try_clone().unwrap()).write_all(typed.as_bytes()).unwrap();
         let ran = finish(command);
         drop(pty.master);
         ran
     };
+    let answers = |typed: &str| at_terminal(&["link", "--name", "work"], typed);
     let no = answers(&format!("{}\nn\n", made.out.trim()));
     no.fails(130, &["Paste the invite", &format!("its fingerprint is {shown}"), "Link to it?", "was not used"]);
     answers("\n").fails(2, &["the invite is empty"]);
     answers("hello\n\n").fails(2, &["no invite"]);
-    // As mail breaks it.
-    answers(&format!("{first}\n{rest}\ny\n")).done();
+    // As mail breaks it, and with an empty line left over.
+    answers(&format!("{first}\n{rest}\n\nYES\n")).done();
     assert!(home.types("links").done().out.contains("work"));
+    at_terminal(&["unlink", "work"], "n\n").fails(130, &["End it for ever?", "work is linked as before"]);
+    assert!(home.types("links").done().out.contains("work"));
+    let ended = at_terminal(&["unlink", "work"], "y\n").done();
+    assert!(ended.out.contains("work is gone here"), "{ended:?}");
+}
+
+#[test]
+fn an_invite_that_reached_nobody_was_not_used_and_can_be_tried_again() {
+    let (mut office, home) = two();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    let fresh = office.types("invite other --share tasks").done().out;
+    home.run(&["link", fresh.trim(), "--yes", "--name", "work"]).fails(6, &["give this one another name with --name"]);
+    office.stop();
+    let down = home.run(&["link", fresh.trim(), "--yes", "--name", "other"]);
+    assert_ne!(down.code, 0);
+    for words in
+        ["the invite was not used", "next: once the other side is up, and until 20", " link`, which asks for it"]
+    {
+        assert!(down.err.contains(words), "{words} in {down:?}");
+    }
+    let nobody = home.types("get tasks 12345678 --from work");
+    nobody.fails(7, &["nobody answered, so whether there is such a row in tasks is not known"]);
+}
+
+#[test]
+fn a_kind_that_does_not_exist_is_answered_with_the_one_that_may_be_meant() {
+    let home = Instance::running("home");
+    for line in ["list note", "get note 12345678", "add note x", "import . --kind note"] {
+        home.types(line).fails(4, &["there is no kind `note` (`notes` may be meant)", "next: name one"]);
+    }
+    home.types("invite x --share task").fails(2, &["there is no kind `task` (`tasks` may be meant)"]);
+    home.types("user add eva --uid nobody").fails(2, &["it is no number", "id -u NAME"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use domain::{
     Time,
     grant::Grant,
-    id::{ItemId, Resource, UserId, WorkspaceId},
+    id::{ItemId, Resource, TeamId, UserId, WorkspaceId},
     item::{Item, NewItem, StoredItem, Whose},
     operation::{Get, List},
     rights::Rights,
@@ -73,15 +73,26 @@ impl Items for Model {
         }
     }
 
-    async fn sourced(&self, workspace: WorkspaceId, user: UserId, source: &str) -> Result<u64, StoreError> {
+    async fn sourced(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        source: &str,
+        keys: Option<&[String]>,
+    ) -> Result<BTreeMap<Option<TeamId>, u64>, StoreError> {
         let state = self.state();
         let (rights, source) = (state.rights(workspace, user), format!("{source}/"));
+        let is_meant = |key: &String| key.starts_with(&source) && keys.is_none_or(|keys| keys.contains(key));
         let is_of_it = |row: &&Row| {
             row.stored.whose == Whose::Of(user)
-                && row.source_key.as_ref().is_some_and(|key| key.starts_with(&source))
+                && row.source_key.as_ref().is_some_and(is_meant)
                 && rights.admit(&row.stored)
         };
-        Ok(state.items.values().filter(is_of_it).count() as u64)
+        let mut teams = BTreeMap::new();
+        for row in state.items.values().filter(is_of_it) {
+            *teams.entry(row.stored.item.team.clone()).or_default() += 1;
+        }
+        Ok(teams)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     Postgres, filter,
-    row::{damaged, name, parsed, time},
+    row::{damaged, name, number, parsed, time},
     sql,
     unit::{self, Unit},
 };
@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use domain::{
     Time,
     grant::Grant,
-    id::{ItemId, Resource, UserId, WorkspaceId},
+    id::{ItemId, Resource, TeamId, UserId, WorkspaceId},
     item::{Item, NewItem, StoredItem, Whose},
     operation::{Get, List},
     rights::{Rights, Role},
@@ -70,12 +70,18 @@ impl Items for Postgres {
         self.put_items(workspace, user, items, after).await
     }
 
-    async fn sourced(&self, workspace: WorkspaceId, user: UserId, source: &str) -> Result<u64, StoreError> {
+    async fn sourced(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        source: &str,
+        keys: Option<&[String]>,
+    ) -> Result<BTreeMap<Option<TeamId>, u64>, StoreError> {
         let (mut unit, ..) = self.enter(workspace, user).await?;
-        let query = sqlx::query_scalar(sql::items::SOURCED).bind(workspace.0).bind(user.0).bind(format!("{source}/"));
-        let count: i64 = query.fetch_one(&mut *unit).await?;
+        let query = sqlx::query(sql::items::SOURCED).bind(workspace.0).bind(user.0).bind(format!("{source}/"));
+        let rows = query.bind(keys).fetch_all(&mut *unit).await?;
         unit.end().await?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        rows.iter().map(|row| Ok((team(row)?, number(row, "rows")?))).collect()
     }
 }
 
@@ -114,6 +120,10 @@ fn whose(row: &PgRow) -> Result<Whose, StoreError> {
     }
 }
 
+fn team(row: &PgRow) -> Result<Option<TeamId>, StoreError> {
+    row.try_get::<Option<&str>, _>("team")?.map(|team| parsed("team id", team)).transpose()
+}
+
 /// The rows of one chunk; those behind it came without their content.
 fn fitting<'r>(rows: impl ExactSizeIterator<Item = &'r PgRow>) -> Result<Vec<StoredItem>, StoreError> {
     let mut fitting = Vec::with_capacity(rows.len());
@@ -140,7 +150,7 @@ fn stored(row: &PgRow) -> Result<StoredItem, StoreError> {
             updated_at: time(row, "updated_at")?,
             title: row.try_get("title")?,
             body: row.try_get("body")?,
-            team: text("team")?.map(|team| parsed("team id", team)).transpose()?,
+            team: team(row)?,
             project: text("project")?.map(|project| parsed("project", project)).transpose()?,
             owner: text("owner_name")?.map(|_| name(row, "owner_name")).transpose()?,
             tags: tags.iter().map(|tag| parsed("tag", tag)).collect::<Result<_, _>>()?,

@@ -183,8 +183,9 @@ impl Uid<'_, '_> {
         }
         let dated = self.newest(dated, &mut refused);
         let (changed, masters): (Vec<_>, Vec<_>) = dated.into_iter().partition(|one| one.instead_of.is_some());
+        let start = masters.first().and_then(|one| one.start.clone());
         let masters: Vec<_> = masters.into_iter().map(|one| self.master(&one, &changed)).collect();
-        for part in masters.into_iter().chain(changed.iter().map(|one| self.changed(one))) {
+        for part in masters.into_iter().chain(changed.iter().map(|one| self.changed(one, start.as_ref()))) {
             match part {
                 Ok(part) => parts.push(part),
                 Err(broken) => refused.push(broken),
@@ -245,11 +246,12 @@ impl Uid<'_, '_> {
         self.part(one, times, recurs)
     }
 
-    fn changed(&self, one: &Dated) -> Result<Part, Refused> {
+    /// An occurrence of the series that begins at `start`, if that is in the calendar.
+    fn changed(&self, one: &Dated, start: Option<&Stamp>) -> Result<Part, Refused> {
         let time = one.start.as_ref().map(Stamp::moment);
         let mut part = self.part(one, vec![(time, None)], false)?;
         if let Some(stamp) = &one.instead_of {
-            part.key = format!("{}/{}", part.key, stamp.moment());
+            part.key = format!("{}/{}", part.key, start.unwrap_or(stamp).key(stamp.moment()));
         }
         Ok(part)
     }
@@ -312,9 +314,9 @@ impl Part {
         };
         let times = times.into_iter().fold(Attributes::default(), |said, (name, time)| said.text(name, time));
         times.put_into(&mut item);
-        let key =
-            begin.filter(|_| self.recurs).map_or_else(|| self.key.clone(), |begin| format!("{}/{begin}", self.key));
-        item.source_key = Some(key);
+        let occurrence = begin.filter(|_| self.recurs).zip(self.start.as_ref());
+        let key = occurrence.map(|(begin, start)| format!("{}/{}", self.key, start.key(begin)));
+        item.source_key = Some(key.unwrap_or_else(|| self.key.clone()));
         Sourced { at: self.at.clone(), item }
     }
 }

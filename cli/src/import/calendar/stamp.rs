@@ -60,6 +60,17 @@ impl Stamp {
         Some(known.map_or(name, |zone| zone.name()).to_owned())
     }
 
+    /// What a row at this moment of the same series is known by. Where no zone is named it is the time as it is written, which
+    /// is the same in whatever zone it is read.
+    pub fn key(&self, moment: Moment) -> String {
+        match moment {
+            Moment::At(instant) if self.is_floating() => {
+                self.zone.wall(instant).format("%Y-%m-%dT%H:%M:%S").to_string()
+            }
+            moment => moment.to_string(),
+        }
+    }
+
     /// Whether it names no zone, and needs one.
     pub fn is_floating(&self) -> bool {
         !self.is_day && self.zone_name.is_none()

@@ -5,7 +5,9 @@ statements! {
     WRITER = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text || $2::uuid::text, 0))";
     PERSONAL = "SELECT count(*) FROM items WHERE personal_owner = $1
         AND workspace = nullif(current_setting('app.workspace', true), '')::uuid";
-    SOURCED = "SELECT count(*) FROM items WHERE workspace = $1 AND owner = $2 AND starts_with(source_key, $3)";
+    SOURCED = "SELECT team, count(*) AS rows FROM items
+        WHERE workspace = $1 AND owner = $2 AND starts_with(source_key, $3) AND ($4::text[] IS NULL OR source_key = ANY($4))
+        GROUP BY team";
     NEW_IDS = "SELECT gen_random_uuid() FROM generate_series(1, $1::int)";
     TEAM_IDS = "SELECT id FROM teams WHERE workspace = $1 ORDER BY id";
     /// One look into the unique index for each source.

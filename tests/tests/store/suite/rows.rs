@@ -175,11 +175,22 @@ pub async fn rows_of_a_source_are_counted_for_whose_they_are(bench: &Bench) {
         [of("vault/a", task("a")), of("vault/b/c", team_task("c", "core")), of("vaults/a", task("other")), task("x")];
     bench.put(alice, rows).await;
     bench.put(bob, [of("vault/a", task("bob's"))]).await;
-    for (user, source, count) in
-        [(alice, "vault", 2), (alice, "vault/b", 1), (alice, "vau", 0), (alice, "%", 0), (bob, "vault", 1)]
-    {
-        assert_eq!(bench.store.sourced(bench.workspace, user, source).await.unwrap(), count, "{source}");
+    let core = Some("core".parse().unwrap());
+    let asked = [
+        (alice, "vault", vec![(None, 1), (core.clone(), 1)]),
+        (alice, "vault/b", vec![(core.clone(), 1)]),
+        (alice, "vau", vec![]),
+        (alice, "%", vec![]),
+        (bob, "vault", vec![(None, 1)]),
+    ];
+    for (user, source, teams) in asked {
+        let counted = bench.store.sourced(bench.workspace, user, source, None).await.unwrap();
+        assert_eq!(counted, teams.into_iter().collect(), "{source}");
     }
+    let keys = ["vault/b/c", "vaults/a", "vault/never"].map(ToOwned::to_owned);
+    let counted = bench.store.sourced(bench.workspace, alice, "vault", Some(&keys)).await.unwrap();
+    assert_eq!(counted, [(core, 1)].into(), "of the rows with these keys");
+    assert!(bench.store.sourced(bench.workspace, alice, "vault", Some(&[])).await.unwrap().is_empty());
 }
 
 pub async fn everybody_reads_what_their_role_and_teams_allow(bench: &Bench) {

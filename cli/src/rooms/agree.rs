@@ -1,0 +1,53 @@
+//! The one way to ask a person for a yes: what cannot be taken back waits for it, and an empty line, as pasting leaves one behind,
+//! is no answer at all.
+
+use crate::exit::{Failure, Outcome};
+use std::io::{self, BufRead, Write};
+
+/// So often the question is put.
+const TRIES: usize = 3;
+
+/// Whether the person at the terminal says yes to this question.
+pub fn is_agreed(question: &str) -> Outcome<bool> {
+    is_yes(question, &mut io::stdin().lock(), &mut io::stderr())
+}
+
+fn is_yes(question: &str, answers: &mut impl BufRead, told: &mut impl Write) -> Outcome<bool> {
+    for _ in 0..TRIES {
+        drop(told.write_all(format!("{question} [y/N] ").as_bytes()));
+        let mut answer = String::new();
+        let read = answers.read_line(&mut answer).map_err(Failure::of)?;
+        match answer.trim().to_lowercase().as_str() {
+            "" if read > 0 => {}
+            word => return Ok(matches!(word, "y" | "yes")),
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(typed: &str) -> (bool, usize) {
+        let mut told = Vec::new();
+        let yes = is_yes("Do it?", &mut typed.as_bytes(), &mut told).unwrap();
+        (yes, String::from_utf8(told).unwrap().matches("Do it? [y/N] ").count())
+    }
+
+    #[test]
+    fn only_a_yes_is_one_in_whatever_case() {
+        for (typed, yes) in
+            [("y\n", true), ("YES\n", true), ("Yes", true), ("Y", true), ("", false), ("anna\n", false), ("n\n", false)]
+        {
+            assert_eq!(asked(typed), (yes, 1), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_is_no_answer_and_the_question_comes_three_times_at_most() {
+        assert_eq!(asked("\ny\n"), (true, 2));
+        assert_eq!(asked(" \n\nyes\n"), (true, 3));
+        assert_eq!(asked("\n\n\ny\n"), (false, 3));
+    }
+}
