@@ -155,7 +155,7 @@ async fn open(
         listen: Listen { links: any, enrolment: any, advertise: Vec::new(), public_names: Vec::new() },
         limits: link::Limits { address_burst: u32::MAX, address_rate: u32::MAX, ..link::Limits::default() },
         certificate_life: pki::LEAF_LIFE,
-        };
+    };
     Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL)).await?)
 }
 
