@@ -180,6 +180,26 @@ async fn renewal_needs_a_new_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_names_somebody_else_gets_its_own_grant_or_nothing() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let own = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    let elsewhere = format!("spiffe://{}.mosaic-fed.internal/instance/{}", stage.office.id, stage.office.id);
+    params.distinguished_name.push(rcgen::DnType::CommonName, elsewhere.clone());
+    let names = rcgen::SanType::URI(elsewhere.try_into().expect("a name"));
+    let mut asking = params.clone();
+    asking.subject_alt_names = vec![names];
+    let asking = asking.serialize_request(&own).expect("a request").der().to_vec();
+    assert_eq!(refusal(&stage.home.renew(asking).await.expect_err("answered")).0, Code::InvalidArgument);
+    let subject = params.serialize_request(&own).expect("a request").der().to_vec();
+    let certificate = stage.home.renew(subject).await.expect("the subject is not read");
+    let read = pki::profile::grant_leaf(&certificate, stage.office.id).expect("a leaf");
+    let meant = (stage.home.instance, stage.home.grant, stage.office.owner);
+    assert_eq!((read.holder, read.grant, read.subject), meant);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_young_certificate_is_not_renewed_and_a_busy_grant_is() {
     let (clock, world) = standing();
     let office = Instance::start_on(world.clone(), database().await).await;
