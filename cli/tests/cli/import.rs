@@ -222,8 +222,5 @@ fn the_next_step_after_an_import_is_what_came_of_it() {
     assert_eq!(next(&["import", "my notes", "--format", "jsonl"]).0, "import 'my notes'");
     let (refused, ran) = next(&["import", "bad.jsonl"]);
     assert_eq!(refused, "import bad.jsonl --check");
-    assert!(
-        ran.err.contains("all 30 were refused, the first of them for these reasons:\nrefused bad.jsonl:1:"),
-        "{ran:?}"
-    );
+    assert!(ran.err.starts_with("refused bad.jsonl:1 and 29 more: "), "{ran:?}");
 }

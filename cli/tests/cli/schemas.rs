@@ -105,7 +105,7 @@ fn rows(judge: &mut Judge, office: &Instance) {
     judge.does(office, &format!("list tasks --cursor {}", page["next"].as_str().unwrap()));
     judge.does(office, &format!("get tasks {}", page["rows"][0]["id"].as_str().unwrap()));
     judge.ends(7, office, "import tasks.jsonl --strict");
-    judge.goes_on(office, "import notes --watch", || drop(office.file("notes/b.md", "# B")));
+    judge.goes_on(office, "import notes --team core --watch", || drop(office.file("notes/b.md", "# B")));
 }
 
 /// Everything that a scope can say.
