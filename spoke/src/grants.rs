@@ -224,7 +224,7 @@ impl Spoke {
 
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
     pub async fn edit(&self, by: By, before: &Grant, order: Edit) -> Result<(Grant, Vec<Difference>), AdminError> {
-        let scope = order.spec.close(self.context(false, order.sensitive))?;
+        let scope = self.filled(order.spec).await?.close(self.context(false, order.sensitive))?;
         if scope.workspace() != before.scope.workspace() {
             return Err(AdminError::Invalid(format!(
                 "a grant stays in its workspace ({}); make another grant for {}",

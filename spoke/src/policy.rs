@@ -60,7 +60,7 @@ impl Spoke {
     /// The spec with defaults that are within the ceiling.
     pub(crate) async fn filled(&self, mut spec: Spec) -> Result<Spec, AdminError> {
         if let Some(kept) = self.ceiling().await? {
-            kept.ceiling.fill(&mut spec, self.parts.world.now());
+            kept.ceiling.fill(&mut spec, Kinds::builtin(), self.parts.world.now());
         }
         Ok(spec)
     }

@@ -105,7 +105,7 @@ pub(super) async fn renew(
     let link = find(&door, &person, &link).await?;
     let (hub, asker) = (Arc::clone(&door.hub), person.asker());
     let task = tokio::spawn(async move { hub.renew(&asker, &link).await });
-    let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "renewing broke off; try again"))?;
+    let ended = task.await.map_err(|_| Problem::new(Kind::Internal, "renewing broke off").next("try again"))?;
     Ok(Json(view::LinkEntry::new(ended?, door.world.now())))
 }
 

@@ -53,7 +53,10 @@ pub(super) async fn may_edit(
     if !widens(&view.grant.scope, &wanted, now).map_err(AdminError::from)? {
         return Ok(());
     }
-    let (subject, command) = (&view.subject_name, format!("grant edit {} --personal", view.grant.name));
+    // All that they may want of it is said by a scope; the one flag that says nothing else is named.
+    let none = !view.grant.scope.resources().any(|(_, filter)| filter.personal);
+    let how = if none { "--personal" } else { "--scope FILE" };
+    let (subject, command) = (&view.subject_name, format!("grant edit {} {how}", view.grant.name));
     Err(person.refused(door, Act::GrantEdit, not_theirs(subject, "showing more of", &command)).await)
 }
 

@@ -77,6 +77,11 @@ pub fn flags(scope: &Spec) -> String {
         words.extend(filter.since.map(|since| format!("--since {since}")));
         words.push(if filter.include_personal == Some(true) { "--personal" } else { "--no-personal" }.to_owned());
     }
+    words.extend(scope.max_rows_per_query.map(|rows| format!("--rows {rows}")));
+    let even = scope.rate.filter(|rate| rate.per_minute == rate.burst);
+    words.extend(even.map(|rate| format!("--rate {}", rate.burst)));
+    let every_verb = scope.verbs.as_ref().is_none_or(|verbs| verbs.len() == Verb::ALL.len());
+    let alike = alike && every_verb && even.is_some() == scope.rate.is_some() && idle(scope).is_none();
     if alike { words.join(" ") } else { "--scope FILE".to_owned() }
 }
 

@@ -73,7 +73,7 @@ pub async fn within(
 ) -> Outcome<Option<(Scope, Vec<Difference>)>> {
     let policy: view::Policy = client.get("/v1/policy").await?;
     let Some(ceiling) = policy.ceiling else { return Ok(spec.close(context).ok().map(|scope| (scope, Vec::new()))) };
-    ceiling.fill(&mut spec, context.now);
+    ceiling.fill(&mut spec, context.kinds, context.now);
     let Ok(scope) = spec.close(context) else { return Ok(None) };
     let excess = ceiling.judge(&scope, context.kinds, context.now).ok().flatten();
     let differing = excess.as_ref().map(|excess| excess.differing.clone()).unwrap_or_default();

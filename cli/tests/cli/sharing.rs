@@ -95,7 +95,9 @@ fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
         ("grant revoke to-home", 6),
         ("grant invite to-home", 6),
     ] {
-        office.types(line).fails(code, &["invite to-home --for alice --share tasks --no-personal"]);
+        office
+            .types(line)
+            .fails(code, &["invite to-home --for alice --share tasks --no-personal --rows 1000 --rate 60"]);
     }
     for name in ["alice", "home", "revoked"] {
         office.types(&format!("grant show {name}")).fails(4, &["called by its own name", "grant show to-home"]);

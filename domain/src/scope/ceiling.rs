@@ -135,20 +135,22 @@ impl Ceiling {
     }
 
     /// The spec with what it leaves to defaults no wider than this allows: nobody asked for more.
-    pub fn fill(&self, spec: &mut Spec, now: Time) {
+    pub fn fill(&self, spec: &mut Spec, kinds: &Kinds, now: Time) {
         let lower = |bound: Option<u32>, usual: u32| bound.map(|bound| bound.min(usual));
         spec.max_rows_per_query = spec.max_rows_per_query.or(lower(self.max_rows_per_query, DEFAULT_ROWS));
         spec.rate = spec.rate.or(self.rate.map(|rate| rate.lower(Rate::DEFAULT)));
         spec.verbs = spec.verbs.take().or_else(|| self.verbs.clone());
         let life = self.max_days.map(|days| Duration::from_secs(u64::from(days) * 86_400).min(DEFAULT_LIFE));
         spec.not_after = spec.not_after.or(life.map(|life| now + life));
-        let withheld = spec.withheld().into_iter().chain(self.withhold.iter().copied());
-        spec.withhold = spec.withhold.take().or(Some(withheld.collect::<BTreeSet<_>>().into_iter().collect()));
-        for (kind, fields) in &self.fields {
-            if spec.resources.contains(kind) {
-                spec.fields.entry(kind.clone()).or_insert_with(|| fields.clone());
-            }
+        let withheld = spec.withheld();
+        // Of what the ceiling lets through only what would be shared anyway: it bounds, and shares nothing.
+        for (name, most) in self.fields.iter().filter(|(name, _)| spec.resources.contains(name)) {
+            let Some(kind) = name.parse().ok().and_then(|name| kinds.get(&name)) else { continue };
+            let usual = kind.fields_without(&withheld).into_iter().map(|field| field.to_string());
+            spec.fields.entry(name.clone()).or_insert_with(|| usual.filter(|field| most.contains(field)).collect());
         }
+        let withheld = withheld.into_iter().chain(self.withhold.iter().copied()).collect::<BTreeSet<_>>();
+        spec.withhold = spec.withhold.take().or(Some(withheld.into_iter().collect()));
     }
 
     /// The ceiling as the widest scope that it allows in a workspace. What it does not bound is as wide as can be, or as `scope`.
@@ -294,13 +296,27 @@ mod tests {
             "withhold":["personal"],"fields":{"notes":["title"]}}"#;
         let ceiling: Ceiling = serde_json::from_str(ceiling).unwrap();
         let mut spec: Spec = serde_json::from_str(BOTH).unwrap();
-        ceiling.fill(&mut spec, NOW);
+        ceiling.fill(&mut spec, Kinds::builtin(), NOW);
         let filled = scope(&serde_json::to_string(&spec).unwrap());
         assert_eq!(ceiling.judge(&filled, Kinds::builtin(), NOW), Ok(None), "{spec:?}");
         assert_eq!(filled.rate(), Rate { per_minute: 5, burst: 60 });
         let mut said = Spec { max_rows_per_query: Some(11), ..serde_json::from_str(BOTH).unwrap() };
-        ceiling.fill(&mut said, NOW);
+        ceiling.fill(&mut said, Kinds::builtin(), NOW);
         assert_eq!(said.max_rows_per_query, Some(11), "what is said is not changed");
+    }
+
+    #[test]
+    fn a_ceiling_never_makes_a_scope_wider() {
+        let kinds = Kinds::builtin();
+        for name in kinds.names() {
+            let all: Vec<_> = kinds.get(name).unwrap().fields.keys().map(ToString::to_string).collect();
+            let ceiling = Ceiling { fields: BTreeMap::from([(name.to_string(), all)]), ..Ceiling::default() };
+            let plain = Spec::sharing("main".parse().unwrap(), vec![name.to_string()]);
+            let mut filled = plain.clone();
+            ceiling.fill(&mut filled, kinds, NOW);
+            let close = |spec: &Spec| spec.close(context(kinds, NOW)).unwrap();
+            assert!(close(&plain).contains(&close(&filled)), "{name}: {filled:?}");
+        }
     }
 
     #[test]
