@@ -3,8 +3,8 @@
 //! Map, in the order a request meets it: [`wire`] turns messages into values, [`operation`] is the closed list of what can
 //! be asked, [`caller`] judges the standing of who asks, [`decide()`] turns both into a [`Permitted`] or a [`Refusal`],
 //! [`audit`] is the record of it. [`scope`] and [`grant`] are what an owner wrote; [`item`] and [`kind`] are what rows are;
-//! [`answer`] is what an asking side tells its person, [`say`] how messages name what there is; [`world`] is where time and
-//! randomness come from.
+//! [`session`] has the times of the control session; [`answer`] is what an asking side tells its person, [`say`] how messages
+//! name what there is; [`world`] is where time and randomness come from.
 //!
 //! Must not: do I/O, be async, or know of tokio, tonic, sqlx or rustls. Every decision here is a pure function over values.
 #![deny(missing_docs)]
@@ -26,6 +26,7 @@ pub mod rights;
 pub mod say;
 pub mod scope;
 pub mod secret;
+pub mod session;
 pub mod time;
 pub mod wire;
 pub mod world;

@@ -24,6 +24,8 @@ pub enum Method {
     Disconnect,
     /// `ConnectService.Renew`
     Renew,
+    /// `ConnectService.Session`
+    Session,
     /// `QueryService.Capabilities`
     Capabilities,
     /// `QueryService.List`
@@ -47,11 +49,12 @@ pub enum Entrance {
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Enroll,
         Self::Connect,
         Self::Disconnect,
         Self::Renew,
+        Self::Session,
         Self::Capabilities,
         Self::List,
         Self::Get,
@@ -66,6 +69,7 @@ impl Method {
             Self::Connect => "/mosaic.federation.v1.ConnectService/Connect",
             Self::Disconnect => "/mosaic.federation.v1.ConnectService/Disconnect",
             Self::Renew => "/mosaic.federation.v1.ConnectService/Renew",
+            Self::Session => "/mosaic.federation.v1.ConnectService/Session",
             Self::Capabilities => "/mosaic.federation.v1.QueryService/Capabilities",
             Self::List => "/mosaic.federation.v1.QueryService/List",
             Self::Get => "/mosaic.federation.v1.QueryService/Get",
@@ -86,6 +90,7 @@ impl Method {
             Self::Connect => "connect",
             Self::Disconnect => "disconnect",
             Self::Renew => "renew",
+            Self::Session => "session",
             Self::Capabilities => "capabilities",
             Self::List => "list",
             Self::Get => "get",
@@ -107,16 +112,21 @@ impl Method {
             Self::Capabilities => Some(Verb::Capabilities),
             Self::List => Some(Verb::List),
             Self::Get => Some(Verb::Get),
-            Self::Enroll | Self::Connect | Self::Disconnect | Self::Renew | Self::HealthCheck | Self::HealthWatch => {
-                None
-            }
+            Self::Enroll
+            | Self::Connect
+            | Self::Disconnect
+            | Self::Renew
+            | Self::Session
+            | Self::HealthCheck
+            | Self::HealthWatch => None,
         }
     }
 
     /// Whether a call takes a token from the grant's and the peer's bucket. Leaving is never refused for its rate, a grant that
-    /// is busy must renew all the same and has a measure of its own for it ([`Renew`]), and an enrolment has no grant's bucket yet.
+    /// is busy must renew and be told of its end all the same and has measures of its own for it ([`Renew`], [`Session`]), and an enrolment has
+    /// no grant's bucket yet.
     pub const fn is_limited(self) -> bool {
-        !matches!(self, Self::Enroll | Self::Disconnect | Self::Renew)
+        !matches!(self, Self::Enroll | Self::Disconnect | Self::Renew | Self::Session)
     }
 
     /// Whether the call changes the standing it is decided on. Its answer stands on the change's own record, committed with
@@ -326,6 +336,16 @@ impl Operation for Renew {
     fn judge(&self, grant: &Grant) -> Result<(), Refusal> {
         Ok(grant.may_renew(&self.presented, self.at)?)
     }
+}
+
+/// The stream over which the sharing side tells of the grant's changes and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session;
+
+impl sealed::Sealed for Session {}
+impl Operation for Session {
+    const METHOD: Method = Method::Session;
+    type Ground = Grant;
 }
 
 /// Whether the daemon serves; `grpc.health.v1`.

@@ -4,6 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     cursor::Progress,
+    flight::Over,
     outcome::Failure,
     peer::Batch,
     question::Source,
@@ -64,6 +65,11 @@ impl<'a> Ask<'a> {
             Some(asking) => asking.failed(&failure).await.err().unwrap_or(failure),
             None => failure,
         }
+    }
+
+    /// How the source learns that its grant has ended; none for this instance's own rows.
+    pub(crate) fn over(&self) -> Option<Over> {
+        self.reader.over()
     }
 
     /// Notes how the source ended, for its link's state.

@@ -2,6 +2,7 @@
 
 use crate::{
     Hub,
+    flight::{Aboard, Over},
     outcome::{Failure, Kind},
     session::{Channel, Live},
 };
@@ -22,11 +23,17 @@ pub(crate) struct Call<'a> {
     started: Instant,
     deadline: Instant,
     live: Option<Live>,
+    aboard: Aboard,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
-        Self { hub, link, request, started: Instant::now(), deadline, live: None }
+        Self { hub, link, request, started: Instant::now(), deadline, live: None, aboard: hub.sessions.board(link) }
+    }
+
+    /// How the question learns that its grant has ended.
+    pub(crate) fn over(&self) -> Over {
+        self.aboard.over()
     }
 
     /// Whether there was a connection to wait on: decides between `timeout` and `offline`.
@@ -44,8 +51,8 @@ impl<'a> Call<'a> {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = self.deadline;
-        let answer = timeout_at(deadline, self.send_anew(message, ask)).await;
+        let (deadline, over) = (self.deadline, self.over());
+        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 

@@ -3,6 +3,7 @@
 
 use crate::{
     Asker, Hub, HubError,
+    control::SessionStatus,
     enrol::Enrolled,
     health::{Health, LastFailure, LinkState},
     hello::Ping,
@@ -48,6 +49,8 @@ pub struct LinkStatus {
     pub last_success: Option<Time>,
     /// The last call that did not.
     pub last_failure: Option<LastFailure>,
+    /// The link's control session, while it has one.
+    pub session: Option<SessionStatus>,
 }
 
 /// A link that was made or given a new certificate.
@@ -117,6 +120,7 @@ impl Hub {
         };
         linking.recorded();
         self.sessions.forget(asker.user, link.id);
+        self.keeper.look();
         let first = self.try_out(asker, &link).await;
         Ok(Linked { link: self.status_of(&link), replaced: former.is_some(), first })
     }
@@ -166,6 +170,7 @@ impl Hub {
             }
         };
         self.sessions.forget(asker.user, link.id);
+        self.keeper.look();
         Ok(Unlinked { id: link.id, name: link.name.clone(), told, reason })
     }
 
@@ -191,6 +196,7 @@ impl Hub {
         let removed = self.store.remove_link(owner.id, link.id, self.act(Act::LinkRemove, by, &link)).await?;
         if removed {
             self.sessions.forget(owner.id, link.id);
+            self.keeper.look();
             self.leave_later(*by, Arc::new(link));
         }
         Ok(removed)
@@ -199,6 +205,7 @@ impl Hub {
     /// Lets go of every connection of a user who was removed; their links went with them.
     pub fn forget_user(&self, user: UserId) {
         self.sessions.forget_user(user);
+        self.keeper.look();
     }
 
     fn link_record(
@@ -255,6 +262,7 @@ impl Hub {
             state,
             last_success,
             last_failure,
+            session: self.keeper.status(link),
         }
     }
 }

@@ -72,12 +72,14 @@ impl Hub {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
         let mut call = Call::new(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get).await;
+        let over = call.over();
         call.end(found.as_ref().err());
         match &found {
             Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, "").await?,
             Err(failure) => asking.failed(failure).await?,
         }
-        found
+        // What came just before the end is not shown after it.
+        if over.is_so() { Err(Failure::ended()) } else { found }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The asking side: a local person's links to other instances, and one answer out of many sources.
 //!
 //! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
-//! certificate and [`renewal`] for the one after it. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
+//! certificate, [`renewal`] for the one after it and [`control`] for the session
+//! that tells of the grant's end, which ends what is in [`flight`]. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
 //!
@@ -11,11 +12,13 @@
 mod ask;
 mod call;
 pub mod connect;
+mod control;
 mod cursor;
 pub mod deadlines;
 mod dialling;
 mod enrol;
 mod error;
+mod flight;
 mod get;
 mod health;
 mod hello;
@@ -31,6 +34,7 @@ mod session;
 mod stream;
 
 pub use connect::{LinkStatus, Linked, Unlinked};
+pub use control::SessionStatus;
 pub use deadlines::Deadlines;
 pub use error::HubError;
 pub use health::{LastFailure, LinkState};
@@ -77,12 +81,13 @@ pub struct Hub {
     sessions: Sessions,
     deadlines: Deadlines,
     watch: renewal::Watch,
+    keeper: control::Keeper,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
 impl Hub {
-    /// Ready to ask; nothing is dialled before the first question.
+    /// Ready to ask; nothing is dialled before the first question, or before [`Hub::keep_in_touch`].
     pub fn new(parts: Parts) -> Arc<Self> {
         Self::with_deadlines(parts, Deadlines::default())
     }
@@ -94,9 +99,22 @@ impl Hub {
         let dialling = Dialling::new(dialler, tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
         let watch = renewal::Watch::default();
-        let hub =
-            Self { world, store, auditor, kek, instance, name, dialling, sessions, deadlines, watch, tasks, stopping };
-        Arc::new(hub)
+        let keeper = control::Keeper::default();
+        Arc::new(Self {
+            world,
+            store,
+            auditor,
+            kek,
+            instance,
+            name,
+            dialling,
+            sessions,
+            deadlines,
+            watch,
+            keeper,
+            tasks,
+            stopping,
+        })
     }
 
     /// Ends streams and connections, and waits until their tasks are gone.

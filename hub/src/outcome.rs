@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Broken,
     /// The other side told something that cannot be: none of its rows is believed.
     Lie,
+    /// The grant ended while the question was under way: none of its rows is shown any more.
+    Ended,
 }
 
 impl Failure {
@@ -87,6 +89,12 @@ impl Failure {
         Self::new(Outcome::Revoked, Kind::Broken, reason)
     }
 
+    /// The other side said that the grant has ended.
+    pub(crate) fn ended() -> Self {
+        let reason = "this link's grant has ended; ask the owner of the other side for a new invite";
+        Self::new(Outcome::Revoked, Kind::Ended, reason)
+    }
+
     /// The stream ended without saying that it came to its end.
     pub(crate) fn unfinished() -> Self {
         Self::new(Outcome::Error, Kind::Broken, "the answer stopped before its end; ask again for the rest")
@@ -94,7 +102,12 @@ impl Failure {
 
     /// Whether rows that came before it are not to be used.
     pub(crate) fn spoils_rows(&self) -> bool {
-        self.kind == Kind::Lie
+        matches!(self.kind, Kind::Lie | Kind::Ended)
+    }
+
+    /// Whether the connection is of no more use.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.kind == Kind::Broken
     }
 
     /// Whether asking again cannot help while the grant stays as it is.

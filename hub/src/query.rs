@@ -5,6 +5,7 @@ use crate::{
     ask::Ask,
     cursor::{Bound, Cursor, Progress, SourceId},
     deadlines::PAGE_BYTES,
+    flight::Over,
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
     question::{Question, Source},
@@ -31,7 +32,16 @@ impl Hub {
             Some(text) => Cursor::decode(text, &bound, &ids)?,
             None => Cursor::start(ids),
         };
-        let answers = self.gather_all(asker, &question, &sources, &cursor).await;
+        let overs: Vec<_> = sources.iter().map(|source| self.over(source)).collect();
+        let mut answers = self.gather_all(asker, &question, &sources, &cursor).await;
+        // A source may have ended well long before the slowest one did; if its grant ended since, its rows are not shown.
+        for (at, gathered, outcome) in &mut answers {
+            if overs[*at].as_ref().is_some_and(Over::is_so) {
+                gathered.rows.clear();
+                gathered.rest = Rest::Refused;
+                *outcome = Failure::ended().ending(&gathered.source, 0, Duration::from_millis(outcome.took_ms));
+            }
+        }
         let (at, gathered, endings) = unzip(answers);
         let merged = merge(gathered, question.limit as usize, cursor.shown);
         let outcomes = settle(&mut cursor, &at, &merged, endings);
@@ -42,6 +52,13 @@ impl Hub {
         let open = cursor.sources.iter().any(|(_, progress)| *progress != Progress::Done);
         let next = (open && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
         Ok(Page { rows: merged.rows, sources: outcomes, next })
+    }
+
+    fn over(&self, source: &Source) -> Option<Over> {
+        match source {
+            Source::Here => None,
+            Source::Link(link) => Some(self.sessions.board(link).over()),
+        }
     }
 
     async fn gather_all(

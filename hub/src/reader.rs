@@ -4,6 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     deadlines::message_bytes,
+    flight::Over,
     outcome::Failure,
     peer::{Batch, Check},
 };
@@ -37,6 +38,14 @@ impl Reader<'_> {
                 batch.unwrap_or_else(|_| Err(Failure::silent(started.elapsed())))
             }
             Self::Link(link) => link.next(deadline).await,
+        }
+    }
+
+    /// How the source learns that its grant has ended; none for this instance's own rows.
+    pub(crate) fn over(&self) -> Option<Over> {
+        match self {
+            Self::Here(_) => None,
+            Self::Link(link) => Some(link.call.over()),
         }
     }
 
@@ -118,7 +127,8 @@ impl<'a> Link<'a> {
         if Instant::now() >= deadline {
             return Err(self.call.late());
         }
-        let message = timeout_at(deadline, stream.message()).await.map_err(|_| self.call.late())?;
+        let message = self.call.over().unless(async { Ok(timeout_at(deadline, stream.message()).await) }).await?;
+        let message = message.map_err(|_| self.call.late())?;
         let chunk = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
         let batch = self.check.chunk(chunk)?;
         self.rows += batch.items.len();

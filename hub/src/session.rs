@@ -3,7 +3,12 @@
 //! What is told about a link's state comes from real calls. Everything is kept per user and link: two users of one instance
 //! may hold links of the same grant one after the other, and neither may use the other's connection.
 
-use crate::{dialling::Dialling, health::Health, outcome::Failure};
+use crate::{
+    dialling::Dialling,
+    flight::{Aboard, Flight},
+    health::Health,
+    outcome::Failure,
+};
 use domain::{
     id::{GrantId, UserId},
     world::World,
@@ -46,6 +51,7 @@ type Key = (UserId, GrantId);
 struct Slot {
     dial: Option<(u64, Dial)>,
     health: Health,
+    flight: Flight,
 }
 
 /// Every link's connection and state.
@@ -148,6 +154,22 @@ impl Sessions {
         })
     }
 
+    /// A question over this link that begins.
+    pub(crate) fn board(&self, link: &LinkRecord) -> Aboard {
+        self.lock().1.entry((link.owner, link.id)).or_default().flight.board()
+    }
+
+    /// Ends every question over the link and lets go of its connection; done when the last one is gone. What begins afterwards dials anew.
+    pub(crate) async fn let_go(&self, link: &LinkRecord) {
+        let flight = {
+            let mut guard = self.lock();
+            let slot = guard.1.entry((link.owner, link.id)).or_default();
+            slot.dial = None;
+            std::mem::take(&mut slot.flight)
+        };
+        flight.end().await;
+    }
+
     /// Lets go of this connection, unless another one has taken its place. Calls on it end by themselves.
     pub(crate) fn hang_up(&self, link: &LinkRecord, live: &Live) {
         self.remove((link.owner, link.id), live.ticket);
@@ -161,14 +183,22 @@ impl Sessions {
         }
     }
 
-    /// Forgets connection and state of a link that is gone or has another certificate.
+    /// Forgets connection and state of a link that is gone or has another certificate, and ends what is under way over it.
     pub(crate) fn forget(&self, owner: UserId, link: GrantId) {
-        self.lock().1.remove(&(owner, link));
+        if let Some(slot) = self.lock().1.remove(&(owner, link)) {
+            slot.flight.stop();
+        }
     }
 
     /// Forgets every link of a user.
     pub(crate) fn forget_user(&self, user: UserId) {
-        self.lock().1.retain(|(owner, _), _| *owner != user);
+        self.lock().1.retain(|(owner, _), slot| {
+            let stays = *owner != user;
+            if !stays {
+                slot.flight.stop();
+            }
+            stays
+        });
     }
 
     /// Lets go of every connection.

@@ -93,9 +93,10 @@ impl Accepted {
         most: usize,
         age: Duration,
     ) -> Option<Self> {
-        let registered = registry.register(presented.grant, &presented.serial, most)?;
+        let id = next_id();
+        let registered = registry.register(presented.grant, &presented.serial, id, most)?;
         let connection = Connection {
-            id: next_id(),
+            id,
             address: presented.address,
             presented: Some(Arc::new(presented)),
             group: Some(Arc::clone(&registered.group)),

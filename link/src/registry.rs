@@ -43,7 +43,8 @@ pub(crate) struct Group {
 
 struct Leaf {
     cut: CancellationToken,
-    connections: usize,
+    /// What cuts each of its connections, by the connection's number.
+    connections: HashMap<u64, CancellationToken>,
 }
 
 impl fmt::Debug for Group {
@@ -69,6 +70,15 @@ impl Registry {
         }
     }
 
+    /// Ends the grant's connections but the one with this number, at once: what the grant is told last goes over that one. A
+    /// [`Registry::cut`] must follow, which ends it too.
+    pub fn cut_but(&self, grant: GrantId, connection: u64) {
+        let group = self.lock().live.get(&grant).cloned();
+        let leaves = group.as_ref().map(|group| group.leaves());
+        let all = leaves.iter().flat_map(|leaves| leaves.values()).flat_map(|leaf| &leaf.connections);
+        all.filter(|(number, _)| **number != connection).for_each(|(_, cut)| cut.cancel());
+    }
+
     /// Ends the grant's connections with certificates that `good` does not name, at once, and says how many; the others and
     /// whoever comes later stay. Their calls end with them, as with a cut.
     pub fn keep_only(&self, grant: GrantId, good: impl Fn(&Serial) -> bool) -> usize {
@@ -76,7 +86,7 @@ impl Registry {
         group.map_or(0, |group| {
             let leaves = group.leaves();
             let over = leaves.iter().filter(|(serial, _)| !good(serial)).map(|(_, leaf)| leaf);
-            over.filter(|leaf| !leaf.cut.is_cancelled()).map(|leaf| (leaf.cut.cancel(), leaf.connections).1).sum()
+            over.filter(|leaf| !leaf.cut.is_cancelled()).map(|leaf| (leaf.cut.cancel(), leaf.connections.len()).1).sum()
         })
     }
 
@@ -111,13 +121,19 @@ impl Registry {
     pub fn leaves(&self, grant: GrantId) -> Vec<(Serial, usize)> {
         let group = self.lock().live.get(&grant).cloned();
         let leaves = |group: Arc<Group>| {
-            group.leaves().iter().map(|(serial, leaf)| (serial.clone(), leaf.connections)).collect()
+            group.leaves().iter().map(|(serial, leaf)| (serial.clone(), leaf.connections.len())).collect()
         };
         group.map(leaves).unwrap_or_default()
     }
 
-    /// Adds a connection with the certificate `serial`, unless the grant has `most` already.
-    pub(crate) fn register(&self, grant: GrantId, serial: &Serial, most: usize) -> Option<Registered> {
+    /// Adds the connection with this number and the certificate `serial`, unless the grant has `most` already.
+    pub(crate) fn register(
+        &self,
+        grant: GrantId,
+        serial: &Serial,
+        connection: u64,
+        most: usize,
+    ) -> Option<Registered> {
         let mut groups = self.lock();
         let group = groups.live.entry(grant).or_default();
         if group.connections() >= most {
@@ -125,8 +141,9 @@ impl Registry {
         }
         group.connections.fetch_add(1, Ordering::Relaxed);
         group.live.fetch_add(1, Ordering::Relaxed);
-        let token = group.join(serial);
-        Some(Registered { registry: self.clone(), grant, serial: serial.clone(), token, group: Arc::clone(group) })
+        let token = group.join(serial, connection);
+        let group = Arc::clone(group);
+        Some(Registered { registry: self.clone(), grant, serial: serial.clone(), connection, token, group })
     }
 
     // A panic elsewhere leaves the table whole: each change is complete before the lock is given back.
@@ -165,19 +182,20 @@ impl Group {
     }
 
     /// One more connection of a certificate. The token is cancelled by a cut of the grant or of the certificate, or alone.
-    fn join(&self, serial: &Serial) -> CancellationToken {
+    fn join(&self, serial: &Serial, connection: u64) -> CancellationToken {
         let mut leaves = self.leaves();
-        let begin = || Leaf { cut: self.cut.child_token(), connections: 0 };
+        let begin = || Leaf { cut: self.cut.child_token(), connections: HashMap::new() };
         let leaf = leaves.entry(serial.clone()).or_insert_with(begin);
-        leaf.connections += 1;
-        leaf.cut.child_token()
+        let token = leaf.cut.child_token();
+        leaf.connections.insert(connection, token.clone());
+        token
     }
 
-    fn part(&self, serial: &Serial) {
+    fn part(&self, serial: &Serial, connection: u64) {
         let mut leaves = self.leaves();
         if let Some(leaf) = leaves.get_mut(serial) {
-            leaf.connections -= 1;
-            if leaf.connections == 0 {
+            leaf.connections.remove(&connection);
+            if leaf.connections.is_empty() {
                 leaves.remove(serial);
             }
         }
@@ -212,6 +230,7 @@ pub(crate) struct Registered {
     registry: Registry,
     grant: GrantId,
     serial: Serial,
+    connection: u64,
     pub(crate) token: CancellationToken,
     pub(crate) group: Arc<Group>,
 }
@@ -219,7 +238,7 @@ pub(crate) struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut groups = self.registry.lock();
-        self.group.part(&self.serial);
+        self.group.part(&self.serial, self.connection);
         let last = self.group.connections.fetch_sub(1, Ordering::Relaxed) == 1;
         if last && groups.live.get(&self.grant).is_some_and(|group| Arc::ptr_eq(group, &self.group)) {
             groups.live.remove(&self.grant);

@@ -1,9 +1,9 @@
 //! The room of links: enrolment, the opening exchange, leaving, and presence (gRPC health).
 
 use crate::{
+    control::{Begun, Controls},
     road::gate::{Answer, ChunkOf, Chunks, Gate, from_store},
     snapshot::Snapshots,
-    told,
 };
 use domain::{
     Caller, Permitted, Reason, Refusal,
@@ -12,19 +12,22 @@ use domain::{
     grant::Grant,
     id::{InstanceId, Name, RequestId},
     invite::Token,
-    operation::{Connect, Disconnect, Enroll, HealthCheck, HealthWatch, PROTOCOL_VERSION, Renew},
+    operation::{Connect, Disconnect, Enroll, HealthCheck, HealthWatch, PROTOCOL_VERSION, Renew, Session},
     renewal::{AGAIN, NoRenewal, Successor},
     wire,
     world::World,
 };
 use futures::stream::{self, BoxStream, StreamExt};
 use link::Connection;
-use pki::{CheckedCsr, GrantOrder, Issuer, Why};
+use pki::{CheckedCsr, GrantOrder, Issuer};
 use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use store::{Shared, StoreError, halt};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server::Health,
 };
@@ -38,6 +41,8 @@ pub struct Links {
     pub store: Shared,
     /// Told at once when a grant's certificate changes.
     pub snapshots: Arc<Snapshots>,
+    /// The live control sessions.
+    pub controls: Controls,
     /// Issues the certificates.
     pub authority: Arc<dyn Issuer>,
     /// Clock and ids.
@@ -81,6 +86,53 @@ impl ConnectService for Links {
         let handle = |permit: Permitted<Renew>| async move { room.follow_up(&permit, call).await };
         self.gate.answer(request, convert, handle).await
     }
+
+    type SessionStream = BoxStream<'static, Result<v1::SessionResponse, Status>>;
+
+    /// The welcome is an answer like any other, decided and recorded; what follows it holds no rows and stands on what was committed
+    /// already.
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (metadata, extensions, inbound) = request.into_parts();
+        let opening = Opening::new(&self.controls, extensions.get());
+        let request = Request::from_parts(metadata, extensions, ());
+        let response = self.gate.stream(request, |()| Ok(Session), opening.clone()).await?;
+        let Some(Begun { news, seat, .. }) = opening.take() else { return Ok(response) };
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(seat.listen(inbound)).await });
+        Ok(response.map(|welcome| welcome.chain(news).boxed()))
+    }
+}
+
+/// A session on its way through the gate. It is begun before its welcome is released: what happens to the grant from then on
+/// waits behind the welcome.
+#[derive(Clone)]
+struct Opening {
+    controls: Controls,
+    connection: Option<Connection>,
+    begun: Arc<Mutex<Option<Begun>>>,
+}
+
+impl Opening {
+    fn new(controls: &Controls, connection: Option<&Connection>) -> Self {
+        Self { controls: controls.clone(), connection: connection.cloned(), begun: Arc::default() }
+    }
+
+    fn take(&self) -> Option<Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Chunks<Session, v1::SessionResponse> for Opening {
+    async fn chunk(&self, permit: &Permitted<Session>) -> Result<ChunkOf<v1::SessionResponse, Session>, Refusal> {
+        let connection = self.connection.as_ref().ok_or_else(|| Refusal::new(Reason::NotPermitted))?;
+        let begun = self.controls.begin(permit.grant(), connection)?;
+        let message = begun.welcome.clone();
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+        Ok(ChunkOf { answer: Answer { message, rows: 0 }, next: None })
+    }
 }
 
 impl Links {
@@ -117,7 +169,6 @@ impl Links {
             return Err(from_store(error));
         }
         self.snapshots.refresh_after_change().await;
-        told::over(&self.authority, &self.tasks, grant.leaves(), Why::Ended);
         let revoked_at = Some(wire::timestamp(self.world.now()));
         Ok(Answer { message: v1::DisconnectResponse { revoked_at }, rows: 0 })
     }
@@ -207,7 +258,6 @@ impl Links {
         let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
         activated.await.map_err(|error| wasted(&error))?;
         self.snapshots.refresh_after_change().await;
-        told::over(&self.authority, &self.tasks, grant.leaves(), Why::Replaced);
         let message = v1::EnrollResponse {
             certificate: issued.certificate,
             grant_id: grant.id.to_string(),

@@ -1,6 +1,6 @@
 //! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
 
-use crate::{Spoke, told};
+use crate::{Spoke, control::Listening};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
@@ -13,9 +13,13 @@ use domain::{
     say::existing,
     scope::{Context, Scope, ScopeError, Spec, Verb, ceiling::Difference},
     secret::Secret,
+    session::LEASE,
 };
-use pki::Why;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use store::{GrantView, NewInvite, StoreError, User, Workspace};
 use tokio::time::Instant;
 
@@ -95,14 +99,43 @@ pub struct Created {
 pub struct Revoked {
     /// The grant.
     pub grant: Grant,
+    /// When its end was committed.
+    pub at: Time,
     /// From the order until its calls were gone.
     pub took: Duration,
     /// Whether they were gone within [`DRAIN`].
     pub drained: bool,
     /// Connections that were cut.
     pub connections: usize,
-    /// Calls that were in flight.
+    /// Calls that were in flight, besides the control session.
     pub calls: usize,
+    /// What is known of the asking side.
+    pub receipt: Receipt,
+}
+
+/// What the asking side of an ended grant is known to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// Nobody ever held the grant's certificate.
+    Unused,
+    /// It said, this long after the end was committed, that its calls have ended and that it keeps and shows nothing of the grant any more.
+    Acknowledged(Duration),
+    /// It was told, and said nothing within [`domain::session::ACKNOWLEDGE`].
+    Silent,
+    /// It has no control session. What it may still show or keep of earlier answers ends by this time, if it keeps to the protocol.
+    Away(Time),
+}
+
+/// Who hears that grants end, by grant.
+pub type Audience = HashMap<GrantId, Listening>;
+
+/// What became of grants that were ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Whether their calls and connections were gone within [`DRAIN`].
+    pub drained: bool,
+    /// What is known of each one's asking side.
+    pub receipts: HashMap<GrantId, Receipt>,
 }
 
 /// Whether a grant may do something, and why.
@@ -240,24 +273,57 @@ impl Spoke {
         Ok((grant, lost))
     }
 
-    /// Ends a grant: commit, refuse at the door, cut its connections, report when its calls are gone.
+    /// Ends a grant: commit, refuse at the door, tell the asking side, cut its connections, report when its calls are gone and
+    /// whether the asking side has let go.
     pub async fn revoke(&self, by: By, id: GrantId) -> Result<Revoked, AdminError> {
         let began = Instant::now();
         let record = self.act(Act::GrantRevoke, by, id);
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
-        let held = self.snapshots.current();
+        let audience = self.audience(|grant| grant.id == id);
+        let calls = calls.saturating_sub(audience.len());
         let grant = self.parts.store.revoke_grant(id, record).await?;
-        let drained = self.ended(&[id]).await;
-        let leaves = held.grant(id).into_iter().flat_map(|held| held.leaves());
-        told::over(&self.parts.authority, &self.tasks, leaves, Why::Ended);
-        Ok(Revoked { grant, took: began.elapsed(), drained, connections, calls })
+        let at = self.parts.world.now();
+        let ended = self.ended(by, std::slice::from_ref(&grant), audience).await;
+        let receipt = ended.receipts.into_values().next().unwrap_or(Receipt::Unused);
+        Ok(Revoked { grant, at, took: began.elapsed(), drained: ended.drained, connections, calls, receipt })
     }
 
-    /// Cuts what is open of grants whose end is committed. True when it was gone within [`DRAIN`].
-    pub async fn ended(&self, grants: &[GrantId]) -> bool {
+    /// Who will hear that these grants end: to be asked before the end is committed, which may be the last thing they hear.
+    pub fn audience(&self, ending: impl Fn(&Grant) -> bool) -> Audience {
+        let current = self.snapshots.current();
+        let ending = current.grants().filter(|grant| ending(grant));
+        let hears = |grant: &Arc<Grant>| Some((grant.id, self.controls.listening(grant.id, grant.generation + 1)?));
+        ending.filter_map(hears).collect()
+    }
+
+    /// Cuts what is open of grants whose end is committed, and waits for the word of those who hear of it.
+    pub async fn ended(&self, by: By, grants: &[Grant], mut audience: Audience) -> Ended {
+        let committed = Instant::now();
         self.snapshots.refresh_after_change().await;
-        let gone = futures::future::join_all(grants.iter().map(|id| self.registry.cut(*id)));
-        tokio::time::timeout(DRAIN, gone).await.is_ok()
+        let receipts = grants.iter().map(|grant| {
+            let listening = audience.remove(&grant.id);
+            async move { (grant.id, self.receipt(by, grant, listening, committed).await) }
+        });
+        let receipts = futures::future::join_all(receipts).await.into_iter().collect();
+        let gone = futures::future::join_all(grants.iter().map(|grant| self.registry.cut(grant.id)));
+        Ended { drained: tokio::time::timeout(DRAIN, gone).await.is_ok(), receipts }
+    }
+
+    async fn receipt(&self, by: By, grant: &Grant, listening: Option<Listening>, committed: Instant) -> Receipt {
+        let Some(listening) = listening else {
+            let until = self.parts.world.now() + LEASE;
+            return if grant.peer.is_some() { Receipt::Away(until) } else { Receipt::Unused };
+        };
+        if !listening.acknowledged().await {
+            return Receipt::Silent;
+        }
+        let after = committed.elapsed();
+        let note = format!("generation {} after {} ms", grant.generation, after.as_millis());
+        let record = Record { peer: grant.peer, ..self.act(Act::GrantAcknowledge, by, grant.id) }.noting(&note);
+        if let Err(error) = self.parts.auditor.record(record).await {
+            tracing::warn!(%error, grant = %grant.id, "that the asking side has let go could not be recorded");
+        }
+        Receipt::Acknowledged(after)
     }
 
     /// Whether the grant may do `verb` on `resource`, by the rule that decides calls.

@@ -4,6 +4,7 @@
 //! or, should that be lost, within the 500 ms heartbeat. When the database is silent the copy ages, and past two seconds
 //! every call is refused: an unheard revocation must not be outlived by a stale permit.
 
+use crate::control::{Controls, Listening};
 use domain::{
     Caller, Reason, Refusal, Time,
     caller::Presented,
@@ -55,6 +56,11 @@ impl Snapshot {
         self.grants.get(&id)
     }
 
+    /// Certificates that the table refuses, until they expire.
+    pub(crate) fn refused_leaves(&self) -> &[Leaf] {
+        &self.refused
+    }
+
     /// The copy after what changed.
     fn after(&self, standing: Standing) -> Self {
         let mut grants = if standing.since.is_some() { self.grants.clone() } else { HashMap::new() };
@@ -95,14 +101,15 @@ pub struct Snapshots {
     clock: Arc<dyn Clock>,
     deny: Arc<DenyList>,
     registry: Registry,
+    controls: Controls,
     current: watch::Sender<Arc<Snapshot>>,
     /// When the copy was last known to be what the table says.
     known_at: std::sync::Mutex<Instant>,
     // One reader at a time, so that an older reading never replaces a newer one.
     reading: Mutex<()>,
     finishing: std::sync::Mutex<HashSet<GrantId>>,
-    /// When the doors must be told anew that a former certificate is over.
-    next_end: std::sync::Mutex<Option<Time>>,
+    /// Held while the doors are told whom to refuse; when they must be told anew that a former certificate is over.
+    doors: std::sync::Mutex<Option<Time>>,
 }
 
 impl Snapshots {
@@ -112,6 +119,7 @@ impl Snapshots {
         clock: Arc<dyn Clock>,
         deny: Arc<DenyList>,
         registry: Registry,
+        controls: Controls,
     ) -> Result<Arc<Self>, StoreError> {
         let current = watch::Sender::new(Arc::new(Snapshot::default()));
         let snapshots = Arc::new(Self {
@@ -119,11 +127,12 @@ impl Snapshots {
             clock,
             deny,
             registry,
+            controls,
             current,
             known_at: std::sync::Mutex::new(Instant::now()),
             reading: Mutex::new(()),
             finishing: std::sync::Mutex::default(),
-            next_end: std::sync::Mutex::default(),
+            doors: std::sync::Mutex::default(),
         });
         snapshots.refresh().await?;
         Ok(snapshots)
@@ -138,6 +147,7 @@ impl Snapshots {
     async fn follow_clock(&self) {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
+            self.look_at_the_clock();
             self.cut_what_expired();
         }
     }
@@ -160,10 +170,7 @@ impl Snapshots {
         let read_at = Instant::now();
         let before = self.current();
         if Some(self.store.grants_version().await?) != before.version {
-            let snapshot = before.after(self.store.standing(before.version).await?);
-            // The door is closed before the copy is swapped: no handshake may pass between the two.
-            self.deny(&snapshot);
-            self.current.send_replace(Arc::new(snapshot));
+            self.publish(before.after(self.store.standing(before.version).await?));
             self.cut_what_ended(&before);
         }
         *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
@@ -178,10 +185,31 @@ impl Snapshots {
         }
     }
 
-    fn deny(&self, snapshot: &Snapshot) {
+    /// Puts a newer copy in force. The door is closed before the copy is swapped: no handshake may pass between the two.
+    fn publish(&self, snapshot: Snapshot) {
+        let mut doors = self.doors();
+        *doors = self.deny(&snapshot);
+        self.current.send_replace(Arc::new(snapshot));
+    }
+
+    /// Tells the doors what the clock alone has changed.
+    fn look_at_the_clock(&self) {
+        let mut doors = self.doors();
+        if doors.is_some_and(|end| self.clock.now() >= end) {
+            // The copy is read behind the lock: an older one must not open a door that a newer one closed.
+            *doors = self.deny(&self.current());
+        }
+    }
+
+    /// When time alone will change it next.
+    fn deny(&self, snapshot: &Snapshot) -> Option<Time> {
         let now = self.clock.now();
         self.deny.swap(snapshot.deny(now));
-        *self.next_end.lock().unwrap_or_else(PoisonError::into_inner) = snapshot.next_end(now);
+        snapshot.next_end(now)
+    }
+
+    fn doors(&self) -> std::sync::MutexGuard<'_, Option<Time>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A grant that ended, or whose holder got another certificate by a fresh invite, is cut as a whole. One whose certificate
@@ -193,35 +221,52 @@ impl Snapshots {
                 Some(new) if new.leaves().any(|leaf| old.leaf_with(&leaf.serial).is_some()) => {
                     self.registry.keep_only(*id, |serial| new.accepts(serial, now));
                 }
-                _ => self.cut(*id),
+                // Whoever holds the new certificate knows of it; who has the old one learns nothing.
+                Some(_) => self.cut(*id, None),
+                None => self.end(old),
             }
         }
+        let moved = |grant: &&Arc<Grant>| {
+            before.grants.get(&grant.id).is_some_and(|old| old.generation != grant.generation)
+        };
+        self.controls.tell_changed(current.grants().filter(moved));
     }
 
     /// Nothing is told when time ends a grant or its certificate, so it is looked for. A little later than it ends: a call
     /// meanwhile hears that it may not, and not only that it was cut.
     fn cut_what_expired(&self) {
         let (current, now) = (self.current(), self.clock.now());
-        let end = *self.next_end.lock().unwrap_or_else(PoisonError::into_inner);
-        if end.is_some_and(|end| now >= end) {
-            self.deny(&current);
-        }
         let now = now.before(LATE);
         for (id, _) in self.registry.all() {
             match current.grants.get(&id) {
-                Some(grant) if grant.has_expired(now) => self.cut(id),
+                Some(grant) if grant.has_expired(now) => self.end(grant),
                 Some(grant) => drop(self.registry.keep_only(id, |serial| grant.accepts(serial, now))),
                 None => {}
             }
         }
     }
 
-    fn cut(&self, id: GrantId) {
+    /// Tells the grant's session that the grant has ended, and cuts everything else of it at once.
+    fn end(&self, grant: &Grant) {
+        // The table may have moved on further; what matters is that nothing decided before counts any more.
+        let ended = grant.generation + 1;
+        let finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner).contains(&grant.id);
+        let listening = if finishing { None } else { self.controls.tell_ended(grant.id, ended) };
+        self.cut(grant.id, listening);
+    }
+
+    fn cut(&self, id: GrantId, listening: Option<Listening>) {
         let finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         let registry = self.registry.clone();
         if finishing {
             tokio::spawn(async move {
                 tokio::time::sleep(FAREWELL).await;
+                registry.cut(id).await;
+            });
+        } else if let Some(listening) = listening {
+            registry.cut_but(id, listening.connection);
+            tokio::spawn(async move {
+                listening.acknowledged().await;
                 registry.cut(id).await;
             });
         } else {

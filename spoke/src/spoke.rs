@@ -3,10 +3,12 @@
 use crate::{
     confirming::{Confirming, FirstUses},
     connect::Links,
+    control::{Controls, SessionView},
     listeners::{Listen, ListenError, Listeners, Rooms},
     query::Query,
     road::{Faults, Road, gate::Gate, limit::Limits},
     snapshot::Snapshots,
+    told,
 };
 use domain::{
     audit::Record,
@@ -62,6 +64,7 @@ pub enum StartError {
 pub struct Spoke {
     pub(crate) parts: Parts,
     pub(crate) registry: Registry,
+    pub(crate) controls: Controls,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
     road: Arc<Road>,
@@ -78,9 +81,11 @@ pub struct SpokeStatus {
     pub enrolment_listener: Option<SocketAddr>,
     /// Grants that are active: held by another instance, neither revoked nor expired.
     pub grants: usize,
+    /// Live control sessions.
+    pub sessions: usize,
     /// Live connections with their grants.
     pub connections: Vec<(GrantId, usize)>,
-    /// Calls in flight.
+    /// Calls in flight, besides the sessions.
     pub calls: usize,
     /// Age of the view of the grants; past 2 s calls are refused.
     pub snapshot_age: Duration,
@@ -110,7 +115,8 @@ impl Spoke {
         let deny = Arc::new(DenyList::default());
         let clock = parts.world.clock();
         let (store, denied) = (Arc::clone(&parts.store), Arc::clone(&deny));
-        let snapshots = Snapshots::start(store, clock, denied, registry.clone()).await?;
+        let controls = Controls::new(parts.world.clock());
+        let snapshots = Snapshots::start(store, clock, denied, registry.clone(), controls.clone()).await?;
         let (confirming, first_uses) = Confirming::channel();
         let road = Arc::new(Road {
             world: parts.world.clone(),
@@ -123,11 +129,11 @@ impl Spoke {
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let rooms = Rooms {
-            links: links(&parts, &road, &stop, &tasks),
+            links: links(&parts, &road, &controls, &stop, &tasks),
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
         let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
-        let spoke = Arc::new(Self { parts, registry, snapshots, listeners, road, stop, tasks });
+        let spoke = Arc::new(Self { parts, registry, controls, snapshots, listeners, road, stop, tasks });
         spoke.listeners.open_what_is_needed().await?;
         spoke.follow(first_uses);
         Ok(spoke)
@@ -143,7 +149,11 @@ impl Spoke {
         let (until, listeners) = (self.stop.clone(), Arc::clone(&self.listeners));
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.reissue()).await });
         let until = self.stop.clone();
-        self.tasks.spawn(async move { until.run_until_cancelled(forget_buckets(&road)).await });
+        let controls = self.controls.clone();
+        self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls)).await });
+        let telling = told::follow(Arc::clone(&self.snapshots), Arc::clone(&self.parts.authority));
+        let until = self.stop.clone();
+        self.tasks.spawn(async move { until.run_until_cancelled(telling).await });
         let (store, world) = (Arc::clone(&self.parts.store), self.parts.world.clone());
         let confirmed = first_uses.confirm(store, Arc::clone(&self.snapshots), world);
         let until = self.stop.clone();
@@ -163,6 +173,7 @@ impl Spoke {
     /// How the sharing side stands.
     pub fn status(&self) -> SpokeStatus {
         let (connections, now) = (self.registry.all(), self.parts.world.now());
+        let sessions = self.controls.count();
         let faults = &self.road.faults;
         SpokeStatus {
             links_listener: self.listeners.links_address(),
@@ -173,7 +184,8 @@ impl Spoke {
                 .grants()
                 .filter(|grant| grant.standing(now) == State::Active.word())
                 .count(),
-            calls: connections.iter().map(|(id, _)| self.registry.calls(*id)).sum(),
+            sessions,
+            calls: connections.iter().map(|(id, _)| self.registry.calls(*id)).sum::<usize>().saturating_sub(sessions),
             connections,
             snapshot_age: self.snapshots.age(),
             second_check_failures: faults.second_check.load(Ordering::Relaxed),
@@ -183,6 +195,11 @@ impl Spoke {
             lost_records: self.parts.auditor.lost(),
             incidents: self.listeners.incidents(),
         }
+    }
+
+    /// How the grant's control session stands; none while it has none.
+    pub fn session(&self, grant: GrantId) -> Option<SessionView> {
+        self.controls.view(grant)
     }
 
     /// How many connections a grant has with each of its certificates.
@@ -196,11 +213,18 @@ impl Spoke {
     }
 }
 
-fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken, tasks: &TaskTracker) -> Links {
+fn links(
+    parts: &Parts,
+    road: &Arc<Road>,
+    controls: &Controls,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Links {
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),
         snapshots: Arc::clone(&road.snapshots),
+        controls: controls.clone(),
         authority: Arc::clone(&parts.authority),
         world: parts.world.clone(),
         instance: parts.instance,
@@ -211,8 +235,8 @@ fn links(parts: &Parts, road: &Arc<Road>, stop: &CancellationToken, tasks: &Task
     }
 }
 
-/// Buckets of grants that ended would otherwise stay for as long as the daemon runs.
-async fn forget_buckets(road: &Road) {
+/// Buckets of grants that ended, and when their sessions began, would otherwise stay for as long as the daemon runs.
+async fn forget_ended(road: &Road, controls: &Controls) {
     let mut changes = road.snapshots.watch();
     while changes.changed().await.is_ok() {
         let snapshot = changes.borrow_and_update().clone();
@@ -220,6 +244,7 @@ async fn forget_buckets(road: &Road) {
             |id| snapshot.grants().any(|grant| grant.id == id),
             |peer| snapshot.grants().any(|grant| grant.peer == Some(peer)),
         );
+        controls.keep(|id| snapshot.grant(id).is_some());
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
 }

@@ -90,7 +90,8 @@ pub(super) async fn show(
     Path(grant): Path<String>,
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
-    Ok(Json(view::GrantEntry::named(&view, door.world.now())))
+    let session = door.spoke.session(view.grant.id).map(Into::into);
+    Ok(Json(view::GrantEntry { session, ..view::GrantEntry::named(&view, door.world.now()) }))
 }
 
 /// How many rows a grant would show, without making it.
@@ -162,10 +163,12 @@ pub(super) async fn revoke(
     let view = GrantView { grant: revoked.grant, ..view };
     Ok(Json(view::RevokeReport {
         grant: view::GrantEntry::named(&view, door.world.now()),
+        at: revoked.at,
         took_us: u64::try_from(revoked.took.as_micros()).unwrap_or(u64::MAX),
         drained: revoked.drained,
         connections: revoked.connections as u64,
         calls: revoked.calls as u64,
+        receipt: revoked.receipt.into(),
     }))
 }
 

@@ -97,15 +97,21 @@ pub(super) async fn remove_user(
 ) -> Answer<view::Removed> {
     let user = removable(&door, &person, &user).await?;
     let record = person.act(&door, Act::UserRemove).noting(user.name.as_str());
+    let audience = door.spoke.audience(|grant| grant.subject == user.id);
     let revoked = door.store.remove_user(&user.name, record).await?;
     // Their grants are revoked by now; what is open under them ends before this is answered.
-    door.spoke.ended(&revoked.iter().map(|grant| grant.id).collect::<Vec<_>>()).await;
+    let ended = door.spoke.ended(person.by(), &revoked, audience).await;
     door.hub.forget_user(user.id);
     if let Err(cause) = door.learn_uids().await {
         tracing::warn!(%cause, "the removed user's uid keeps its places at the socket until the next change");
     }
+    let receipts = revoked.iter().filter_map(|grant| {
+        let receipt = *ended.receipts.get(&grant.id)?;
+        Some((grant.name.clone(), receipt.into()))
+    });
+    let receipts = receipts.collect();
     let revoked_grants = revoked.into_iter().map(|grant| grant.name).collect();
-    Ok(Json(view::Removed { name: user.name, revoked_grants }))
+    Ok(Json(view::Removed { name: user.name, revoked_grants, receipts }))
 }
 
 /// What would go with a user, for those who may remove them.

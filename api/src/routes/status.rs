@@ -61,6 +61,7 @@ pub(super) async fn status(
         grants: spoke.grants as u64,
         pending_grants,
         connections: spoke.connections.iter().map(|(_, count)| *count as u64).sum(),
+        sessions: spoke.sessions as u64,
         calls: spoke.calls as u64,
         snapshot_age_ms: u64::try_from(spoke.snapshot_age.as_millis()).unwrap_or(u64::MAX),
         second_check_failures: spoke.second_check_failures,

@@ -51,6 +51,9 @@ pub struct GrantEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub created_at: Option<Time>,
+    /// Its control session, where one grant is shown and it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<GrantSession>,
     /// What was just left out because this instance does not allow it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Difference>,
@@ -70,6 +73,7 @@ impl GrantEntry {
             scope: grant.scope.to_spec(),
             certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
             created_at: None,
+            session: None,
             narrowed: Vec::new(),
         }
     }
@@ -82,6 +86,27 @@ impl GrantEntry {
             created_at: Some(view.created_at),
             ..Self::new(&view.grant, now)
         }
+    }
+}
+
+/// The stream over which a grant's asking side hears of its changes and its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantSession {
+    /// When it began.
+    #[schemars(with = "shape::Time")]
+    pub since: Time,
+    /// Milliseconds since the asking side was last heard.
+    pub heard_ms: u64,
+    /// The asking side's clock less this one's when it was last heard, in milliseconds; the way of the message is in it.
+    pub clock_offset_ms: i64,
+    /// The generation of the grant that the asking side has acted upon.
+    pub acknowledged: u64,
+}
+
+impl From<spoke::SessionView> for GrantSession {
+    fn from(view: spoke::SessionView) -> Self {
+        let spoke::SessionView { since, heard, clock_offset_ms, acknowledged, .. } = view;
+        Self { since, heard_ms: u64::try_from(heard.as_millis()).unwrap_or(u64::MAX), clock_offset_ms, acknowledged }
     }
 }
 
@@ -149,6 +174,9 @@ pub struct EditOrder {
 pub struct RevokeReport {
     /// The grant as it stands after it.
     pub grant: GrantEntry,
+    /// When its end was committed: no answer left after it.
+    #[schemars(with = "shape::Time")]
+    pub at: Time,
     /// Microseconds from the order until its connections and calls were gone.
     pub took_us: u64,
     /// Whether every call was seen to end.
@@ -157,6 +185,42 @@ pub struct RevokeReport {
     pub connections: u64,
     /// Calls that were under way.
     pub calls: u64,
+    /// What is known of the side that asked under it.
+    pub receipt: Receipt,
+}
+
+/// What the asking side of an ended grant is known to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "asking_side", rename_all = "snake_case")]
+pub enum Receipt {
+    /// There is none: nobody ever used the grant's invite.
+    Unused,
+    /// It said that its calls have ended and that it neither keeps nor shows anything of the grant.
+    Acknowledged {
+        /// Microseconds from the commit to its word.
+        after_us: u64,
+    },
+    /// It was connected and was told, and said nothing.
+    Silent,
+    /// It was not connected.
+    Away {
+        /// When what it may still show ends, if it keeps to the protocol.
+        #[schemars(with = "shape::Time")]
+        until: Time,
+    },
+}
+
+impl From<spoke::Receipt> for Receipt {
+    fn from(receipt: spoke::Receipt) -> Self {
+        match receipt {
+            spoke::Receipt::Unused => Self::Unused,
+            spoke::Receipt::Acknowledged(after) => {
+                Self::Acknowledged { after_us: u64::try_from(after.as_micros()).unwrap_or(u64::MAX) }
+            }
+            spoke::Receipt::Silent => Self::Silent,
+            spoke::Receipt::Away(until) => Self::Away { until },
+        }
+    }
 }
 
 /// Asks what a grant may do.

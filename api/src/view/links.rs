@@ -122,6 +122,30 @@ pub struct LinkEntry {
     pub last_failure: Option<Time>,
     /// Where it is looked for.
     pub addresses: Vec<String>,
+    /// Its control session, while it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<LinkSession>,
+}
+
+/// The stream over which the other side tells of a grant's changes and its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkSession {
+    /// When it began.
+    #[schemars(with = "shape::Time")]
+    pub since: Time,
+    /// When the other side was last heard.
+    #[schemars(with = "shape::Time")]
+    pub heard: Time,
+    /// The other side's clock less this one's, in milliseconds, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
+}
+
+impl From<hub::SessionStatus> for LinkSession {
+    fn from(session: hub::SessionStatus) -> Self {
+        let hub::SessionStatus { since, heard, clock_offset_ms, .. } = session;
+        Self { since, heard, clock_offset_ms }
+    }
 }
 
 /// A renewal that was tried in vain.
@@ -164,6 +188,7 @@ impl LinkEntry {
             last_success: link.last_success,
             last_failure: failure.map(|failure| failure.at),
             addresses: link.addresses,
+            session: link.session.map(Into::into),
         }
     }
 }

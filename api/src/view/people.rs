@@ -1,5 +1,6 @@
 //! Users, workspaces and teams.
 
+use super::grants::Receipt;
 use crate::shape;
 use domain::{
     id::{Name, TeamId, UserId, WorkspaceId},
@@ -103,6 +104,9 @@ pub struct Removed {
     /// Grants that were revoked with them, by name.
     #[schemars(with = "Vec<shape::Name>")]
     pub revoked_grants: Vec<Name>,
+    /// What is known of the sides that asked under them, by grant.
+    #[schemars(with = "BTreeMap<String, Receipt>")]
+    pub receipts: BTreeMap<Name, Receipt>,
 }
 
 /// A workspace.

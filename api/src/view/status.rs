@@ -47,7 +47,9 @@ pub struct Status {
     pub pending_grants: u64,
     /// Connections under grants.
     pub connections: u64,
-    /// Calls under way.
+    /// Grants whose asking side holds a control session: it hears at once when its grant ends.
+    pub sessions: u64,
+    /// Calls under way, besides the sessions.
     pub calls: u64,
     /// Milliseconds since the grants were read last.
     pub snapshot_age_ms: u64,

@@ -198,6 +198,7 @@ impl Base<'_> {
             }
         };
         hub.keep_renewed();
+        hub.keep_in_touch();
         self.alerts(&record, &spoke, &hub);
         Ok((self.running(&record, &spoke), door, spoke, hub))
     }

@@ -282,6 +282,10 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             format!("held by      {}", or_dash(entry.peer_name.as_ref())),
             format!("certificate  {}", entry.certificate_not_after.map_or_else(|| "-".to_owned(), until)),
         ];
+        lines.extend(entry.session.as_ref().map(|session| {
+            let heard = millis(session.heard_ms.saturating_mul(1_000));
+            format!("connected    since {}, last heard {heard} ago", session.since)
+        }));
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })?;
@@ -314,12 +318,14 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
     out.value(&report, |report| {
         let ended = if report.drained { "all ended" } else { "not all were seen to end" };
         format!(
-            "{} is {} after {}: {} cut, {} in flight, {ended}",
+            "{} is {} since {}: {} cut, {} in flight, {ended} within {}\n{}",
             report.grant.name,
             report.grant.state,
-            millis(report.took_us),
+            report.at,
             counted(report.connections, "connection"),
-            counted(report.calls, "call")
+            counted(report.calls, "call"),
+            millis(report.took_us),
+            receipt(&report.receipt, &escaped(&or_dash(report.grant.peer_name.as_ref())))
         )
     })?;
     // The log is for those who manage every workspace, and for the operator as long as they act as nobody else.
@@ -328,6 +334,24 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
     let log = format!("audit query --grant {}", short(&report.grant.id));
     next_as(client, out, |me| if me.operator && itself { log } else { "grant list".to_owned() }).await;
     Ok(Exit::Done)
+}
+
+/// What is known of the side that asked under a grant that has ended; `peer` is what it calls itself.
+pub(super) fn receipt(receipt: &view::Receipt, peer: &str) -> String {
+    match receipt {
+        view::Receipt::Unused => "nobody ever used its invite".to_owned(),
+        view::Receipt::Acknowledged { after_us } => format!(
+            "{peer} has acknowledged it after {}: its calls have ended, and it keeps and shows nothing of it",
+            millis(*after_us)
+        ),
+        view::Receipt::Silent => format!(
+            "{peer} was told and has not acknowledged it; nothing leaves any more, but what it was given before it may still show"
+        ),
+        view::Receipt::Away { until } => format!(
+            "{peer} was not connected: nothing leaves any more, and what it may still show of earlier answers ends by {until} if it \
+             keeps to the protocol"
+        ),
+    }
 }
 
 /// The arguments of `can`.

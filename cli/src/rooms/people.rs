@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{agree::is_agreed, counted, joined, next_as, next_for_managers, or_dash, segment, short};
+use super::{agree::is_agreed, counted, grants, joined, next_as, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -99,7 +99,11 @@ async fn remove(name: &Name, yes: bool, client: &Client, out: &Out) -> Outcome<(
         agreed(&theirs, out)?;
     }
     let removed: view::Removed = client.delete(&path).await?;
-    out.value(&removed, |removed| format!("{} is removed, and with them {}", removed.name, gone(&theirs)))?;
+    out.value(&removed, |removed| {
+        let first = format!("{} is removed, and with them {}", removed.name, gone(&theirs));
+        let receipts = removed.receipts.iter().map(|(grant, receipt)| grants::receipt(receipt, grant.as_str()));
+        std::iter::once(first).chain(receipts).collect::<Vec<_>>().join("\n")
+    })?;
     out.next("user list");
     Ok(())
 }

@@ -81,7 +81,7 @@ fn shown(status: &view::Status) -> String {
             status.grants,
             if status.pending_grants > 0 { format!("{} pending, ", status.pending_grants) } else { String::new() },
             counted(status.connections, "connection"),
-            counted(status.calls, "call")
+            format!("{}, {}", counted(status.sessions, "session"), counted(status.calls, "call"))
         ),
         format!("listening    {}", at_or(&status.links_listener, "nowhere: there is no grant")),
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),

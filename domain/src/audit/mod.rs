@@ -96,6 +96,8 @@ words! {
         PolicySet = "policy_set",
         /// A grant was ended.
         GrantRevoke = "grant_revoke",
+        /// The asking side said that it has let go of an ended grant.
+        GrantAcknowledge = "grant_acknowledge",
         /// An invite was made.
         InviteCreate = "invite_create",
         /// An invite was claimed.
@@ -108,6 +110,8 @@ words! {
         LinkReplace = "link_replace",
         /// A link's certificate was renewed: the next one was kept, taken into use, or given up.
         LinkRenew = "link_renew",
+        /// The other side said that its grant has ended; what was open under it was ended, and that was said back.
+        LinkEnd = "link_end",
         /// A link was removed.
         LinkRemove = "link_remove",
         /// A user was made.

@@ -116,6 +116,7 @@ impl Hub {
             self.sessions.forget(link.owner, link.id);
             return Err(changed_meanwhile());
         }
+        self.keeper.look();
         Ok(())
     }
 

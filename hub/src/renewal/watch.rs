@@ -187,7 +187,7 @@ impl Hub {
     }
 
     /// Row-level security shows each user's links to that user alone, so they are asked for one by one.
-    async fn every_link(&self) -> Result<Vec<LinkRecord>, StoreError> {
+    pub(crate) async fn every_link(&self) -> Result<Vec<LinkRecord>, StoreError> {
         let directory = self.store.link_directory().await?;
         let owners: BTreeSet<_> = directory.into_iter().map(|entry| entry.owner).collect();
         if owners.is_empty() {

@@ -53,8 +53,8 @@ impl AuditLog for Log {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the disk is full".into()));
         }
-        if self.stuck.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+        while self.stuck.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         self.model.commit(batch).await
     }
@@ -129,6 +129,11 @@ impl Home {
     /// Alice asks all sources.
     pub async fn ask(&self, limit: u32) -> Page {
         self.hub.page(&self.alice, tasks(Sources::All, limit)).await.unwrap()
+    }
+
+    /// The whole log, in order.
+    pub async fn model_log(&self) -> Vec<Entry> {
+        self.model.entries(&AuditQuery::default()).await.unwrap()
     }
 
     /// Every record of asking, in order.

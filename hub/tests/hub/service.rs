@@ -4,13 +4,15 @@ use domain::{id::GrantId, item::Item, wire};
 use futures::stream::{self, BoxStream, StreamExt};
 use proto::v1::{
     self, connect_service_server::ConnectService, enrol_service_server::EnrolService,
-    query_service_server::QueryService,
+    query_service_server::QueryService, session_request, session_response::Said,
 };
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// How a call of `List` or `Get` is answered.
@@ -58,6 +60,16 @@ pub struct Board {
     pub disconnected: bool,
     /// Changes the opening answer.
     pub hello: Option<fn(&mut v1::ConnectResponse)>,
+    /// Whether there are control sessions.
+    pub has_sessions: bool,
+    /// How many were begun.
+    pub sessions: u64,
+    /// What is told over the last one; dropping it ends the session.
+    pub tell: Option<mpsc::UnboundedSender<v1::SessionResponse>>,
+    /// Generations that were acknowledged, in their order.
+    pub acknowledged: Vec<u64>,
+    /// Sessions that the asking side ended.
+    pub hung_up: u64,
 }
 
 /// The rooms of one sharing side.
@@ -201,6 +213,48 @@ impl ConnectService for Service {
         // As a side that is older than renewal.
         Err(refusal(tonic::Code::Unimplemented, "UNKNOWN_METHOD", "no such method"))
     }
+
+    type SessionStream = BoxStream<'static, Result<v1::SessionResponse, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (tell, told) = mpsc::unbounded_channel();
+        {
+            let mut board = self.board.lock().unwrap();
+            if !board.has_sessions {
+                return Err(refusal(tonic::Code::Unimplemented, "UNKNOWN_METHOD", "no such method"));
+            }
+            board.sessions += 1;
+            let welcome = v1::Welcome { session: board.sessions, generation: 2, ..v1::Welcome::default() };
+            drop(tell.send(says(Said::Welcome(welcome))));
+            board.tell = Some(tell);
+        }
+        tokio::spawn(hear(request.into_inner(), Arc::clone(&self.board)));
+        Ok(response(UnboundedReceiverStream::new(told).map(Ok).boxed()))
+    }
+}
+
+/// One thing that a sharing side says during a session.
+pub fn says(said: Said) -> v1::SessionResponse {
+    v1::SessionResponse { said: Some(said) }
+}
+
+async fn hear(mut inbound: Streaming<v1::SessionRequest>, board: Arc<Mutex<Board>>) {
+    while let Ok(Some(v1::SessionRequest { said: Some(said) })) = inbound.message().await {
+        let mut board = board.lock().unwrap();
+        match said {
+            session_request::Said::Acknowledged(word) => board.acknowledged.push(word.generation),
+            session_request::Said::Heartbeat(beat) => {
+                // A clock that is ten seconds ahead.
+                let ahead = beat.time.map(|time| prost_types::Timestamp { seconds: time.seconds + 10, ..time });
+                let answer = says(Said::Heartbeat(v1::Heartbeat { time: ahead, answers: beat.time }));
+                drop(board.tell.as_ref().map(|tell| tell.send(answer)));
+            }
+        }
+    }
+    board.lock().unwrap().hung_up += 1;
 }
 
 #[tonic::async_trait]

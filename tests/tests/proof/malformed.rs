@@ -261,6 +261,10 @@ fn good(method: Method) -> Vec<u8> {
         }
         Method::Get => v1::GetRequest { resource, id }.encode_to_vec(),
         Method::Renew => v1::RenewRequest { csr: vec![0x30; 200] }.encode_to_vec(),
+        Method::Session => {
+            let said = v1::session_request::Said::Acknowledged(v1::Acknowledged { generation: 1 });
+            v1::SessionRequest { said: Some(said) }.encode_to_vec()
+        }
         Method::Disconnect | Method::Capabilities => b"\x0a\x03abc".to_vec(),
         Method::HealthCheck | Method::HealthWatch => {
             tonic_health::pb::HealthCheckRequest { service: "x".to_owned() }.encode_to_vec()

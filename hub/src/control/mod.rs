@@ -1,0 +1,189 @@
+//! The control session of each link: the stream over which the other side tells that its grant has changed or ended.
+//!
+//! [`keeper`] holds one session for every link of this instance; here is what one says and hears. That a grant has ended is said back only when
+//! every question over the link has ended and let go of its rows: whoever revokes a grant may rely on that word.
+
+mod keeper;
+mod pause;
+
+pub use keeper::SessionStatus;
+pub(crate) use keeper::Keeper;
+
+use crate::{
+    Asker, Hub,
+    outcome::Failure,
+    record::{Asking, Sum},
+};
+use domain::{
+    Time,
+    audit::{Act, Ending, Record, Stage, Subject},
+    id::{RequestId, WorkspaceId},
+    session::{HEARTBEAT, SILENCE},
+    wire,
+};
+use keeper::Shown;
+use proto::{
+    REQUEST_ID,
+    v1::{self, connect_service_client::ConnectServiceClient, notice::News, session_request, session_response::Said},
+};
+use std::time::Duration;
+use store::LinkRecord;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status, Streaming};
+
+/// No message of a session is longer.
+const MAX_MESSAGE: usize = 16 * 1024;
+/// Words that may wait until the connection takes them.
+const WAITING: usize = 4;
+/// How long to wait, after the last word, for the other side to end the stream: a word whose stream is dropped at once may never leave.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The stream ended: another session took its place, the connection went away, or the other side fell silent.
+    Lost,
+    /// The grant has ended, and that was acknowledged.
+    Ended,
+    /// The other side has no sessions.
+    Unknown,
+}
+
+/// An open session.
+struct Open {
+    words: mpsc::Sender<v1::SessionRequest>,
+    news: Streaming<v1::SessionResponse>,
+    welcome: v1::Welcome,
+}
+
+impl Hub {
+    /// Holds one session of `link` from its first word to its end.
+    async fn converse(&self, link: &LinkRecord, shown: &Shown) -> Result<Over, Failure> {
+        let request = RequestId(self.world.uuid());
+        let asker = Asker { user: link.owner, workspace: WorkspaceId(uuid::Uuid::nil()), request };
+        let opened = self.open_session(link, request).await;
+        match &opened {
+            Ok(None) => return Ok(Over::Unknown),
+            Ok(Some(_)) => {
+                Asking::new(self, &asker, link).calling("session").answered(Sum::default(), "").await?;
+                self.sessions.note(link, None);
+            }
+            Err(failure) => {
+                if failure.refusal.is_some() {
+                    Asking::new(self, &asker, link).calling("session").failed(failure).await?;
+                }
+                self.sessions.note(link, Some(failure));
+            }
+        }
+        let Some(open) = opened? else { return Ok(Over::Unknown) };
+        shown.begin(&open.welcome, self.world.now());
+        Ok(self.follow(link, open, shown, request).await)
+    }
+
+    /// None where the other side has no sessions.
+    async fn open_session(&self, link: &LinkRecord, id: RequestId) -> Result<Option<Open>, Failure> {
+        let live = self.sessions.open(link).await?;
+        let (words, spoken) = mpsc::channel(WAITING);
+        // There is room for the first word.
+        let _ = words.try_send(heartbeat(self.world.now()));
+        let mut request = Request::new(ReceiverStream::new(spoken));
+        if let Ok(id) = id.to_string().parse() {
+            request.metadata_mut().insert(REQUEST_ID, id);
+        }
+        let mut client = ConnectServiceClient::new(live.channel.clone()).max_decoding_message_size(MAX_MESSAGE);
+        let opening = async {
+            let mut news = client.session(request).await?.into_inner();
+            let first = news.message().await?;
+            Ok::<_, Status>((news, first))
+        };
+        let answer = timeout(self.deadlines.source, opening).await;
+        let status = match answer {
+            Ok(Ok((news, Some(v1::SessionResponse { said: Some(Said::Welcome(welcome)) })))) => {
+                return Ok(Some(Open { words, news, welcome }));
+            }
+            Ok(Ok(_)) => return Err(Failure::lie("the other side began a control session without a welcome")),
+            Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(None),
+            Ok(Err(status)) => status,
+            Err(_) => return Err(Failure::silent(self.deadlines.source)),
+        };
+        let failure = live.refusal().unwrap_or_else(|| Failure::from_status(&status, None));
+        if failure.is_broken() {
+            self.sessions.hang_up(link, &live);
+        }
+        Err(failure)
+    }
+
+    async fn follow(&self, link: &LinkRecord, open: Open, shown: &Shown, request: RequestId) -> Over {
+        let Open { words, mut news, welcome } = open;
+        let mut beat = interval(Duration::from_secs(welcome.heartbeat_seconds.into()).clamp(HEARTBEAT / 15, HEARTBEAT));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut silence = Instant::now() + SILENCE;
+        loop {
+            let word = tokio::select! {
+                word = timeout_at(silence, news.message()) => word,
+                _ = beat.tick() => {
+                    if say(&words, heartbeat(self.world.now())).await.is_none() {
+                        return Over::Lost;
+                    }
+                    continue;
+                }
+            };
+            let Ok(Ok(Some(v1::SessionResponse { said: Some(said) }))) = word else { return Over::Lost };
+            silence = Instant::now() + SILENCE;
+            shown.heard(self.world.now());
+            match said {
+                Said::Welcome(_) => return Over::Lost,
+                Said::Heartbeat(answer) => shown.clock(offset(&answer, self.world.now())),
+                Said::Notice(v1::Notice { generation, news: Some(News::Ended(_)) }) => {
+                    self.let_go(link, request).await;
+                    if say(&words, acknowledged(generation)).await.is_some() {
+                        drop(timeout(FAREWELL, async { while let Ok(Some(_)) = news.message().await {} }).await);
+                    }
+                    return Over::Ended;
+                }
+                // Nothing is kept of earlier answers, so there is nothing to forget: what is under way is judged anew, chunk by chunk.
+                Said::Notice(v1::Notice { generation, .. }) => {
+                    shown.changed(generation);
+                    if say(&words, acknowledged(generation)).await.is_none() {
+                        return Over::Lost;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends what is under way over a link whose grant has ended; done when all of it is gone.
+    async fn let_go(&self, link: &LinkRecord, request: RequestId) {
+        self.sessions.let_go(link).await;
+        self.sessions.note(link, Some(&Failure::ended()));
+        let record = Record::new(self.world.now(), Stage::Ask, Ending::Done, Subject::Act(Act::LinkEnd), request);
+        let record = Record { grant: Some(link.id), peer: Some(link.peer), subject: Some(link.owner), ..record };
+        // Not waited for: the word that nothing is held must not wait for a disk.
+        self.auditor.enqueue(record.noting(link.name.as_str()));
+    }
+}
+
+/// None once nobody takes it any more.
+async fn say(words: &mpsc::Sender<v1::SessionRequest>, word: v1::SessionRequest) -> Option<()> {
+    timeout(SILENCE, words.send(word)).await.ok()?.ok()
+}
+
+fn heartbeat(now: Time) -> v1::SessionRequest {
+    let said = session_request::Said::Heartbeat(v1::Heartbeat { time: Some(wire::timestamp(now)), answers: None });
+    v1::SessionRequest { said: Some(said) }
+}
+
+fn acknowledged(generation: u64) -> v1::SessionRequest {
+    v1::SessionRequest { said: Some(session_request::Said::Acknowledged(v1::Acknowledged { generation })) }
+}
+
+/// The other side's clock less ours, in milliseconds, give or take half the way there and back.
+fn offset(answer: &v1::Heartbeat, now: Time) -> Option<i64> {
+    let (there, asked) = (answer.time.map(wire::time)?, answer.answers.map(wire::time)?);
+    let halfway = asked + now.since(asked) / 2;
+    Some(there.micros().saturating_sub(halfway.micros()) / 1_000)
+}
