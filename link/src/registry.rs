@@ -127,13 +127,7 @@ impl Registry {
     }
 
     /// Adds the connection with this number and the certificate `serial`, unless the grant has `most` already.
-    pub(crate) fn register(
-        &self,
-        grant: GrantId,
-        serial: &Serial,
-        connection: u64,
-        most: usize,
-    ) -> Option<Registered> {
+    pub(crate) fn register(&self, grant: GrantId, serial: &Serial, connection: u64, most: usize) -> Option<Registered> {
         let mut groups = self.lock();
         let group = groups.live.entry(grant).or_default();
         if group.connections() >= most {

@@ -226,9 +226,8 @@ impl Snapshots {
                 None => self.end(old),
             }
         }
-        let moved = |grant: &&Arc<Grant>| {
-            before.grants.get(&grant.id).is_some_and(|old| old.generation != grant.generation)
-        };
+        let moved =
+            |grant: &&Arc<Grant>| before.grants.get(&grant.id).is_some_and(|old| old.generation != grant.generation);
         self.controls.tell_changed(current.grants().filter(moved));
     }
 

@@ -213,13 +213,7 @@ impl Spoke {
     }
 }
 
-fn links(
-    parts: &Parts,
-    road: &Arc<Road>,
-    controls: &Controls,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> Links {
+fn links(parts: &Parts, road: &Arc<Road>, controls: &Controls, stop: &CancellationToken, tasks: &TaskTracker) -> Links {
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),

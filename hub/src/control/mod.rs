@@ -6,8 +6,8 @@
 mod keeper;
 mod pause;
 
-pub use keeper::SessionStatus;
 pub(crate) use keeper::Keeper;
+pub use keeper::SessionStatus;
 
 use crate::{
     Asker, Hub,

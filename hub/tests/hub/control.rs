@@ -85,8 +85,10 @@ async fn a_question_that_waits_for_its_answer_ends_with_the_grant() {
             tokio::spawn(async move { hub.get(&alice, &from(&["work"]), kind, id).await.unwrap().sources.remove(0) })
         },
     );
-    until("both have arrived", async || side.board().ids.iter().filter(|id| ["list", "get"].contains(&id.0)).count() == 2)
-        .await;
+    until("both have arrived", async || {
+        side.board().ids.iter().filter(|id| ["list", "get"].contains(&id.0)).count() == 2
+    })
+    .await;
     tell(&side, 3, News::Ended(v1::Ended { at: None }));
     for ended in [listed.await.unwrap(), got.await.unwrap()] {
         assert_eq!((ended.outcome, ended.rows), (Outcome::Revoked, 0), "{ended:?}");

@@ -1,0 +1,201 @@
+//! The sharing side: what it tells, whom it believes, and that nobody keeps access by what they say or do not say.
+
+use crate::stranger::{PATIENCE, Session};
+use domain::{
+    audit::Ending,
+    grant::Grant,
+    id::RequestId,
+    scope::Spec,
+    session::{ACKNOWLEDGE, AGAIN, HEARTBEAT, LEASE},
+};
+use proto::v1::{notice::News, session_response::Said};
+use spoke::{By, Edit, Receipt, Revoked};
+use std::time::Duration;
+use tests::{
+    asker::{Asker, enrol, refusal, tasks},
+    clock::standing,
+    cluster,
+    instance::{Instance, task},
+};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::Code;
+
+async fn linked() -> (Instance, Grant, Asker) {
+    let office = Instance::start().await;
+    office.put(office.owner, vec![task("one")]).await;
+    let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let asker = enrol(&invite).await;
+    (office, grant, asker)
+}
+
+async fn revoke(office: &Instance, grant: &Grant) -> Revoked {
+    office.spoke.revoke(office.by(), grant.id).await.expect("a revocation")
+}
+
+fn spec(rows: u32) -> Spec {
+    let spec = serde_json::json!({"workspace": "main", "resources": ["tasks"], "max_rows_per_query": rows});
+    serde_json::from_value(spec).expect("a scope")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_is_told_and_the_word_of_the_asking_side_is_its_receipt() {
+    let (office, grant, asker) = linked().await;
+    let mut session = Session::begin(&asker).await.expect("a session");
+    let other = asker.dial().await.expect("a second connection");
+    let heard = async {
+        let (generation, news) = session.notice().await;
+        assert!(matches!(news, News::Ended(_)), "{news:?}");
+        // Everything else of the grant is gone by now, and nothing is answered any more.
+        let late = timeout(PATIENCE, async {
+            while other.is_open() {
+                sleep(Duration::from_millis(5)).await
+            }
+        })
+        .await;
+        assert!(late.is_ok(), "the other connection stays open");
+        session.acknowledge(generation).await;
+        assert_eq!(session.next().await, None, "the connection is cut with the acknowledgement");
+        generation
+    };
+    let (revoked, told) = tokio::join!(revoke(&office, &grant), heard);
+    assert!(matches!(revoked.receipt, Receipt::Acknowledged(_)), "{revoked:?}");
+    assert!(revoked.drained && revoked.connections == 2 && revoked.calls == 0, "{revoked:?}");
+    assert_eq!(told, revoked.grant.generation);
+    let log = office.log(10).await;
+    let said = log.iter().find(|entry| entry.about == "grant_acknowledge").expect("its record");
+    assert!(said.ending == Ending::Done && said.grant == Some(grant.id) && said.note.contains("generation"));
+    assert!(log.iter().any(|entry| entry.about == "session" && entry.ending == Ending::Answered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_is_cut_all_the_same() {
+    let (office, grant, asker) = linked().await;
+    let mut session = Session::begin(&asker).await.expect("a session");
+    let (began, revoked) = (Instant::now(), revoke(&office, &grant).await);
+    assert_eq!(revoked.receipt, Receipt::Silent);
+    assert!(revoked.drained && began.elapsed() >= ACKNOWLEDGE, "{revoked:?}");
+    session.notice().await;
+    assert_eq!(session.next().await, None);
+    assert!(office.spoke.session(grant.id).is_none());
+    assert_eq!(office.spoke.status().connections, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_about_what_was_never_told_is_not_believed() {
+    let (office, grant, asker) = linked().await;
+    let session = Session::begin(&asker).await.expect("a session");
+    session.acknowledge(u64::MAX).await;
+    let over = timeout(PATIENCE, async {
+        while office.spoke.session(grant.id).is_some() {
+            sleep(Duration::from_millis(5)).await
+        }
+    });
+    assert!(over.await.is_ok(), "a session that lies goes on");
+    let revoked = revoke(&office, &grant).await;
+    assert!(matches!(revoked.receipt, Receipt::Away(_)), "{revoked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_on_the_sessions_connection_is_refused_once_the_grant_has_ended() {
+    let (office, grant, asker) = linked().await;
+    let (dialled, words) = (asker.dial().await.expect("a connection"), tokio::sync::mpsc::channel(1));
+    let mut connect = proto::v1::connect_service_client::ConnectServiceClient::new(dialled.channel.clone());
+    let spoken = tokio_stream::wrappers::ReceiverStream::new(words.1);
+    let mut news = connect.session(spoken).await.expect("a session").into_inner();
+    assert!(matches!(news.message().await, Ok(Some(_))), "a welcome");
+    let mut query = proto::v1::query_service_client::QueryServiceClient::new(dialled.channel);
+    tests::asker::list(&mut query, tasks()).await.expect("rows while the grant stands");
+    let asked = async {
+        assert!(matches!(news.message().await, Ok(Some(_))), "the notice");
+        tests::asker::list(&mut query, tasks()).await.expect_err("rows after the end")
+    };
+    let (revoked, refused) = tokio::join!(revoke(&office, &grant), asked);
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+    assert_eq!(revoked.receipt, Receipt::Silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_session_the_receipt_says_until_when_and_without_a_holder_that_there_is_none() {
+    let (office, grant, _asker) = linked().await;
+    let before = office.world.now();
+    let Receipt::Away(until) = revoke(&office, &grant).await.receipt else { panic!("away") };
+    assert!(until >= before + LEASE && until <= office.world.now() + LEASE);
+    let (unused, _) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    assert_eq!(revoke(&office, &unused).await.receipt, Receipt::Unused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_session_ends_the_first_and_comes_no_sooner_than_a_second_later() {
+    let (office, grant, asker) = linked().await;
+    let mut first = Session::begin(&asker).await.expect("a session");
+    let Err(too_soon) = Session::begin(&asker).await else { panic!("two sessions at once") };
+    assert_eq!(refusal(&too_soon), (Code::ResourceExhausted, "GRANT_RATE".to_owned()));
+    sleep(AGAIN).await;
+    let second = Session::begin(&asker).await.expect("a second session");
+    assert_eq!(first.next().await, None);
+    assert_eq!((first.welcome.session, second.welcome.session), (1, 2));
+    assert_eq!(office.spoke.session(grant.id).expect("a session").number, 2);
+    assert_eq!(office.spoke.status().sessions, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_is_told_with_its_terms_and_what_was_acted_upon_is_known() {
+    let (office, grant, asker) = linked().await;
+    let mut session = Session::begin(&asker).await.expect("a session");
+    let grant = office.standing(grant.id).await;
+    assert_eq!(session.welcome.generation, grant.generation);
+    let terms = session.welcome.terms.clone().expect("terms");
+    assert_eq!((terms.max_rows, session.welcome.heartbeat_seconds), (1_000, 15));
+    assert_eq!(Duration::from_secs(session.welcome.heartbeat_seconds.into()), HEARTBEAT);
+    let (edited, _) = office.spoke.edit(office.by(), &grant, Edit::to(spec(7))).await.expect("an edit");
+    let (generation, News::Changed(terms)) = session.notice().await else { panic!("no change") };
+    assert_eq!((generation, terms.max_rows), (edited.generation, 7));
+    let view = || office.spoke.session(grant.id).expect("a session");
+    assert!(view().acknowledged < generation);
+    session.acknowledge(generation).await;
+    session.beat(Duration::from_mins(1)).await;
+    let Some(Said::Heartbeat(answer)) = session.next().await else { panic!("no answer") };
+    assert!(answer.time.is_some() && answer.answers.is_some());
+    assert_eq!(view().acknowledged, generation);
+    assert!((55_000..65_000).contains(&view().clock_offset_ms), "{:?}", view());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_that_time_brings_is_told_too() {
+    let (clock, world) = standing();
+    let office = Instance::start_on(world.clone(), cluster::database().await).await;
+    let end = world.now() + Duration::from_hours(1);
+    let (_, invite) = office.grant("owner", &format!(r#"{{"resources":["tasks"],"not_after":"{end}"}}"#)).await;
+    let asker = enrol(&invite).await.under(&world);
+    let mut session = Session::begin(&asker).await.expect("a session");
+    clock.advance(Duration::from_hours(1) + Duration::from_secs(2));
+    let (generation, news) = session.notice().await;
+    assert!(matches!(news, News::Ended(_)), "{news:?}");
+    session.acknowledge(generation).await;
+    assert_eq!(session.next().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_are_removed_end_with_a_receipt_for_each_grant() {
+    let office = Instance::start().await;
+    let alice = office.user("alice", domain::rights::Role::Member).await;
+    let (_, connected) = office.grant("alice", r#"{"resources":["tasks"]}"#).await;
+    let (_, away) = office.grant("alice", r#"{"resources":["tasks"]}"#).await;
+    let (connected, away) = (enrol(&connected).await, enrol(&away).await);
+    let mut session = Session::begin(&connected).await.expect("a session");
+    let answer = async {
+        let (generation, _) = session.notice().await;
+        session.acknowledge(generation).await;
+    };
+    let remove = async {
+        let audience = office.spoke.audience(|grant| grant.subject == alice);
+        let record = office.act(domain::audit::Act::UserRemove);
+        let revoked = office.store.remove_user(&tests::instance::name("alice"), record).await.expect("a removal");
+        let by = By { user: office.owner, request: RequestId(office.world.uuid()) };
+        office.spoke.ended(by, &revoked, audience).await
+    };
+    let (ended, ()) = tokio::join!(remove, answer);
+    assert!(ended.drained);
+    assert!(matches!(ended.receipts[&connected.grant], Receipt::Acknowledged(_)), "{ended:?}");
+    assert!(matches!(ended.receipts[&away.grant], Receipt::Away(_)), "{ended:?}");
+}
