@@ -10,10 +10,13 @@ mod rows;
 mod status;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
-pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
+pub use grants::{
+    CanQuestion, Counted, EditOrder, GrantEntry, GrantSession, InviteMade, InviteOrder, Receipt, RevokeReport,
+    VerdictView,
+};
 pub use links::{
-    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, RenewalFailure, UnlinkOrder,
-    UnlinkReport,
+    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, RenewalFailure,
+    UnlinkOrder, UnlinkReport,
 };
 pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,

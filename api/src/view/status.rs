@@ -170,6 +170,7 @@ mod tests {
             renewal_failure: failed.then_some(failure),
             last_success: None,
             last_failure: None,
+            session: None,
             addresses: Vec::new(),
         }
     }

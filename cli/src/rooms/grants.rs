@@ -325,7 +325,7 @@ async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
             counted(report.connections, "connection"),
             counted(report.calls, "call"),
             millis(report.took_us),
-            receipt(&report.receipt, &escaped(&or_dash(report.grant.peer_name.as_ref())))
+            escaped(&receipt(&report.receipt, &or_dash(report.grant.peer_name.as_ref())))
         )
     })?;
     // The log is for those who manage every workspace, and for the operator as long as they act as nobody else.

@@ -89,11 +89,11 @@ impl fmt::Debug for Address {
 pub enum CaError {
     #[error(
         "the certificate authority at {at} cannot be reached ({cause}); start step-ca, or correct `url` in [ca] of \
-         config.toml. Links that are up stay up"
+         config.toml. Links stay up until their certificates end"
     )]
     Away { at: Address, cause: String },
     #[error(
-        "the certificate authority at {at} did not answer within {} s; look at step-ca's log. Links that are up stay up",
+        "the certificate authority at {at} did not answer within {} s; look at step-ca's log. Links stay up until their certificates end",
         DEADLINE.as_secs()
     )]
     Slow { at: Address },

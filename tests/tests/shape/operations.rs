@@ -1,7 +1,7 @@
 //! Default deny, totally: what the wire can carry and what can be decided are the same list.
 
 use domain::operation::{
-    Capabilities, Connect, Disconnect, Enroll, Get, HealthCheck, HealthWatch, List, Method, Operation, Renew,
+    Capabilities, Connect, Disconnect, Enroll, Get, HealthCheck, HealthWatch, List, Method, Operation, Renew, Session,
 };
 use prost_reflect::DescriptorPool;
 use std::collections::BTreeSet;
@@ -51,6 +51,7 @@ fn every_method_is_the_meaning_of_exactly_one_operation() {
         Connect::METHOD,
         Disconnect::METHOD,
         Renew::METHOD,
+        Session::METHOD,
         Capabilities::METHOD,
         List::METHOD,
         Get::METHOD,
