@@ -63,6 +63,11 @@ impl Place {
         self.dir.join(api::socket::FILE)
     }
 
+    /// How far each grant has come, whatever the database says.
+    pub fn floors(&self) -> PathBuf {
+        self.dir.join("grants.floor")
+    }
+
     /// The settings.
     pub fn config(&self) -> PathBuf {
         self.dir.join("config.toml")

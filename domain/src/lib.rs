@@ -25,6 +25,7 @@ pub mod renewal;
 pub mod rights;
 pub mod say;
 pub mod scope;
+pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod time;

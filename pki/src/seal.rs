@@ -8,7 +8,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey},
     hkdf,
 };
-use domain::{secret::Secret, world::World};
+use domain::{seal::RowKey, secret::Secret, world::World};
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
@@ -82,6 +82,18 @@ impl Kek {
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let plain = cipher.open_in_place(nonce, aad(context), &mut body).map_err(|_| SealError::Mismatch)?;
         Ok(Secret::new(plain.to_vec()))
+    }
+
+    /// What rows of grants are sealed with: derived, so that it is of no use for anything else.
+    ///
+    /// # Errors
+    /// The key could not be derived.
+    pub fn row_key(&self) -> Result<RowKey, SealError> {
+        let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(self.0.expose());
+        let mut key = Zeroizing::new([0; 32]);
+        let derived = prk.expand(&[b"rows of grants"], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut *key));
+        derived.map_err(|_| SealError::Seal)?;
+        Ok(RowKey::new(*key))
     }
 
     fn cipher(&self, context: &str) -> Option<RandomizedNonceKey> {

@@ -4,7 +4,10 @@
 //! or, should that be lost, within the 500 ms heartbeat. When the database is silent the copy ages, and past two seconds
 //! every call is refused: an unheard revocation must not be outlived by a stale permit.
 
-use crate::control::{Controls, Listening};
+use crate::{
+    control::{Controls, Listening},
+    floors::Floors,
+};
 use domain::{
     Caller, Reason, Refusal, Time,
     caller::Presented,
@@ -15,11 +18,11 @@ use domain::{
 use link::Registry;
 use pki::{Deny, DenyList};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use store::{Shared, Standing, StoreError};
+use store::{Held, Shared, Standing, StoreError};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -42,7 +45,18 @@ pub struct Snapshot {
     /// None before the first reading.
     version: Option<u64>,
     grants: HashMap<GrantId, Arc<Grant>>,
+    /// What the table has and nobody is permitted.
+    doubtful: BTreeMap<GrantId, Doubt>,
     refused: Vec<Leaf>,
+}
+
+/// Why a grant that the table has permits nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its row is not as this instance wrote it: somebody has changed the database.
+    Tampered,
+    /// It was further already: the database was put back to an earlier state.
+    Older,
 }
 
 impl Snapshot {
@@ -61,16 +75,28 @@ impl Snapshot {
         &self.refused
     }
 
+    /// Grants that the table has and that permit nothing, with the reason.
+    pub fn doubtful(&self) -> &BTreeMap<GrantId, Doubt> {
+        &self.doubtful
+    }
+
     /// The copy after what changed.
-    fn after(&self, standing: Standing) -> Self {
-        let mut grants = if standing.since.is_some() { self.grants.clone() } else { HashMap::new() };
-        for (id, grant) in standing.grants {
-            match grant {
-                Some(grant) => grants.insert(id, Arc::new(grant)),
-                None => grants.remove(&id),
-            };
+    fn after(&self, standing: Standing, floors: &Floors) -> Self {
+        let (mut grants, mut doubtful) = match standing.since {
+            Some(_) => (self.grants.clone(), self.doubtful.clone()),
+            None => Default::default(),
+        };
+        for (id, held) in standing.grants {
+            grants.remove(&id);
+            doubtful.remove(&id);
+            match held {
+                Held::Stands(grant) if grant.generation < floors.of(id) => drop(doubtful.insert(id, Doubt::Older)),
+                Held::Stands(grant) => drop(grants.insert(id, Arc::new(grant))),
+                Held::Tampered => drop(doubtful.insert(id, Doubt::Tampered)),
+                Held::Ended(_) => {}
+            }
         }
-        Self { version: Some(standing.version), grants, refused: standing.refused }
+        Self { version: Some(standing.version), grants, doubtful, refused: standing.refused }
     }
 
     /// Certificates that no door lets in at `now`: those of the table, and former ones whose time is over.
@@ -102,6 +128,7 @@ pub struct Snapshots {
     deny: Arc<DenyList>,
     registry: Registry,
     controls: Controls,
+    floors: Arc<Floors>,
     current: watch::Sender<Arc<Snapshot>>,
     /// When the copy was last known to be what the table says.
     known_at: std::sync::Mutex<Instant>,
@@ -120,6 +147,7 @@ impl Snapshots {
         deny: Arc<DenyList>,
         registry: Registry,
         controls: Controls,
+        floors: Arc<Floors>,
     ) -> Result<Arc<Self>, StoreError> {
         let current = watch::Sender::new(Arc::new(Snapshot::default()));
         let snapshots = Arc::new(Self {
@@ -128,6 +156,7 @@ impl Snapshots {
             deny,
             registry,
             controls,
+            floors,
             current,
             known_at: std::sync::Mutex::new(Instant::now()),
             reading: Mutex::new(()),
@@ -170,8 +199,13 @@ impl Snapshots {
         let read_at = Instant::now();
         let before = self.current();
         if Some(self.store.grants_version().await?) != before.version {
-            self.publish(before.after(self.store.standing(before.version).await?));
+            let standing = self.store.standing(before.version).await?;
+            let moved: Vec<_> =
+                standing.grants.iter().filter_map(|(id, held)| Some((*id, held.generation()?))).collect();
+            self.publish(before.after(standing, &self.floors));
             self.cut_what_ended(&before);
+            self.warn_of_what_is_new(&before);
+            self.learn(moved).await;
         }
         *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
         Ok(())
@@ -182,6 +216,28 @@ impl Snapshots {
     pub async fn refresh_after_change(&self) {
         if let Err(error) = self.refresh().await {
             tracing::warn!(%error, "the grants could not be read anew after a change");
+        }
+    }
+
+    /// Once the change is in force: remembering it may wait for a disk.
+    async fn learn(&self, moved: Vec<(GrantId, u64)>) {
+        let floors = Arc::clone(&self.floors);
+        let learnt = tokio::task::spawn_blocking(move || floors.learn(moved.into_iter())).await;
+        if let Err(error) = learnt.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::error!(%error, "how far grants have come could not be written beside the database");
+        }
+    }
+
+    fn warn_of_what_is_new(&self, before: &Snapshot) {
+        for (grant, doubt) in self.current().doubtful.iter().filter(|(id, _)| !before.doubtful.contains_key(id)) {
+            match doubt {
+                Doubt::Tampered => {
+                    tracing::error!(%grant, "this grant is not as it was written: somebody has changed the database; it permits nothing");
+                }
+                Doubt::Older => {
+                    tracing::error!(%grant, "this grant was further already: the database was put back; it permits nothing");
+                }
+            }
         }
     }
 

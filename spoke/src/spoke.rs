@@ -4,10 +4,11 @@ use crate::{
     confirming::{Confirming, FirstUses},
     connect::Links,
     control::{Controls, SessionView},
+    floors::Floors,
     listeners::{Listen, ListenError, Listeners, Rooms},
     query::Query,
     road::{Faults, Road, gate::Gate, limit::Limits},
-    snapshot::Snapshots,
+    snapshot::{Doubt, Snapshots},
     told,
 };
 use domain::{
@@ -47,6 +48,8 @@ pub struct Parts {
     pub limits: link::Limits,
     /// How long a grant's certificate lives: 5 minutes to 90 days.
     pub certificate_life: Duration,
+    /// How far each grant has come, whatever the database says.
+    pub floors: Arc<Floors>,
 }
 
 /// Why a sharing side could not start.
@@ -97,6 +100,8 @@ pub struct SpokeStatus {
     pub unknown_certificates: u64,
     /// Uses of a certificate that was replaced: somebody has a copy, or its holder lost what it was given since.
     pub replaced_certificates: u64,
+    /// Grants that the table has and that permit nothing: the database was changed behind the daemon's back, or put back.
+    pub doubtful: Vec<(GrantId, Doubt)>,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
     /// Connections turned away before any call.
@@ -116,7 +121,9 @@ impl Spoke {
         let clock = parts.world.clock();
         let (store, denied) = (Arc::clone(&parts.store), Arc::clone(&deny));
         let controls = Controls::new(parts.world.clock());
-        let snapshots = Snapshots::start(store, clock, denied, registry.clone(), controls.clone()).await?;
+        let snapshots =
+            Snapshots::start(store, clock, denied, registry.clone(), controls.clone(), Arc::clone(&parts.floors))
+                .await?;
         let (confirming, first_uses) = Confirming::channel();
         let road = Arc::new(Road {
             world: parts.world.clone(),
@@ -192,6 +199,7 @@ impl Spoke {
             unrecorded: faults.unrecorded.load(Ordering::Relaxed),
             unknown_certificates: faults.unknown_certificates.load(Ordering::Relaxed),
             replaced_certificates: faults.replaced_certificates.load(Ordering::Relaxed),
+            doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
             lost_records: self.parts.auditor.lost(),
             incidents: self.listeners.incidents(),
         }

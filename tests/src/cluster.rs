@@ -3,7 +3,7 @@
 //! The server and everything in it vanish with the process. Databases whose test is over are dropped when the next one is
 //! made, so that a long run does not fill the disk.
 
-use domain::world::World;
+use domain::{seal::RowKey, world::World};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -41,6 +41,11 @@ pub struct Database {
     _turn: OwnedSemaphorePermit,
 }
 
+/// What the grants of every test are sealed with.
+pub fn row_key() -> RowKey {
+    RowKey::new([7; 32])
+}
+
 impl Database {
     /// Connects as the role that owns the tables.
     pub fn owner(&self) -> PgConnectOptions {
@@ -65,7 +70,7 @@ impl Database {
     /// Opens the store on it, with a clock of the test's choosing.
     #[expect(clippy::expect_used, reason = "a test without its database has failed")]
     pub async fn store_at(&self, world: &World) -> Arc<Postgres> {
-        Arc::new(Postgres::connect(self.owner(), self.app(), world.clock()).await.expect("the store opens"))
+        Arc::new(Postgres::connect(self.owner(), self.app(), world.clock(), row_key()).await.expect("the store opens"))
     }
 }
 
@@ -143,7 +148,7 @@ async fn start() -> Cluster {
     let template = [format!("CREATE DATABASE {TEMPLATE} OWNER mosaic_owner TEMPLATE mosaic")];
     run(&server, template).await.expect("the template is made");
     let on = |options: PgConnectOptions| options.database(TEMPLATE);
-    let store = Postgres::connect(on(server.owner()), on(server.app()), World::system().clock()).await;
+    let store = Postgres::connect(on(server.owner()), on(server.app()), World::system().clock(), row_key()).await;
     store.expect("the template is migrated").close().await;
     run(&server, [format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")]).await.expect("the template is closed");
     Cluster {

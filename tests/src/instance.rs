@@ -12,7 +12,7 @@ use domain::{
     world::World,
 };
 use pki::Authority;
-use spoke::{By, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
+use spoke::{By, Floors, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
 
@@ -99,6 +99,12 @@ impl Instance {
         Self::open(World::system(), cluster::database().await, listen, domain::renewal::LIFE).await
     }
 
+    /// Starts an instance that remembers how far its grants have come in `floors`.
+    pub async fn start_remembering(database: Database, floors: Arc<Floors>) -> Self {
+        let (world, life) = (World::system(), domain::renewal::LIFE);
+        Self::open_with(world, database, loopback(), life, (Limits::default(), floors)).await
+    }
+
     async fn open(world: World, database: Database, listen: Listen, certificate_life: Duration) -> Self {
         Self::open_within(world, database, listen, certificate_life, Limits::default()).await
     }
@@ -110,8 +116,21 @@ impl Instance {
         certificate_life: Duration,
         rates: Limits,
     ) -> Self {
+        let floors = Arc::new(Floors::of_this_process(cluster::row_key()));
+        Self::open_with(world, database, listen, certificate_life, (rates, floors)).await
+    }
+
+    async fn open_with(
+        world: World,
+        database: Database,
+        listen: Listen,
+        certificate_life: Duration,
+        (rates, floors): (Limits, Arc<Floors>),
+    ) -> Self {
         pki::install_provider();
-        let postgres = Postgres::connect(database.owner(), database.app(), world.clock()).await.expect("a database");
+        let postgres = Postgres::connect(database.owner(), database.app(), world.clock(), cluster::row_key())
+            .await
+            .expect("a database");
         let store: Shared = Arc::new(postgres);
         let (id, owner) = (InstanceId(world.uuid()), UserId(world.uuid()));
         let workspace = WorkspaceId(world.uuid());
@@ -138,6 +157,7 @@ impl Instance {
             listen,
             limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
             certificate_life,
+            floors,
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
         Self { id, world, database, store, auditor, authority, spoke, workspace, owner }

@@ -72,11 +72,17 @@ pub(super) async fn status(
         audit_records_lost: door.auditor.lost(),
         audit_fault: door.auditor.fault(),
         audit_head,
+        doubtful_grants: doubtful(&spoke),
         links: count_links(&entries),
         renewals_done: renewals.done,
         renewals_failed: renewals.failed,
         degraded_links: entries.iter().filter_map(|link| view::DegradedLink::of(link, now)).collect(),
     }))
+}
+
+fn doubtful(spoke: &spoke::SpokeStatus) -> Vec<view::DoubtfulGrant> {
+    let doubtful = spoke.doubtful.iter();
+    doubtful.map(|(id, doubt)| view::DoubtfulGrant { id: *id, reason: view::doubt(*doubt).to_owned() }).collect()
 }
 
 fn count_links(entries: &[view::LinkEntry]) -> Vec<view::LinkCount> {

@@ -3,7 +3,7 @@
 use crate::{shape, view::LinkEntry};
 use domain::{
     Time,
-    id::{InstanceId, Name},
+    id::{GrantId, InstanceId, Name},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,8 @@ pub struct Status {
     pub audit_fault: Option<String>,
     /// The log's last entry; none while the database does not say.
     pub audit_head: Option<u64>,
+    /// Grants that the database has and that permit nothing.
+    pub doubtful_grants: Vec<DoubtfulGrant>,
     /// The caller's own links, by state.
     pub links: Vec<LinkCount>,
     /// Certificates of links that were renewed since the daemon started, of all users.
@@ -79,6 +81,24 @@ pub struct Status {
     pub renewals_failed: u64,
     /// The caller's own links whose certificate could not be renewed when it was time, or should have been long since.
     pub degraded_links: Vec<DegradedLink>,
+}
+
+/// A grant that the database has and that permits nothing, because it is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DoubtfulGrant {
+    /// Which grant.
+    #[schemars(with = "shape::Id")]
+    pub id: GrantId,
+    /// Why it is not believed.
+    pub reason: String,
+}
+
+/// Why a grant is not believed, in words.
+pub const fn doubt(doubt: spoke::Doubt) -> &'static str {
+    match doubt {
+        spoke::Doubt::Tampered => "it is not as this instance wrote it: somebody has changed the database",
+        spoke::Doubt::Older => "it had come further already: the database was put back to an earlier state",
+    }
 }
 
 /// A link that will end with its certificate unless that can be renewed.

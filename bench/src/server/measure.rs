@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use domain::{Caller, caller::Presented, grant::Grant, operation::List, world::Clock};
 use link::Registry;
 use pki::DenyList;
-use spoke::{road::limit::Limits, snapshot::Snapshots};
+use spoke::{Floors, control::Controls, road::limit::Limits, snapshot::Snapshots};
 use sqlx::{Connection, PgConnection};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use store::Grants as _;
 
 /// About what a record of the log takes in the database.
 const RECORD: usize = 300;
@@ -75,7 +76,10 @@ pub async fn decide(stage: &Stage, grants: u32, calls: u32) -> Result<Decided> {
     let clock: Arc<dyn Clock> = stage.world.clock();
     let began = Instant::now();
     let store = Arc::clone(&stage.store) as _;
-    let snapshots = Snapshots::start(store, clock, Arc::new(DenyList::default()), Registry::new()).await?;
+    let (controls, floors) =
+        (Controls::new(Arc::clone(&clock)), Arc::new(Floors::of_this_process(super::stage::key())));
+    let deny = Arc::new(DenyList::default());
+    let snapshots = Snapshots::start(store, clock, deny, Registry::new(), controls, floors).await?;
     let reading = micros(began.elapsed());
     let change = changes(stage, &snapshots).await?;
     let limits = Limits::with_peer_rate(super::stage::NEVER_FULL);
@@ -122,7 +126,24 @@ async fn multiply(stage: &Stage, grants: u32) -> Result<()> {
     let mut connection = PgConnection::connect_with(&stage.server.superuser()).await?;
     let made = sqlx::query(MULTIPLY).bind(i64::from(grants)).execute(&mut connection).await?;
     ensure!(made.rows_affected() == u64::from(grants), "there is no grant to multiply");
+    seal(stage, &mut connection).await?;
     connection.close().await.context("the database did not let go")
+}
+
+/// A grant that the daemon did not write permits nothing.
+async fn seal(stage: &Stage, connection: &mut PgConnection) -> Result<()> {
+    let key = super::stage::key();
+    let (mut ids, mut seals) = (Vec::new(), Vec::new());
+    for view in stage.store.grants().await? {
+        let scope = serde_json::to_value(view.grant.scope.to_spec())?;
+        ids.push(view.grant.id.0);
+        seals.push(key.seal(&view.grant, &scope).to_vec());
+    }
+    let sealed = sqlx::query(
+        "UPDATE grants g SET seal = s.seal FROM unnest($1::uuid[], $2::bytea[]) s (id, seal) WHERE g.id = s.id",
+    );
+    sealed.bind(ids).bind(seals).execute(connection).await?;
+    Ok(())
 }
 
 /// Each grant's turn comes in steps too wide for a cache to keep up with.

@@ -13,10 +13,11 @@ use domain::{
     id::{GrantId, InstanceId, Name, RequestId, UserId, WorkspaceId},
     rights::Role,
     scope::Rate,
+    seal::RowKey,
     world::World,
 };
 use pki::{Authority, InstanceOrder};
-use spoke::{By, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
+use spoke::{By, Floors, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -68,7 +69,7 @@ impl Stage {
             lifetime: Lifetime::Temporary,
         };
         let server = Server::start(config).await?;
-        let store = Arc::new(Postgres::connect(server.owner(), server.app(), world.clock()).await?);
+        let store = Arc::new(Postgres::connect(server.owner(), server.app(), world.clock(), key()).await?);
         let (id, workspace, owner) = (InstanceId(world.uuid()), WorkspaceId(world.uuid()), UserId(world.uuid()));
         let authority = Arc::new(Authority::create(&world, id)?);
         let people = People { world: &world, store: &store, owner };
@@ -162,8 +163,14 @@ async fn open(
         listen: Listen { links: any, enrolment: any, advertise: Vec::new(), public_names: Vec::new() },
         limits: link::Limits { address_burst: u32::MAX, address_rate: u32::MAX, ..link::Limits::default() },
         certificate_life: pki::LEAF_LIFE,
+        floors: Arc::new(Floors::of_this_process(key())),
     };
     Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL)).await?)
+}
+
+/// What the grants of the bench are sealed with.
+pub fn key() -> RowKey {
+    RowKey::new([7; 32])
 }
 
 /// Who moves into a new instance.

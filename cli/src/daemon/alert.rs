@@ -67,6 +67,10 @@ impl Alerts {
         let (hub, spoke) = (self.hub.upgrade()?, self.spoke.upgrade()?);
         let status = spoke.status();
         let mut found = before.map(|before| counted(before, &status)).unwrap_or_default();
+        found.extend(status.doubtful.iter().map(|(grant, doubt)| {
+            let text = format!("{}; it permits nothing", view::doubt(*doubt));
+            ("grant_doubtful", grant.to_string(), text)
+        }));
         found.extend(degraded(&hub, self.world.now()).await);
         Some((found, status))
     }

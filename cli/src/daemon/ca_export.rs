@@ -100,7 +100,7 @@ async fn export(
 ) -> Outcome<CaExported> {
     let world = World::system();
     let kek = kek::read(config, place)?;
-    let database = Database::open(config, place, marker.instance, &world).await?;
+    let database = Database::open(config, place, marker.instance, &world, &kek).await?;
     let written = async {
         let record = record_of(&database, config, marker).await?;
         let authority = identity::open(&world, &kek, &record)?.authority;

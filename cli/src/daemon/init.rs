@@ -115,7 +115,7 @@ async fn make(name: Name, owner: Name, config: Config, place: &Place, files: &mu
     let kek = kek::make(&world, &config, place)?;
     // Where a root daemon's would lie: one that does not come up has no files to tell of.
     *files = Some(Environment::of_process().databases.join(instance.to_string()));
-    let database = Database::open(&config, place, instance, &world).await?;
+    let database = Database::open(&config, place, instance, &world, &kek).await?;
     *files = database.files();
     let record = identity::make(&world, &kek, instance, &name)?;
     let filled = fill(&database, &record, owner.clone(), &world).await;

@@ -1,6 +1,6 @@
 //! What runs, and who this instance is.
 
-use super::{counted, joined, minute, next_for_members};
+use super::{counted, joined, minute, next_for_members, short};
 use crate::{
     exit::{Exit, Outcome},
     out::Out,
@@ -117,6 +117,10 @@ fn alarms(status: &view::Status) -> Vec<String> {
             format!("ALARM        answers are refused: the log could not be written at the last try ({why})")
         }),
     );
+    lines.extend(status.doubtful_grants.iter().map(|grant| {
+        let (id, reason) = (short(&grant.id), &grant.reason);
+        format!("ALARM        grant {id} permits nothing: {reason}; end it with `mosaic-fed grant revoke {id}` and make a new one")
+    }));
     lines.extend(status.degraded_links.iter().map(|link| {
         let view::DegradedLink { link, hours_left, reason, next, .. } = link;
         let ends =

@@ -11,7 +11,7 @@ use super::place::make_directory;
 use super::programs::run;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io;
+use std::io::{self, BufRead};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -144,14 +144,24 @@ async fn install(wheel: PathBuf, scratch: PathBuf, root: PathBuf, sha256: String
 }
 
 pub(super) fn check_digest(wheel: &Path, expected: &str) -> Result<(), EmbeddedError> {
-    let mut digest = Sha256::new();
-    let copied = fs::File::open(wheel).and_then(|mut file| io::copy(&mut file, &mut digest));
-    copied.map_err(at("read", wheel))?;
-    let found = hex::encode(digest.finalize());
+    let found = digest_of(wheel).map_err(at("read", wheel))?;
     if found == expected {
         return Ok(());
     }
     Err(EmbeddedError::Checksum { expected: expected.to_owned(), found })
+}
+
+fn digest_of(wheel: &Path) -> io::Result<String> {
+    let (mut file, mut digest) = (io::BufReader::new(fs::File::open(wheel)?), Sha256::new());
+    loop {
+        let read = file.fill_buf()?;
+        if read.is_empty() {
+            return Ok(hex::encode(digest.finalize()));
+        }
+        digest.update(read);
+        let read = read.len();
+        file.consume(read);
+    }
 }
 
 fn unpack(wheel: &Path, tree: &Path) -> io::Result<()> {

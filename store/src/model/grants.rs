@@ -1,7 +1,7 @@
 //! Grants and invites.
 
 use super::{Kept, KeptInvite, Model, State};
-use crate::{GrantView, Grants, NewInvite, Standing, StoreError, rules};
+use crate::{GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
@@ -22,9 +22,13 @@ impl Grants for Model {
     async fn standing(&self, known: Option<u64>) -> Result<Standing, StoreError> {
         let (state, now) = (self.state(), self.world.now());
         let since = known.filter(|known| *known <= state.version);
-        let stands = |kept: &Kept| (kept.grant.state != Stage::Revoked).then(|| kept.grant.clone());
+        let held = |kept: &Kept| match kept.grant.state {
+            Stage::Revoked => Held::Ended(kept.grant.generation),
+            _ => Held::Stands(kept.grant.clone()),
+        };
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
-        let told = told.map(|(id, kept)| (*id, stands(kept))).filter(|(_, grant)| since.is_some() || grant.is_some());
+        let told = told.map(|(id, kept)| (*id, held(kept)));
+        let told = told.filter(|(_, held)| since.is_some() || matches!(held, Held::Stands(_)));
         let refused = state.refused.iter().filter(|leaf| leaf.not_after > now);
         Ok(Standing { version: state.version, since, grants: told.collect(), refused: refused.cloned().collect() })
     }

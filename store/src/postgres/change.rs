@@ -11,6 +11,7 @@ use crate::StoreError;
 use domain::{
     audit::{Head, Record},
     id::EntryHash,
+    seal::RowKey,
 };
 use sqlx::{PgConnection, Row};
 use std::ops::{Deref, DerefMut};
@@ -19,25 +20,36 @@ use std::ops::{Deref, DerefMut};
 pub(super) struct Change {
     unit: Unit,
     head: Head,
+    key: RowKey,
 }
 
 impl Postgres {
     /// Begins an ordinary change.
     pub(super) async fn change(&self) -> Result<Change, StoreError> {
-        Change::begin(&self.door).await
+        Change::begin(&self.door, &self.key).await
     }
 
     /// Begins a change that must not wait behind reads.
     pub(super) async fn urgent_change(&self) -> Result<Change, StoreError> {
-        Change::begin(&self.reserved).await
+        Change::begin(&self.reserved, &self.key).await
     }
 }
 
 impl Change {
-    async fn begin(pool: &Pool) -> Result<Self, StoreError> {
+    async fn begin(pool: &Pool, key: &RowKey) -> Result<Self, StoreError> {
         let mut unit = unit::write(pool).await?;
         let head = lock_head(&mut unit).await?;
-        Ok(Self { unit, head })
+        Ok(Self { unit, head, key: key.clone() })
+    }
+
+    /// What grants are sealed with.
+    pub(super) fn key(&self) -> &RowKey {
+        &self.key
+    }
+
+    /// Commits what changes nothing that anybody is permitted, and has no record.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.unit.end().await?)
     }
 
     /// Commits the change with its record.

@@ -6,7 +6,7 @@ use super::{
     row::{self, bigint, name, number, time},
     sql, unit,
 };
-use crate::{GrantView, Grants, NewInvite, Standing, StoreError, rules};
+use crate::{GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
@@ -44,7 +44,7 @@ impl Grants for Postgres {
         Ok(Standing {
             version,
             since,
-            grants: rows.iter().map(standing).collect::<Result<_, _>>()?,
+            grants: rows.iter().map(|row| self.standing_of(row)).collect::<Result<_, _>>()?,
             refused: refused.iter().map(refused_leaf).collect::<Result<_, _>>()?,
         })
     }
@@ -97,7 +97,7 @@ impl Grants for Postgres {
 
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError> {
         let mut change = self.urgent_change().await?;
-        let found = change.grant(grant).await?;
+        let found = change.grant_to_end(grant).await?;
         let revoked = change.revoke(&found, self.clock.now()).await?;
         change.record(&record).await?;
         Ok(revoked)
@@ -169,6 +169,31 @@ impl Grants for Postgres {
 }
 
 impl Postgres {
+    /// One grant that this build cannot read, or that is not as it was written, must not hide the others; it permits nothing.
+    fn standing_of(&self, row: &PgRow) -> Result<(GrantId, Held), StoreError> {
+        let id = GrantId(row.try_get("id")?);
+        let held = match row::grant(row) {
+            Ok(grant) if grant.state == State::Revoked => Held::Ended(grant.generation),
+            Ok(grant) if row::is_sealed(row, &grant, &self.key)? => Held::Stands(grant),
+            Ok(_) => Held::Tampered,
+            Err(error) => {
+                tracing::error!(%error, grant = %id, "a grant is left out and permits nothing");
+                Held::Ended(0)
+            }
+        };
+        Ok((id, held))
+    }
+
+    /// Seals what was written before there were seals.
+    pub(super) async fn seal_every_grant(&self) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let rows = sqlx::query(sql::grants::UNSEALED).fetch_all(&mut *change).await?;
+        for row in &rows {
+            change.update(&row::grant(row)?, None).await?;
+        }
+        change.commit().await
+    }
+
     /// Revokes every grant that reads on behalf of a user.
     pub(super) async fn revoke_all(&self, change: &mut Change, subject: UserId) -> Result<Vec<Grant>, StoreError> {
         let rows = sqlx::query(sql::grants::GRANTS_OF).bind(subject.0).fetch_all(&mut **change).await?;
@@ -181,10 +206,28 @@ impl Postgres {
 }
 
 impl Change {
-    /// The grant, locked until the end.
+    /// The grant, locked until the end. Conflict where it is not as it was written: nothing more is made of it.
     pub(super) async fn grant(&mut self, id: GrantId) -> Result<Grant, StoreError> {
+        let row = self.row_of(id).await?;
+        let grant = row::grant(&row)?;
+        if row::is_sealed(&row, &grant, self.key())? { Ok(grant) } else { Err(rules::tampered(&grant)) }
+    }
+
+    /// The grant, locked until the end, whoever wrote it: to be ended.
+    async fn grant_to_end(&mut self, id: GrantId) -> Result<Grant, StoreError> {
+        row::grant(&self.row_of(id).await?)
+    }
+
+    async fn row_of(&mut self, id: GrantId) -> Result<PgRow, StoreError> {
         let row = sqlx::query(sql::grants::GRANT).bind(id.0).fetch_optional(&mut **self).await?;
-        row::grant(&row.ok_or_else(|| rules::no_grant(id))?)
+        row.ok_or_else(|| rules::no_grant(id))
+    }
+
+    /// The seal of a grant as it is about to be stored.
+    fn sealed(&self, grant: &Grant) -> Result<Vec<u8>, StoreError> {
+        let scope = serde_json::to_value(grant.scope.to_spec());
+        let scope = scope.map_err(|cause| StoreError::Unavailable(format!("a scope cannot be written: {cause}")))?;
+        Ok(self.key().seal(grant, &scope).to_vec())
     }
 
     /// The head's lock keeps two grants from taking a name at once.
@@ -213,6 +256,7 @@ impl Change {
             .bind(leaf.map(|leaf| &leaf.spki.0[..]))
             .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
             .bind(now.to_offset())
+            .bind(self.sealed(grant)?)
             .execute(&mut **self)
             .await;
         match added {
@@ -253,6 +297,7 @@ impl Change {
             .bind(former.map(|former| &former.leaf.spki.0[..]))
             .bind(former.map(|former| former.leaf.not_after.to_offset()))
             .bind(former.map(|former| former.until.to_offset()))
+            .bind(self.sealed(grant)?)
             .execute(&mut **self)
             .await?;
         Ok(())
@@ -296,15 +341,6 @@ struct Version {
 async fn version(connection: &mut PgConnection) -> Result<Version, StoreError> {
     let row = sqlx::query(sql::grants::VERSION).fetch_one(connection).await?;
     Ok(Version { version: number(&row, "version")?, complete: number(&row, "complete")? })
-}
-
-/// One grant that this build cannot read must not hide the others; it permits nothing, as one that is revoked.
-fn standing(row: &PgRow) -> Result<(GrantId, Option<Grant>), StoreError> {
-    let grant = row::grant(row);
-    if let Err(error) = &grant {
-        tracing::error!(%error, "a grant is left out and permits nothing");
-    }
-    Ok((GrantId(row.try_get("id")?), grant.ok().filter(|grant| grant.state != State::Revoked)))
 }
 
 fn refused_leaf(row: &PgRow) -> Result<Leaf, StoreError> {

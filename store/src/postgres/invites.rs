@@ -39,7 +39,13 @@ impl Postgres {
         let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::grants::INVITED).bind(&digest[..]).fetch_optional(&mut *unit).await?;
         unit.end().await?;
-        row.as_ref().map(invited).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let invited = invited(&row)?;
+        if row::is_sealed(&row, &invited.grant, &self.key)? {
+            Ok(Some(invited))
+        } else {
+            Err(rules::tampered(&invited.grant))
+        }
     }
 
     pub(super) async fn claim(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {

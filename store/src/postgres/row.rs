@@ -8,6 +8,7 @@ use domain::{
     kind::Kinds,
     renewal::{Former, Successor},
     scope::{Context, Scope, Spec},
+    seal::RowKey,
 };
 use sqlx::{Row, postgres::PgRow, types::Json};
 use std::str::FromStr;
@@ -69,6 +70,13 @@ pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
         successor: successor(row)?,
         former: former(row)?,
     })
+}
+
+/// Whether the row is as the daemon wrote it.
+pub(super) fn is_sealed(row: &PgRow, grant: &Grant, key: &RowKey) -> Result<bool, StoreError> {
+    let Json(scope): Json<serde_json::Value> = row.try_get("scope")?;
+    let seal: Option<&[u8]> = row.try_get("seal")?;
+    Ok(seal.is_some_and(|seal| key.fits(grant, &scope, seal)))
 }
 
 /// A stored scope says everything itself, so what it is read with does not matter; what was confirmed once stays confirmed.

@@ -116,6 +116,14 @@ pub(crate) fn no_grant(id: GrantId) -> StoreError {
     StoreError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`"))
 }
 
+pub(crate) fn tampered(grant: &Grant) -> StoreError {
+    StoreError::Conflict(format!(
+        "grant {} is not as this instance wrote it: somebody has changed the database, and it permits nothing; end it with \
+         `mosaic-fed grant revoke {}` and make a new one",
+        grant.name, grant.name
+    ))
+}
+
 pub(crate) fn illegal_move(grant: &Grant, cause: IllegalMove) -> StoreError {
     StoreError::Conflict(format!("grant {}: {cause}; {NEW_GRANT}", grant.name))
 }

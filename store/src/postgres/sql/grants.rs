@@ -5,7 +5,7 @@ macro_rules! columns {
     () => {
         "g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer, g.scope, g.state, g.generation, g.serial, g.spki, \
          g.leaf_not_after, g.created_at, g.next_serial, g.next_spki, g.next_not_after, g.next_issued_at, g.former_serial, \
-         g.former_spki, g.former_not_after, g.former_until"
+         g.former_spki, g.former_not_after, g.former_until, g.seal"
     };
 }
 
@@ -16,18 +16,19 @@ statements! {
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
     ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
+    UNSEALED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.seal IS NULL FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
         FROM grants g WHERE g.subject = $1 AND g.state <> 'revoked' ORDER BY g.id FOR UPDATE");
     /// Whether another grant that has not ended has this name.
     NAME_TAKEN = "SELECT EXISTS (SELECT FROM grants WHERE name = $1 AND id <> $2 AND state <> 'revoked' AND not_after > $3)";
     ADD = "INSERT INTO grants (id, name, workspace, subject, subject_name, peer, scope, not_after, state, generation, serial,
-            spki, leaf_not_after, created_at)
-        SELECT $1, $2, $3, u.id, u.name, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM users u WHERE u.id = $4
+            spki, leaf_not_after, created_at, seal)
+        SELECT $1, $2, $3, u.id, u.name, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM users u WHERE u.id = $4
         ON CONFLICT DO NOTHING";
     UPDATE = "UPDATE grants SET peer = $2, scope = $3, not_after = $4, state = $5, generation = $6, serial = $7, spki = $8,
             leaf_not_after = $9, peer_name = coalesce($10, peer_name), next_serial = $11, next_spki = $12,
             next_not_after = $13, next_issued_at = $14, former_serial = $15, former_spki = $16, former_not_after = $17,
-            former_until = $18
+            former_until = $18, seal = $19
         WHERE id = $1";
     CEILING = "SELECT ceiling, set_at, set_by FROM ceiling";
     SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";

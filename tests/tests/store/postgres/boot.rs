@@ -49,7 +49,8 @@ const VIOLATIONS: [(&str, &str, &str); 14] = [
 ];
 
 async fn open(owner: &PgConnectOptions, app: &PgConnectOptions) -> Result<(), StartError> {
-    let store = Postgres::connect(owner.clone(), app.clone(), World::system().clock()).await?;
+    let store =
+        Postgres::connect(owner.clone(), app.clone(), World::system().clock(), tests::cluster::row_key()).await?;
     store.close().await;
     Ok(())
 }

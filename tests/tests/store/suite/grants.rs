@@ -3,12 +3,12 @@
 use crate::bench::{Bench, everything, name, sharing};
 use domain::{
     audit::Act,
-    grant::State,
+    grant::{Grant, State},
     id::{GrantId, InstanceId, UserId, WorkspaceId},
     scope::spec::FilterSpec,
 };
 use std::time::Duration;
-use store::StoreError;
+use store::{Held, StoreError};
 
 pub async fn a_grant_makes_only_legal_moves(bench: &Bench) {
     let pending = bench.pending("home", bench.owner, &everything()).await;
@@ -93,17 +93,18 @@ pub async fn what_changed_since_a_version_is_told_alone(bench: &Bench) {
 
     let scope = &edited.scope;
     let edited = bench.store.edit_grant(edited.id, edited.generation, scope, bench.act(Act::GrantEdit)).await.unwrap();
-    bench.store.revoke_grant(ended.id, bench.act(Act::GrantRevoke)).await.unwrap();
+    let ended = bench.store.revoke_grant(ended.id, bench.act(Act::GrantRevoke)).await.unwrap();
     let new = bench.pending("new", bench.owner, &everything()).await;
     let since = told(Some(before.version)).await;
-    let moved = [(edited.id, Some(edited.clone())), (ended.id, None), (new.id, Some(new.clone()))];
+    let stands = |grant: &Grant| (grant.id, Held::Stands(grant.clone()));
+    let moved = [stands(&edited), (ended.id, Held::Ended(ended.generation)), stands(&new)];
     assert_eq!((since.since, since.grants), (Some(before.version), moved.into()));
     let after = told(Some(since.version - 1)).await;
-    assert_eq!(after.grants, [(new.id, Some(new))].into(), "each change has a version of its own");
+    assert_eq!(after.grants, [(new.id, Held::Stands(new))].into(), "each change has a version of its own");
 
     let ahead = told(Some(since.version + 1)).await;
     assert_eq!((ahead.since, ahead.grants.len()), (None, 3), "a store that is behind what is known tells everything");
-    assert_eq!(ahead.grants.get(&kept.id), Some(&Some(kept)));
+    assert_eq!(ahead.grants.get(&kept.id), Some(&Held::Stands(kept)));
 }
 
 pub async fn a_new_certificate_replaces_the_old_one_which_is_refused(bench: &Bench) {
@@ -144,7 +145,7 @@ pub async fn a_grant_needs_a_subject_and_a_workspace(bench: &Bench) {
     let refused = bench.store.create_grant(&nowhere, bench.act(Act::GrantCreate)).await;
     assert!(matches!(refused, Err(StoreError::Missing(cause)) if cause.contains("no workspace")));
     let grant = bench.pending("home", bench.owner, &everything()).await;
-    let twice = domain::grant::Grant { name: name("twice"), ..grant };
+    let twice = Grant { name: name("twice"), ..grant };
     let refused = bench.store.create_grant(&twice, bench.act(Act::GrantCreate)).await;
     assert!(matches!(refused, Err(StoreError::Conflict(_))));
 }

@@ -1,0 +1,137 @@
+//! A database that says other things than this instance wrote: changed behind the daemon's back, or put back to an earlier state.
+
+use domain::{grant::State, rights::Role, seal::RowKey};
+use spoke::{Doubt, Edit, Floors, Receipt};
+use sqlx::{Connection, PgConnection, Row};
+use std::{sync::Arc, time::Duration};
+use tests::{
+    asker::{Asker, enrol, refusal, tasks},
+    cluster,
+    instance::{Instance, task},
+};
+use tokio::time::{sleep, timeout};
+use tonic::Code;
+
+struct Office {
+    office: Instance,
+    grant: domain::grant::Grant,
+    asker: Asker,
+    superuser: PgConnection,
+}
+
+impl Office {
+    async fn open() -> Self {
+        let office = Instance::start().await;
+        office.put(office.owner, vec![task("one")]).await;
+        office.user("mallory", Role::Member).await;
+        let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+        let asker = enrol(&invite).await;
+        asker.list(tasks()).await.expect("rows");
+        let superuser = PgConnection::connect_with(&office.database.superuser()).await.expect("a connection");
+        Self { office, grant, asker, superuser }
+    }
+
+    /// The same instance with another grant.
+    async fn anew(self) -> Self {
+        let (grant, invite) = self.office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+        let asker = enrol(&invite).await;
+        asker.list(tasks()).await.expect("rows");
+        Self { grant, asker, ..self }
+    }
+
+    async fn write(&mut self, assignment: &str) {
+        let update = format!("UPDATE grants SET {assignment} WHERE id = '{}'", self.grant.id);
+        let update = sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut self.superuser).await.expect("an update");
+        assert_eq!(update.rows_affected(), 1);
+    }
+
+    async fn is_doubted(&self, doubt: Doubt) {
+        let waited = timeout(Duration::from_secs(10), async {
+            while self.office.spoke.status().doubtful != [(self.grant.id, doubt)] {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{:?}", self.office.spoke.status().doubtful);
+    }
+
+    async fn is_refused(&self) {
+        let Ok(dialled) = self.asker.dial().await else { return };
+        let mut query = proto::v1::query_service_client::QueryServiceClient::new(dialled.channel);
+        let refused = tests::asker::list(&mut query, tasks()).await.expect_err("rows of a grant that is not believed");
+        assert_eq!(refusal(&refused), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grant_row_tampered() {
+    let changes = [
+        // Wider, longer, another's rows, another key, another holder, alive again.
+        r#"scope = jsonb_set(scope, '{resources}', '["tasks", "notes"]')"#,
+        r#"scope = jsonb_set(scope, '{not_after}', '"2099-01-01T00:00:00Z"')"#,
+        "subject = (SELECT id FROM users WHERE name = 'mallory')",
+        "spki = sha256('mallory')",
+        "generation = generation + 1",
+        "seal = NULL",
+        "seal = sha256('mallory')",
+    ];
+    let mut office = Office::open().await;
+    for change in changes {
+        office = office.anew().await;
+        office.write(change).await;
+        office.is_doubted(Doubt::Tampered).await;
+        office.is_refused().await;
+        let (by, now) = (office.office.by(), office.office.standing(office.grant.id).await);
+        let edit = office.office.spoke.edit(by, &now, Edit::to(now.scope.to_spec())).await.expect_err("an edit of it");
+        assert!(edit.to_string().contains("somebody has changed the database"), "{change}: {edit}");
+        let again = office.office.spoke.invite(by, office.grant.id).await.err().expect("an invite to it");
+        assert!(again.to_string().contains("make a new one"), "{change}: {again}");
+        let ended = office.office.spoke.revoke(by, office.grant.id).await.expect("it can be ended");
+        assert_eq!(ended.grant.state, State::Revoked);
+        assert_eq!(office.office.spoke.status().doubtful, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_brings_back_neither_a_revoked_grant_nor_a_wider_scope() {
+    let mut office = Office::open().await;
+    for revoke in [true, false] {
+        office = office.anew().await;
+        let (id, by) = (office.grant.id, office.office.by());
+        let row = sqlx::query("SELECT scope::text, generation, seal FROM grants WHERE id = $1").bind(id.0);
+        let before = row.fetch_one(&mut office.superuser).await.expect("the row");
+        if revoke {
+            let ended = office.office.spoke.revoke(by, id).await.expect("a revocation");
+            assert!(matches!(ended.receipt, Receipt::Away(_)));
+        } else {
+            let now = office.office.standing(id).await;
+            let mut narrow = now.scope.to_spec();
+            narrow.max_rows_per_query = Some(1);
+            office.office.spoke.edit(by, &now, Edit::to(narrow)).await.expect("an edit");
+        }
+        // The row, seal and all, as the backup had it.
+        let back = sqlx::query(
+            "UPDATE grants SET state = 'active', scope = $2::text::jsonb, generation = $3, seal = $4 WHERE id = $1",
+        );
+        let back = back.bind(id.0).bind(before.get::<String, _>(0)).bind(before.get::<i64, _>(1));
+        back.bind(before.get::<Vec<u8>, _>(2)).execute(&mut office.superuser).await.expect("the backup");
+        sqlx::query("DELETE FROM refused_leaves").execute(&mut office.superuser).await.expect("the backup");
+        office.is_doubted(Doubt::Older).await;
+        office.is_refused().await;
+        office.office.spoke.revoke(by, id).await.expect("it can be ended");
+        assert_eq!(office.office.spoke.status().doubtful, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_outlives_the_daemon_and_its_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("grants.floor");
+    let open = || Arc::new(Floors::open(&path, cluster::row_key()).expect("floors"));
+    let office = Instance::start_remembering(cluster::database().await, open()).await;
+    let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    enrol(&invite).await;
+    let revoked = office.spoke.revoke(office.by(), grant.id).await.expect("a revocation").grant;
+    assert_eq!(open().of(grant.id), revoked.generation, "durable when the command returns");
+    let other = Floors::open(&path, RowKey::new([9; 32])).expect("floors");
+    assert_eq!(other.of(grant.id), 0, "of another key");
+}
