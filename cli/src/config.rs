@@ -134,17 +134,25 @@ pub const KEYS: [&str; 17] = [
 pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
 const PREFIX: &str = "MOSAIC_FED_";
 
-/// What is amiss with variables that begin as ours do and that nothing here reads; none of their values is repeated.
-pub fn unknown_variables(variables: impl Iterator<Item = String>) -> Option<String> {
+/// Refuses variables that begin as ours do and that nothing here reads: what they were meant for would be done in another place,
+/// or with other settings. None of their values is repeated.
+pub fn known_variables(variables: impl Iterator<Item = String>) -> Outcome<()> {
     let mut unknown: Vec<_> = variables.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
     unknown.sort();
     let said = unknown.iter().map(|name| match nearest(name) {
         Some(near) => format!("{name} ({near} may be meant)"),
         None => name.clone(),
     });
-    let said: Vec<_> = said.collect();
-    let all = domain::say::named(said.iter().map(String::as_str));
-    (!unknown.is_empty()).then(|| format!("the environment has {all}, which no command reads"))
+    let all = domain::say::named(said.collect::<Vec<_>>().iter().map(String::as_str));
+    let next = match &unknown[..] {
+        [] => return Ok(()),
+        [one] => match nearest(one) {
+            Some(near) => format!("call it {near} if that is meant, or type `unset {one}`"),
+            None => format!("type `unset {one}`; the keys are {}", KEYS.join(", ")),
+        },
+        all => format!("call them as they are meant, or type `unset {}`", all.join(" ")),
+    };
+    Err(Failure::new(Exit::Usage, format!("the environment has {all}, which no command reads; nothing was done")).next(next))
 }
 
 fn key_of(variable: &str) -> String {
@@ -217,8 +225,10 @@ impl Config {
         // By itself first: what is wrong with it has a line there.
         let written = toml::from_str::<Self>(&text).map_err(refused)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
-        for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
-            overlay(&mut table, &name, value)?;
+        let variables: Vec<_> = variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        known_variables(variables.iter().map(|(name, _)| name.clone()))?;
+        for (name, value) in variables {
+            overlay(&mut table, &name, value);
             // One by one, so that the failure names the one that does not fit. Its value may be a password.
             table.clone().try_into::<Self>().map_err(|error| {
                 Failure::new(Exit::Usage, format!("{name} in the environment does not fit: {}", error.message()))
@@ -320,15 +330,8 @@ pub fn host(text: &str) -> Result<String, String> {
     Err(format!("it is no host; {NEXT}"))
 }
 
-fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
-    let Some(key) = known_key(variable) else {
-        if OTHER_VARIABLES.contains(&variable) {
-            return Ok(());
-        }
-        let cause = format!("the environment has {variable}, which is no setting");
-        let near = nearest(variable).map_or_else(String::new, |near| format!("call it {near} if that is meant, or "));
-        return Err(Failure::new(Exit::Usage, cause).next(format!("{near}unset it; the keys are {}", KEYS.join(", "))));
-    };
+fn overlay(table: &mut toml::Table, variable: &str, value: String) {
+    let Some(key) = known_key(variable) else { return };
     let list = matches!(key, "advertise" | "public_names" | "alert_command");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value =
@@ -341,7 +344,6 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()
             within.as_table_mut().map(|within| within.insert(inner.to_owned(), value));
         }
     }
-    Ok(())
 }
 
 /// Host, port and database of a URL; user, password and parameters left out.
@@ -395,8 +397,8 @@ mod tests {
 
     #[test]
     fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
-        let said = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
-        assert_eq!(said(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "HOME", "MOSAIC"]), None);
+        let told = |names: &[&str]| known_variables(names.iter().map(|name| (*name).to_owned()));
+        told(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "MOSAIC_FED_CA_URL", "HOME", "MOSAIC"]).unwrap();
         for (typed, meant) in [
             ("MOSAIC_FED_DIRECTORY", "MOSAIC_FED_DIR"),
             ("MOSAIC_FED_LISTN", "MOSAIC_FED_LISTEN"),
@@ -405,12 +407,14 @@ mod tests {
             ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
             ("MOSAIC_FED_DRI", "MOSAIC_FED_DIR"),
         ] {
-            let said = said(&[typed]).unwrap();
-            assert!(said.contains(&format!("{typed} ({meant} may be meant)")), "{said}");
+            let Failure { cause, next, .. } = told(&[typed]).unwrap_err();
+            assert!(cause.contains(&format!("{typed} ({meant} may be meant)")), "{cause}");
+            assert!(next.unwrap().starts_with(&format!("call it {meant} if")), "{cause}");
         }
-        assert!(!said(&["MOSAIC_FED_XYZ"]).unwrap().contains("meant"));
+        let Failure { cause, next, .. } = told(&["MOSAIC_FED_XYZ"]).unwrap_err();
+        assert!(!cause.contains("meant") && next.unwrap().contains("the keys are listen, "), "{cause}");
+        assert!(told(&["MOSAIC_FED_XYZ", "MOSAIC_FED_DRI"]).unwrap_err().next.unwrap().contains("unset MOSAIC_FED_DRI MOSAIC_FED_XYZ"));
         let refused = read("", &[("MOSAIC_FED_LISTN", "secret")]).unwrap_err();
-        assert!(refused.next.as_ref().unwrap().contains("MOSAIC_FED_LISTEN if"), "{refused:?}");
         assert!(!format!("{refused:?}").contains("secret"));
     }
 

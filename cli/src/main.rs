@@ -42,23 +42,16 @@ fn main() -> ExitCode {
         Err(error) => return misread(&error),
     };
     let out = cli.global.out();
-    remark_on_variables(&cli.command, &out);
-    let exit = run(cli, &out).unwrap_or_else(|failure| {
+    let exit = known_environment().and_then(|()| run(cli, &out)).unwrap_or_else(|failure| {
         out.failure(&failure);
         failure.exit
     });
     ExitCode::from(exit as u8)
 }
 
-/// Commands that read settings refuse variables that are none; with the others these would do nothing without a word.
-fn remark_on_variables(command: &Command, out: &Out) {
-    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-    if matches!(command, Command::Init(_) | Command::Serve(_)) {
-        return;
-    }
-    if let Some(amiss) = config::unknown_variables(names) {
-        out.remark(&amiss);
-    }
+/// Before anything is done: a mistyped directory is another instance's, or none.
+fn known_environment() -> Outcome<()> {
+    config::known_variables(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
 }
 
 /// Help and the version go where the parser puts them; everything else is a failure like any other.
