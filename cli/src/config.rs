@@ -4,7 +4,7 @@
 use crate::{
     exit::{Exit, Failure, Outcome},
     life::Life,
-    nearness::nearest as nearest_word,
+    variables::{self, PREFIX, known_key},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
@@ -130,51 +130,6 @@ pub const KEYS: [&str; 17] = [
     "ca.provisioner",
     "ca.key_file",
 ];
-/// Variables that are no keys of the file.
-pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
-const PREFIX: &str = "MOSAIC_FED_";
-
-/// Refuses variables that begin as ours do and that nothing here reads: what they were meant for would be done in another place,
-/// or with other settings. None of their values is repeated.
-pub fn known_variables(variables: impl Iterator<Item = String>) -> Outcome<()> {
-    let mut unknown: Vec<_> = variables.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
-    unknown.sort();
-    let said = unknown.iter().map(|name| match nearest(name) {
-        Some(near) => format!("{name} ({near} may be meant)"),
-        None => name.clone(),
-    });
-    let all = domain::say::named(said.collect::<Vec<_>>().iter().map(String::as_str));
-    let next = match &unknown[..] {
-        [] => return Ok(()),
-        [one] => match nearest(one) {
-            Some(near) => format!("call it {near} if that is meant, or type `unset {one}`"),
-            None => format!("type `unset {one}`; the keys are {}", KEYS.join(", ")),
-        },
-        all => format!("call them as they are meant, or type `unset {}`", all.join(" ")),
-    };
-    Err(Failure::new(Exit::Usage, format!("the environment has {all}, which no command reads; nothing was done")).next(next))
-}
-
-fn key_of(variable: &str) -> String {
-    variable.trim_start_matches(PREFIX).to_lowercase()
-}
-
-/// The key that a variable stands for: a table's name and the key in it are joined there.
-fn known_key(variable: &str) -> Option<&'static str> {
-    KEYS.into_iter().find(|known| known.replace('.', "_") == key_of(variable))
-}
-
-fn is_known(variable: &str) -> bool {
-    known_key(variable).is_some() || OTHER_VARIABLES.contains(&variable)
-}
-
-/// The variable that this one is nearest to, if it is near at all.
-fn nearest(variable: &str) -> Option<String> {
-    let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.replace('.', "_").to_uppercase()));
-    let known: Vec<_> = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned)).collect();
-    let near = nearest_word(&key_of(variable), known.iter().map(|known| key_of(known)))?;
-    known.into_iter().find(|known| key_of(known) == near)
-}
 
 impl Default for Config {
     fn default() -> Self {
@@ -226,7 +181,7 @@ impl Config {
         let written = toml::from_str::<Self>(&text).map_err(refused)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
         let variables: Vec<_> = variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-        known_variables(variables.iter().map(|(name, _)| name.clone()))?;
+        variables::all_known(variables.iter().map(|(name, _)| name.clone()))?;
         for (name, value) in variables {
             overlay(&mut table, &name, value);
             // One by one, so that the failure names the one that does not fit. Its value may be a password.
@@ -393,29 +348,6 @@ mod tests {
             assert!(cause.ends_with(&format!("line 2: the value of `{key}` is text without quote marks")), "{cause}");
             assert_eq!(next.unwrap(), format!("put it between them, as in {key} = \"…\""));
         }
-    }
-
-    #[test]
-    fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
-        let told = |names: &[&str]| known_variables(names.iter().map(|name| (*name).to_owned()));
-        told(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "MOSAIC_FED_CA_URL", "HOME", "MOSAIC"]).unwrap();
-        for (typed, meant) in [
-            ("MOSAIC_FED_DIRECTORY", "MOSAIC_FED_DIR"),
-            ("MOSAIC_FED_LISTN", "MOSAIC_FED_LISTEN"),
-            ("MOSAIC_FED_WORKSPCE", "MOSAIC_FED_WORKSPACE"),
-            ("MOSAIC_FED_POSTGRESAPP", "MOSAIC_FED_POSTGRES_APP"),
-            ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
-            ("MOSAIC_FED_DRI", "MOSAIC_FED_DIR"),
-        ] {
-            let Failure { cause, next, .. } = told(&[typed]).unwrap_err();
-            assert!(cause.contains(&format!("{typed} ({meant} may be meant)")), "{cause}");
-            assert!(next.unwrap().starts_with(&format!("call it {meant} if")), "{cause}");
-        }
-        let Failure { cause, next, .. } = told(&["MOSAIC_FED_XYZ"]).unwrap_err();
-        assert!(!cause.contains("meant") && next.unwrap().contains("the keys are listen, "), "{cause}");
-        assert!(told(&["MOSAIC_FED_XYZ", "MOSAIC_FED_DRI"]).unwrap_err().next.unwrap().contains("unset MOSAIC_FED_DRI MOSAIC_FED_XYZ"));
-        let refused = read("", &[("MOSAIC_FED_LISTN", "secret")]).unwrap_err();
-        assert!(!format!("{refused:?}").contains("secret"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
 //! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance and hands out its CA (`ca export`); [`import`] reads people's files
-//! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
+//! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings (and [`variables`] those of the environment), [`exit`] how a
 //! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`mod@misread`] what is said of a
 //! command line that is none.
 //!
@@ -27,6 +27,7 @@ mod reach;
 mod reference;
 mod rooms;
 mod table;
+mod variables;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
 
 /// Before anything is done: a mistyped directory is another instance's, or none.
 fn known_environment() -> Outcome<()> {
-    config::known_variables(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
+    variables::all_known(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
 }
 
 /// Help and the version go where the parser puts them; everything else is a failure like any other.

@@ -40,7 +40,10 @@ fn a_variable_that_nothing_reads_ends_every_command_before_anything_is_done() {
         let mut command = program(words);
         command.env("MOSAIC_FED_DIRECTORY", "secret").env("XDG_DATA_HOME", &home).env("HOME", &home);
         let ran = finish(command);
-        ran.fails(2, &["the environment has MOSAIC_FED_DIRECTORY (MOSAIC_FED_DIR may be meant), which no command reads"]);
+        ran.fails(
+            2,
+            &["the environment has MOSAIC_FED_DIRECTORY (MOSAIC_FED_DIR may be meant), which no command reads"],
+        );
         ran.fails(2, &["call it MOSAIC_FED_DIR if that is meant, or type `unset MOSAIC_FED_DIRECTORY`"]);
         assert!(!ran.err.contains("secret") && ran.out.is_empty(), "{ran:?}");
     }
