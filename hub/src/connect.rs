@@ -165,12 +165,11 @@ impl Hub {
         self.store.remove_link(asker.user, link.id, record).await?;
         let told = matches!(left, Some(Ok(Left::Told)));
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
-        let reason = match left {
-            Some(left) => left.err(),
-            None => {
-                self.leave_later(*asker, Arc::clone(&link));
-                Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
-            }
+        let reason = if let Some(left) = left {
+            left.err()
+        } else {
+            self.leave_later(*asker, Arc::clone(&link));
+            Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
         };
         self.sessions.forget(asker.user, link.id);
         self.keeper.look();
