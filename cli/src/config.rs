@@ -4,7 +4,7 @@
 use crate::{
     exit::{Exit, Failure, Outcome},
     life::Life,
-    nearness::nearest as nearest_word,
+    variables::{self, PREFIX, known_key},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
@@ -130,43 +130,6 @@ pub const KEYS: [&str; 17] = [
     "ca.provisioner",
     "ca.key_file",
 ];
-/// Variables that are no keys of the file.
-pub const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
-const PREFIX: &str = "MOSAIC_FED_";
-
-/// What is amiss with variables that begin as ours do and that nothing here reads; none of their values is repeated.
-pub fn unknown_variables(variables: impl Iterator<Item = String>) -> Option<String> {
-    let mut unknown: Vec<_> = variables.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
-    unknown.sort();
-    let said = unknown.iter().map(|name| match nearest(name) {
-        Some(near) => format!("{name} ({near} may be meant)"),
-        None => name.clone(),
-    });
-    let said: Vec<_> = said.collect();
-    let all = domain::say::named(said.iter().map(String::as_str));
-    (!unknown.is_empty()).then(|| format!("the environment has {all}, which no command reads"))
-}
-
-fn key_of(variable: &str) -> String {
-    variable.trim_start_matches(PREFIX).to_lowercase()
-}
-
-/// The key that a variable stands for: a table's name and the key in it are joined there.
-fn known_key(variable: &str) -> Option<&'static str> {
-    KEYS.into_iter().find(|known| known.replace('.', "_") == key_of(variable))
-}
-
-fn is_known(variable: &str) -> bool {
-    known_key(variable).is_some() || OTHER_VARIABLES.contains(&variable)
-}
-
-/// The variable that this one is nearest to, if it is near at all.
-fn nearest(variable: &str) -> Option<String> {
-    let keys = KEYS.iter().map(|key| format!("{PREFIX}{}", key.replace('.', "_").to_uppercase()));
-    let known: Vec<_> = keys.chain(OTHER_VARIABLES.map(ToOwned::to_owned)).collect();
-    let near = nearest_word(&key_of(variable), known.iter().map(|known| key_of(known)))?;
-    known.into_iter().find(|known| key_of(known) == near)
-}
 
 impl Default for Config {
     fn default() -> Self {
@@ -217,8 +180,10 @@ impl Config {
         // By itself first: what is wrong with it has a line there.
         let written = toml::from_str::<Self>(&text).map_err(refused)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
-        for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
-            overlay(&mut table, &name, value)?;
+        let variables: Vec<_> = variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        variables::all_known(variables.iter().map(|(name, _)| name.clone()))?;
+        for (name, value) in variables {
+            overlay(&mut table, &name, value);
             // One by one, so that the failure names the one that does not fit. Its value may be a password.
             table.clone().try_into::<Self>().map_err(|error| {
                 Failure::new(Exit::Usage, format!("{name} in the environment does not fit: {}", error.message()))
@@ -320,15 +285,8 @@ pub fn host(text: &str) -> Result<String, String> {
     Err(format!("it is no host; {NEXT}"))
 }
 
-fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()> {
-    let Some(key) = known_key(variable) else {
-        if OTHER_VARIABLES.contains(&variable) {
-            return Ok(());
-        }
-        let cause = format!("the environment has {variable}, which is no setting");
-        let near = nearest(variable).map_or_else(String::new, |near| format!("call it {near} if that is meant, or "));
-        return Err(Failure::new(Exit::Usage, cause).next(format!("{near}unset it; the keys are {}", KEYS.join(", "))));
-    };
+fn overlay(table: &mut toml::Table, variable: &str, value: String) {
+    let Some(key) = known_key(variable) else { return };
     let list = matches!(key, "advertise" | "public_names" | "alert_command");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value =
@@ -341,7 +299,6 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) -> Outcome<()
             within.as_table_mut().map(|within| within.insert(inner.to_owned(), value));
         }
     }
-    Ok(())
 }
 
 /// Host, port and database of a URL; user, password and parameters left out.
@@ -391,27 +348,6 @@ mod tests {
             assert!(cause.ends_with(&format!("line 2: the value of `{key}` is text without quote marks")), "{cause}");
             assert_eq!(next.unwrap(), format!("put it between them, as in {key} = \"…\""));
         }
-    }
-
-    #[test]
-    fn a_mistyped_variable_is_named_with_the_one_that_is_meant_and_never_its_value() {
-        let said = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
-        assert_eq!(said(&["MOSAIC_FED_DIR", "MOSAIC_FED_LISTEN", "MOSAIC_FED_WORKSPACE", "HOME", "MOSAIC"]), None);
-        for (typed, meant) in [
-            ("MOSAIC_FED_DIRECTORY", "MOSAIC_FED_DIR"),
-            ("MOSAIC_FED_LISTN", "MOSAIC_FED_LISTEN"),
-            ("MOSAIC_FED_WORKSPCE", "MOSAIC_FED_WORKSPACE"),
-            ("MOSAIC_FED_POSTGRESAPP", "MOSAIC_FED_POSTGRES_APP"),
-            ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
-            ("MOSAIC_FED_DRI", "MOSAIC_FED_DIR"),
-        ] {
-            let said = said(&[typed]).unwrap();
-            assert!(said.contains(&format!("{typed} ({meant} may be meant)")), "{said}");
-        }
-        assert!(!said(&["MOSAIC_FED_XYZ"]).unwrap().contains("meant"));
-        let refused = read("", &[("MOSAIC_FED_LISTN", "secret")]).unwrap_err();
-        assert!(refused.next.as_ref().unwrap().contains("MOSAIC_FED_LISTEN if"), "{refused:?}");
-        assert!(!format!("{refused:?}").contains("secret"));
     }
 
     #[test]

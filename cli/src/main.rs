@@ -2,7 +2,7 @@
 //!
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
 //! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance and hands out its CA (`ca export`); [`import`] reads people's files
-//! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings, [`exit`] how a
+//! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings (and [`variables`] those of the environment), [`exit`] how a
 //! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`mod@misread`] what is said of a
 //! command line that is none.
 //!
@@ -27,6 +27,7 @@ mod reach;
 mod reference;
 mod rooms;
 mod table;
+mod variables;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -42,23 +43,16 @@ fn main() -> ExitCode {
         Err(error) => return misread(&error),
     };
     let out = cli.global.out();
-    remark_on_variables(&cli.command, &out);
-    let exit = run(cli, &out).unwrap_or_else(|failure| {
+    let exit = known_environment().and_then(|()| run(cli, &out)).unwrap_or_else(|failure| {
         out.failure(&failure);
         failure.exit
     });
     ExitCode::from(exit as u8)
 }
 
-/// Commands that read settings refuse variables that are none; with the others these would do nothing without a word.
-fn remark_on_variables(command: &Command, out: &Out) {
-    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-    if matches!(command, Command::Init(_) | Command::Serve(_)) {
-        return;
-    }
-    if let Some(amiss) = config::unknown_variables(names) {
-        out.remark(&amiss);
-    }
+/// Before anything is done: a mistyped directory is another instance's, or none.
+fn known_environment() -> Outcome<()> {
+    variables::all_known(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
 }
 
 /// Help and the version go where the parser puts them; everything else is a failure like any other.

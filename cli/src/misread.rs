@@ -18,7 +18,7 @@ pub fn failure(error: &Error, typed: &[String]) -> Option<Failure> {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return None;
     }
-    let near = said(error, ContextKind::SuggestedSubcommand).or_else(|| said(error, ContextKind::SuggestedArg));
+    let near = near(error);
     let mut root = Cli::command();
     root.build();
     let (command, words) = command(&root, typed);
@@ -28,12 +28,39 @@ pub fn failure(error: &Error, typed: &[String]) -> Option<Failure> {
         return Some(Failure::new(Exit::Usage, cause(error, &format!("{variable} in the environment"))).next(next));
     }
     let next = match (near, error.kind()) {
-        (Some(near), _) => format!("type `{near}` if that is meant, or see `{help}`"),
+        (Some(near), _) => format!("{near} if that is meant, or see `{help}`"),
         (None, ErrorKind::MissingRequiredArgument) => format!("type {}, or see `{help}`", form(command, &words)),
         (None, _) => help,
     };
     let about = said(error, ContextKind::InvalidArg).unwrap_or_default();
     Some(Failure::new(Exit::Usage, cause(error, &plainly(&about))).next(next))
+}
+
+/// What people type for a command that is called otherwise here, and what to type for it.
+const OTHERWISE: [(&[&str], &str); 5] = [
+    (&["search", "find", "query", "ls"], "type `list KIND`, for there is no search yet,"),
+    (&["show", "view", "cat", "read"], "type `get KIND ID`"),
+    (&["new", "create", "write", "put"], "type `add KIND TITLE`"),
+    (
+        &["delete", "rm", "del"],
+        "type `unlink LINK`, `grant revoke GRANT` or `user remove NAME`, for no row can be deleted yet,",
+    ),
+    (&["share", "revoke"], "type `invite NAME --share KINDS` or `grant revoke GRANT`"),
+];
+
+/// What may be meant, as the beginning of a next step.
+fn near(error: &Error) -> Option<String> {
+    let typed = said(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+    let of_all =
+        error.get(ContextKind::Usage).is_some_and(|usage| usage.to_string().contains("mosaic-fed [OPTIONS] <COMMAND>"));
+    if let Some((_, instead)) = OTHERWISE.iter().find(|(words, _)| of_all && words.contains(&typed.as_str())) {
+        return Some((*instead).to_owned());
+    }
+    let near = error.get(ContextKind::SuggestedSubcommand).or_else(|| error.get(ContextKind::SuggestedArg))?;
+    Some(match near {
+        ContextValue::Strings(many) => format!("type `{}`", many.join("` or `")),
+        near => format!("type `{near}`"),
+    })
 }
 
 /// `<KIND>, <ID>` as people say it: KIND and ID. Of an option its name alone.
@@ -99,6 +126,8 @@ fn cause(error: &Error, about: &str) -> String {
         }
         ErrorKind::ValueValidation => {
             let why = error.source().map_or_else(|| "it is not understood".to_owned(), ToString::to_string);
+            // The value is said already.
+            let why = why.strip_prefix(&format!("`{value}` is ")).map_or(why.clone(), |is| format!("it is {is}"));
             format!("`{value}` for {about}: {why}")
         }
         _ => plain(error),
@@ -149,6 +178,22 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_the_parsers_own_words() {
         let cases = [
+            (
+                "search",
+                "there is no command `search`",
+                "type `list KIND`, for there is no search yet, if that is meant, or see `mosaic-fed --help`",
+            ),
+            ("user delete", "there is no command `delete`", "mosaic-fed user --help"),
+            (
+                "invite a/b",
+                "`a/b` for NAME: it is no name: 1 to 63 of a-z, 0-9 and -, not starting or ending with -",
+                "mosaic-fed invite --help",
+            ),
+            (
+                "grant edit x --rate 0",
+                "`0` for --rate: it is no number from 1 to 100000",
+                "mosaic-fed grant edit --help",
+            ),
             ("lst", "there is no command `lst`", "type `list` if that is meant, or see `mosaic-fed --help`"),
             ("-C list get tasks", "ID is missing", "type `mosaic-fed get KIND ID`, or see `mosaic-fed get --help`"),
             (

@@ -1,6 +1,10 @@
 //! What an asking side tells its person: rows with their source, and how every source that was asked ended.
 
-use crate::{Time, id::Name, item::Item};
+use crate::{
+    Time,
+    id::{Field, Name},
+    item::Item,
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
@@ -134,6 +138,10 @@ pub struct Page {
 pub struct One {
     /// The row, where the source had it and may show it.
     pub row: Option<Row>,
+    /// Of a row of a link that came without title or body: the fields of its kind that the grant keeps back, as the other side
+    /// says. Absent where it was not asked, or does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Vec<Field>>,
     /// How the sources that were asked ended.
     pub sources: Vec<SourceOutcome>,
 }

@@ -6,7 +6,7 @@ use crate::{
     control::SessionStatus,
     enrol::Enrolled,
     health::{Health, LastFailure, LinkState},
-    hello::Ping,
+    hello::{Left, Ping},
     record::Asking,
     renewal::RenewalStatus,
     session::key_context,
@@ -71,9 +71,11 @@ pub struct Unlinked {
     pub id: GrantId,
     /// What it was called.
     pub name: Name,
-    /// Whether the other side confirmed that the grant has ended.
+    /// Whether the other side was told, and confirmed that it ended the grant.
     pub told: bool,
-    /// Why it did not, and what to do about it.
+    /// Whether it had ended the grant before, so that there was nothing to tell it.
+    pub ended_before: bool,
+    /// Why it was not told, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -161,17 +163,17 @@ impl Hub {
         let left = if now { None } else { Some(self.leave(asker, &link).await) };
         let record = self.act(Act::LinkRemove, asker, &link);
         self.store.remove_link(asker.user, link.id, record).await?;
-        let (told, reason) = match left {
-            Some(Ok(())) => (true, None),
-            Some(Err(reason)) => (false, Some(reason)),
-            None => {
-                self.leave_later(*asker, Arc::clone(&link));
-                (false, Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned()))
-            }
+        let told = matches!(left, Some(Ok(Left::Told)));
+        let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
+        let reason = if let Some(left) = left {
+            left.err()
+        } else {
+            self.leave_later(*asker, Arc::clone(&link));
+            Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
         };
         self.sessions.forget(asker.user, link.id);
         self.keeper.look();
-        Ok(Unlinked { id: link.id, name: link.name.clone(), told, reason })
+        Ok(Unlinked { id: link.id, name: link.name.clone(), told, ended_before, reason })
     }
 
     /// Removes exactly these links of any users, for an administrator who was judged to manage their owners; the other side

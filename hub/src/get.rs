@@ -4,6 +4,7 @@ use crate::{
     Asker, Hub, HubError,
     call::Call,
     deadlines::message_bytes,
+    hello::capabilities,
     outcome::Failure,
     peer,
     question::{Source, Sources},
@@ -12,8 +13,9 @@ use crate::{
 use domain::{
     Reason, Time,
     answer::{One, Outcome, Row, SourceOutcome},
-    id::{ItemId, Resource},
+    id::{Field, ItemId, Resource},
     item::Item,
+    kind::Kinds,
     operation::{Get, Operation},
     wire,
 };
@@ -27,6 +29,9 @@ use tokio::time::{Instant, timeout};
 /// The row with the time it was read, if there is one.
 type Found = Result<Option<(Item, Time)>, Failure>;
 
+/// A row, and the fields that its source's grant keeps back, where that was asked and is known.
+type Shown = (Option<Row>, Option<Vec<Field>>);
+
 impl Hub {
     /// One whole row, from whichever source has it. Links are asked only for what this instance has not; once the row is
     /// found nobody else is waited for, and only the sources that ended are told of. A source without it ends `ok` with no
@@ -35,30 +40,31 @@ impl Hub {
         let sources = self.sources(asker, from).await?;
         let get = Get { resource, id };
         let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
-        let mut one = One { row: None, sources: Vec::new() };
+        let mut one = One { row: None, withheld: None, sources: Vec::new() };
         for turn in [here, links] {
             let calls = turn.into_iter().map(|source| self.get_from(asker, source, &get));
             let mut answers = calls.collect::<FuturesUnordered<_>>();
             while one.row.is_none()
-                && let Some((row, outcome)) = answers.next().await
+                && let Some((found, outcome)) = answers.next().await
             {
-                one.row = row;
+                (one.row, one.withheld) = found;
                 one.sources.push(outcome);
             }
         }
         Ok(one)
     }
 
-    async fn get_from(&self, asker: &Asker, source: &Source, get: &Get) -> (Option<Row>, SourceOutcome) {
+    async fn get_from(&self, asker: &Asker, source: &Source, get: &Get) -> (Shown, SourceOutcome) {
         let started = Instant::now();
         let answer = timeout(self.deadlines.overall, async {
             match source {
-                Source::Here => self.get_here(asker, get).await,
+                Source::Here => (self.get_here(asker, get).await, None),
                 Source::Link(link) => self.get_link(asker, link, get).await,
             }
         });
-        let found = answer.await.unwrap_or_else(|_| Err(Failure::silent(started.elapsed())));
-        present(source.name(), found, started.elapsed())
+        let (found, withheld) = answer.await.unwrap_or_else(|_| (Err(Failure::silent(started.elapsed())), None));
+        let (row, outcome) = present(source.name(), found, started.elapsed());
+        ((row, withheld), outcome)
     }
 
     async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
@@ -68,19 +74,37 @@ impl Hub {
         found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)
     }
 
-    async fn get_link(&self, asker: &Asker, link: &LinkRecord, get: &Get) -> Found {
+    async fn get_link(&self, asker: &Asker, link: &LinkRecord, get: &Get) -> (Found, Option<Vec<Field>>) {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
         let mut call = Call::new(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get).await;
         let over = call.over();
         call.end(found.as_ref().err());
-        match &found {
-            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, "").await?,
-            Err(failure) => asking.failed(failure).await?,
-        }
+        let recorded = match &found {
+            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, "").await,
+            Err(failure) => asking.failed(failure).await,
+        };
+        let kept_back = match (&recorded, &found) {
+            (Ok(()), Ok(Some((item, _)))) if looks_empty(item) => withheld(&mut call, link, get).await,
+            _ => None,
+        };
         // What came just before the end is not shown after it.
-        if over.is_so() { Err(Failure::ended()) } else { found }
+        let found = if over.is_so() { Err(Failure::ended()) } else { found };
+        (recorded.and(found), kept_back)
     }
+}
+
+/// Whether a row came without what a reader looks for, which its grant may have kept back.
+fn looks_empty(item: &Item) -> bool {
+    let has_body = Kinds::builtin().get(&item.resource).is_some_and(|kind| kind.has("body"));
+    item.title.is_none() || has_body && item.body.is_none()
+}
+
+/// The fields of its kind that the grant keeps back. Whoever cannot be asked that has given the row all the same.
+async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<Vec<Field>> {
+    let mut shares = capabilities(call, link).await.ok()??;
+    let (shown, kind) = (shares.resources.remove(&get.resource)?, Kinds::builtin().get(&get.resource)?);
+    Some(kind.fields.keys().filter(|field| !shown.contains(field)).cloned().collect())
 }
 
 async fn ask(call: &mut Call<'_>, get: &Get) -> (Found, u64) {

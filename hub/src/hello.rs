@@ -77,6 +77,15 @@ pub struct Ping {
     pub shares: Option<Shares>,
 }
 
+/// How a link was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The other side confirmed that it ended the grant.
+    Told,
+    /// The other side had ended it before.
+    EndedBefore,
+}
+
 impl Hub {
     /// The opening exchange and the grant's words, as one recorded question.
     pub(crate) async fn try_out(&self, asker: &Asker, link: &LinkRecord) -> Ping {
@@ -114,20 +123,12 @@ impl Hub {
         });
         let answer = answer.await?;
         ping.hello = Some(hello(&answer, link, asked, started.elapsed())?);
-        let answer = call.send(&v1::CapabilitiesRequest {}, |channel, request| async move {
-            QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).capabilities(request).await
-        });
-        match answer.await {
-            Ok(answer) => ping.shares = Some(shares(&answer, link)?),
-            // A grant need not allow asking what it allows.
-            Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => {}
-            Err(failure) => return Err(failure),
-        }
+        ping.shares = capabilities(call, link).await?;
         Ok(())
     }
 
     /// Ends the grant at the other side, recorded as done by `by`. An error says why that is not certain, and what to do.
-    pub(crate) async fn leave(&self, by: &Asker, link: &LinkRecord) -> Result<(), String> {
+    pub(crate) async fn leave(&self, by: &Asker, link: &LinkRecord) -> Result<Left, String> {
         let mut asking = Asking::new(self, by, link).calling("disconnect");
         let ended = self.say_goodbye(by, link).await;
         let recorded = match &ended {
@@ -135,9 +136,11 @@ impl Hub {
             Err(failure) => asking.failed(failure).await,
         };
         match recorded.and(ended) {
-            Ok(()) => Ok(()),
-            // It had ended before.
-            Err(failure) if failure.outcome == Outcome::Revoked => Ok(()),
+            Ok(()) => Ok(Left::Told),
+            // A certificate that is past its end is refused as well, and says nothing of the grant.
+            Err(failure) if failure.outcome == Outcome::Revoked && self.world.now() < link.certificate_not_after => {
+                Ok(Left::EndedBefore)
+            }
             Err(failure) => Err(format!(
                 "it is not certain that the other side was told ({}); if not, its grant stays until it ends by itself or \
                  its owner revokes it",
@@ -163,6 +166,18 @@ impl Hub {
             }
             hub.sessions.forget(link.owner, link.id);
         });
+    }
+}
+
+/// What the grant may do; nothing where it does not allow to ask that.
+pub(crate) async fn capabilities(call: &mut Call<'_>, link: &LinkRecord) -> Result<Option<Shares>, Failure> {
+    let answer = call.send(&v1::CapabilitiesRequest {}, |channel, request| async move {
+        QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).capabilities(request).await
+    });
+    match answer.await {
+        Ok(answer) => shares(&answer, link).map(Some),
+        Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 

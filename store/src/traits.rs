@@ -85,6 +85,26 @@ pub trait Items: Send + Sync {
         source: &str,
         keys: Option<&[String]>,
     ) -> Result<BTreeMap<Option<TeamId>, u64>, StoreError>;
+    /// How many rows of the user's own are like these and were found at other places than `source`, by these places: of the same
+    /// kind and title, with a key that ends as theirs does.
+    async fn alike(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        source: &str,
+        rows: &[Alike],
+    ) -> Result<BTreeMap<String, u64>, StoreError>;
+}
+
+/// What tells a row that comes from another place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Which kind of row.
+    pub resource: Resource,
+    /// Its title.
+    pub title: String,
+    /// The rest of its key after its source, from the `/` on.
+    pub key_end: String,
 }
 
 /// A user of this instance.

@@ -118,7 +118,8 @@ pub(super) async fn unlink(
 ) -> Answer<view::UnlinkReport> {
     let link = find(&door, &person, &link).await?;
     let ended = door.hub.unlink(&person.asker(), &link, order.now).await?;
-    Ok(Json(view::UnlinkReport { link: ended.name, told: ended.told, reason: ended.reason }))
+    let hub::Unlinked { name: link, told, ended_before, reason, .. } = ended;
+    Ok(Json(view::UnlinkReport { link, told, ended_before, reason }))
 }
 
 /// Everybody's links, as bare facts, for those who manage the workspace.

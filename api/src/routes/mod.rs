@@ -165,6 +165,10 @@ door! {
             => Json view::SourceEntry;
         post write::keyed, "The same of its rows with these keys", body view::SourceKeys => Json view::SourceEntry;
     }
+    "/v1/items/alike" {
+        post write::alike, "Which other sources have rows of the caller's like these", body view::AlikeQuestion
+            => Json Vec<view::AlikeSource>;
+    }
     "/v1/audit" {
         get audit::query, "Entries of the log", query view::AuditFilter => Json Vec<view::AuditEntry>;
     }

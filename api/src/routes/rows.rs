@@ -65,7 +65,7 @@ pub(super) async fn get(
     } else {
         let row = match scan(&door, &person, &resource, &from, &id).await? {
             Scanned::Found(row) => row,
-            Scanned::Unanswered(sources) => return Ok(Json(One { row: None, sources })),
+            Scanned::Unanswered(sources) => return Ok(Json(One { row: None, withheld: None, sources })),
         };
         from = Sources::Some(vec![row.source]);
         row.item.id

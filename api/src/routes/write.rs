@@ -49,6 +49,19 @@ pub(super) async fn keyed(
     Ok(Json(teams.into()))
 }
 
+/// Which other sources have rows of the caller's like these.
+pub(super) async fn alike(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(question): Asked<view::AlikeQuestion>,
+) -> Result<Json<Vec<view::AlikeSource>>, Problem> {
+    let view::AlikeQuestion { source, rows } = question;
+    at_once(rows.len(), "rows")?;
+    let rows: Vec<_> = rows.into_iter().filter_map(|row| row.of(&source)).collect();
+    let found = door.store.alike(person.workspace_id, person.user.id, &source, &rows).await?;
+    Ok(Json(found.into_iter().map(|(source, rows)| view::AlikeSource { source, rows }).collect()))
+}
+
 fn at_once(count: usize, what: &str) -> Result<(), Problem> {
     if count <= MAX_ITEMS {
         return Ok(());

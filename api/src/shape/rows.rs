@@ -108,6 +108,10 @@ pub struct Page {
 pub struct One {
     /// The row, where the source had it and may show it.
     pub row: Option<Row>,
+    /// Of a row of a link that came without title or body: the fields of its kind that the grant keeps back, as the other side
+    /// says. Absent where it was not asked, or does not say.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Vec<String>>,
     /// How the sources that were asked ended.
     pub sources: Vec<SourceOutcome>,
 }

@@ -128,7 +128,7 @@ fn entry() -> audit::Entry {
 #[test]
 fn rows_and_their_outcomes_have_the_fields_that_are_described() {
     fits::<Page>(&answer::Page { rows: vec![row()], sources: vec![end()], next: Some("c".into()) });
-    fits::<One>(&answer::One { row: Some(row()), sources: vec![end()] });
+    fits::<One>(&answer::One { row: Some(row()), withheld: Some(vec!["body".parse().unwrap()]), sources: vec![end()] });
     fits::<Row>(&row());
     fits::<SourceOutcome>(&end());
     let item::Item { resource, title, body, team, project, tags, attributes, .. } = row().item;
@@ -196,7 +196,7 @@ fn what_has_nothing_to_say_is_left_out_as_it_is_described() {
     let silent = answer::SourceOutcome { reason: None, retry_after_ms: None, ..end() };
     always_prints::<SourceOutcome>(&silent);
     always_prints::<Page>(&answer::Page { rows: Vec::new(), sources: Vec::new(), next: None });
-    always_prints::<One>(&answer::One { row: None, sources: Vec::new() });
+    always_prints::<One>(&answer::One { row: None, withheld: None, sources: Vec::new() });
     let nobody = audit::Entry { grant: None, peer: None, subject: None, ..entry() };
     always_prints::<Entry>(&audit::Entry { resource: None, query: None, reason: None, ..nobody });
     always_prints::<Spec>(&scope::Spec::sharing("main".parse().unwrap(), Vec::new()));

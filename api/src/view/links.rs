@@ -4,10 +4,11 @@ use crate::shape;
 use domain::{
     Time,
     answer::{Outcome, Page},
-    id::{GrantId, InstanceId, Name, Resource},
+    id::{Field, GrantId, InstanceId, Name, Resource},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// An invite as it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -241,6 +242,10 @@ pub struct PingReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<shape::Kind>")]
     pub resources: Vec<Resource>,
+    /// The fields that the grant gives of each kind, besides id, kind and times, as the other side says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    pub fields: BTreeMap<Resource, Vec<Field>>,
     /// Calls that would be answered at this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_left: Option<u32>,
@@ -263,7 +268,8 @@ impl From<hub::Ping> for PingReport {
             clock_offset_ms: hello.map(|hello| hello.clock_offset_ms),
             calls_left: shares.as_ref().map(|shares| shares.calls_left),
             not_after: shares.as_ref().map(|shares| shares.not_after),
-            resources: shares.map(|shares| shares.resources.into_keys().collect()).unwrap_or_default(),
+            resources: shares.as_ref().map(|shares| shares.resources.keys().cloned().collect()).unwrap_or_default(),
+            fields: shares.map(|shares| shares.resources).unwrap_or_default(),
         }
     }
 }
@@ -283,9 +289,11 @@ pub struct UnlinkReport {
     /// The link's name.
     #[schemars(with = "shape::Name")]
     pub link: Name,
-    /// Whether the other side knows, and has ended the grant.
+    /// Whether the other side was told, and has ended the grant.
     pub told: bool,
-    /// Why it does not know.
+    /// Whether it had ended the grant before, so that there was nothing to tell it.
+    pub ended_before: bool,
+    /// Why it was not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

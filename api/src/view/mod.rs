@@ -23,5 +23,8 @@ pub use people::{
     WorkspaceOrder,
 };
 pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
-pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys, SourceQuestion, Written};
+pub use rows::{
+    AlikeQuestion, AlikeRow, AlikeSource, GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys,
+    SourceQuestion, Written,
+};
 pub use status::{DegradedLink, DoubtfulGrant, Identity, LinkCount, Status, doubt};

@@ -2,7 +2,7 @@
 
 use crate::shape;
 use domain::{
-    id::{ItemId, TeamId},
+    id::{ItemId, Resource, TeamId},
     item::NewItem,
 };
 use schemars::JsonSchema;
@@ -70,6 +70,48 @@ pub struct SourceKeys {
     pub source: String,
     /// Their keys, at most 500; of those that no row has nothing is counted.
     pub keys: Vec<String>,
+}
+
+/// Asks whether rows that are to come from a source are here from another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlikeQuestion {
+    /// What their keys begin with, up to a `/`.
+    pub source: String,
+    /// The rows, at most 500.
+    pub rows: Vec<AlikeRow>,
+}
+
+/// What tells a row that comes from another source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlikeRow {
+    /// Which kind of row.
+    #[schemars(with = "shape::Kind")]
+    pub resource: Resource,
+    /// One line.
+    pub title: String,
+    /// Its key, which begins with the source.
+    pub source_key: String,
+}
+
+impl AlikeRow {
+    /// What the store compares; nothing where the key is not one of the source.
+    pub(crate) fn of(self, source: &str) -> Option<store::Alike> {
+        let Self { resource, title, source_key } = self;
+        let key_end = source_key.strip_prefix(source).filter(|end| end.starts_with('/'))?.to_owned();
+        Some(store::Alike { resource, title, key_end })
+    }
+}
+
+/// Another source with rows of the caller's that are like those asked about: of the same kind and title, under the same rest of the
+/// key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AlikeSource {
+    /// What the keys of its rows begin with.
+    pub source: String,
+    /// How many they are.
+    pub rows: u64,
 }
 
 /// What is known of a source, or of some of its rows.

@@ -47,6 +47,13 @@ impl Typed {
         words.chain(self.others.iter().map(String::as_str)).chain(more).collect::<Vec<_>>().join(" ")
     }
 
+    /// The command with another source, as a check or not.
+    pub fn of_source(&self, source: &str) -> String {
+        let others = self.others.iter().filter(|word| !word.starts_with("--source ")).cloned().collect();
+        let (path, format) = (self.path.clone(), self.format.clone());
+        Self { path, format, others }.again(Some(&format!("--source {}", shell_word(source))))
+    }
+
     fn again(&self, more: Option<&str>) -> String {
         self.command(self.format.as_deref(), more)
     }

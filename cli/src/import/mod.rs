@@ -3,7 +3,7 @@
 //!
 //! [`walk`] finds files, [`open`] opens them and [`mod@format`] says what they are; [`reading`] has them read by [`markdown`] (with [`front_matter`] and
 //! [`vault`]), [`jsonl`] (with [`item_line`], which `export` writes), [`calendar`], [`taskwarrior`] or [`todo_txt`]; [`teams`] sees
-//! that rows stay where they are shared, [`send`] brings them to the daemon, [`report`] tells what became of them, [`after`] what to do next, [`watch`] does it again for the files that change.
+//! that rows stay where they are shared and [`twice`] that they are not here from elsewhere, [`send`] brings them to the daemon, [`report`] tells what became of them, [`after`] what to do next, [`watch`] does it again for the files that change.
 
 mod after;
 mod attributes;
@@ -23,6 +23,7 @@ mod taskwarrior;
 mod teams;
 mod text;
 mod todo_txt;
+mod twice;
 mod vault;
 mod walk;
 mod watch;
@@ -30,7 +31,7 @@ mod watch;
 use crate::{
     exit::{Exit, Failure, Outcome, PERMIT},
     out::Out,
-    rooms::{NAME_ONE, no_kind, writable_team},
+    rooms::{NAME_ONE, agree::is_agreed, no_kind, writable_team},
 };
 use after::Typed;
 use api::client::Client;
@@ -48,10 +49,11 @@ use progress::Progress;
 use report::Report;
 use send::{Done, Found, Import};
 use std::{
-    io,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Arc,
 };
+use twice::Twice;
 use walk::Walk;
 
 /// What a file becomes that does not say.
@@ -95,6 +97,9 @@ pub struct ImportArgs {
     /// Write nothing, and say what would be added and updated
     #[arg(long, conflicts_with = "watch")]
     check: bool,
+    /// Do not ask before rows are added that are here already from another place
+    #[arg(short, long)]
+    yes: bool,
     /// Go on until Ctrl-C or SIGTERM, and import again whenever files change
     #[arg(long, conflicts_with = "strict")]
     watch: bool,
@@ -206,8 +211,16 @@ fn horizon() -> NaiveDate {
 
 /// `import`.
 pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
-    let (watched, strict, typed) = (args.watch, args.strict, Typed::of(&args));
+    let (watched, strict, yes, typed) = (args.watch, args.strict, args.yes, Typed::of(&args));
     let order = Order::of(args, client).await?;
+    let twice = match twice::look(Found::Way(order.walk()), client, &order.common).await {
+        // A watch waits for a daemon that is away.
+        Err(_) if watched => None,
+        looked => looked?,
+    };
+    if let Some(twice) = &twice {
+        meant(twice, &typed, order.check || yes, out)?;
+    }
     if watched {
         return watch::run(&order, client, out).await;
     }
@@ -215,11 +228,27 @@ pub async fn run(args: ImportArgs, client: &Client, out: &Out) -> Outcome {
     let progress = Progress::of(|| walk.bytes(), out);
     let done = order.import(Found::Way(walk), client, progress.clone()).await;
     progress.end();
-    let Done { report, kind, .. } = done?;
+    let Done { mut report, kind, .. } = done?;
+    // People have read it before anything was written.
+    report.remarks.extend(twice.as_ref().filter(|_| out.json).map(|twice| twice.said(&typed, out)));
     out.value(&report, Report::line)?;
     tell(&report, out);
-    out.next(&after::next(&typed, &order.root, &report, kind.as_ref().unwrap_or(&order.common.kind), out));
+    out.next(&match &twice {
+        Some(twice) if order.check => twice.command(&typed),
+        _ => after::next(&typed, &order.root, &report, kind.as_ref().unwrap_or(&order.common.kind), out),
+    });
     Ok(if strict && !report.refused.is_empty() { Exit::Incomplete } else { Exit::Done })
+}
+
+/// Says that rows would be here twice, and asks at a terminal whether that is meant. A script has said what it means.
+fn meant(twice: &Twice, typed: &Typed, yes: bool, out: &Out) -> Outcome<()> {
+    if !out.json {
+        out.remark(&twice.said(typed, out));
+    }
+    if yes || !io::stdin().is_terminal() || is_agreed("Add them a second time?")? {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Interrupted, "nothing was written").next(twice.instead(typed, out)))
 }
 
 /// What people read beside the counts; a program has it in the report.

@@ -1,8 +1,8 @@
 //! The sharing side: invites and grants.
 
 use super::{
-    counted, joined, limits, limits::until, millis, minute, named, next_as, next_for_members, or_dash, policy,
-    scope_flags::ScopeFlags, segment, short,
+    agree::is_agreed, counted, joined, limits, limits::until, millis, minute, named, next_as, next_for_members,
+    or_dash, policy, scope_flags::ScopeFlags, segment, short,
 };
 use crate::{
     exit::{Exit, Failure, Outcome},
@@ -17,6 +17,7 @@ use domain::{
     scope::{Context, Spec, Verb},
     world::World,
 };
+use std::io::{self, IsTerminal};
 
 /// The arguments of `invite`.
 #[derive(Args)]
@@ -155,6 +156,9 @@ pub enum GrantCommand {
         grant: String,
         #[command(flatten)]
         scope: ScopeFlags,
+        /// Do not ask before kinds are taken away
+        #[arg(short, long)]
+        yes: bool,
     },
     /// End a grant for ever, and wait until its calls are gone
     Revoke {
@@ -175,7 +179,7 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
     let (done, grant) = match command {
         GrantCommand::List => return list(client, out).await,
         GrantCommand::Show { grant } => (show(client, out, &grant).await, grant),
-        GrantCommand::Edit { grant, scope } => (edit(client, out, &grant, scope).await, grant),
+        GrantCommand::Edit { grant, scope, yes } => (edit(client, out, &grant, scope, yes).await, grant),
         GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
         GrantCommand::Invite { grant } => (invite_again(client, out, &grant).await, grant),
     };
@@ -295,7 +299,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
     Ok(())
 }
 
-async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Outcome {
+async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags, yes: bool) -> Outcome {
     if flags.say_nothing() {
         let next = "say what: --share, --team, --project, --tag, --since, --personal, --no-personal, --days, --rows, \
                     --rate, or --scope with all of it";
@@ -304,13 +308,49 @@ async fn edit(client: &Client, out: &Out, grant: &str, flags: ScopeFlags) -> Out
     let path = format!("/v1/grants/{}", segment(grant));
     let entry: view::GrantEntry = client.get(&path).await?;
     let (sensitive, narrow) = (flags.sensitive, flags.narrow);
-    let (generation, scope) = (entry.generation, flags.change(entry.scope, World::system().now())?);
+    let (generation, before) = (entry.generation, entry.scope.resources.clone());
+    let scope = flags.change(entry.scope, World::system().now())?;
+    if !yes {
+        not_taken_away(&entry.name, &before, &scope.resources)?;
+    }
     let edited: view::GrantEntry = client.put(&path, &view::EditOrder { generation, scope, sensitive, narrow }).await?;
     print_grant(&edited, out)?;
+    if let Some(changed) = changed(&before, &edited.scope.resources).filter(|_| !out.json) {
+        out.remark(&format!("{}: {changed}", edited.name));
+    }
     policy::lost(&edited, out);
     let kind = edited.scope.resources.first().map_or("KIND", |kind| kind);
     out.next(&format!("can {} list {kind}", edited.name));
     Ok(Exit::Done)
+}
+
+/// The kinds of one list that the other has not.
+fn but<'a>(kinds: &'a [String], others: &[String]) -> Vec<&'a String> {
+    kinds.iter().filter(|kind| !others.contains(kind)).collect()
+}
+
+/// Asks at a terminal before kinds are taken away: `--share` says all kinds anew, and who adds one may have forgotten the others.
+/// A script has said what it means.
+fn not_taken_away(grant: &Name, before: &[String], wanted: &[String]) -> Outcome<()> {
+    let gone = joined(but(before, wanted));
+    if gone.is_empty() || !io::stdin().is_terminal() {
+        return Ok(());
+    }
+    if is_agreed(&format!("{grant} will no longer share {gone}. Go on?"))? {
+        return Ok(());
+    }
+    let all = before.iter().chain(but(wanted, before)).map(String::as_str).collect::<Vec<_>>().join(",");
+    Err(Failure::new(Exit::Interrupted, format!("{grant} shares {} as before", joined(before)))
+        .next(format!("name all kinds that it is to share, as in mosaic-fed grant edit {grant} --share {all}")))
+}
+
+/// What came and went by an edit; nothing where the kinds are the same.
+fn changed(before: &[String], after: &[String]) -> Option<String> {
+    let (added, gone) = (joined(but(after, before)), joined(but(before, after)));
+    let added = (!added.is_empty()).then(|| format!("shares {added} as well"));
+    let gone = (!gone.is_empty()).then(|| format!("no longer shares {gone}"));
+    let said: Vec<_> = added.into_iter().chain(gone).collect();
+    (!said.is_empty()).then(|| said.join(", and "))
 }
 
 async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {

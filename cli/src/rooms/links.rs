@@ -201,15 +201,24 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
         if has_ended(link) {
             sources::relink(link.name.as_str(), out);
+        } else if !out.json {
+            sources::silent(link, out);
         }
     }
-    let next = match (links.iter().find(|link| has_ended(link)), links.first()) {
-        (Some(ended), _) => sources::unlink(ended.name.as_str()),
-        (None, Some(link)) => format!("ping {}", link.name),
-        (None, None) => "link".to_owned(),
-    };
-    out.next(&next);
+    if let Some(next) = after(&links) {
+        out.next(&next);
+    }
     Ok(Exit::Done)
+}
+
+/// The command after a table of links; none where only the silent ones are left, of whom everything is said.
+fn after(links: &[view::LinkEntry]) -> Option<String> {
+    let answering = links.iter().find(|link| link.reason.is_none());
+    match links.iter().find(|link| has_ended(link)) {
+        Some(ended) => Some(sources::unlink(ended.name.as_str())),
+        None if links.is_empty() => Some("link".to_owned()),
+        None => answering.map(|link| format!("ping {}", link.name)),
+    }
 }
 
 /// That a link will end with its certificate, why, and when it is tried again.
@@ -248,10 +257,7 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     out.value(&report, |report| {
         let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
         let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
-        let clock = report.clock_offset_ms.map_or_else(String::new, |offset| {
-            let way = if offset < 0 { "behind" } else { "ahead" };
-            format!(", its clock is {} ms {way}", offset.unsigned_abs())
-        });
+        let clock = report.clock_offset_ms.map_or_else(String::new, clock);
         let (link, outcome, took, shares) = (&report.link, report.outcome, report.took_ms, shares(report));
         format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
     })?;
@@ -261,12 +267,35 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
         return Ok(Exit::Incomplete);
     }
     if report.outcome != Ended::Ok {
-        out.next("links");
+        unanswered(&report, client, out).await?;
         return Ok(Exit::Incomplete);
     }
     let kind = report.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from {}", report.link));
     Ok(Exit::Done)
+}
+
+/// How to go on with a link that did not answer; one whose limit is used up does, a little later.
+async fn unanswered(report: &view::PingReport, client: &Client, out: &Out) -> Outcome<()> {
+    if out.json {
+        return Ok(());
+    }
+    if !matches!(report.outcome, Ended::Offline | Ended::Timeout | Ended::Error) {
+        out.remark("ask again in a minute");
+        out.next(&format!("ping {}", report.link));
+        return Ok(());
+    }
+    let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
+    links.iter().filter(|link| link.name.as_str() == report.link).for_each(|link| sources::silent(link, out));
+    Ok(())
+}
+
+/// How far two clocks are apart at least for people to hear of it, in milliseconds: less is what any two have.
+const APART: u64 = 2_000;
+
+fn clock(offset: i64) -> String {
+    let (apart, way) = (offset.unsigned_abs(), if offset < 0 { "behind" } else { "ahead" });
+    if apart < APART { String::new() } else { format!(", its clock is {} s {way}", apart / 1_000) }
 }
 
 /// The arguments of `renew`.
@@ -333,10 +362,11 @@ pub async fn unlink(args: &UnlinkArgs, client: &Client, out: &Out) -> Outcome {
     let path = format!("/v1/links/{}/unlink", segment(&args.link));
     let report: view::UnlinkReport = client.post(&path, &view::UnlinkOrder { now: args.now }).await?;
     out.value(&report, |report| {
-        let told = match (&report.told, &report.reason) {
-            (true, _) => "the other side ended the grant".to_owned(),
-            (false, Some(reason)) => format!("the other side did not confirm it: {reason}"),
-            (false, None) => "the other side did not confirm it".to_owned(),
+        let told = match &report.reason {
+            _ if report.told => "the other side ended the grant".to_owned(),
+            _ if report.ended_before => "the other side has ended the grant already".to_owned(),
+            Some(reason) => format!("the other side did not confirm it: {reason}"),
+            None => "the other side did not confirm it".to_owned(),
         };
         format!("{} is gone here, with its key; {told}", report.link)
     })?;
@@ -347,6 +377,13 @@ pub async fn unlink(args: &UnlinkArgs, client: &Client, out: &Out) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clocks_that_differ_by_less_than_two_seconds_are_not_told_of() {
+        assert!([0, 6, -6, 1_999, -1_999].into_iter().all(|offset| clock(offset).is_empty()));
+        assert_eq!(clock(2_000), ", its clock is 2 s ahead");
+        assert_eq!(clock(-61_400), ", its clock is 61 s behind");
+    }
 
     #[test]
     fn what_mail_does_to_an_invite_is_undone() {

@@ -1,6 +1,6 @@
 //! The commands that speak to a running daemon, one file per room: call, then print the value that came back.
 
-mod agree;
+pub mod agree;
 pub mod audit;
 pub mod audit_verify;
 pub mod grants;

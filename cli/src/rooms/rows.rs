@@ -6,6 +6,7 @@ use super::{
 use crate::{
     config::shell_word,
     exit::{Exit, Failure, Outcome},
+    nearness,
     out::{Out, escaped, visible},
     table::Table,
 };
@@ -13,7 +14,7 @@ use api::{client::Client, shape, view};
 use clap::Args;
 use domain::{
     answer::{HERE, One, Outcome as Ended, Page, Row, SourceOutcome, Step},
-    id::{ItemId, Project, Resource, Tag, TeamId},
+    id::{Field, ItemId, Project, Resource, Tag, TeamId},
     item::NewItem,
     kind::{Kinds, Type},
     scope::spec::MAX_ROWS,
@@ -76,6 +77,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
     out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
     sources::tell(&page.sources, out);
+    sources::tell_bare(&page.rows, &kind, body, out);
     if let Some(more) = sources::more(&page, limit).filter(|_| !out.json) {
         out.remark(&more);
         out.remark(&format!("next page: {}", out.reach.command(&next_page(&page, &asked))));
@@ -226,15 +228,19 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
             Failure::new(Exit::Missing, format!("no such row in {kind}")).next(format!("mosaic-fed list {kind}"))
         );
     };
-    out.value(&one, |_| row_text(row))?;
+    out.value(&one, |one| row_text(row, one.withheld.as_deref()))?;
     out.next(&format!("list {kind} --from {}", row.source));
     Ok(Exit::Done)
 }
 
-fn row_text(row: &Row) -> String {
+/// A row in words; what is absent because the grant keeps it back, of which `withheld` has the names, is told from what the row
+/// does not have.
+fn row_text(row: &Row, withheld: Option<&[Field]>) -> String {
     let item = &row.item;
+    let is_kept_back = |name: &str| withheld.is_some_and(|fields| fields.iter().any(|field| field.as_str() == name));
+    let untitled = if is_kept_back("title") { "(title: not shown by this grant)" } else { "(no title)" };
     let mut lines = vec![
-        format!("# {}", item.title.as_deref().unwrap_or("(no title)")),
+        format!("# {}", item.title.as_deref().unwrap_or(untitled)),
         format!("source       {} as of {} UTC", row.source, minute(row.as_of)),
         format!("id           {}", item.id),
         format!("created      {} UTC, changed {} UTC", minute(item.created_at), minute(item.updated_at)),
@@ -247,11 +253,26 @@ fn row_text(row: &Row) -> String {
     ];
     lines.extend(facts.into_iter().filter_map(|(name, value)| Some(format!("{name:<12} {}", value?))));
     lines.extend(item.attributes.iter().map(|(name, value)| format!("{name:<12} {}", plain(value))));
+    let others = withheld.unwrap_or_default().iter().filter(|field| field.as_str() != "body");
+    let others = joined(others);
+    lines.extend((!others.is_empty()).then(|| format!("kept back    {others}, where there is any, by this grant")));
     let mut text = lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n");
     if let Some(body) = &item.body {
         text = format!("{text}\n\n{}", visible(&body.replace("\r\n", "\n").replace('\t', "    ")));
+    } else if let Some(none) = bodiless(row, withheld) {
+        text = format!("{text}\n\n{none}");
     }
     text
+}
+
+/// What stands in the place of a body that is not there. Only a link's grant keeps one back.
+fn bodiless(row: &Row, withheld: Option<&[Field]>) -> Option<&'static str> {
+    let has_body = Kinds::builtin().get(&row.item.resource).is_some_and(|kind| kind.has("body"));
+    match withheld {
+        Some(fields) => fields.iter().any(|field| field.as_str() == "body").then_some("body: not shown by this grant"),
+        None if row.source == HERE || !has_body => None,
+        None => Some("body: none came, and the other side does not say whether this grant shows one"),
+    }
 }
 
 /// The arguments of `add`.
@@ -301,11 +322,26 @@ pub async fn add(args: AddArgs, client: &Client, out: &Out) -> Outcome {
     let written: Vec<view::Written> = client.post("/v1/items", &order).await?;
     let written = written.into_iter().next().ok_or_else(|| Failure::of("the daemon gave no verdict"))?;
     if written.verdict == view::PutVerdict::Refused {
-        return Err(Failure::new(Exit::Usage, written.reason.unwrap_or_else(|| "refused without a reason".into())));
+        return Err(refused(&kind, written.reason.as_deref().unwrap_or("refused without a reason")));
     }
     out.value(&Added { id: written.id, kind: kind.clone() }, |added| or_dash(added.id.as_ref()))?;
     out.next(&format!("get {kind} {}", written.id.map(|id| short(&id)).unwrap_or_default()));
     Ok(Exit::Done)
+}
+
+/// The daemon's reason as cause and next step; of an attribute that a kind has not, the one that may be meant.
+fn refused(kind: &Resource, reason: &str) -> Failure {
+    let (cause, next) = match reason.split_once("; ") {
+        Some((cause, next)) => (cause, next.to_owned()),
+        None => (reason, format!("docs/kinds.md has what each attribute of {kind} takes")),
+    };
+    let unknown = cause.rsplit_once("no attribute `").and_then(|(_, name)| name.strip_suffix('`'));
+    let Some(unknown) = unknown else { return Failure::new(Exit::Usage, cause).next(next) };
+    let known = next.trim_end_matches(" exist");
+    let near = nearness::nearest(&unknown.to_lowercase(), known.split(", "));
+    let meant = near.map_or_else(String::new, |near| format!(" (`{near}` may be meant)"));
+    Failure::new(Exit::Usage, format!("{cause}{meant}"))
+        .next(format!("name one that {kind} have: --set with one of {known}"))
 }
 
 impl AddArgs {
@@ -341,7 +377,8 @@ fn text_or_stdin(text: String) -> Outcome<String> {
 /// `name=value` as the kind's type says; whether it fits is the daemon's to judge.
 fn attribute(kind: &Resource, pair: &str) -> Outcome<(String, Value)> {
     let wrong = |cause: String| Failure::new(Exit::Usage, cause).next("as in --set status=open");
-    let (name, text) = pair.split_once('=').ok_or_else(|| wrong(format!("`{pair}` is no NAME=VALUE")))?;
+    let named = pair.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, text) = named.ok_or_else(|| wrong(format!("`{pair}` is no NAME=VALUE")))?;
     let known =
         Kinds::builtin().get(kind).and_then(|kind| kind.fields.iter().find(|(field, _)| field.as_str() == name));
     let value = match known.map(|(_, field)| field.kind) {
@@ -362,6 +399,19 @@ fn attribute(kind: &Resource, pair: &str) -> Outcome<(String, Value)> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_row_that_is_refused_has_cause_and_next_step_apart() {
+        let told = |reason: &str| {
+            let Failure { cause, next, .. } = refused(&"tasks".parse().unwrap(), reason);
+            (cause, next.unwrap())
+        };
+        let (cause, next) = told("`x`: there is no attribute `stat`; due, start, status exist");
+        assert_eq!(cause, "`x`: there is no attribute `stat` (`start` may be meant)");
+        assert_eq!(next, "name one that tasks have: --set with one of due, start, status");
+        assert_eq!(told("no title; give it one"), ("no title".to_owned(), "give it one".to_owned()));
+        assert!(told("`status` takes one of open, done").1.starts_with("docs/kinds.md has"));
+    }
 
     #[test]
     fn a_value_is_shown_without_the_marks_of_json() {

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use clap::Args;
 use domain::{
     Time,
-    id::{Field, Name},
+    id::{Field, Name, Project, Tag, TeamId},
     kind::Kinds,
     scope::{
         Rate, Spec,
@@ -15,13 +15,23 @@ use domain::{
 use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     io::Read,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
 /// The longest life of a grant that flags give: the root that certifies it lives no longer.
 const MAX_DAYS: u32 = 3_650;
+
+/// Calls a minute that a scope may allow at most.
+const MAX_CALLS: u32 = 100_000;
+
+/// A name of this sort, so that one that cannot be is blamed by the flag it was given with.
+fn written<T: FromStr<Err: Display>>(text: &str) -> Result<String, String> {
+    text.parse::<T>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
 
 /// A kind between commas, with or without a blank beside it.
 #[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
@@ -37,13 +47,13 @@ pub struct ScopeFlags {
     #[arg(long, value_delimiter = ',', value_name = "KIND", value_parser = trimmed)]
     pub share: Vec<String>,
     /// Only rows of this team; may be repeated. Leaves personal rows out unless --personal is given
-    #[arg(long, value_name = "TEAM")]
+    #[arg(long, value_name = "TEAM", value_parser = written::<TeamId>)]
     pub team: Vec<String>,
     /// Only rows of this project; may be repeated
-    #[arg(long, value_name = "PROJECT")]
+    #[arg(long, value_name = "PROJECT", value_parser = written::<Project>)]
     pub project: Vec<String>,
     /// Only rows with one of these tags; may be repeated
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = written::<Tag>)]
     pub tag: Vec<String>,
     /// Only rows that changed at or after this time, as in 2026-11-21T09:30:00Z
     #[arg(long, value_name = "TIME")]
@@ -60,8 +70,8 @@ pub struct ScopeFlags {
     /// The most rows in one answer, 1 to 10000
     #[arg(long, value_name = "ROWS", value_parser = up_to(MAX_ROWS))]
     pub rows: Option<u32>,
-    /// Calls a minute, and at once
-    #[arg(long, value_name = "CALLS")]
+    /// Calls a minute, and at once, 1 to 100000
+    #[arg(long, value_name = "CALLS", value_parser = up_to(MAX_CALLS))]
     pub rate: Option<u32>,
     /// The whole scope as JSON, from a file or - for stdin; no other flag may stand beside it
     #[arg(

@@ -1,11 +1,15 @@
 //! What people are told of sources that did not simply answer or hold rows back, and what to do about the first of them.
 
-use super::{counted, joined};
-use crate::out::Out;
+use super::{counted, joined, minute};
+use crate::{config::shell_word, out::Out};
+use api::view;
 use domain::{
-    answer::{HERE, Outcome as Ended, Page, SourceOutcome},
+    answer::{HERE, Outcome as Ended, Page, Row, SourceOutcome},
+    id::Resource,
+    kind::Kinds,
     scope::spec::MAX_ROWS,
 };
+use std::collections::BTreeSet;
 
 /// Every source that did not simply answer, with its reason, beside the rows.
 pub fn tell(sources: &[SourceOutcome], out: &Out) {
@@ -24,12 +28,60 @@ pub fn tell(sources: &[SourceOutcome], out: &Out) {
     }
 }
 
+/// Links none of whose rows has a title, or a body where it was asked for: their grants may keep it back, and such a row looks empty.
+pub fn tell_bare(rows: &[Row], kind: &Resource, body: bool, out: &Out) {
+    let body = body && Kinds::builtin().get(kind).is_some_and(|kind| kind.has("body"));
+    let links = rows.iter().filter(|row| row.source != HERE).map(|row| &row.source).collect::<BTreeSet<_>>();
+    for link in links {
+        let all = |is_bare: fn(&Row) -> bool| rows.iter().filter(|row| row.source == *link).all(is_bare);
+        let bare =
+            [(all(|row| row.item.title.is_none()), "title"), (body && all(|row| row.item.body.is_none()), "body")];
+        let bare =
+            bare.into_iter().filter_map(|(is_bare, name)| is_bare.then_some(name)).collect::<Vec<_>>().join(" or ");
+        if !bare.is_empty() {
+            let get = out.reach.command(&format!("get {kind} ID --from {link}"));
+            out.remark(&format!("{link}: no row came with a {bare}; `{get}` says whether its grant keeps that back"));
+        }
+    }
+}
+
 /// How a link that has ended is made anew: nothing else brings its rows back.
 pub fn relink(link: &str, out: &Out) {
     let (unlink, again) = (out.reach.command(&unlink(link)), out.reach.command(&format!("link --name {link}")));
     out.remark(&format!(
         "{link}: with a new invite from its owner, type `{unlink}`, then `{again}`, which asks for it"
     ));
+}
+
+/// What is known of a link that does not answer, and what each side can do: asking it again changes nothing by itself.
+pub fn silent(link: &view::LinkEntry, out: &Out) {
+    let (name, at) = (&link.name, joined(&link.addresses));
+    let last = match link.last_success {
+        Some(time) => format!("it answered last {} UTC", minute(time)),
+        None => "it has not answered since this daemon was started".to_owned(),
+    };
+    out.remark(&format!("{name}: {last}; it is looked for at {at}"));
+    let state = [hub::LinkState::Offline, hub::LinkState::Timeout].map(hub::LinkState::word);
+    let who = &link.peer_name;
+    out.remark(&if state.contains(&link.state.as_str()) {
+        format!(
+            "{name}: ask whoever runs {who} whether `mosaic-fed serve` runs there and `mosaic-fed status` there says that links are \
+             served at that address; if so, a firewall or another network is between: `nc -vz {}` tries the port from here",
+            tried(link)
+        )
+    } else {
+        format!("{name}: what `mosaic-fed serve` prints has more of it, here and with whoever runs {who}")
+    });
+    out.remark(&format!("{name}: once that is mended, `{}` says so", out.reach.command(&format!("ping {name}"))));
+}
+
+/// The first address of a link as two words, host and port.
+fn tried(link: &view::LinkEntry) -> String {
+    let first = link.addresses.first().map_or("HOST:PORT", |address| address);
+    first.rsplit_once(':').map_or_else(
+        || first.to_owned(),
+        |(host, port)| format!("{} {port}", shell_word(host.trim_matches(['[', ']']))),
+    )
 }
 
 /// The command that ends a link.

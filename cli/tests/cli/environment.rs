@@ -1,6 +1,6 @@
-//! What the environment says: a variable that does not fit is blamed by its own name, and one that nothing reads is told.
+//! What the environment says: a variable that does not fit is blamed by its own name, and one that nothing reads ends every command.
 
-use super::harness::{Instance, Ran, finish, program};
+use super::harness::{Ran, finish, program};
 
 /// Types a command with a variable set.
 fn typed(words: &[&str], (name, value): (&str, &str)) -> Ran {
@@ -25,16 +25,28 @@ fn a_variable_that_does_not_fit_is_blamed_by_its_own_name() {
 }
 
 #[test]
-fn a_variable_that_nothing_reads_is_told_by_every_command_and_refused_by_those_that_read_settings() {
-    let instance = Instance::running("home");
-    let data = instance.data();
-    let at = |words: &[&'static str]| [&["-C", data.to_str().unwrap()], words].concat();
-    for words in [&["status"][..], &["list", "tasks"], &["links", "--json"], &["completions", "bash"]] {
-        let ran = typed(&at(words), ("MOSAIC_FED_DIRECTORY", "secret")).done();
-        let told = "the environment has MOSAIC_FED_DIRECTORY (MOSAIC_FED_DIR may be meant), which no command reads\n";
-        assert_eq!(ran.err.matches(told).count(), 1, "{ran:?}");
-        assert!(!ran.err.contains("secret") && !ran.out.contains("may be meant"), "{ran:?}");
+fn a_variable_that_nothing_reads_ends_every_command_before_anything_is_done() {
+    let base = tempfile::tempdir().unwrap();
+    let home = base.path().join("home");
+    for words in [
+        &["init", "home"][..],
+        &["serve"],
+        &["status"],
+        &["add", "tasks", "x"],
+        &["links", "--json"],
+        &["completions", "bash"],
+        &["demo"],
+    ] {
+        let mut command = program(words);
+        command.env("MOSAIC_FED_DIRECTORY", "secret").env("XDG_DATA_HOME", &home).env("HOME", &home);
+        let ran = finish(command);
+        ran.fails(
+            2,
+            &["the environment has MOSAIC_FED_DIRECTORY (MOSAIC_FED_DIR may be meant), which no command reads"],
+        );
+        ran.fails(2, &["call it MOSAIC_FED_DIR if that is meant, or type `unset MOSAIC_FED_DIRECTORY`"]);
+        assert!(!ran.err.contains("secret") && ran.out.is_empty(), "{ran:?}");
     }
-    let served = typed(&at(&["serve"]), ("MOSAIC_FED_LISTN", "[::]:1"));
-    served.fails(2, &["MOSAIC_FED_LISTN, which is no setting", "next: call it MOSAIC_FED_LISTEN if that is meant"]);
+    assert!(!home.exists(), "nothing was made where nobody meant it");
+    typed(&["--help"], ("MOSAIC_FED_DIRECTORY", "x")).done();
 }

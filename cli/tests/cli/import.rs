@@ -1,8 +1,14 @@
 //! People's own files.
 
-use super::harness::{Instance, program};
+use super::harness::{Instance, finish, program};
 use nix::pty::{Winsize, openpty};
-use std::{fs::File, io::Read, os::unix::fs::symlink, process::Stdio, thread};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::unix::fs::symlink,
+    process::Stdio,
+    thread,
+};
 
 #[test]
 fn an_import_reports_what_it_took_and_a_second_one_changes_nothing() {
@@ -223,4 +229,39 @@ fn the_next_step_after_an_import_is_what_came_of_it() {
     let (refused, ran) = next(&["import", "bad.jsonl"]);
     assert_eq!(refused, "import bad.jsonl --check");
     assert!(ran.err.starts_with("refused bad.jsonl:1 and 29 more: "), "{ran:?}");
+}
+
+#[test]
+fn a_copy_of_a_folder_is_known_before_its_rows_are_here_twice() {
+    let home = Instance::running("home");
+    for name in ["a.md", "sub/b.md", "c.md"] {
+        let text = format!("# Of {name}\ntext");
+        home.file(&format!("old notes/{name}"), &text);
+        home.file(&format!("back/{name}"), &text);
+        home.file(&format!("other/{name}"), format!("{text} of\n# another\n").replace("Of", "On"));
+    }
+    let first = home.run(&["import", "old notes"]).done();
+    assert!(!first.err.contains("second time"), "{first:?}");
+    let old = home.base.path().canonicalize().unwrap().join("old notes");
+    let twice =
+        format!("3 of the 3 rows looked at are here already, from {}: this adds them a second time", old.display());
+    let check = home.types("import back --check").done();
+    let instead = format!("import back --source '{}'", old.display());
+    assert!(check.err.contains(&twice) && check.out.contains("3 would be added"), "{check:?}");
+    assert!(check.err.trim_end().ends_with(&format!(" {instead}")), "the next step: {check:?}");
+    let remarks = home.types("import back --check --json").done().json()["remarks"].to_string();
+    assert!(remarks.contains("3 of the 3 rows looked at"), "{remarks}");
+    let pty = openpty(None, None).unwrap();
+    let mut command = program(&["-C", home.data().to_str().unwrap(), "import", "back"]);
+    command.current_dir(home.base.path()).stdin(pty.slave);
+    File::from(pty.master.try_clone().unwrap()).write_all(b"n\n").unwrap();
+    let asked = finish(command);
+    asked.fails(130, &[&twice, "Add them a second time? [y/N]", "nothing was written", &instead]);
+    let same = home.run(&["import", "back", "--source", old.to_str().unwrap()]).done();
+    assert!(same.out.contains(" 0 added") && !same.err.contains("second time"), "{same:?}");
+    let other = home.types("import other").done();
+    assert!(other.out.contains("3 added") && !other.err.contains("second time"), "{other:?}");
+    let meant = home.types("import back").done();
+    assert!(meant.out.contains("3 added") && meant.err.contains(&twice), "a script has said what it means: {meant:?}");
+    assert!(!home.types("import back --check").done().err.contains("second time"), "it is known by now");
 }

@@ -118,13 +118,15 @@ const SCOPE: &str = r#"{
 fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     office.file("scope.json", SCOPE);
     judge.does(office, "invite to-home --share tasks,notes --team core --dry-run");
-    let limits = "--team core --since 2026-01-01T00:00:00Z --tag red --rate 9";
+    let limits = "--team core --since 2026-01-01T00:00:00Z --tag red --rate 12";
     judge.does(office, &format!("invite to-home --share tasks,notes {limits}"));
     let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, "renew work");
+    let bare = judge.does(office, "add tasks bare --team core --tag red").json()["id"].as_str().unwrap().to_owned();
+    judge.does(home, &format!("get tasks {bare} --from work"));
     for line in ["links", "links --all", "ping work", "list tasks", "list tasks --stream --from work", "status"] {
         judge.does(home, line);
     }
@@ -133,9 +135,9 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
         judge.does(office, line);
     }
     judge.ends(1, office, "can to-home list events");
-    // The grant allows nine calls at once.
-    let limited = (0..12).any(|_| home.types("list tasks --from work --strict").code == 7);
-    assert!(limited, "twelve calls were answered");
+    // The grant allows twelve calls at once.
+    let limited = (0..16).any(|_| home.types("list tasks --from work --strict").code == 7);
+    assert!(limited, "sixteen calls were answered");
     judge.does(home, "list tasks");
 }
 

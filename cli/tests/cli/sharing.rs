@@ -102,10 +102,30 @@ fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
     for name in ["alice", "home", "revoked"] {
         office.types(&format!("grant show {name}")).fails(4, &["called by its own name", "grant show to-home"]);
     }
-    home.types("unlink work").done();
+    let ended = home.types("unlink work").done();
+    assert!(ended.out.contains("; the other side has ended the grant already\n"), "{ended:?}");
     let invite = office.types("invite to-home --for dana --share tasks").done().out;
     home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
     assert!(home.types("list tasks").done().out.contains("one"));
+    let ended = home.types("unlink work --json").done().json();
+    assert_eq!((&ended["told"], &ended["ended_before"]), (&true.into(), &false.into()));
+}
+
+#[test]
+fn a_link_that_is_silent_leads_to_the_other_side_and_not_in_a_circle() {
+    let (mut office, home) = two();
+    let invite = office.types("invite to-home --share tasks").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    let up = home.types("ping work").done();
+    assert!(up.out.contains("work: ok after") && !up.out.contains("its clock is"), "{up:?}");
+    office.stop();
+    for (line, code) in [("ping work", 7), ("links", 0)] {
+        let ran = home.types(line);
+        let (at, port) = (format!("it is looked for at 127.0.0.1:{}", office.links), office.links.to_string());
+        ran.fails(code, &["work: it answered last 20", &at, "whoever runs office", "nc -vz 127.0.0.1", &port]);
+        ran.fails(code, &["once that is mended, `mosaic-fed -C ", "ping work` says so"]);
+        assert!(!ran.err.contains("next: "), "{ran:?}");
+    }
 }
 
 #[test]

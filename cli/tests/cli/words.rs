@@ -144,7 +144,7 @@ fn every_bad_input_is_answered_with_its_cause_and_a_next_step() {
             2,
             &["--no-personal", "cannot be used with"],
         ),
-        (&["invite", "y", "--share", "tasks", "--rate", "0"], 2, &["`rate`", "1 to 100000"]),
+        (&["invite", "y", "--share", "tasks", "--rate", "0"], 2, &["`0` for --rate", "1 to 100000"]),
         (&["invite", "y", "--scope", "nofile.json"], 4, &["nofile.json", "next: "]),
         (&["invite", "y", "--scope", "both.json"], 2, &["`notes` is both shared and excluded", "keep it in one of"]),
         (&["invite", "y", "--scope", "none.json"], 2, &["max_rows_per_query", "1 to 10000"]),

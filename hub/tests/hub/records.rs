@@ -160,6 +160,8 @@ async fn every_record_and_every_call_of_one_question_has_its_id() {
         ("capabilities", linking),
         ("list", asking),
         ("get", one),
+        // The row came without a body: what the grant keeps back is part of the same question.
+        ("capabilities", one),
         ("disconnect", leaving),
     ];
     let calls: Vec<_> = calls.into_iter().map(|(call, asker)| (call, asker.request.to_string())).collect();

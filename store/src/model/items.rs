@@ -2,7 +2,7 @@
 
 use super::{Model, Row, State};
 use crate::{
-    Access, After, Chunk, Items, Put, StoreError,
+    Access, After, Alike, Chunk, Items, Put, StoreError,
     rules::{Judged, Window, Writer, chunk, content, kept_back, nowhere, undone},
 };
 use async_trait::async_trait;
@@ -93,6 +93,31 @@ impl Items for Model {
             *teams.entry(row.stored.item.team.clone()).or_default() += 1;
         }
         Ok(teams)
+    }
+
+    async fn alike(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        source: &str,
+        rows: &[Alike],
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let state = self.state();
+        let (rights, source) = (state.rights(workspace, user), format!("{source}/"));
+        let mut places = BTreeMap::new();
+        let own = |row: &&Row| row.stored.whose == Whose::Of(user) && rights.admit(&row.stored);
+        for row in state.items.values().filter(own) {
+            let (item, key) = (&row.stored.item, row.source_key.as_deref().filter(|key| !key.starts_with(&source)));
+            let is_like = |one: &&Alike| one.resource == item.resource && Some(&one.title) == item.title.as_ref();
+            for one in rows.iter().filter(is_like) {
+                if let Some(place) =
+                    key.and_then(|key| key.strip_suffix(&one.key_end)).filter(|place| !place.is_empty())
+                {
+                    *places.entry(place.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        Ok(places)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     unit::{self, Unit},
 };
 use crate::{
-    Access, After, Chunk, Items, Put, StoreError,
+    Access, After, Alike, Chunk, Items, Put, StoreError,
     rules::{Judged, Window, chunk},
 };
 use async_trait::async_trait;
@@ -82,6 +82,22 @@ impl Items for Postgres {
         let rows = query.bind(keys).fetch_all(&mut *unit).await?;
         unit.end().await?;
         rows.iter().map(|row| Ok((team(row)?, number(row, "rows")?))).collect()
+    }
+
+    async fn alike(
+        &self,
+        workspace: WorkspaceId,
+        user: UserId,
+        source: &str,
+        rows: &[Alike],
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        let (mut unit, ..) = self.enter(workspace, user).await?;
+        let query = sqlx::query(sql::items::ALIKE).bind(workspace.0).bind(user.0).bind(format!("{source}/"));
+        let texts = |text: fn(&Alike) -> &str| rows.iter().map(|row| text(row).to_owned()).collect::<Vec<_>>();
+        let query = query.bind(texts(|row| row.resource.as_str())).bind(texts(|row| &row.title));
+        let found = query.bind(texts(|row| &row.key_end)).fetch_all(&mut *unit).await?;
+        unit.end().await?;
+        found.iter().map(|row| Ok((row.try_get("source")?, number(row, "rows")?))).collect()
     }
 }
 

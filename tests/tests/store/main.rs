@@ -83,6 +83,7 @@ suite! {
         a_row_that_is_none_is_refused_by_name
         a_write_that_is_only_tried_says_what_it_would_do_and_leaves_nothing
         rows_of_a_source_are_counted_for_whose_they_are
+        rows_like_those_of_another_place_are_counted_by_it
         everybody_reads_what_their_role_and_teams_allow
         a_taken_membership_is_missed_at_once;
     directory:

@@ -8,6 +8,12 @@ statements! {
     SOURCED = "SELECT team, count(*) AS rows FROM items
         WHERE workspace = $1 AND owner = $2 AND starts_with(source_key, $3) AND ($4::text[] IS NULL OR source_key = ANY($4))
         GROUP BY team";
+    ALIKE = "SELECT left(i.source_key, length(i.source_key) - length(n.key_end)) AS source, count(*) AS rows
+        FROM UNNEST($4::text[], $5::text[], $6::text[]) AS n (kind, title, key_end)
+        JOIN items i ON i.workspace = $1 AND i.owner = $2 AND i.kind = n.kind AND i.title = n.title
+            AND right(i.source_key, length(n.key_end)) = n.key_end
+        WHERE NOT starts_with(i.source_key, $3) AND length(i.source_key) > length(n.key_end)
+        GROUP BY 1";
     NEW_IDS = "SELECT gen_random_uuid() FROM generate_series(1, $1::int)";
     TEAM_IDS = "SELECT id FROM teams WHERE workspace = $1 ORDER BY id";
     /// One look into the unique index for each source.

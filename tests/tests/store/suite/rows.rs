@@ -11,7 +11,7 @@ use domain::{
 };
 use serde_json::json;
 use std::time::Duration;
-use store::{Access, After, Put, StoreError};
+use store::{Access, After, Alike, Put, StoreError};
 
 fn full(title: &str) -> NewItem {
     let attributes = json!({"status": "open", "estimate_minutes": 1.5, "private_remark": "psst 🤫"});
@@ -191,6 +191,29 @@ pub async fn rows_of_a_source_are_counted_for_whose_they_are(bench: &Bench) {
     let counted = bench.store.sourced(bench.workspace, alice, "vault", Some(&keys)).await.unwrap();
     assert_eq!(counted, [(core, 1)].into(), "of the rows with these keys");
     assert!(bench.store.sourced(bench.workspace, alice, "vault", Some(&[])).await.unwrap().is_empty());
+}
+
+pub async fn rows_like_those_of_another_place_are_counted_by_it(bench: &Bench) {
+    let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Member).await);
+    let of = |key: &str, item: NewItem| NewItem { source_key: Some(key.into()), ..item };
+    let rows = [
+        of("/old/a.md", task("a")),
+        of("/old/sub/b_.md", task("b")),
+        of("/old/c.md", task("another")),
+        of("/older/x/a.md", task("a")),
+        of("/new/a.md", task("a")),
+        task("a"),
+    ];
+    bench.put(alice, rows).await;
+    bench.put(bob, [of("/his/a.md", task("a"))]).await;
+    let like =
+        |title: &str, end: &str| Alike { resource: "tasks".parse().unwrap(), title: title.into(), key_end: end.into() };
+    let asked = [like("a", "/a.md"), like("b", "/sub/b_.md"), like("c", "/c.md"), like("b", "/sub/bx.md")];
+    let found = bench.store.alike(bench.workspace, alice, "/new", &asked).await.unwrap();
+    assert_eq!(found, [("/old".to_owned(), 2), ("/older/x".to_owned(), 1)].into());
+    let notes = Alike { resource: "notes".parse().unwrap(), ..like("a", "/a.md") };
+    assert!(bench.store.alike(bench.workspace, alice, "/new", &[notes]).await.unwrap().is_empty());
+    assert!(bench.store.alike(bench.workspace, alice, "/new", &[]).await.unwrap().is_empty());
 }
 
 pub async fn everybody_reads_what_their_role_and_teams_allow(bench: &Bench) {
