@@ -13,3 +13,4 @@ mod frames;
 mod resumption;
 mod sharing;
 mod wire;
+mod zoo;
