@@ -8,6 +8,7 @@ mod cuts;
 mod descriptors;
 mod dialling;
 mod doors;
+mod endings;
 mod floods;
 mod frames;
 mod resumption;

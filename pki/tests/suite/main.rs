@@ -11,6 +11,7 @@ mod der;
 mod enrolled;
 mod forge;
 mod handshake;
+mod identity;
 mod profile;
 mod requests;
 mod seal;

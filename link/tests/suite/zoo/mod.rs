@@ -2,10 +2,10 @@
 //! real handshake to the real listener. The rules are the table: a name, what is changed, and the class it must end under.
 
 mod chains;
-mod der;
+pub mod der;
 mod extensions;
 mod keeper;
-mod leaf;
+pub mod leaf;
 mod names;
 mod purposes;
 mod shapes;
