@@ -6,6 +6,7 @@ use crate::{
     listeners::{Listen, ListenError, Listeners, Rooms},
     query::Query,
     road::{Faults, Road, gate::Gate, limit::Limits},
+    sane_clock::SaneClock,
     snapshot::Snapshots,
 };
 use domain::{
@@ -64,6 +65,7 @@ pub struct Spoke {
     pub(crate) registry: Registry,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
+    pub(crate) clock: Arc<SaneClock>,
     road: Arc<Road>,
     stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -94,6 +96,8 @@ pub struct SpokeStatus {
     pub replaced_certificates: u64,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
+    /// Grants that were not made because this machine's clock went back.
+    pub clock_refusals: u64,
     /// Connections turned away before any call.
     pub incidents: u64,
 }
@@ -127,7 +131,8 @@ impl Spoke {
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
         let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
-        let spoke = Arc::new(Self { parts, registry, snapshots, listeners, road, stop, tasks });
+        let clock = Arc::new(SaneClock::new(parts.world.clock()));
+        let spoke = Arc::new(Self { parts, registry, snapshots, listeners, clock, road, stop, tasks });
         spoke.listeners.open_what_is_needed().await?;
         spoke.follow(first_uses);
         Ok(spoke)
@@ -142,6 +147,8 @@ impl Spoke {
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.follow()).await });
         let (until, listeners) = (self.stop.clone(), Arc::clone(&self.listeners));
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.reissue()).await });
+        let (until, clock) = (self.stop.clone(), Arc::clone(&self.clock));
+        self.tasks.spawn(async move { until.run_until_cancelled(clock.follow()).await });
         let until = self.stop.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(forget_buckets(&road)).await });
         let (store, world) = (Arc::clone(&self.parts.store), self.parts.world.clone());
@@ -181,6 +188,7 @@ impl Spoke {
             unknown_certificates: faults.unknown_certificates.load(Ordering::Relaxed),
             replaced_certificates: faults.replaced_certificates.load(Ordering::Relaxed),
             lost_records: self.parts.auditor.lost(),
+            clock_refusals: self.clock.refused(),
             incidents: self.listeners.incidents(),
         }
     }

@@ -67,6 +67,7 @@ pub(super) async fn status(
         refused_unrecorded: spoke.unrecorded,
         unknown_certificates: spoke.unknown_certificates,
         replaced_certificates: spoke.replaced_certificates,
+        clock_refusals: spoke.clock_refusals,
         incidents: spoke.incidents,
         audit_records_lost: door.auditor.lost(),
         audit_fault: door.auditor.fault(),

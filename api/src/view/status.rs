@@ -60,6 +60,9 @@ pub struct Status {
     /// Uses of a certificate of this CA that was replaced by a newer one: somebody has a copy, or its holder was put back to an
     /// earlier state.
     pub replaced_certificates: u64,
+    /// Grants that were not made because this machine's clock went back.
+    #[serde(default)]
+    pub clock_refusals: u64,
     /// Connections turned away before any call.
     pub incidents: u64,
     /// Records that nobody waited for and that could not be written.

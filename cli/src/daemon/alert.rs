@@ -106,7 +106,7 @@ async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
 
 /// What of the counts grew since the last look.
 fn counted(before: &SpokeStatus, now: &SpokeStatus) -> Vec<Found> {
-    let counts: [(&'static str, u64, u64, &str); 4] = [
+    let counts: [(&'static str, u64, u64, &str); 5] = [
         (
             "replaced_certificate",
             before.replaced_certificates,
@@ -130,6 +130,12 @@ fn counted(before: &SpokeStatus, now: &SpokeStatus) -> Vec<Found> {
             before.unrecorded + before.lost_records,
             now.unrecorded + now.lost_records,
             "the log could not be written, and calls were refused for it; look at the disk and the database",
+        ),
+        (
+            "clock_went_back",
+            before.clock_refusals,
+            now.clock_refusals,
+            "this machine's clock went back, and a grant was not made for it; set it right, then start the daemon again",
         ),
     ];
     let grown = counts.into_iter().filter(|(_, before, now, _)| now > before);

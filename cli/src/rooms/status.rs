@@ -106,6 +106,7 @@ fn alarms(status: &view::Status) -> Vec<String> {
             "use",
             "of a certificate of this CA that was replaced by a newer one: it may be stolen, see `audit tail --refused`",
         ),
+        (status.clock_refusals, "grant", "not made: this machine's clock went back, see the daemon's log"),
         (status.audit_records_lost, "audit record", "lost: the log could not be written"),
     ];
     let raised = alarms.into_iter().filter(|(count, ..)| *count > 0);
