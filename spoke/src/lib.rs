@@ -2,7 +2,8 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
-//! renewed certificate in force; [`listeners`] opens and closes the two doors; [`grants`] is what an owner does: create, invite,
+//! renewed certificate in force; [`listeners`] opens and closes the two doors; [`lists`]
+//! gives and takes lists of revoked certificates; [`grants`] is what an owner does: create, invite,
 //! edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock` when none is made.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
@@ -11,6 +12,7 @@ pub mod confirming;
 pub mod connect;
 pub mod grants;
 pub mod listeners;
+pub mod lists;
 pub mod policy;
 pub mod query;
 pub mod road;

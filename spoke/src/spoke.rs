@@ -4,6 +4,7 @@ use crate::{
     confirming::{Confirming, FirstUses},
     connect::Links,
     listeners::{Listen, ListenError, Listeners, Rooms},
+    lists::{Lists, ListsStatus},
     query::Query,
     road::{Faults, Road, gate::Gate, limit::Limits},
     sane_clock::SaneClock,
@@ -19,7 +20,7 @@ use link::Registry;
 use pki::{DenyList, Issuer};
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 use store::{Auditor, Shared, StoreError};
@@ -66,8 +67,10 @@ pub struct Spoke {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) clock: Arc<SaneClock>,
+    pub(crate) deny: Arc<DenyList>,
+    pub(crate) lists: OnceLock<Lists>,
     road: Arc<Road>,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -98,6 +101,8 @@ pub struct SpokeStatus {
     pub lost_records: u64,
     /// Grants that were not made because this machine's clock went back.
     pub clock_refusals: u64,
+    /// Lists of revoked certificates that are given and taken.
+    pub lists: ListsStatus,
     /// Connections turned away before any call.
     pub incidents: u64,
 }
@@ -130,9 +135,20 @@ impl Spoke {
             links: links(&parts, &road, &stop, &tasks),
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
-        let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
+        let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
         let clock = Arc::new(SaneClock::new(parts.world.clock()));
-        let spoke = Arc::new(Self { parts, registry, snapshots, listeners, clock, road, stop, tasks });
+        let spoke = Arc::new(Self {
+            parts,
+            registry,
+            snapshots,
+            listeners,
+            clock,
+            deny,
+            lists: OnceLock::new(),
+            road,
+            stop,
+            tasks,
+        });
         spoke.listeners.open_what_is_needed().await?;
         spoke.follow(first_uses);
         Ok(spoke)
@@ -189,6 +205,7 @@ impl Spoke {
             replaced_certificates: faults.replaced_certificates.load(Ordering::Relaxed),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),
+            lists: self.lists.get().map(|lists| lists.status(now)).unwrap_or_default(),
             incidents: self.listeners.incidents(),
         }
     }

@@ -68,6 +68,8 @@ pub(super) async fn status(
         unknown_certificates: spoke.unknown_certificates,
         replaced_certificates: spoke.replaced_certificates,
         clock_refusals: spoke.clock_refusals,
+        list_given: spoke.lists.given.map(Into::into),
+        list_taken: spoke.lists.taken.map(Into::into),
         incidents: spoke.incidents,
         audit_records_lost: door.auditor.lost(),
         audit_fault: door.auditor.fault(),

@@ -21,4 +21,4 @@ pub use people::{
 };
 pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
 pub use rows::{GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys, SourceQuestion, Written};
-pub use status::{DegradedLink, Identity, LinkCount, Status};
+pub use status::{DegradedLink, GivenList, Identity, LinkCount, Status, TakenList};

@@ -63,6 +63,12 @@ pub struct Status {
     /// Grants that were not made because this machine's clock went back.
     #[serde(default)]
     pub clock_refusals: u64,
+    /// The list of revoked certificates that is given; none where that is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_given: Option<GivenList>,
+    /// The list of revoked certificates that is taken; none where that is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_taken: Option<TakenList>,
     /// Connections turned away before any call.
     pub incidents: u64,
     /// Records that nobody waited for and that could not be written.
@@ -80,6 +86,72 @@ pub struct Status {
     pub renewals_failed: u64,
     /// The caller's own links whose certificate could not be renewed when it was time, or should have been long since.
     pub degraded_links: Vec<DegradedLink>,
+}
+
+/// A list of revoked certificates that is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GivenList {
+    /// Where it is served.
+    pub address: String,
+    /// Its number; none while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub made_at: Option<Time>,
+    /// Why the last attempt to make it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A list of revoked certificates that is taken from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TakenList {
+    /// Where it comes from.
+    pub source: String,
+    /// The number of the one in force; none while none was ever read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// How many certificates are on it.
+    pub certificates: u64,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub made_at: Option<Time>,
+    /// When the next one is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub next_at: Option<Time>,
+    /// When it was last seen to be the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub seen_at: Option<Time>,
+    /// What must not stay so: it is too old, cannot be had or not be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl From<spoke::lists::publish::GivenList> for GivenList {
+    fn from(list: spoke::lists::publish::GivenList) -> Self {
+        let (number, made_at) = list.made.unzip();
+        Self { address: list.address.to_string(), number, made_at, failure: list.failure }
+    }
+}
+
+impl From<spoke::lists::consume::TakenList> for TakenList {
+    fn from(taken: spoke::lists::consume::TakenList) -> Self {
+        let list = taken.list.as_ref();
+        Self {
+            source: taken.source,
+            number: list.map(|list| list.number.to_string()),
+            certificates: list.map_or(0, |list| list.serials.len() as u64),
+            made_at: list.map(|list| list.begins),
+            next_at: list.map(|list| list.ends),
+            seen_at: taken.seen,
+            failure: taken.failure,
+        }
+    }
 }
 
 /// A link that will end with its certificate unless that can be renewed.

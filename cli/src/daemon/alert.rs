@@ -67,6 +67,7 @@ impl Alerts {
         let (hub, spoke) = (self.hub.upgrade()?, self.spoke.upgrade()?);
         let status = spoke.status();
         let mut found = before.map(|before| counted(before, &status)).unwrap_or_default();
+        found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
         Some((found, status))
     }
@@ -87,6 +88,15 @@ impl Alerts {
 
 /// Its word, what it is about, and the text.
 type Found = (&'static str, String, String);
+
+/// What is amiss with the lists of revoked certificates.
+fn lists(status: &SpokeStatus) -> Vec<Found> {
+    let lists = &status.lists;
+    let given = lists.given.as_ref().and_then(|list| Some(("given", list.failure.clone()?)));
+    let taken = lists.taken.as_ref().and_then(|list| Some(("taken", list.failure.clone()?)));
+    let told = |(which, text): (&str, String)| ("revocation_list", which.to_owned(), text);
+    given.into_iter().chain(taken).map(told).collect()
+}
 
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
     let links = match hub.degraded().await {

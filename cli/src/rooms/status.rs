@@ -1,5 +1,7 @@
 //! What runs, and who this instance is.
 
+mod lists;
+
 use super::{counted, joined, minute, next_for_members};
 use crate::{
     exit::{Exit, Outcome},
@@ -87,6 +89,7 @@ fn shown(status: &view::Status) -> String {
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
+    lines.extend(lists::lines(status));
     lines.extend(alarms(status));
     lines.join("\n")
 }

@@ -7,6 +7,7 @@ mod authority;
 mod compose;
 mod contract;
 mod crl;
+mod crl_read;
 mod der;
 mod enrolled;
 mod forge;

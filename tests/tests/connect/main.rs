@@ -4,5 +4,6 @@
 mod certificates;
 mod clock;
 mod enrolment;
+mod lists;
 mod resumption;
 mod standing;
