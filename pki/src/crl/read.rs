@@ -97,14 +97,14 @@ const POINT: &[u8] = &[0x55, 0x1d, 0x1c];
 /// 2.5.29.27
 const DELTA: &[u8] = &[0x55, 0x1d, 0x1b];
 
-/// Where a list is found says nothing about what is on it; whatever else stands in this extension does (RFC 5280 5.2.5). Read as
-/// encoded: a tolerant parser leaves out what it does not understand.
+/// Where a list is found says nothing about what is on it, and that it is about no authorities leaves out nothing that comes to
+/// a door (step-ca says it). Whatever else stands in this extension does (RFC 5280 5.2.5). Read as encoded: a tolerant parser
+/// leaves out what it does not understand.
 fn is_whole(point: &[u8]) -> bool {
-    match only(point) {
-        Some((0x30, [])) => true,
-        Some((0x30, inside)) => only(inside).is_some_and(|(tag, _)| tag == 0xa0),
-        _ => false,
-    }
+    const USERS: &[u8] = &[0x81, 1, 0xff];
+    let Some((0x30, inside)) = only(point) else { return false };
+    let place = inside.strip_suffix(USERS).unwrap_or(inside);
+    place.is_empty() || only(place).is_some_and(|(tag, _)| tag == 0xa0)
 }
 
 /// Tag and content of the one DER element that this is, of at most 64 KiB.

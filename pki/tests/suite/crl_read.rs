@@ -98,7 +98,9 @@ fn a_whole_list_is_taken_with_everything_on_it() {
     assert!(read_.serials.contains(&Serial::new(&SERIAL).unwrap()));
     assert_eq!((read_.begins, read_.ends, read_.number.to_string().as_str()), (NOW, NOW + DAY, "7"));
     // Where it is found says nothing about what is on it; nor does a reason.
-    for harmless in [point(&place("http://one.example/crl")), point(&[]), extension(0x2e, false, &[0x30, 0])] {
+    let users = [place("https://ca.example/1.0/crl"), vec![0x81, 1, 0xff]].concat();
+    let places = [&place("http://one.example/crl")[..], &[], &[0x81, 1, 0xff], &users].map(point);
+    for harmless in places.into_iter().chain([extension(0x2e, false, &[0x30, 0])]) {
         assert_eq!(read(&forge, &List::with(harmless).sign(&forge)), Ok(read_.clone()));
     }
     assert_eq!(read(&forge, &List::entry(extension(0x15, false, &[0x0a, 1, 1])).sign(&forge)), Ok(read_));
@@ -115,7 +117,7 @@ fn a_list_about_a_part_is_refused_whole() {
     for (what, list) in [
         ("a delta", List::with(extension(0x1b, true, &[2, 1, 1]))),
         ("a delta that plays it down", List::with(extension(0x1b, false, &[2, 1, 1]))),
-        ("users' certificates only", List::with(point(&[0x81, 1, 0xff]))),
+        ("no authorities' certificates, and some reasons only", List::with(point(&[0x81, 1, 0xff, 0x83, 2, 1, 0x02]))),
         ("authorities' certificates only", List::with(point(&[0x82, 1, 0xff]))),
         ("some reasons only", List::with(point(&[0x83, 2, 1, 0x02]))),
         ("indirect", List::with(point(&[0x84, 1, 0xff]))),
@@ -129,7 +131,7 @@ fn a_list_about_a_part_is_refused_whole() {
         assert_eq!(read(&forge, &list.sign(&forge)), Err(CrlError::Part), "{what}");
     }
     // RUSTSEC-2026-0104: an empty list of reasons.
-    let place_and = [place("http://one.example/crl"), vec![0x81, 1, 0xff]].concat();
+    let place_and = [place("http://one.example/crl"), vec![0x82, 1, 0xff]].concat();
     for reasons in [&[0x83, 1, 0][..], &[0x83, 1, 7], &[0x83, 0], &[0xa3, 0], &place_and] {
         assert!(read(&forge, &List::with(point(reasons)).sign(&forge)).is_err(), "{reasons:?}");
     }
