@@ -1,6 +1,11 @@
 //! The settings: `config.toml` in the data directory, each key also as `MOSAIC_FED_KEY` in the environment, which wins.
 //! `docs/configuration.md` has a row for every key.
 
+mod ca;
+pub mod lists;
+
+pub use ca::Ca;
+
 use crate::{
     exit::{Exit, Failure, Outcome},
     life::Life,
@@ -28,6 +33,12 @@ pub struct Config {
     /// DNS names in the server certificate besides the instance's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub public_names: Vec<String>,
+    /// Where the list of revoked certificates is served, over plain HTTP; none means nowhere.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lists::read_address")]
+    pub crl_listen: Option<SocketAddr>,
+    /// A list of revoked certificates to be heeded: a URL or a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crl_source: Option<String>,
     /// How long the certificates live that this instance gives out.
     pub certificate_life: Life,
     /// The second socket, for users with a uid of their own; outside the data directory.
@@ -57,48 +68,6 @@ pub struct Config {
     pub ca: Option<Ca>,
 }
 
-/// A step-ca, and how it is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Ca {
-    /// Where it is, as in `https://ca.example:9000`.
-    pub url: String,
-    /// A file with the one root certificate that its TLS certificate must be of, PEM.
-    pub root: PathBuf,
-    /// The JWK provisioner.
-    pub provisioner: String,
-    /// A file with the provisioner's private key, mode 0600.
-    pub key_file: PathBuf,
-}
-
-impl Default for Ca {
-    fn default() -> Self {
-        let nowhere = PathBuf::new;
-        let provisioner = pki::step_ca::PROVISIONER.to_owned();
-        Self { url: String::new(), root: nowhere(), provisioner, key_file: nowhere() }
-    }
-}
-
-impl Ca {
-    fn checked(&self) -> Outcome<()> {
-        let missing = [
-            ("url", self.url.is_empty()),
-            ("root", self.root.as_os_str().is_empty()),
-            ("key_file", self.key_file.as_os_str().is_empty()),
-        ];
-        if let Some((key, _)) = missing.iter().find(|(_, missing)| *missing) {
-            let cause = format!("`[ca]` has no `{key}`: it needs `url`, `root` and `key_file`");
-            return Err(Failure::new(Exit::Usage, cause)
-                .next("write it, or take `[ca]` away for the CA of the instance's own; docs/pki.md says more"));
-        }
-        let refused = |why: String| {
-            let (why, next) = why.split_once("; ").unwrap_or((&why, "write it as in https://ca.example:9000"));
-            Failure::new(Exit::Usage, format!("`url` of `[ca]`: {why}")).next(next)
-        };
-        pki::step_ca::Address::parse(&self.url).map(drop).map_err(refused)
-    }
-}
-
 /// How the daemon logs to stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -111,11 +80,13 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 19] = [
     "listen",
     "listen_enrolment",
     "advertise",
     "public_names",
+    "crl_listen",
+    "crl_source",
     "certificate_life",
     "socket",
     "postgres",
@@ -139,6 +110,8 @@ impl Default for Config {
             listen_enrolment: any(7444),
             advertise: Vec::new(),
             public_names: Vec::new(),
+            crl_listen: None,
+            crl_source: None,
             certificate_life: Life::default(),
             socket: None,
             postgres: None,
@@ -214,6 +187,7 @@ impl Config {
             let cause = format!("`listen` and `listen_enrolment` are both {}", self.listen);
             return Err(Failure::new(Exit::Usage, cause).next("give each a port of its own"));
         }
+        lists::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;
         Ok(self)
     }
@@ -408,6 +382,16 @@ mod tests {
         assert!(failure.cause.contains("`url` of `[ca]`") && failure.next.unwrap().contains("https://"));
         assert!(read("[ca]\nurls = \"x\"", &[]).unwrap_err().cause.contains("line 2"));
         assert!(read("ca = 5", &[]).unwrap_err().cause.contains("line 1"));
+    }
+
+    #[test]
+    fn lists_are_off_until_they_are_named_and_refused_where_they_cannot_be() {
+        let read_both = read("crl_listen = \"[::]:7445\"\ncrl_source = \"http://ca.example/crl.der\"", &[]).unwrap();
+        assert!(read_both.crl_listen.is_some() && Config::default().crl_listen.is_none());
+        let failure = read("crl_source = \"https://ca.example/crl.der\"", &[]).unwrap_err();
+        assert!(failure.cause.contains("`crl_source`") && failure.next.unwrap().contains("http://"));
+        assert!(read("crl_listen = \"[::]:7443\"", &[]).unwrap_err().cause.contains("`crl_listen`"));
+        assert!(read("crl_listen = \"7445\"", &[]).unwrap_err().cause.contains("line 1"));
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl Place {
         self.dir.join("config.toml")
     }
 
+    /// The last list of revoked certificates that was taken from elsewhere.
+    pub fn kept_list(&self) -> PathBuf {
+        self.dir.join("revoked.crl")
+    }
+
     /// The key that seals every other key, unless it lies elsewhere.
     pub fn kek(&self) -> PathBuf {
         self.dir.join("kek")

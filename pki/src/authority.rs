@@ -139,7 +139,7 @@ impl Authority {
         let entry = |one: &crate::Revoked| RevokedCertParams {
             serial_number: SerialNumber::from_slice(one.serial.as_bytes()),
             revocation_time: whole_seconds(one.at),
-            reason_code: Some(one.why.reason()),
+            reason_code: one.why.reason(),
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {

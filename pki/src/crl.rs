@@ -1,8 +1,12 @@
 //! Lists of revoked certificates (RFC 5280 section 5): what is on one, how the embedded CA writes one, and what another CA's
 //! must look like to be believed.
 //!
-//! Nobody is let in or kept out by a list here: the grants' own table does that, at once. A list is for others, and for the
-//! check that the CA knows what this side revoked.
+//! Nobody is let in by a list: the grants' own table decides, at once. A list is for others, for the check that the CA knows what
+//! this side revoked, and, where one is read from elsewhere ([`read`]), a second belt that keeps out what is on it.
+
+mod read;
+
+pub use read::{CrlNumber, ReadCrl, read};
 
 use crate::{profile::SKEW, profile::WholeCertificate};
 use domain::{Time, id::Serial};
@@ -23,24 +27,28 @@ pub enum Why {
     Replaced,
     /// Somebody else may have its key.
     KeyCompromised,
+    /// It is not said.
+    Unsaid,
 }
 
 impl Why {
     /// The reason code of RFC 5280 section 5.3.1.
     pub const fn code(self) -> u8 {
         match self {
+            Self::Unsaid => 0,
             Self::KeyCompromised => 1,
             Self::Replaced => 4,
             Self::Ended => 5,
         }
     }
 
-    /// The same for rcgen.
-    pub(crate) const fn reason(self) -> rcgen::RevocationReason {
+    /// The same for rcgen; a reason that is not said is left out (RFC 5280 section 5.3.1).
+    pub(crate) const fn reason(self) -> Option<rcgen::RevocationReason> {
         match self {
-            Self::KeyCompromised => rcgen::RevocationReason::KeyCompromise,
-            Self::Replaced => rcgen::RevocationReason::Superseded,
-            Self::Ended => rcgen::RevocationReason::CessationOfOperation,
+            Self::KeyCompromised => Some(rcgen::RevocationReason::KeyCompromise),
+            Self::Replaced => Some(rcgen::RevocationReason::Superseded),
+            Self::Ended => Some(rcgen::RevocationReason::CessationOfOperation),
+            Self::Unsaid => None,
         }
     }
 }
@@ -79,6 +87,26 @@ impl CrlOrder<'_> {
 /// A list is not to be believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CrlError {
+    /// More bytes than are read.
+    #[error("it is larger than {} MiB", MAX_CRL_BYTES >> 20)]
+    Size,
+    /// It has no number, or one of more than 8 bytes.
+    #[error("it has no CRL number that can be compared")]
+    Number,
+    /// It is about a part of the certificates, reasons or time, or about other CAs.
+    #[error("it is a delta, indirect or partitioned list; a whole list of this CA is needed")]
+    Part,
+    /// An earlier one than the one in force.
+    #[error("its number is {number}, but number {held} was read before")]
+    Older {
+        /// Its own.
+        number: CrlNumber,
+        /// The one in force.
+        held: CrlNumber,
+    },
+    /// The number of the list in force on another list.
+    #[error("it says something else than the list of the same number {0} that was read before")]
+    Twice(CrlNumber),
     /// No list in DER, or with bytes after its end.
     #[error("it is no list of revoked certificates in DER")]
     Encoding,

@@ -31,7 +31,7 @@ pub mod verify;
 pub use anchor::BadRoot;
 pub use audit_key::{AuditKey, verify_head};
 pub use authority::Authority;
-pub use crl::{CrlOrder, Revoked, Why};
+pub use crl::{CrlError, CrlNumber, CrlOrder, ReadCrl, Revoked, Why};
 pub use fit::Unfit;
 pub use flaw::Flaw;
 pub use order::{GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, LEAF_LIFE};

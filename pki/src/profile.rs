@@ -28,6 +28,9 @@ pub const MAX_LIFE: Duration = Duration::from_hours(90 * 24);
 /// How far before its issue a leaf is valid, for clocks that are behind.
 pub const SKEW: Duration = Duration::from_mins(5);
 
+/// The most bytes of a serial number as encoded.
+const MAX_SERIAL: usize = 20;
+
 pub(crate) mod oid {
     //! Object identifiers as encoded in DER, without tag and length.
 
@@ -202,7 +205,11 @@ impl<'a> WholeCertificate<'a> {
     fn serial(&self) -> Result<Serial, Flaw> {
         let bytes = self.0.raw_serial();
         let negative = bytes.first().is_none_or(|first| first & 0x80 != 0);
-        Serial::new(bytes).filter(|_| !negative).ok_or(Flaw::Serial)
+        // A number of 20 bytes whose sign needs one more is too long as well (RFC 5280 4.1.2.2).
+        let long = bytes.len() > MAX_SERIAL;
+        // The shortest form alone, as DER has it: one number, one spelling.
+        let padded = matches!(bytes, [0, second, ..] if second & 0x80 == 0);
+        Serial::new(bytes).filter(|_| !negative && !long && !padded).ok_or(Flaw::Serial)
     }
 
     /// What both kinds of leaves have in common, with `purpose` as the encoded extended key usage.

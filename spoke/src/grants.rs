@@ -199,6 +199,7 @@ impl Spoke {
 
     /// Makes a grant and its invite.
     pub async fn create(&self, by: By, order: GrantOrder) -> Result<Created, AdminError> {
+        self.clock.check(&self.parts).await?;
         let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
         self.listeners.open_for_invite().await?;

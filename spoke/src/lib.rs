@@ -2,8 +2,10 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
-//! renewed certificate in force, [`control`] how the other side hears of changes, [`floors`] what is remembered beside the database; [`listeners`] opens and closes the two doors; [`grants`] is what an owner does: create, invite,
-//! edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed.
+//! renewed certificate in force, [`control`] how the other side hears of changes, [`floors`] what is remembered beside the database;
+//! [`listeners`] opens and closes the two doors; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
+//! does: create, invite, edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
+//! when none is made.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
 
@@ -13,9 +15,11 @@ pub mod control;
 pub mod floors;
 pub mod grants;
 pub mod listeners;
+pub mod lists;
 pub mod policy;
 pub mod query;
 pub mod road;
+mod sane_clock;
 pub mod snapshot;
 mod spoke;
 mod told;

@@ -377,11 +377,11 @@ fn lingered(open: &Open) -> bool {
     open.needed.elapsed() > LINGER
 }
 
-async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ListenError> {
+pub(crate) async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|cause| ListenError::Bind { address, key, cause })
 }
 
-fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
+pub(crate) fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
     listener.local_addr().map_err(ListenError::Address)
 }
 

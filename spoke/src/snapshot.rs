@@ -105,6 +105,17 @@ impl Snapshot {
         self.refused.iter().chain(former.filter(move |former| now >= former.until).map(|former| &former.leaf))
     }
 
+    /// Serial numbers of the table's certificates that no door lets in.
+    pub fn refused_serials(&self) -> impl Iterator<Item = &Serial> {
+        self.refused.iter().map(|leaf| &leaf.serial)
+    }
+
+    /// Former certificates whose time is over, with its end.
+    pub fn former(&self, now: Time) -> impl Iterator<Item = (&Leaf, Time)> {
+        let former = self.grants().filter_map(|grant| grant.former.as_ref());
+        former.filter(move |former| now >= former.until).map(|former| (&former.leaf, former.until))
+    }
+
     /// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused.
     fn deny(&self, now: Time) -> Deny {
         let active: HashSet<Spki> = self.grants().flat_map(|grant| grant.accepted(now)).map(|leaf| leaf.spki).collect();

@@ -6,8 +6,10 @@ use crate::{
     control::{Controls, SessionView},
     floors::Floors,
     listeners::{Listen, ListenError, Listeners, Rooms},
+    lists::{Lists, ListsStatus},
     query::Query,
     road::{Faults, Road, gate::Gate, limit::Limits},
+    sane_clock::SaneClock,
     snapshot::{Doubt, Snapshots},
     told,
 };
@@ -21,7 +23,7 @@ use link::Registry;
 use pki::{DenyList, Issuer};
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 use store::{Auditor, Shared, StoreError};
@@ -70,8 +72,11 @@ pub struct Spoke {
     pub(crate) controls: Controls,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
+    pub(crate) clock: Arc<SaneClock>,
+    pub(crate) deny: Arc<DenyList>,
+    pub(crate) lists: OnceLock<Lists>,
     road: Arc<Road>,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }
 
@@ -104,6 +109,10 @@ pub struct SpokeStatus {
     pub doubtful: Vec<(GrantId, Doubt)>,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
+    /// Grants that were not made because this machine's clock went back.
+    pub clock_refusals: u64,
+    /// Lists of revoked certificates that are given and taken.
+    pub lists: ListsStatus,
     /// Connections turned away before any call.
     pub incidents: u64,
 }
@@ -139,8 +148,21 @@ impl Spoke {
             links: links(&parts, &road, &controls, &stop, &tasks),
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
-        let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
-        let spoke = Arc::new(Self { parts, registry, controls, snapshots, listeners, road, stop, tasks });
+        let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
+        let clock = Arc::new(SaneClock::new(parts.world.clock()));
+        let spoke = Arc::new(Self {
+            parts,
+            registry,
+            controls,
+            snapshots,
+            listeners,
+            clock,
+            deny,
+            lists: OnceLock::new(),
+            road,
+            stop,
+            tasks,
+        });
         spoke.listeners.open_what_is_needed().await?;
         spoke.follow(first_uses);
         Ok(spoke)
@@ -155,6 +177,8 @@ impl Spoke {
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.follow()).await });
         let (until, listeners) = (self.stop.clone(), Arc::clone(&self.listeners));
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.reissue()).await });
+        let (until, clock) = (self.stop.clone(), Arc::clone(&self.clock));
+        self.tasks.spawn(async move { until.run_until_cancelled(clock.follow()).await });
         let until = self.stop.clone();
         let controls = self.controls.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls)).await });
@@ -201,6 +225,8 @@ impl Spoke {
             replaced_certificates: faults.replaced_certificates.load(Ordering::Relaxed),
             doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
             lost_records: self.parts.auditor.lost(),
+            clock_refusals: self.clock.refused(),
+            lists: self.lists.get().map(|lists| lists.status(now)).unwrap_or_default(),
             incidents: self.listeners.incidents(),
         }
     }

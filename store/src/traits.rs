@@ -244,6 +244,8 @@ pub trait Grants: Send + Sync {
     /// What callers are judged by, at one moment: every grant, or what changed since the version `known` where that is
     /// enough.
     async fn standing(&self, known: Option<u64>) -> Result<Standing, StoreError>;
+    /// Certificates that must not pass a handshake and have not ended by themselves, with when that was decided.
+    async fn refused_leaves(&self) -> Result<Vec<(Leaf, Time)>, StoreError>;
     /// Resolves when grants may have changed, in this process or another one (LISTEN/NOTIFY), or when notifications may
     /// have been lost. Callers also look at [`Grants::grants_version`] every 500 ms.
     async fn grants_changed(&self);

@@ -62,6 +62,15 @@ pub struct Status {
     /// Uses of a certificate of this CA that was replaced by a newer one: somebody has a copy, or its holder was put back to an
     /// earlier state.
     pub replaced_certificates: u64,
+    /// Grants that were not made because this machine's clock went back.
+    #[serde(default)]
+    pub clock_refusals: u64,
+    /// The list of revoked certificates that is given; none where that is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_given: Option<GivenList>,
+    /// The list of revoked certificates that is taken; none where that is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_taken: Option<TakenList>,
     /// Connections turned away before any call.
     pub incidents: u64,
     /// Records that nobody waited for and that could not be written.
@@ -98,6 +107,72 @@ pub const fn doubt(doubt: spoke::Doubt) -> &'static str {
     match doubt {
         spoke::Doubt::Tampered => "it is not as this instance wrote it: somebody has changed the database",
         spoke::Doubt::Older => "it had come further already: the database was put back to an earlier state",
+    }
+}
+
+/// A list of revoked certificates that is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GivenList {
+    /// Where it is served.
+    pub address: String,
+    /// Its number; none while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub made_at: Option<Time>,
+    /// Why the last attempt to make it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A list of revoked certificates that is taken from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TakenList {
+    /// Where it comes from.
+    pub source: String,
+    /// The number of the one in force; none while none was ever read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// How many certificates are on it.
+    pub certificates: u64,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub made_at: Option<Time>,
+    /// When the next one is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub next_at: Option<Time>,
+    /// When it was last seen to be the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub seen_at: Option<Time>,
+    /// What must not stay so: it is too old, cannot be had or not be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl From<spoke::lists::publish::GivenList> for GivenList {
+    fn from(list: spoke::lists::publish::GivenList) -> Self {
+        let (number, made_at) = list.made.unzip();
+        Self { address: list.address.to_string(), number, made_at, failure: list.failure }
+    }
+}
+
+impl From<spoke::lists::consume::TakenList> for TakenList {
+    fn from(taken: spoke::lists::consume::TakenList) -> Self {
+        let list = taken.list.as_ref();
+        Self {
+            source: taken.source,
+            number: list.map(|list| list.number.to_string()),
+            certificates: list.map_or(0, |list| list.serials.len() as u64),
+            made_at: list.map(|list| list.begins),
+            next_at: list.map(|list| list.ends),
+            seen_at: taken.seen,
+            failure: taken.failure,
+        }
     }
 }
 

@@ -71,6 +71,7 @@ impl Alerts {
             let text = format!("{}; it permits nothing", view::doubt(*doubt));
             ("grant_doubtful", grant.to_string(), text)
         }));
+        found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
         Some((found, status))
     }
@@ -92,6 +93,15 @@ impl Alerts {
 /// Its word, what it is about, and the text.
 type Found = (&'static str, String, String);
 
+/// What is amiss with the lists of revoked certificates.
+fn lists(status: &SpokeStatus) -> Vec<Found> {
+    let lists = &status.lists;
+    let given = lists.given.as_ref().and_then(|list| Some(("given", list.failure.clone()?)));
+    let taken = lists.taken.as_ref().and_then(|list| Some(("taken", list.failure.clone()?)));
+    let told = |(which, text): (&str, String)| ("revocation_list", which.to_owned(), text);
+    given.into_iter().chain(taken).map(told).collect()
+}
+
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
     let links = match hub.degraded().await {
         Ok(links) => links,
@@ -110,7 +120,7 @@ async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
 
 /// What of the counts grew since the last look.
 fn counted(before: &SpokeStatus, now: &SpokeStatus) -> Vec<Found> {
-    let counts: [(&'static str, u64, u64, &str); 4] = [
+    let counts: [(&'static str, u64, u64, &str); 5] = [
         (
             "replaced_certificate",
             before.replaced_certificates,
@@ -134,6 +144,12 @@ fn counted(before: &SpokeStatus, now: &SpokeStatus) -> Vec<Found> {
             before.unrecorded + before.lost_records,
             now.unrecorded + now.lost_records,
             "the log could not be written, and calls were refused for it; look at the disk and the database",
+        ),
+        (
+            "clock_went_back",
+            before.clock_refusals,
+            now.clock_refusals,
+            "this machine's clock went back, and a grant was not made for it; set it right, then start the daemon again",
         ),
     ];
     let grown = counts.into_iter().filter(|(_, before, now, _)| now > before);

@@ -1,5 +1,7 @@
 //! What runs, and who this instance is.
 
+mod lists;
+
 use super::{counted, joined, minute, next_for_members, short};
 use crate::{
     exit::{Exit, Outcome},
@@ -87,6 +89,7 @@ fn shown(status: &view::Status) -> String {
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
+    lines.extend(lists::lines(status));
     lines.extend(alarms(status));
     lines.join("\n")
 }
@@ -106,6 +109,7 @@ fn alarms(status: &view::Status) -> Vec<String> {
             "use",
             "of a certificate of this CA that was replaced by a newer one: it may be stolen, see `audit tail --refused`",
         ),
+        (status.clock_refusals, "grant", "not made: this machine's clock went back, see the daemon's log"),
         (status.audit_records_lost, "audit record", "lost: the log could not be written"),
     ];
     let raised = alarms.into_iter().filter(|(count, ..)| *count > 0);

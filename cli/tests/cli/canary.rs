@@ -59,16 +59,16 @@ impl Searcher {
 }
 
 /// Where an instance could have left something, by name.
-struct Places {
-    data: PathBuf,
-    cluster: PathBuf,
+pub struct Places {
+    pub data: PathBuf,
+    pub cluster: PathBuf,
     socket: String,
     temporary: PathBuf,
-    log: PathBuf,
+    pub log: PathBuf,
 }
 
 impl Places {
-    fn of(instance: &Instance, temporary: &Path) -> Self {
+    pub fn of(instance: &Instance, temporary: &Path) -> Self {
         let record = database(&instance.data()).unwrap();
         let text = |key: &str| record[key].as_str().unwrap().to_owned();
         Self {
@@ -89,7 +89,7 @@ impl Places {
         command
     }
 
-    fn sql(&self, statements: &str) {
+    pub fn sql(&self, statements: &str) {
         let mut command = self.program("psql");
         let ran = command.args(["-q", "-v", "ON_ERROR_STOP=1", "-c", statements]).output().unwrap();
         assert!(ran.status.success(), "{ran:?}");
@@ -123,7 +123,7 @@ impl Places {
 }
 
 /// Every file at or below `place`.
-fn files(place: &Path) -> Vec<PathBuf> {
+pub fn files(place: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(place) else { return vec![place.to_owned()] };
     entries.flat_map(|entry| files(&entry.unwrap().path())).collect()
 }

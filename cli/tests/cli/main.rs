@@ -43,6 +43,8 @@ mod refusals;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod step_ca;

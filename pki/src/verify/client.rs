@@ -71,7 +71,7 @@ impl ClientVerifier {
 
     /// Whether the denied set in force has this leaf: for a second look after a connection was registered.
     pub fn denies(&self, leaf: &Leaf) -> bool {
-        self.deny.load().covers(leaf)
+        self.deny.covers(leaf)
     }
 
     /// Judges a leaf and whatever came with it.

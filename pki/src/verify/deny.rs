@@ -24,23 +24,37 @@ impl Deny {
     }
 }
 
-/// The denied set in force, swapped whole. Each handshake reads the newest.
+/// The denied sets in force, each swapped whole: this side's own, and what the CA's list of revoked certificates names. Neither
+/// takes anything from the other. Each handshake reads the newest.
 #[derive(Debug, Default)]
-pub struct DenyList(ArcSwap<Deny>);
+pub struct DenyList {
+    own: ArcSwap<Deny>,
+    listed: ArcSwap<HashSet<Serial>>,
+}
 
 impl DenyList {
     /// Begins with `deny`.
     pub fn new(deny: Deny) -> Self {
-        Self(ArcSwap::from_pointee(deny))
+        Self { own: ArcSwap::from_pointee(deny), listed: ArcSwap::default() }
     }
 
-    /// Puts another set in force, for every handshake from here on.
+    /// Puts another set of this side's own in force, for every handshake from here on.
     pub fn swap(&self, deny: Deny) {
-        self.0.store(Arc::new(deny));
+        self.own.store(Arc::new(deny));
     }
 
-    /// The set in force.
-    pub fn load(&self) -> Arc<Deny> {
-        self.0.load_full()
+    /// Puts another list of the CA in force.
+    pub fn swap_listed(&self, serials: HashSet<Serial>) {
+        self.listed.store(Arc::new(serials));
+    }
+
+    /// Whether this leaf is denied, by any of them.
+    pub fn covers(&self, leaf: &Leaf) -> bool {
+        self.own.load().covers(leaf) || self.lists(&leaf.serial)
+    }
+
+    /// Whether the CA's list names this certificate.
+    pub fn lists(&self, serial: &Serial) -> bool {
+        self.listed.load().contains(serial)
     }
 }

@@ -80,3 +80,14 @@ fn negated(s: &[u8]) -> Vec<u8> {
     let zeros = result.windows(2).take_while(|pair| pair[0] == 0 && pair[1] & 0x80 == 0).count();
     result[zeros..].to_vec()
 }
+
+/// The subject's name of a certificate, encoded.
+pub fn subject(der: &[u8]) -> Vec<u8> {
+    let [signed, ..] = parts(der);
+    let (mut rest, mut found) = (split(&signed).1, Vec::new());
+    for _ in 0..6 {
+        let (tag, content, next) = split(rest);
+        (found, rest) = (element(tag, content), next);
+    }
+    found
+}

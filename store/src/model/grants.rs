@@ -29,8 +29,13 @@ impl Grants for Model {
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
         let told = told.map(|(id, kept)| (*id, held(kept)));
         let told = told.filter(|(_, held)| since.is_some() || matches!(held, Held::Stands(_)));
-        let refused = state.refused.iter().filter(|leaf| leaf.not_after > now);
+        let refused = state.refused.iter().map(|(leaf, _)| leaf).filter(|leaf| leaf.not_after > now);
         Ok(Standing { version: state.version, since, grants: told.collect(), refused: refused.cloned().collect() })
+    }
+
+    async fn refused_leaves(&self) -> Result<Vec<(Leaf, Time)>, StoreError> {
+        let now = self.world.now();
+        Ok(self.state().refused.iter().filter(|(leaf, _)| leaf.not_after > now).cloned().collect())
     }
 
     async fn grants_changed(&self) {
@@ -227,8 +232,8 @@ impl State {
     }
 
     fn refuse(&mut self, leaf: Leaf, now: Time) {
-        self.refused.retain(|known| known.not_after > now);
-        self.refused.push(leaf);
+        self.refused.retain(|(known, _)| known.not_after > now);
+        self.refused.push((leaf, now));
     }
 
     fn end_invites(&mut self, grant: GrantId, now: Time) {

@@ -49,7 +49,7 @@ struct State {
     items: Arc<BTreeMap<ItemId, Row>>,
     grants: BTreeMap<GrantId, Kept>,
     ceiling: Option<KeptCeiling>,
-    refused: Vec<Leaf>,
+    refused: Vec<(Leaf, Time)>,
     invites: BTreeMap<InviteId, KeptInvite>,
     version: u64,
     links: BTreeMap<(UserId, GrantId), LinkRecord>,

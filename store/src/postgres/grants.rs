@@ -49,6 +49,14 @@ impl Grants for Postgres {
         })
     }
 
+    async fn refused_leaves(&self) -> Result<Vec<(Leaf, Time)>, StoreError> {
+        let mut unit = unit::read(&self.reserved).await?;
+        let now = self.clock.now().to_offset();
+        let rows = sqlx::query(sql::grants::REFUSED_SINCE).bind(now).fetch_all(&mut *unit).await?;
+        unit.end().await?;
+        rows.iter().map(|row| Ok((refused_leaf(row)?, time(row, "refused_at")?))).collect()
+    }
+
     async fn grants_changed(&self) {
         self.changes.changed().await;
     }
@@ -325,6 +333,7 @@ impl Change {
             .bind(leaf.serial.as_bytes())
             .bind(&leaf.spki.0[..])
             .bind(leaf.not_after.to_offset())
+            .bind(now.to_offset())
             .execute(&mut **self)
             .await?;
         Ok(())

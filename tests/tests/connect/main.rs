@@ -2,6 +2,8 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage fails loudly")]
 
 mod certificates;
+mod clock;
 mod enrolment;
+mod lists;
 mod resumption;
 mod standing;

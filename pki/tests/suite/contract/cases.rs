@@ -142,6 +142,9 @@ pub async fn a_revoked_certificate_is_on_the_list_and_revoking_twice_is_no_error
     let order = CrlOrder { revoked: &all, number: 7, now: bench.world.now() };
     let list = listed(&bench.issuer.crl(&order).await.unwrap());
     assert_eq!(list.len(), 3);
+    let whole = bench.issuer.crl(&order).await.unwrap();
+    let read = crl::read(&whole, bench.issuer.anchor_der(), None, order.now).unwrap();
+    assert!(all.iter().all(|one| read.serials.contains(&one.serial)) && read.serials.len() == 3);
     // step-ca 0.29 leaves the reasons out.
     let is = |one: &Revoked| [0, one.why.code()].map(|reason| list.contains(&(one.serial.clone(), reason)));
     assert!(all.iter().all(|one| is(one) != [false; 2]), "{list:?}");
@@ -161,6 +164,9 @@ pub async fn a_list_is_signed_by_the_anchor_and_lives_a_day(bench: &Bench) {
     ] {
         assert_eq!(crl::check(&list, anchor, &CrlOrder { revoked, now, ..order }), expected);
     }
+    // What either issuer makes may be read as another instance's list is.
+    let read = crl::read(&list, anchor, None, order.now).unwrap();
+    assert!(read.begins <= order.now && read.ends > order.now);
     let stranger = Bench::on_embedded();
     let foreign = stranger.issuer.anchor_der();
     assert_eq!(crl::check(&list, foreign, &order), Err(crl::CrlError::Signature));

@@ -34,7 +34,8 @@ statements! {
     SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";
     CLEAR_CEILING = "DELETE FROM ceiling";
     REFUSED = "SELECT serial, spki, not_after FROM refused_leaves WHERE not_after > $1";
-    REFUSE = "INSERT INTO refused_leaves (serial, spki, not_after) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    REFUSED_SINCE = "SELECT serial, spki, not_after, refused_at FROM refused_leaves WHERE not_after > $1";
+    REFUSE = "INSERT INTO refused_leaves (serial, spki, not_after, refused_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";

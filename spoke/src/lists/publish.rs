@@ -1,0 +1,194 @@
+//! This side's list, for whoever has to know which of its certificates are over: a file over plain HTTP, since it is signed
+//! itself. It is made anew when a certificate is refused, and every hour.
+
+use crate::{Parts, snapshot::Snapshots};
+use bytes::Bytes;
+use domain::{Time, id::Serial};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pki::{CrlOrder, Revoked, Why};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+
+/// Where it lies.
+pub const PATH: &str = "/crl.der";
+/// Connections at once.
+const CONNECTIONS: usize = 64;
+/// How long a connection may live, and its request take.
+const PATIENCE: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(5);
+/// The longest request, head and all.
+const REQUEST: usize = 8 * 1024;
+/// How long others may keep it: a revocation is to be known soon.
+const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
+/// How old it becomes while nothing changes.
+const REMAKE: Duration = Duration::from_hours(1);
+/// From a failure to the next attempt.
+const AGAIN: Duration = Duration::from_secs(30);
+/// Lists of one place in the log: the log's place times this, and counted on from there, is a number that only grows, whatever
+/// becomes of this process and its clock.
+const LISTS: u64 = 1 << 16;
+
+/// How the list that is given stands.
+#[derive(Clone, Debug)]
+pub struct GivenList {
+    /// Where it is served.
+    pub address: SocketAddr,
+    /// Its number and when it was made; none while there is none.
+    pub made: Option<(u64, Time)>,
+    /// Why the last attempt failed; none when it did not.
+    pub failure: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    list: Bytes,
+    made: Option<(u64, Time)>,
+    failure: Option<String>,
+}
+
+/// Makes the list and serves it.
+pub(crate) struct Publisher {
+    parts: Parts,
+    snapshots: Arc<Snapshots>,
+    address: SocketAddr,
+    state: RwLock<State>,
+}
+
+impl Publisher {
+    pub(crate) fn new(parts: &Parts, snapshots: &Arc<Snapshots>, address: SocketAddr) -> Self {
+        Self { parts: parts.clone(), snapshots: Arc::clone(snapshots), address, state: RwLock::default() }
+    }
+
+    pub(crate) fn status(&self) -> GivenList {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        GivenList { address: self.address, made: state.made, failure: state.failure.clone() }
+    }
+
+    /// Makes the list anew whenever it must be.
+    pub(crate) async fn follow(&self) {
+        let mut changes = self.snapshots.watch();
+        let mut told = HashSet::new();
+        loop {
+            changes.mark_unchanged();
+            let pause = match self.make(&mut told).await {
+                Ok(()) => REMAKE,
+                Err(failure) => {
+                    tracing::warn!(%failure, "the list of revoked certificates could not be made; the former one stays");
+                    self.state.write().unwrap_or_else(PoisonError::into_inner).failure = Some(failure);
+                    AGAIN
+                }
+            };
+            self.until_it_differs(&told, &mut changes, pause).await;
+        }
+    }
+
+    /// Waits this long, or until another certificate is refused. The clock refuses some as well, and wakes nobody.
+    async fn until_it_differs(&self, told: &HashSet<Serial>, changes: &mut Changes, pause: Duration) {
+        let waited = async {
+            loop {
+                drop(timeout(AGAIN, changes.changed()).await);
+                let now = self.parts.world.now();
+                let former = changes.borrow_and_update().former(now).any(|(leaf, _)| !told.contains(&leaf.serial));
+                let refused = changes.borrow().refused_serials().any(|serial| !told.contains(serial));
+                if former || refused {
+                    return;
+                }
+            }
+        };
+        drop(timeout(pause, waited).await);
+    }
+
+    async fn make(&self, told: &mut HashSet<Serial>) -> Result<(), String> {
+        let revoked = self.revoked().await.map_err(|error| error.to_string())?;
+        // A CA that is another program has its own record. Telling it twice is no error, and not all were told: a grant may
+        // have ended with its user, or while the CA was away.
+        for one in revoked.iter().filter(|one| !told.contains(&one.serial)) {
+            self.parts.authority.revoke(&one.serial, one.why).await.map_err(|error| error.to_string())?;
+        }
+        let now = self.parts.world.now();
+        let head = self.parts.store.head().await.map_err(|error| error.to_string())?;
+        let least = head.sequence.saturating_mul(LISTS);
+        let number = self.status().made.map_or(least, |(last, _)| least.max(last + 1));
+        let list = self.parts.authority.crl(&CrlOrder { revoked: &revoked, number, now }).await;
+        let list = list.map_err(|error| error.to_string())?;
+        *told = revoked.into_iter().map(|one| one.serial).collect();
+        let made = State { list: list.into(), made: Some((number, now)), failure: None };
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok(())
+    }
+
+    async fn revoked(&self) -> Result<Vec<Revoked>, store::StoreError> {
+        let refused = self.parts.store.refused_leaves().await?;
+        let entry = |serial, at, why, not_after| Revoked { serial, at, why, not_after };
+        let mut revoked: Vec<_> =
+            refused.into_iter().map(|(leaf, at)| entry(leaf.serial, at, Why::Unsaid, leaf.not_after)).collect();
+        let current = self.snapshots.current();
+        let former = current.former(self.parts.world.now());
+        revoked.extend(former.map(|(leaf, until)| entry(leaf.serial.clone(), until, Why::Replaced, leaf.not_after)));
+        Ok(revoked)
+    }
+
+    /// Answers whoever asks, a bounded number at once and each for a bounded time.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok((socket, _)) = listener.accept().await else {
+                sleep(self.parts.limits.pause).await;
+                continue;
+            };
+            // Whoever comes while all places are taken is not waited for.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+            let publisher = Arc::clone(&self);
+            tokio::spawn(async move {
+                drop(timeout(PATIENCE, publisher.answer(socket)).await);
+                drop(place);
+            });
+        }
+    }
+
+    async fn answer(&self, socket: TcpStream) {
+        let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.response(&request))));
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(REQUEST).keep_alive(false);
+        // A caller that goes away or speaks no HTTP has its end already.
+        drop(server.serve_connection(TokioIo::new(socket), service).await);
+    }
+
+    fn response(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let said = |status, text: &'static str| {
+            let mut response = Response::new(Full::from(text));
+            *response.status_mut() = status;
+            response
+        };
+        if request.uri().path() != PATH {
+            return said(StatusCode::NOT_FOUND, "the list of revoked certificates is at /crl.der\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return said(StatusCode::METHOD_NOT_ALLOWED, "it can be read, with GET\n");
+        }
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.made.is_none() {
+            return said(StatusCode::SERVICE_UNAVAILABLE, "there is no list yet; ask again in half a minute\n");
+        }
+        let mut response = Response::new(Full::from(state.list.clone()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/pkix-crl"));
+        headers.insert(header::CACHE_CONTROL, KEEP);
+        response
+    }
+}
+
+type Changes = tokio::sync::watch::Receiver<Arc<crate::snapshot::Snapshot>>;

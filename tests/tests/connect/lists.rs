@@ -1,0 +1,303 @@
+//! Lists of revoked certificates: the one that an instance gives, and the one that it takes from elsewhere, each over a real
+//! server and with real links.
+
+use domain::{
+    Time,
+    audit::Act,
+    id::{GrantId, Serial},
+    world::World,
+};
+use pki::{CrlOrder, Revoked, Why, crl};
+use spoke::lists::{ListsOrder, Source};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+use tests::{
+    asker::{Asker, enrol, list, refusal, tasks},
+    instance::{Instance, task},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tonic::Code;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A server that answers every request with whatever it is given.
+struct Server {
+    address: std::net::SocketAddr,
+    answer: Arc<Mutex<Vec<u8>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (answer, asked) = (Arc::<Mutex<Vec<u8>>>::default(), Arc::<AtomicUsize>::default());
+        let (said, count) = (Arc::clone(&answer), Arc::clone(&asked));
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut request = [0; 1024];
+                drop(socket.read(&mut request).await);
+                let body = said.lock().expect("an answer").clone();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                drop(socket.write_all(&[head.as_bytes(), &body].concat()).await);
+            }
+        });
+        Self { address, answer, asked }
+    }
+
+    fn says(&self, list: Vec<u8>) {
+        *self.answer.lock().expect("an answer") = list;
+    }
+}
+
+/// An instance with a link that works, and the serial number of its certificate.
+struct Stage {
+    office: Instance,
+    home: Asker,
+    grant: GrantId,
+    serial: Serial,
+    dir: TempDir,
+}
+
+async fn stage() -> Stage {
+    let office = Instance::start().await;
+    office.put(office.owner, vec![task("one")]).await;
+    let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let home = enrol(&invite).await;
+    home.list(tasks()).await.expect("an answer");
+    let serial = office.standing(grant.id).await.leaf.expect("a certificate").serial;
+    Stage { office, home, grant: grant.id, serial, dir: tempfile::tempdir().expect("a directory") }
+}
+
+impl Stage {
+    fn list(&self, number: u64, now: Time, serials: &[&Serial]) -> Vec<u8> {
+        let entry = |serial: &&Serial| Revoked {
+            serial: (*serial).clone(),
+            at: now,
+            why: Why::KeyCompromised,
+            not_after: now + DAY,
+        };
+        let revoked: Vec<_> = serials.iter().map(entry).collect();
+        self.office.authority.crl(&CrlOrder { revoked: &revoked, number, now }).expect("a list")
+    }
+
+    fn now(&self) -> Time {
+        self.office.world.now()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("list.crl")
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.dir.path().join("revoked.crl")
+    }
+
+    async fn takes(&self, source: &str) {
+        let source: Source = source.parse().expect("a source");
+        let order = ListsOrder { listen: None, source: Some((source, self.kept())) };
+        self.office.spoke.keep_lists(order).await.expect("lists");
+    }
+
+    fn taken(&self) -> spoke::lists::consume::TakenList {
+        self.office.spoke.status().lists.taken.expect("a list is configured")
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&spoke::lists::consume::TakenList) -> bool) {
+        for _ in 0..100 {
+            if holds(&self.taken()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{what}: still not so after 10 s: {:?}", self.taken());
+    }
+}
+
+fn number(list: &spoke::lists::consume::TakenList) -> Option<String> {
+    list.list.as_ref().map(|list| list.number.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_appears_on_a_list_is_cut_and_turned_away_and_nobody_else() {
+    let stage = stage().await;
+    let (_, invite) = stage.office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let other = enrol(&invite).await;
+    std::fs::write(stage.file(), stage.list(1, stage.now(), &[])).expect("a file");
+    stage.takes(stage.file().to_str().expect("a path")).await;
+    assert_eq!((number(&stage.taken()).as_deref(), stage.taken().failure), (Some("1"), None));
+    let (mut open, mut beside) = (stage.home.query().await, other.query().await);
+    list(&mut open, tasks()).await.expect("an answer: the list is empty");
+    list(&mut beside, tasks()).await.expect("an answer");
+    std::fs::write(stage.file(), stage.list(2, stage.now(), &[&stage.serial])).expect("a file");
+    stage.until("the changed file is read", |taken| number(taken).as_deref() == Some("2")).await;
+    assert!(list(&mut open, tasks()).await.is_err(), "an open connection was answered");
+    assert!(stage.home.dial().await.is_err(), "a new connection was let in");
+    list(&mut beside, tasks()).await.expect("who is not on it is not touched");
+    assert_eq!(stage.office.standing(stage.grant).await.state, domain::grant::State::Active, "the grant itself stands");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_list_changes_nothing_but_the_status_and_the_next_good_one_heals_it() {
+    let stage = stage().await;
+    let stranger = Instance::start().await;
+    std::fs::write(stage.file(), stage.list(5, stage.now(), &[&stage.serial])).expect("a file");
+    stage.takes(stage.file().to_str().expect("a path")).await;
+    let good = stage.list(5, stage.now(), &[]);
+    let mut broken = good.clone();
+    *broken.last_mut().expect("a byte") ^= 1;
+    let foreign = stranger.authority.crl(&CrlOrder { revoked: &[], number: 9, now: stage.now() }).expect("a list");
+    for (what, bad, word) in [
+        ("an older one without the serial", stage.list(4, stage.now(), &[]), "number is 4"),
+        ("the same number without the serial", good, "the same number"),
+        ("a broken signature", broken, "not signed by"),
+        ("another CA's", foreign, "not signed by"),
+        ("one from tomorrow", stage.list(9, stage.now() + DAY, &[]), "future"),
+        ("a page of text", b"<html>".to_vec(), "no list"),
+        ("more than is read", vec![0; crl::MAX_CRL_BYTES + 1], "larger"),
+    ] {
+        std::fs::write(stage.file(), bad).expect("a file");
+        stage.until(what, |taken| taken.failure.as_ref().is_some_and(|failure| failure.contains(word))).await;
+        assert_eq!(number(&stage.taken()).as_deref(), Some("5"), "{what}: the former one stays");
+        assert!(stage.home.dial().await.is_err(), "{what}: what was listed came in");
+    }
+    std::fs::remove_file(stage.file()).expect("a file");
+    stage.until("a file that is gone", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("No such"))).await;
+    assert!(stage.home.dial().await.is_err());
+    std::fs::write(stage.file(), stage.list(6, stage.now(), &[])).expect("a file");
+    stage.until("a good one", |taken| taken.failure.is_none() && number(taken).as_deref() == Some("6")).await;
+    stage.home.list(tasks()).await.expect("the CA took it off its list, and the grant stands");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_listed_stays_denied_over_a_restart_and_beyond_the_lists_end() {
+    let stage = stage().await;
+    let server = Server::start().await;
+    let old = stage.now().before(3 * DAY);
+    let (at, url) = (stage.now(), format!("http://{}/crl.der", server.address));
+    // Listed as revoked now on a list that ended two days ago.
+    let revoked = [Revoked { serial: stage.serial.clone(), at: old, why: Why::Ended, not_after: at + DAY }];
+    server.says(stage.office.authority.crl(&CrlOrder { revoked: &revoked, number: 4, now: old }).expect("a list"));
+    stage.takes(&url).await;
+    assert!(server.asked.load(Ordering::SeqCst) >= 1, "it is fetched at the start");
+    let failure = stage.taken().failure.expect("an alarm");
+    assert!(failure.contains("too old"), "{failure}");
+    assert!(stage.home.dial().await.is_err(), "what an old list names came in");
+    // The next run finds the server silent, and has the list all the same.
+    let kept = std::fs::read(stage.kept()).expect("a kept list");
+    assert!(crl::read(&kept, stage.office.authority.root_der(), None, stage.now()).is_ok());
+    let again = self::stage().await;
+    let list = again.list(8, again.now(), &[&again.serial]);
+    std::fs::write(again.kept(), list).expect("a file");
+    again.takes("http://127.0.0.1:1/crl.der").await;
+    assert_eq!(number(&again.taken()).as_deref(), Some("8"), "the list of the run before is in force");
+    assert!(again.taken().failure.expect("an alarm").contains("not taken"));
+    assert!(again.home.dial().await.is_err());
+}
+
+/// What a plain HTTP request gets: status line and headers in lower case, and the body.
+async fn asked(address: std::net::SocketAddr, request: &str) -> (String, Vec<u8>) {
+    let mut socket = TcpStream::connect(address).await.expect("a socket");
+    socket.write_all(request.as_bytes()).await.expect("a write");
+    let mut heard = Vec::new();
+    drop(timeout(Duration::from_secs(15), socket.read_to_end(&mut heard)).await.expect("an end"));
+    let end = heard.windows(4).position(|window| window == b"\r\n\r\n").map_or(heard.len(), |at| at + 4);
+    let body = heard.split_off(end);
+    (String::from_utf8_lossy(&heard).to_lowercase(), body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_gives_its_own_list_and_a_revoked_certificate_is_on_it_at_once() {
+    let stage = stage().await;
+    let order = ListsOrder { listen: Some("127.0.0.1:0".parse().expect("an address")), source: None };
+    stage.office.spoke.keep_lists(order).await.expect("a listener");
+    let given = || stage.office.spoke.status().lists.given.expect("a list is configured");
+    let address = given().address;
+    let get = "GET /crl.der HTTP/1.1\r\nhost: x\r\n\r\n";
+    let whole = async |least: u64| {
+        for _ in 0..100 {
+            if given().made.is_some_and(|(number, _)| number > least) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let (head, body) = asked(address, get).await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert!(head.contains("content-type: application/pkix-crl") && head.contains("max-age=300"), "{head}");
+        crl::read(&body, stage.office.authority.root_der(), None, stage.now()).expect("a list")
+    };
+    let first = whole(0).await;
+    assert!(first.serials.is_empty() && first.ends > stage.now());
+    let (before, _) = given().made.expect("a list");
+    stage.office.spoke.revoke(stage.office.by(), stage.grant).await.expect("a revocation");
+    let second = whole(before).await;
+    assert!(second.serials.contains(&stage.serial) && second.number > first.number, "{second:?}");
+    for (request, status) in [
+        ("GET /other HTTP/1.1\r\nhost: x\r\n\r\n", "http/1.1 404"),
+        ("POST /crl.der HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", "http/1.1 405"),
+        ("HEAD /crl.der HTTP/1.1\r\nhost: x\r\n\r\n", "http/1.1 200"),
+        (&format!("GET /crl.der HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(20_000)), "http/1.1 431"),
+    ] {
+        let (head, body) = asked(address, request).await;
+        assert!(head.starts_with(status), "{head}");
+        assert!(body.len() < 100, "only a list is long");
+    }
+    // More than may wait: the others are let go, and who asks afterwards is answered.
+    let mut idle = Vec::new();
+    for _ in 0..80 {
+        idle.push(TcpStream::connect(address).await.expect("a socket"));
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut byte = [0];
+    let last = timeout(Duration::from_secs(1), idle[79].read(&mut byte)).await;
+    assert!(matches!(last, Ok(Ok(0) | Err(_))), "the 80th is let go: {last:?}");
+    let first = timeout(Duration::from_secs(8), idle[0].read(&mut byte)).await;
+    assert!(first.is_ok(), "who says nothing for five seconds is let go");
+    drop(idle);
+    assert!(asked(address, get).await.0.starts_with("http/1.1 200"));
+}
+
+/// Whatever source says "revoked", or cannot say, nobody comes in by it (row 5 of the threat list).
+#[tokio::test(flavor = "multi_thread")]
+async fn revoked_verdict_is_enforced() {
+    // The CA's list: revoked; not to be had, after it was revoked; and not on it, with a certificate the table does not know.
+    let listed = stage().await;
+    std::fs::write(listed.file(), listed.list(1, listed.now(), &[&listed.serial])).expect("a file");
+    listed.takes(listed.file().to_str().expect("a path")).await;
+    assert!(listed.home.dial().await.is_err(), "list: revoked");
+    std::fs::write(listed.file(), b"nothing").expect("a file");
+    listed.until("it is not taken", |taken| taken.failure.is_some()).await;
+    assert!(listed.home.dial().await.is_err(), "list: error");
+    let unknown = stage().await;
+    std::fs::write(unknown.file(), unknown.list(1, unknown.now(), &[])).expect("a file");
+    unknown.takes(unknown.file().to_str().expect("a path")).await;
+    let subject = unknown.office.standing(unknown.grant).await.subject;
+    let (holder, now) = (unknown.home.instance, unknown.now());
+    let forged = tests::forge::Forged::good(unknown.office.id, holder, unknown.grant, subject, now);
+    let (certificate, key) = forged.sign(&unknown.office.authority);
+    let status = unknown.home.showing(certificate, key).list(tasks()).await.expect_err("list: unknown");
+    assert_eq!(refusal(&status), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
+    // The grants' table: revoked, as by another process. That one which does not answer lets nobody in, is `proof`, `health`.
+    let revoked = stage().await;
+    let record = revoked.office.act(Act::GrantRevoke);
+    revoked.office.store.revoke_grant(revoked.grant, record).await.expect("a revocation");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(revoked.home.dial().await.is_err(), "door: revoked by the table");
+    // The grants' table unknown to this run: an id of nobody.
+    let nobody = GrantId(World::system().uuid());
+    let forged = tests::forge::Forged::good(unknown.office.id, holder, nobody, subject, now);
+    let (certificate, key) = forged.sign(&unknown.office.authority);
+    assert!(unknown.home.showing(certificate, key).list(tasks()).await.is_err(), "table: unknown");
+}
