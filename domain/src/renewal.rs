@@ -143,8 +143,11 @@ impl Grant {
     }
 }
 
-/// A clock that went back behind `since` stands in nobody's way.
-fn not_before(since: Time, wait: Duration, now: Time) -> Result<(), NoRenewal> {
+/// Whether `wait` since `since` is over. A clock that went back behind `since` stands in nobody's way.
+///
+/// # Errors
+/// It is not; how long it still is.
+pub fn not_before(since: Time, wait: Duration, now: Time) -> Result<(), NoRenewal> {
     let ready = since + wait;
     if now >= since && now < ready { Err(NoRenewal::TooSoon(ready.since(now))) } else { Ok(()) }
 }

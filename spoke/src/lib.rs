@@ -2,7 +2,7 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
-//! renewed certificate in force, [`control`] how the other side hears of changes; [`listeners`] opens and closes the two doors; [`grants`] is what an owner does: create, invite,
+//! renewed certificate in force, [`control`] how the other side hears of changes, [`renewals`] what keeps the CA from being kept busy; [`listeners`] opens and closes the two doors; [`grants`] is what an owner does: create, invite,
 //! edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
@@ -14,6 +14,7 @@ pub mod grants;
 pub mod listeners;
 pub mod policy;
 pub mod query;
+mod renewals;
 pub mod road;
 pub mod snapshot;
 mod spoke;

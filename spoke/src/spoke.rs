@@ -6,6 +6,7 @@ use crate::{
     control::{Controls, SessionView},
     listeners::{Listen, ListenError, Listeners, Rooms},
     query::Query,
+    renewals::Renewals,
     road::{Faults, Road, gate::Gate, limit::Limits},
     snapshot::Snapshots,
     told,
@@ -65,6 +66,7 @@ pub struct Spoke {
     pub(crate) parts: Parts,
     pub(crate) registry: Registry,
     pub(crate) controls: Controls,
+    renewals: Renewals,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
     road: Arc<Road>,
@@ -128,12 +130,14 @@ impl Spoke {
             confirming,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let renewals = Renewals::default();
+        let live = (&controls, &renewals);
         let rooms = Rooms {
-            links: links(&parts, &road, &controls, &stop, &tasks),
+            links: links(&parts, &road, live, &stop, &tasks),
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
         let listeners = Listeners::new(&parts, &road, rooms, deny, stop.clone(), tasks.clone());
-        let spoke = Arc::new(Self { parts, registry, controls, snapshots, listeners, road, stop, tasks });
+        let spoke = Arc::new(Self { parts, registry, controls, renewals, snapshots, listeners, road, stop, tasks });
         spoke.listeners.open_what_is_needed().await?;
         spoke.follow(first_uses);
         Ok(spoke)
@@ -149,8 +153,8 @@ impl Spoke {
         let (until, listeners) = (self.stop.clone(), Arc::clone(&self.listeners));
         self.tasks.spawn(async move { until.run_until_cancelled(listeners.reissue()).await });
         let until = self.stop.clone();
-        let controls = self.controls.clone();
-        self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls)).await });
+        let (controls, renewals) = (self.controls.clone(), self.renewals.clone());
+        self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls, &renewals)).await });
         let telling = told::follow(Arc::clone(&self.snapshots), Arc::clone(&self.parts.authority));
         let until = self.stop.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(telling).await });
@@ -213,12 +217,19 @@ impl Spoke {
     }
 }
 
-fn links(parts: &Parts, road: &Arc<Road>, controls: &Controls, stop: &CancellationToken, tasks: &TaskTracker) -> Links {
+fn links(
+    parts: &Parts,
+    road: &Arc<Road>,
+    (controls, renewals): (&Controls, &Renewals),
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Links {
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),
         snapshots: Arc::clone(&road.snapshots),
         controls: controls.clone(),
+        renewals: renewals.clone(),
         authority: Arc::clone(&parts.authority),
         world: parts.world.clone(),
         instance: parts.instance,
@@ -229,8 +240,8 @@ fn links(parts: &Parts, road: &Arc<Road>, controls: &Controls, stop: &Cancellati
     }
 }
 
-/// Buckets of grants that ended, and when their sessions began, would otherwise stay for as long as the daemon runs.
-async fn forget_ended(road: &Road, controls: &Controls) {
+/// Buckets of grants that ended, and when their sessions and renewals began, would otherwise stay for as long as the daemon runs.
+async fn forget_ended(road: &Road, controls: &Controls, renewals: &Renewals) {
     let mut changes = road.snapshots.watch();
     while changes.changed().await.is_ok() {
         let snapshot = changes.borrow_and_update().clone();
@@ -239,6 +250,7 @@ async fn forget_ended(road: &Road, controls: &Controls) {
             |peer| snapshot.grants().any(|grant| grant.peer == Some(peer)),
         );
         controls.keep(|id| snapshot.grant(id).is_some());
+        renewals.keep(|id| snapshot.grant(id).is_some());
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
 }

@@ -11,7 +11,7 @@ use domain::{
     scope::Spec,
     world::World,
 };
-use pki::Authority;
+use pki::{Authority, Issuer};
 use spoke::{By, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
@@ -99,6 +99,15 @@ impl Instance {
         Self::open(World::system(), cluster::database().await, listen, domain::renewal::LIFE).await
     }
 
+    /// Starts an instance whose certificates are issued by what `issuer` makes of its own CA.
+    pub async fn start_issuing(
+        world: World,
+        database: Database,
+        issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
+    ) -> Self {
+        Self::open_issuing(world, database, loopback(), domain::renewal::LIFE, Limits::default(), issuer).await
+    }
+
     async fn open(world: World, database: Database, listen: Listen, certificate_life: Duration) -> Self {
         Self::open_within(world, database, listen, certificate_life, Limits::default()).await
     }
@@ -109,6 +118,17 @@ impl Instance {
         listen: Listen,
         certificate_life: Duration,
         rates: Limits,
+    ) -> Self {
+        Self::open_issuing(world, database, listen, certificate_life, rates, |authority| authority).await
+    }
+
+    async fn open_issuing(
+        world: World,
+        database: Database,
+        listen: Listen,
+        certificate_life: Duration,
+        rates: Limits,
+        issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
     ) -> Self {
         pki::install_provider();
         let postgres = Postgres::connect(database.owner(), database.app(), world.clock()).await.expect("a database");
@@ -132,7 +152,7 @@ impl Instance {
             world: world.clone(),
             store: Arc::clone(&store),
             auditor: Arc::clone(&auditor),
-            authority: Arc::clone(&authority) as _,
+            authority: issuer(Arc::clone(&authority)),
             instance: id,
             name: name("office"),
             listen,
