@@ -76,6 +76,30 @@ fn exactly_the_three_are_good_and_each_for_its_time() {
 }
 
 #[test]
+fn each_certificate_ends_at_its_own_end_and_not_at_anothers() {
+    let (long, ends) = (Leaf { not_after: START + 2 * LIFE, ..leaf(2) }, [START + LIFE, START + 2 * LIFE]);
+    let successor = Successor { leaf: long.clone(), ..next(2, START + 16 * HOUR) };
+    let renewed = grant().renew(&leaf(1).serial, successor).unwrap();
+    let shown = |number| Presented { not_after: ends[1], ..shown(number) };
+    let good = |grant: &Grant, now| {
+        let grant = Arc::new(grant.clone());
+        [1, 2].map(|number| Caller::present(&shown(number), Some(Arc::clone(&grant)), now).is_ok())
+    };
+    assert_eq!(good(&renewed, ends[0].before(HOUR)), [true, true]);
+    assert_eq!(good(&renewed, ends[0]), [false, true], "the one in force is over, its successor is not");
+    assert_eq!(good(&renewed, ends[1]), [false, false]);
+    // Used so late that the former one's own end comes before the end of the overlap.
+    let used = ends[0].before(Duration::from_secs(10));
+    let confirmed = renewed.confirm(&long.serial, used).unwrap();
+    assert_eq!(good(&confirmed, used), [true, true]);
+    assert_eq!(good(&confirmed, ends[0]), [false, true]);
+    assert_eq!(good(&confirmed, ends[1]), [false, false]);
+    let shorter = Successor { leaf: Leaf { not_after: START + 18 * HOUR, ..leaf(2) }, ..next(2, START + 16 * HOUR) };
+    let renewed = grant().renew(&leaf(1).serial, shorter).unwrap();
+    assert_eq!(good(&renewed, START + 18 * HOUR), [true, false], "a successor may end first");
+}
+
+#[test]
 fn a_serial_with_another_key_is_nobodys() {
     let renewed = grant().renew(&leaf(1).serial, next(2, START + HOUR)).unwrap();
     let renewed = renewed.confirm(&leaf(2).serial, START + HOUR).unwrap().renew(&leaf(2).serial, next(3, START + HOUR));
