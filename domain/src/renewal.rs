@@ -40,6 +40,14 @@ pub struct Former {
     pub until: Time,
 }
 
+impl Former {
+    /// Whether it is good at `now`: for [`OVERLAP`] from the first use of what followed it. A clock that goes back behind that
+    /// revives nothing.
+    pub fn is_good(&self, now: Time) -> bool {
+        self.until.before(OVERLAP) <= now && now < self.until
+    }
+}
+
 /// No further certificate is issued now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRenewal {
@@ -80,7 +88,7 @@ impl Grant {
 
     /// The certificates that are good at `now`.
     pub fn accepted(&self, now: Time) -> impl Iterator<Item = &Leaf> {
-        let over = self.former.as_ref().filter(|former| now >= former.until).map(|former| &former.leaf.serial);
+        let over = self.former.as_ref().filter(|former| !former.is_good(now)).map(|former| &former.leaf.serial);
         self.leaves().filter(move |leaf| now < leaf.not_after && Some(&leaf.serial) != over)
     }
 

@@ -162,6 +162,18 @@ fn clock_jump_of_the_sharing_side_lets_nobody_wait_longer_than_the_rule() {
 }
 
 #[test]
+fn clock_jump_back_revives_no_replaced_certificate() {
+    let used = START + 17 * HOUR;
+    let renewed = grant().renew(&leaf(1).serial, next(2, START + 16 * HOUR)).unwrap();
+    let confirmed = renewed.confirm(&leaf(2).serial, used).unwrap();
+    assert_eq!(good(&confirmed, used + OVERLAP), [2]);
+    for back in [Duration::from_secs(1), Duration::from_mins(5), 16 * HOUR] {
+        assert_eq!(good(&confirmed, used.before(back)), [2], "a clock that went back by {back:?}");
+    }
+    assert_eq!(good(&confirmed, used), [1, 2], "from the first use on");
+}
+
+#[test]
 fn what_stands_in_the_way_is_told_with_a_wait() {
     let refusal = Refusal::from(NoRenewal::TooSoon(Duration::from_millis(3)));
     assert_eq!((refusal.reason(), refusal.retry()), (Reason::GrantRate, Some(Duration::from_secs(1))));

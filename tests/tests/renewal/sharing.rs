@@ -239,6 +239,26 @@ async fn revoking_between_answer_and_first_use_refuses_both() {
     assert_eq!(alarms, 0, "a revoked grant's certificate was not replaced");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_jump_back_revives_no_replaced_certificate() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let used = stage.world.now();
+    let next = stage.next(&stage.home).await;
+    stage.used(&next).await;
+    stage.outlive_the_overlap().await;
+    assert!(stage.home.dial().await.is_err(), "the former one was let in after the overlap");
+    stage.clock.set(used.before(Duration::from_mins(1)));
+    // Any change makes the doors be told anew.
+    stage.office.grant("owner", SCOPE).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(stage.home.dial().await.is_err(), "a clock that went back let the former one in again");
+    good(&next).await;
+    stage.clock.set(used + Duration::from_secs(5));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    good(&next).await;
+}
+
 /// The instance's own CA: slow, counted, and out of order while a test says so.
 struct Counted {
     authority: Arc<Authority>,
