@@ -203,7 +203,7 @@ impl Links {
             refusal.saying("the certificate could not be issued; try again later")
         })?;
         halt::at("successor issued").await;
-        let successor = Successor { leaf: issued.leaf, issued_at: *at };
+        let successor = Successor::new(issued.leaf, *at);
         let note = format!("serial {}, to follow {}", successor.leaf.serial, presented.serial);
         let record = self.record(grant, grant.peer, Act::Certificate, call).noting(&note);
         let stored = self.store.renew_grant(grant.id, &presented.serial, &successor, record).await;

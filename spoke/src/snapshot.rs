@@ -252,7 +252,7 @@ impl Snapshots {
                 Some(grant) if grant.has_expired(late) => self.end(grant),
                 Some(grant) => {
                     let stays = |serial: &Serial| grant.accepts(serial, now) || grant.accepts(serial, late);
-                    drop(self.registry.keep_only(id, stays));
+                    self.registry.keep_only(id, stays);
                 }
                 None => {}
             }

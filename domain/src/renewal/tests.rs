@@ -37,7 +37,7 @@ fn grant() -> Grant {
 }
 
 fn next(number: u8, issued_at: Time) -> Successor {
-    Successor { leaf: leaf(number), issued_at }
+    Successor::new(leaf(number), issued_at)
 }
 
 fn shown(number: u8) -> Presented {
@@ -171,6 +171,31 @@ fn clock_jump_back_revives_no_replaced_certificate() {
         assert_eq!(good(&confirmed, used.before(back)), [2], "a clock that went back by {back:?}");
     }
     assert_eq!(good(&confirmed, used), [1, 2], "from the first use on");
+}
+
+#[test]
+fn who_never_uses_a_successor_waits_twice_as_long_each_time_to_a_tenth_of_the_life() {
+    for life in [Duration::from_mins(5), LIFE, 90 * LIFE] {
+        let (begin, end) = (START + life / 10, START + life);
+        let shown = Presented { not_after: end, ..shown(1) };
+        let in_force = Grant { leaf: Some(Leaf { not_after: end, ..leaf(1) }), ..grant() };
+        let (mut now, mut given, mut held) = (begin, Vec::new(), in_force.clone());
+        while now < end {
+            if held.may_renew(&shown, now).is_ok() {
+                given.push(now);
+                let leaf = Leaf { not_after: now + life, ..leaf(2) };
+                held = held.renew(&shown.serial, Successor::new(leaf, now)).unwrap();
+            }
+            now = now + AGAIN / 2;
+        }
+        let waits: Vec<_> = given.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+        let doubled = (0..waits.len()).map(|n| (AGAIN * 2_u32.pow(u32::try_from(n).unwrap())).min(life / 10));
+        let within = |(wait, rule): (&Duration, Duration)| *wait >= rule && *wait < rule + AGAIN;
+        assert!(waits.iter().zip(doubled).all(within), "{waits:?}");
+        assert!(given.len() <= 30, "{} certificates of {life:?} that nobody used", given.len());
+        let used = held.confirm(&leaf(2).serial, begin).unwrap().renew(&leaf(2).serial, next(3, begin)).unwrap();
+        assert_eq!(used.successor.unwrap().unused, 0, "a use begins anew");
+    }
 }
 
 #[test]

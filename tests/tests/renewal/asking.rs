@@ -157,7 +157,8 @@ async fn what_was_kept_and_is_refused_is_forgotten_and_asked_for_anew() {
     pair.left_between().await;
     assert!(pair.home.store.keep_next(&link, &lost, pair.act()).await.expect("kept"));
     pair.answered(&pair.home.restarted()).await;
-    pair.clock.advance(domain::renewal::AGAIN);
+    // Two in a row were not used.
+    pair.clock.advance(domain::renewal::AGAIN * 2);
     let hub = pair.home.restarted();
     hub.renew_what_is_due().await.expect("a look");
     let now = pair.record().await;
