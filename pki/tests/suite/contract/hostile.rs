@@ -8,7 +8,10 @@ use pki::{
     spiffe,
     step_ca::{CaError, GuardError, client::DEADLINE, client::MAX_ANSWER},
 };
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyPair, SerialNumber};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyPair,
+    SerialNumber,
+};
 use serde_json::json;
 use std::{
     collections::HashSet,
@@ -19,6 +22,8 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+
+const PROVISIONER_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 37_476, 9_000, 64, 1];
 
 type Change = fn(&mut CertificateParams);
 
@@ -35,11 +40,18 @@ async fn ordered(liar: &Liar, forge: &Forge) -> Result<Issued, IssueError> {
 async fn changed(forge: &Arc<Forge>, change: Change) -> Result<Issued, IssueError> {
     let signer = Arc::clone(forge);
     let liar = Liar::start(forge, move |asked| {
-        let mut params = grant_params();
+        let mut params = marked();
         change(&mut params);
         issued(&signer.sign(&params, &key_of(asked).public_key))
     });
     ordered(&liar.await, forge).await
+}
+
+/// As a step-ca makes it: with the mark of its provisioner.
+fn marked() -> CertificateParams {
+    let mut params = grant_params();
+    params.custom_extensions.push(CustomExtension::from_oid_content(PROVISIONER_OID, vec![0x30, 0]));
+    params
 }
 
 fn instead(params: &mut CertificateParams, oid: &[u64], id: &str) {
@@ -51,7 +63,7 @@ fn instead(params: &mut CertificateParams, oid: &[u64], id: &str) {
 async fn a_certificate_that_is_not_the_order_never_leaves() {
     let forge = Arc::new(Forge::new());
     assert!(changed(&forge, |_| {}).await.is_ok(), "so that each refusal has one cause");
-    let cases: [(&str, Unfit, Change); 15] = [
+    let cases: [(&str, Unfit, Change); 19] = [
         ("another holder", Unfit::Other("holder"), |p| {
             p.subject_alt_names = vec![uri(&spiffe::instance_id(ISSUER, ISSUER))];
         }),
@@ -64,6 +76,10 @@ async fn a_certificate_that_is_not_the_order_never_leaves() {
         ("a second name", Flaw::Names.into(), |p| p.subject_alt_names.push(uri("spiffe://example.org/x"))),
         ("a second longer", Unfit::Other("end"), |p| p.not_after += Duration::from_secs(1)),
         ("a second shorter", Unfit::Other("end"), |p| p.not_after -= Duration::from_secs(1)),
+        ("two seconds older", Unfit::Other("beginning"), |p| p.not_before -= Duration::from_secs(2)),
+        ("two seconds younger", Unfit::Other("beginning"), |p| p.not_before += Duration::from_secs(2)),
+        ("a day older", Unfit::Other("beginning"), |p| p.not_before -= DAY),
+        ("without the mark of its provisioner", Unfit::Unmarked, |p| drop(p.custom_extensions.pop())),
         ("not valid yet", Flaw::NotYetValid.into(), |p| p.not_before = (NOW + Duration::from_secs(1)).to_offset()),
         ("over already", Flaw::Expired.into(), |p| {
             p.not_before = NOW.before(DAY).to_offset();
@@ -87,10 +103,10 @@ async fn a_certificate_that_is_not_the_order_never_leaves() {
 async fn a_certificate_for_another_key_or_by_another_ca_never_leaves() {
     let (forge, foreign) = (Arc::new(Forge::new()), Forge::new());
     let signer = Arc::clone(&forge);
-    let other_key = move |_: &_| issued(&signer.sign(&grant_params(), &KeyPair::generate().unwrap()));
+    let other_key = move |_: &_| issued(&signer.sign(&marked(), &KeyPair::generate().unwrap()));
     let refused = ordered(&Liar::start(&forge, other_key).await, &forge).await;
     assert!(matches!(refused, Err(IssueError::Unfit(Unfit::Other("key")))), "{refused:?}");
-    let by_another = move |asked: &_| issued(&foreign.sign(&grant_params(), &key_of(asked).public_key));
+    let by_another = move |asked: &_| issued(&foreign.sign(&marked(), &key_of(asked).public_key));
     let refused = ordered(&Liar::start(&forge, by_another).await, &forge).await;
     assert!(matches!(refused, Err(IssueError::Unfit(Unfit::Flaw(Flaw::Chain)))), "{refused:?}");
 }
@@ -172,7 +188,7 @@ async fn what_may_pass_is_tried_three_times_each_with_a_fresh_token() {
     let recovering = move |asked: &_| match count.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::Cut,
         1 => Reply::Answer(502, String::new()),
-        _ => issued(&signer.sign(&grant_params(), &key_of(asked).public_key)),
+        _ => issued(&signer.sign(&marked(), &key_of(asked).public_key)),
     };
     let liar = Liar::start(&forge, recovering).await;
     assert!(ordered(&liar, &forge).await.is_ok());
