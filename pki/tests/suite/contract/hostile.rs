@@ -2,6 +2,7 @@
 
 use super::liar::{Liar, Reply, instance_params, issued, key_of};
 use crate::forge::{DAY, Forge, GRANT, GRANT_OID, HOLDER, ISSUER, NOW, SUBJECT, SUBJECT_OID, grant_params, uri, utf8};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use pki::{
     CheckedCsr, Flaw, GrantOrder, InstanceOrder, IssueError, Issued, Issuer, RequestKey, Unfit, Why,
     crl::{CrlError, MAX_CRL_BYTES},
@@ -138,6 +139,46 @@ async fn an_instance_certificate_with_other_names_or_another_key_never_leaves() 
             (other, expected) => panic!("{names:?}: {:?}, not {expected:?}", other.map(|made| made.leaf)),
         }
     }
+}
+
+#[tokio::test]
+async fn an_instance_certificate_by_another_ca_never_leaves() {
+    let own: &'static str = spiffe::tls_name(ISSUER).leak();
+    let (forge, foreign) = (Arc::new(Forge::new()), Arc::new(Forge::new()));
+    for (by, right) in [(&forge, true), (&foreign, false)] {
+        let signer = Arc::clone(by);
+        let answer = move |asked: &_| issued(&signer.sign(&instance_params(&[own]), &key_of(asked).public_key));
+        let liar = Liar::start(&forge, answer).await;
+        let order = InstanceOrder { names: vec![], now: NOW, life: 30 * DAY };
+        let made = liar.issuer(&forge, &forge).issue_instance(&order).await.map(|made| made.leaf);
+        match made {
+            Ok(_) => assert!(right),
+            refused => {
+                assert!(!right && matches!(refused, Err(IssueError::Unfit(Unfit::Flaw(Flaw::Chain)))), "{refused:?}")
+            }
+        }
+    }
+}
+
+/// Without names in its token, step-ca would take those of the request.
+#[tokio::test]
+async fn every_token_that_is_shown_for_a_certificate_has_its_names() {
+    let forge = Forge::new();
+    let liar = Liar::start(&forge, |_| Reply::Answer(400, "{}".to_owned())).await;
+    let issuer = liar.issuer(&forge, &forge);
+    issuer.issue_grant(&order()).await.unwrap_err();
+    for names in [vec![], vec!["fed.example.org".to_owned()]] {
+        let order = InstanceOrder { names, now: NOW, life: 30 * DAY };
+        assert!(issuer.issue_instance(&order).await.is_err());
+    }
+    let sans = liar.tokens().into_iter().map(|token| {
+        let body = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["sans"].clone()
+    });
+    let (own, id) = (spiffe::tls_name(ISSUER), spiffe::instance_id(ISSUER, ISSUER));
+    let expected =
+        [json!([spiffe::instance_id(ISSUER, HOLDER)]), json!([id, own]), json!([id, own, "fed.example.org"])];
+    assert_eq!(sans.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
