@@ -1,21 +1,15 @@
 //! The sharing side, asked by a stranger's client: for whom, how often, and what becomes of the old certificate.
 
-use async_trait::async_trait;
+use crate::issuer::OwnCa;
 use domain::{
     audit::Ending,
     grant::{Grant, State},
-    id::Serial,
     renewal::{AGAIN, LIFE, OVERLAP},
     world::{FakeClock, World},
 };
-use pki::{
-    Authority, CrlOrder, GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, RequestKey, Why,
-};
+use pki::{Issuer, RequestKey};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tests::{
@@ -259,47 +253,11 @@ async fn clock_jump_back_revives_no_replaced_certificate() {
     good(&next).await;
 }
 
-/// The instance's own CA: slow, counted, and out of order while a test says so.
-struct Counted {
-    authority: Arc<Authority>,
-    orders: AtomicUsize,
-    broken: AtomicBool,
-}
-
-#[async_trait]
-impl Issuer for Counted {
-    async fn issue_grant(&self, order: &GrantOrder) -> Result<Issued, IssueError> {
-        self.orders.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(IssueError::Sign("it is out of order".to_owned()));
-        }
-        self.authority.issue_grant(order)
-    }
-
-    async fn issue_instance(&self, order: &InstanceOrder) -> Result<InstanceIdentity, IssueError> {
-        self.authority.issue_instance(order)
-    }
-
-    async fn revoke(&self, serial: &Serial, why: Why) -> Result<(), IssueError> {
-        Issuer::revoke(&*self.authority, serial, why).await
-    }
-
-    async fn crl(&self, order: &CrlOrder<'_>) -> Result<Vec<u8>, IssueError> {
-        self.authority.crl(order)
-    }
-
-    fn anchor_der(&self) -> &[u8] {
-        self.authority.root_der()
-    }
-}
-
 /// A stage whose CA counts; what it counted so far is forgotten.
-async fn counted() -> (Stage, Arc<Counted>) {
+async fn counted() -> (Stage, Arc<OwnCa>) {
     let ((clock, world), mut own) = (standing(), None);
     let issuer = |authority| {
-        let counted = Counted { authority, orders: AtomicUsize::new(0), broken: AtomicBool::new(false) };
-        let counted = Arc::new(counted);
+        let counted = OwnCa::new(authority);
         own = Some(Arc::clone(&counted));
         counted as Arc<dyn Issuer>
     };
