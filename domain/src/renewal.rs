@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// How long a certificate stays good after its successor was first used: calls in flight end meanwhile.
 pub const OVERLAP: Duration = Duration::from_secs(30);
-/// How long after one answered renewal the next may be asked for, where the first answer seems lost.
+/// How long after one answered renewal the next may be asked for, where the first answer seems lost; doubled with each in a row.
 pub const AGAIN: Duration = Duration::from_secs(10);
 /// How long a grant's certificate lives where the sharing side does not choose otherwise.
 pub const LIFE: Duration = Duration::from_hours(24);
@@ -29,6 +29,23 @@ pub struct Successor {
     pub leaf: Leaf,
     /// When it was issued.
     pub issued_at: Time,
+    /// How many in a row before it were not used.
+    pub unused: u32,
+}
+
+impl Successor {
+    /// One that follows the certificate in force at once.
+    pub const fn new(leaf: Leaf, issued_at: Time) -> Self {
+        Self { leaf, issued_at, unused: 0 }
+    }
+
+    /// How long after it, while it is unused, another may be asked for. Each that is given up is refused by name until it
+    /// ends, so whoever never uses any waits longer each time, to a tenth of the life.
+    fn wait(&self) -> Duration {
+        let longest = self.leaf.not_after.since(self.issued_at) / PART;
+        let doubled = 1_u32.checked_shl(self.unused).and_then(|times| AGAIN.checked_mul(times));
+        doubled.map_or(longest, |wait| wait.min(longest)).max(AGAIN)
+    }
 }
 
 /// A certificate whose successor is in force.
@@ -38,6 +55,14 @@ pub struct Former {
     pub leaf: Leaf,
     /// When it stops being good.
     pub until: Time,
+}
+
+impl Former {
+    /// Whether it is good at `now`: for [`OVERLAP`] from the first use of what followed it. A clock that goes back behind that
+    /// revives nothing.
+    pub fn is_good(&self, now: Time) -> bool {
+        self.until.before(OVERLAP) <= now && now < self.until
+    }
 }
 
 /// No further certificate is issued now.
@@ -80,7 +105,7 @@ impl Grant {
 
     /// The certificates that are good at `now`.
     pub fn accepted(&self, now: Time) -> impl Iterator<Item = &Leaf> {
-        let over = self.former.as_ref().filter(|former| now >= former.until).map(|former| &former.leaf.serial);
+        let over = self.former.as_ref().filter(|former| !former.is_good(now)).map(|former| &former.leaf.serial);
         self.leaves().filter(move |leaf| now < leaf.not_after && Some(&leaf.serial) != over)
     }
 
@@ -98,7 +123,8 @@ impl Grant {
     ///
     /// # Errors
     /// Only the certificate in force is followed by another, and not before a tenth of its life, so that nobody keeps the CA
-    /// busy. That tenth does not stand in the way of who lost an answer: while a successor is unused, every 10 s will do.
+    /// busy. That tenth does not stand in the way of who lost an answer: while a successor is unused, 10 s will
+    /// do, then 20 s, 40 s and so on.
     pub fn may_renew(&self, presented: &Presented, now: Time) -> Result<(), NoRenewal> {
         if self.is_successor(&presented.serial) {
             // Its own first use is not in force yet; it will be in a moment, and then it is as young as it is.
@@ -121,7 +147,7 @@ impl Grant {
             let until = self.former.as_ref().map_or(now, |former| former.until);
             return Err(NoRenewal::Replaced(until.since(now)));
         }
-        self.successor.as_ref().map_or(Ok(()), |next| not_before(next.issued_at, AGAIN, now))
+        self.successor.as_ref().map_or(Ok(()), |next| not_before(next.issued_at, next.wait(), now))
     }
 
     /// The grant with a further certificate, which follows the one in force once it is used. One that waited for that is
@@ -131,7 +157,8 @@ impl Grant {
     /// Another renewal was quicker, or the grant has ended.
     pub fn renew(&self, serial: &Serial, successor: Successor) -> Result<Self, NoRenewal> {
         self.may_follow(serial, successor.issued_at)?;
-        Ok(Self { successor: Some(successor), ..self.clone() })
+        let unused = self.successor.as_ref().map_or(0, |next| next.unused.saturating_add(1));
+        Ok(Self { successor: Some(Successor { unused, ..successor }), ..self.clone() })
     }
 
     /// The grant after the first use of its successor; none where this is not the successor, or no longer. A former
@@ -143,8 +170,11 @@ impl Grant {
     }
 }
 
-/// A clock that went back behind `since` stands in nobody's way.
-fn not_before(since: Time, wait: Duration, now: Time) -> Result<(), NoRenewal> {
+/// Whether `wait` since `since` is over. A clock that went back behind `since` stands in nobody's way.
+///
+/// # Errors
+/// It is not; how long it still is.
+pub fn not_before(since: Time, wait: Duration, now: Time) -> Result<(), NoRenewal> {
     let ready = since + wait;
     if now >= since && now < ready { Err(NoRenewal::TooSoon(ready.since(now))) } else { Ok(()) }
 }

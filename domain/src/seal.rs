@@ -68,6 +68,7 @@ impl RowKey {
             part(&leaf.map(whole).unwrap_or_default());
         }
         part(&next.map_or(0, |next| next.issued_at.micros()).to_be_bytes());
+        part(&next.map_or(0, |next| next.unused).to_be_bytes());
         part(&former.map_or(0, |former| former.until.micros()).to_be_bytes());
         mac
     }

@@ -3,7 +3,7 @@
 use crate::{
     Flaw, GrantOrder, InstanceOrder, IssueError, Issued,
     anchor::Anchor,
-    profile::{self, MAX_LIFE, MIN_LIFE, is_host},
+    profile::{self, MAX_LIFE, MIN_LIFE, SKEW, WholeCertificate, is_host},
     spiffe,
 };
 use domain::{
@@ -14,6 +14,11 @@ use domain::{
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::{collections::BTreeSet, time::Duration};
 
+/// How far the beginning of a certificate may be from the one ordered: it is written in whole seconds.
+const TOLERANCE: Duration = Duration::from_secs(1);
+/// 1.3.6.1.4.1.37476.9000.64.1, as encoded in DER without tag and length.
+const PROVISIONER: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xa4, 0x64, 0xc6, 0x28, 0x40, 0x01];
+
 /// What is wrong with a certificate that an issuer made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -23,6 +28,12 @@ pub enum Unfit {
     /// It is not what was ordered.
     #[error("the certificate has another {0} than was ordered")]
     Other(&'static str),
+    /// It lacks the mark of its provisioner (1.3.6.1.4.1.37476.9000.64.1), by which a step-ca knows that it must not renew it.
+    #[error(
+        "the certificate lacks the mark of its provisioner, and step-ca would renew it past the grants: take \
+         `disableSmallstepExtensions` out of every `claims` in ca.json"
+    )]
+    Unmarked,
 }
 
 /// Whether an order's life is within the policy.
@@ -47,7 +58,7 @@ pub(crate) fn grant(
     same("holder", &read.holder, &order.holder)?;
     same("grant", &read.grant, &order.grant)?;
     same("subject", &read.subject, &order.subject)?;
-    leaf(&read.leaf, order.csr.spki(), order.now, order.life)?;
+    leaf(&certificate, &read.leaf, order.csr.spki(), (order.now, order.life))?;
     Ok(Issued { certificate, leaf: read.leaf })
 }
 
@@ -65,13 +76,23 @@ pub(crate) fn instance(
     anchor.issued_server(&CertificateDer::from(certificate), &name, order.now)?;
     let ordered: BTreeSet<_> = order.names.iter().chain([&own]).collect();
     same("set of names", &read.names.iter().collect(), &ordered)?;
-    leaf(&read.leaf, key, order.now, order.life)?;
+    leaf(certificate, &read.leaf, key, (order.now, order.life))?;
     Ok(read.leaf)
 }
 
-fn leaf(read: &Leaf, key: Spki, now: Time, life: Duration) -> Result<(), Unfit> {
+/// Whether a certificate that a step-ca issued bears the mark of a provisioner.
+pub(crate) fn marked(certificate: &[u8]) -> Result<(), Unfit> {
+    let certificate = WholeCertificate::parse(certificate)?;
+    let marked = certificate.extensions().iter().any(|extension| extension.oid.as_bytes() == PROVISIONER);
+    if marked { Ok(()) } else { Err(Unfit::Unmarked) }
+}
+
+/// A beginning that lies earlier would make the certificate look older than it is, and be renewed sooner than the rule has it.
+fn leaf(certificate: &[u8], read: &Leaf, key: Spki, (now, life): (Time, Duration)) -> Result<(), Unfit> {
     same("key", &read.spki, &key)?;
-    same("end", &read.not_after.seconds(), &(now + life).seconds())
+    same("end", &read.not_after.seconds(), &(now + life).seconds())?;
+    let (begins, ordered) = (WholeCertificate::parse(certificate)?.validity().0, now.before(SKEW));
+    if begins.since(ordered).max(ordered.since(begins)) > TOLERANCE { Err(Unfit::Other("beginning")) } else { Ok(()) }
 }
 
 fn same<T: PartialEq>(what: &'static str, made: &T, ordered: &T) -> Result<(), Unfit> {

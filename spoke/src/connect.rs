@@ -2,6 +2,7 @@
 
 use crate::{
     control::{Begun, Controls},
+    renewals::Renewals,
     road::gate::{Answer, ChunkOf, Chunks, Gate, from_store},
     snapshot::Snapshots,
 };
@@ -43,6 +44,8 @@ pub struct Links {
     pub snapshots: Arc<Snapshots>,
     /// The live control sessions.
     pub controls: Controls,
+    /// Attempts to renew.
+    pub(crate) renewals: Renewals,
     /// Issues the certificates.
     pub authority: Arc<dyn Issuer>,
     /// Clock and ids.
@@ -185,6 +188,7 @@ impl Links {
         if self.snapshots.knows_key(grant, csr.spki()) {
             return Err(Refusal::malformed("csr", "a renewal makes a new key; this one was used before"));
         }
+        let _running = self.renewals.begin(grant.id, *at)?;
         let order = GrantOrder {
             holder: presented.peer,
             grant: grant.id,
@@ -199,7 +203,7 @@ impl Links {
             refusal.saying("the certificate could not be issued; try again later")
         })?;
         halt::at("successor issued").await;
-        let successor = Successor { leaf: issued.leaf, issued_at: *at };
+        let successor = Successor::new(issued.leaf, *at);
         let note = format!("serial {}, to follow {}", successor.leaf.serial, presented.serial);
         let record = self.record(grant, grant.peer, Act::Certificate, call).noting(&note);
         let stored = self.store.renew_grant(grant.id, &presented.serial, &successor, record).await;

@@ -2,7 +2,8 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
-//! renewed certificate in force, [`control`] how the other side hears of changes, [`floors`] what is remembered beside the database;
+//! renewed certificate in force, [`control`] how the other side hears of changes, [`floors`] what is remembered beside the database,
+//! [`renewals`] what keeps the CA from being kept busy;
 //! [`listeners`] opens and closes the two doors; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
 //! does: create, invite, edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
@@ -18,6 +19,7 @@ pub mod listeners;
 pub mod lists;
 pub mod policy;
 pub mod query;
+mod renewals;
 pub mod road;
 mod sane_clock;
 pub mod snapshot;

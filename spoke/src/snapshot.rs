@@ -13,12 +13,17 @@ use domain::{
     caller::Presented,
     grant::{Grant, Leaf},
     id::{GrantId, Serial, Spki},
+    renewal::OVERLAP,
     world::Clock,
 };
 use link::Registry;
 use pki::{Deny, DenyList};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ops::{
+        Bound::{self, Excluded, Included, Unbounded},
+        RangeBounds,
+    },
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -99,10 +104,10 @@ impl Snapshot {
         Self { version: Some(standing.version), grants, doubtful, refused: standing.refused }
     }
 
-    /// Certificates that no door lets in at `now`: those of the table, and former ones whose time is over.
+    /// Certificates that no door lets in at `now`: those of the table, and former ones whose time it is not.
     fn refused(&self, now: Time) -> impl Iterator<Item = &Leaf> {
         let former = self.grants().filter_map(|grant| grant.former.as_ref());
-        self.refused.iter().chain(former.filter(move |former| now >= former.until).map(|former| &former.leaf))
+        self.refused.iter().chain(former.filter(move |former| !former.is_good(now)).map(|former| &former.leaf))
     }
 
     /// Serial numbers of the table's certificates that no door lets in.
@@ -125,12 +130,18 @@ impl Snapshot {
         }
     }
 
-    /// When the next former certificate stops being good, if one still is.
-    fn next_end(&self, now: Time) -> Option<Time> {
-        let until = self.grants().filter_map(|grant| Some(grant.former.as_ref()?.until));
-        until.filter(|until| *until > now).min()
+    /// Between which times around `now` every former certificate stays as good, or as bad, as it is.
+    fn steady(&self, now: Time) -> Steady {
+        let former = self.grants().filter_map(|grant| grant.former.as_ref());
+        let turns: Vec<_> = former.flat_map(|former| [former.until.before(OVERLAP), former.until]).collect();
+        let before = turns.iter().filter(|turn| **turn <= now).max();
+        let after = turns.iter().filter(|turn| **turn > now).min();
+        (before.map_or(Unbounded, |turn| Included(*turn)), after.map_or(Unbounded, |turn| Excluded(*turn)))
     }
 }
+
+/// A span of time.
+type Steady = (Bound<Time>, Bound<Time>);
 
 /// Keeps the copy fresh, and lets everything that a change ends be ended.
 pub struct Snapshots {
@@ -146,8 +157,8 @@ pub struct Snapshots {
     // One reader at a time, so that an older reading never replaces a newer one.
     reading: Mutex<()>,
     finishing: std::sync::Mutex<HashSet<GrantId>>,
-    /// Held while the doors are told whom to refuse; when they must be told anew that a former certificate is over.
-    doors: std::sync::Mutex<Option<Time>>,
+    /// Held while the doors are told whom to refuse; outside of this time they must be told anew.
+    doors: std::sync::Mutex<Steady>,
 }
 
 impl Snapshots {
@@ -172,7 +183,7 @@ impl Snapshots {
             known_at: std::sync::Mutex::new(Instant::now()),
             reading: Mutex::new(()),
             finishing: std::sync::Mutex::default(),
-            doors: std::sync::Mutex::default(),
+            doors: std::sync::Mutex::new((Unbounded, Unbounded)),
         });
         snapshots.refresh().await?;
         Ok(snapshots)
@@ -262,20 +273,20 @@ impl Snapshots {
     /// Tells the doors what the clock alone has changed.
     fn look_at_the_clock(&self) {
         let mut doors = self.doors();
-        if doors.is_some_and(|end| self.clock.now() >= end) {
+        if !doors.contains(&self.clock.now()) {
             // The copy is read behind the lock: an older one must not open a door that a newer one closed.
             *doors = self.deny(&self.current());
         }
     }
 
-    /// When time alone will change it next.
-    fn deny(&self, snapshot: &Snapshot) -> Option<Time> {
+    /// For how long time alone changes nothing of it.
+    fn deny(&self, snapshot: &Snapshot) -> Steady {
         let now = self.clock.now();
         self.deny.swap(snapshot.deny(now));
-        snapshot.next_end(now)
+        snapshot.steady(now)
     }
 
-    fn doors(&self) -> std::sync::MutexGuard<'_, Option<Time>> {
+    fn doors(&self) -> std::sync::MutexGuard<'_, Steady> {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -302,11 +313,14 @@ impl Snapshots {
     /// meanwhile hears that it may not, and not only that it was cut.
     fn cut_what_expired(&self) {
         let (current, now) = (self.current(), self.clock.now());
-        let now = now.before(LATE);
+        let late = now.before(LATE);
         for (id, _) in self.registry.all() {
             match current.grants.get(&id) {
-                Some(grant) if grant.has_expired(now) => self.end(grant),
-                Some(grant) => drop(self.registry.keep_only(id, |serial| grant.accepts(serial, now))),
+                Some(grant) if grant.has_expired(late) => self.end(grant),
+                Some(grant) => {
+                    let stays = |serial: &Serial| grant.accepts(serial, now) || grant.accepts(serial, late);
+                    self.registry.keep_only(id, stays);
+                }
                 None => {}
             }
         }

@@ -8,6 +8,7 @@ use crate::{
     listeners::{Listen, ListenError, Listeners, Rooms},
     lists::{Lists, ListsStatus},
     query::Query,
+    renewals::Renewals,
     road::{Faults, Road, gate::Gate, limit::Limits},
     sane_clock::SaneClock,
     snapshot::{Doubt, Snapshots},
@@ -70,6 +71,7 @@ pub struct Spoke {
     pub(crate) parts: Parts,
     pub(crate) registry: Registry,
     pub(crate) controls: Controls,
+    renewals: Renewals,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) clock: Arc<SaneClock>,
@@ -144,8 +146,10 @@ impl Spoke {
             confirming,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let renewals = Renewals::default();
+        let live = (&controls, &renewals);
         let rooms = Rooms {
-            links: links(&parts, &road, &controls, &stop, &tasks),
+            links: links(&parts, &road, live, &stop, &tasks),
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
         let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
@@ -154,6 +158,7 @@ impl Spoke {
             parts,
             registry,
             controls,
+            renewals,
             snapshots,
             listeners,
             clock,
@@ -180,8 +185,8 @@ impl Spoke {
         let (until, clock) = (self.stop.clone(), Arc::clone(&self.clock));
         self.tasks.spawn(async move { until.run_until_cancelled(clock.follow()).await });
         let until = self.stop.clone();
-        let controls = self.controls.clone();
-        self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls)).await });
+        let (controls, renewals) = (self.controls.clone(), self.renewals.clone());
+        self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls, &renewals)).await });
         let telling = told::follow(Arc::clone(&self.snapshots), Arc::clone(&self.parts.authority));
         let until = self.stop.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(telling).await });
@@ -247,12 +252,19 @@ impl Spoke {
     }
 }
 
-fn links(parts: &Parts, road: &Arc<Road>, controls: &Controls, stop: &CancellationToken, tasks: &TaskTracker) -> Links {
+fn links(
+    parts: &Parts,
+    road: &Arc<Road>,
+    (controls, renewals): (&Controls, &Renewals),
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Links {
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),
         snapshots: Arc::clone(&road.snapshots),
         controls: controls.clone(),
+        renewals: renewals.clone(),
         authority: Arc::clone(&parts.authority),
         world: parts.world.clone(),
         instance: parts.instance,
@@ -263,8 +275,8 @@ fn links(parts: &Parts, road: &Arc<Road>, controls: &Controls, stop: &Cancellati
     }
 }
 
-/// Buckets of grants that ended, and when their sessions began, would otherwise stay for as long as the daemon runs.
-async fn forget_ended(road: &Road, controls: &Controls) {
+/// Buckets of grants that ended, and when their sessions and renewals began, would otherwise stay for as long as the daemon runs.
+async fn forget_ended(road: &Road, controls: &Controls, renewals: &Renewals) {
     let mut changes = road.snapshots.watch();
     while changes.changed().await.is_ok() {
         let snapshot = changes.borrow_and_update().clone();
@@ -273,6 +285,7 @@ async fn forget_ended(road: &Road, controls: &Controls) {
             |peer| snapshot.grants().any(|grant| grant.peer == Some(peer)),
         );
         controls.keep(|id| snapshot.grant(id).is_some());
+        renewals.keep(|id| snapshot.grant(id).is_some());
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
 }

@@ -11,7 +11,7 @@ use domain::{
     scope::Spec,
     world::World,
 };
-use pki::Authority;
+use pki::{Authority, Issuer};
 use spoke::{By, Floors, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
@@ -102,7 +102,16 @@ impl Instance {
     /// Starts an instance that remembers how far its grants have come in `floors`.
     pub async fn start_remembering(database: Database, floors: Arc<Floors>) -> Self {
         let (world, life) = (World::system(), domain::renewal::LIFE);
-        Self::open_with(world, database, loopback(), life, (Limits::default(), floors)).await
+        Self::open_with(world, database, loopback(), life, (Limits::default(), floors), |authority| authority).await
+    }
+
+    /// Starts an instance whose certificates are issued by what `issuer` makes of its own CA.
+    pub async fn start_issuing(
+        world: World,
+        database: Database,
+        issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
+    ) -> Self {
+        Self::open_issuing(world, database, loopback(), domain::renewal::LIFE, Limits::default(), issuer).await
     }
 
     async fn open(world: World, database: Database, listen: Listen, certificate_life: Duration) -> Self {
@@ -116,8 +125,19 @@ impl Instance {
         certificate_life: Duration,
         rates: Limits,
     ) -> Self {
+        Self::open_issuing(world, database, listen, certificate_life, rates, |authority| authority).await
+    }
+
+    async fn open_issuing(
+        world: World,
+        database: Database,
+        listen: Listen,
+        certificate_life: Duration,
+        rates: Limits,
+        issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
+    ) -> Self {
         let floors = Arc::new(Floors::of_this_process(cluster::row_key()));
-        Self::open_with(world, database, listen, certificate_life, (rates, floors)).await
+        Self::open_with(world, database, listen, certificate_life, (rates, floors), issuer).await
     }
 
     async fn open_with(
@@ -126,6 +146,7 @@ impl Instance {
         listen: Listen,
         certificate_life: Duration,
         (rates, floors): (Limits, Arc<Floors>),
+        issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
     ) -> Self {
         pki::install_provider();
         let postgres = Postgres::connect(database.owner(), database.app(), world.clock(), cluster::row_key())
@@ -151,7 +172,7 @@ impl Instance {
             world: world.clone(),
             store: Arc::clone(&store),
             auditor: Arc::clone(&auditor),
-            authority: Arc::clone(&authority) as _,
+            authority: issuer(Arc::clone(&authority)),
             instance: id,
             name: name("office"),
             listen,

@@ -37,7 +37,7 @@ fn grant() -> Grant {
 }
 
 fn next(number: u8, issued_at: Time) -> Successor {
-    Successor { leaf: leaf(number), issued_at }
+    Successor::new(leaf(number), issued_at)
 }
 
 fn shown(number: u8) -> Presented {
@@ -73,6 +73,30 @@ fn exactly_the_three_are_good_and_each_for_its_time() {
     assert_eq!(renewed.generation, grant().generation, "an answer in flight is not withdrawn by a renewal");
     assert_eq!(confirmed.generation, grant().generation);
     assert!(good(&again, START + LIFE).is_empty(), "each ends by itself too");
+}
+
+#[test]
+fn each_certificate_ends_at_its_own_end_and_not_at_anothers() {
+    let (long, ends) = (Leaf { not_after: START + 2 * LIFE, ..leaf(2) }, [START + LIFE, START + 2 * LIFE]);
+    let successor = Successor { leaf: long.clone(), ..next(2, START + 16 * HOUR) };
+    let renewed = grant().renew(&leaf(1).serial, successor).unwrap();
+    let shown = |number| Presented { not_after: ends[1], ..shown(number) };
+    let good = |grant: &Grant, now| {
+        let grant = Arc::new(grant.clone());
+        [1, 2].map(|number| Caller::present(&shown(number), Some(Arc::clone(&grant)), now).is_ok())
+    };
+    assert_eq!(good(&renewed, ends[0].before(HOUR)), [true, true]);
+    assert_eq!(good(&renewed, ends[0]), [false, true], "the one in force is over, its successor is not");
+    assert_eq!(good(&renewed, ends[1]), [false, false]);
+    // Used so late that the former one's own end comes before the end of the overlap.
+    let used = ends[0].before(Duration::from_secs(10));
+    let confirmed = renewed.confirm(&long.serial, used).unwrap();
+    assert_eq!(good(&confirmed, used), [true, true]);
+    assert_eq!(good(&confirmed, ends[0]), [false, true]);
+    assert_eq!(good(&confirmed, ends[1]), [false, false]);
+    let shorter = Successor { leaf: Leaf { not_after: START + 18 * HOUR, ..leaf(2) }, ..next(2, START + 16 * HOUR) };
+    let renewed = grant().renew(&leaf(1).serial, shorter).unwrap();
+    assert_eq!(good(&renewed, START + 18 * HOUR), [true, false], "a successor may end first");
 }
 
 #[test]
@@ -134,6 +158,43 @@ fn clock_jump_of_the_sharing_side_lets_nobody_wait_longer_than_the_rule() {
     }
     for by in [HOUR, year] {
         assert!(renewed.may_renew(&shown(1), START + 16 * HOUR + by).is_ok() || renewed.has_expired(START + by));
+    }
+}
+
+#[test]
+fn clock_jump_back_revives_no_replaced_certificate() {
+    let used = START + 17 * HOUR;
+    let renewed = grant().renew(&leaf(1).serial, next(2, START + 16 * HOUR)).unwrap();
+    let confirmed = renewed.confirm(&leaf(2).serial, used).unwrap();
+    assert_eq!(good(&confirmed, used + OVERLAP), [2]);
+    for back in [Duration::from_secs(1), Duration::from_mins(5), 16 * HOUR] {
+        assert_eq!(good(&confirmed, used.before(back)), [2], "a clock that went back by {back:?}");
+    }
+    assert_eq!(good(&confirmed, used), [1, 2], "from the first use on");
+}
+
+#[test]
+fn who_never_uses_a_successor_waits_twice_as_long_each_time_to_a_tenth_of_the_life() {
+    for life in [Duration::from_mins(5), LIFE, 90 * LIFE] {
+        let (begin, end) = (START + life / 10, START + life);
+        let shown = Presented { not_after: end, ..shown(1) };
+        let in_force = Grant { leaf: Some(Leaf { not_after: end, ..leaf(1) }), ..grant() };
+        let (mut now, mut given, mut held) = (begin, Vec::new(), in_force.clone());
+        while now < end {
+            if held.may_renew(&shown, now).is_ok() {
+                given.push(now);
+                let leaf = Leaf { not_after: now + life, ..leaf(2) };
+                held = held.renew(&shown.serial, Successor::new(leaf, now)).unwrap();
+            }
+            now = now + AGAIN / 2;
+        }
+        let waits: Vec<_> = given.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+        let doubled = (0..waits.len()).map(|n| (AGAIN * 2_u32.pow(u32::try_from(n).unwrap())).min(life / 10));
+        let within = |(wait, rule): (&Duration, Duration)| *wait >= rule && *wait < rule + AGAIN;
+        assert!(waits.iter().zip(doubled).all(within), "{waits:?}");
+        assert!(given.len() <= 30, "{} certificates of {life:?} that nobody used", given.len());
+        let used = held.confirm(&leaf(2).serial, begin).unwrap().renew(&leaf(2).serial, next(3, begin)).unwrap();
+        assert_eq!(used.successor.unwrap().unused, 0, "a use begins anew");
     }
 }
 

@@ -15,6 +15,11 @@ const SPREAD: u32 = 10;
 /// The first pause is at most this part of the life, as a divisor: a life of minutes has no minutes to lose.
 const HASTE: u32 = 100;
 
+/// Between two renewals lies at least this part of the life, as a divisor.
+const REST: u32 = 10;
+/// And at least a tenth of the shortest life there is.
+const LEAST_REST: Duration = Duration::from_secs(30);
+
 /// A certificate's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
@@ -85,6 +90,13 @@ impl Life {
     /// When it is tried again.
     pub(crate) fn next_try(&self, attempts: &Attempts) -> Time {
         attempts.at + self.pause(attempts.failures)
+    }
+
+    /// Whether it is left alone although it says that it is due: the other side wrote when it begins, and one that began long ago
+    /// would be renewed at every look. What counts is our own clock since the last renewal.
+    pub(crate) fn rests(&self, renewed: Option<Time>, now: Time) -> bool {
+        let rest = (self.whole() / REST).max(LEAST_REST);
+        renewed.is_some_and(|renewed| now >= renewed && now < renewed + rest)
     }
 
     /// What to do at `now`.

@@ -60,6 +60,8 @@ type Key = (UserId, GrantId);
 #[derive(Default)]
 pub(crate) struct Watch {
     attempts: Mutex<HashMap<Key, Attempts>>,
+    /// When each link was renewed last, by our own clock.
+    renewed: Mutex<HashMap<Key, Time>>,
     running: Arc<Mutex<HashSet<Key>>>,
     done: AtomicU64,
     failed: AtomicU64,
@@ -86,6 +88,7 @@ impl Watch {
         let Err(failure) = ended else {
             self.done.fetch_add(1, Ordering::Relaxed);
             lock(&self.attempts).remove(&key);
+            lock(&self.renewed).insert(key, now);
             return;
         };
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -112,14 +115,17 @@ impl Watch {
     fn keep(&self, links: &[LinkRecord]) {
         let there: HashSet<Key> = links.iter().map(|link| (link.owner, link.id)).collect();
         lock(&self.attempts).retain(|key, _| there.contains(key));
+        lock(&self.renewed).retain(|key, _| there.contains(key));
     }
 
     fn look(&self, link: &LinkRecord, now: Time) -> bool {
         // One that waits to be used is tried at once: after a start, or when the other side is back.
+        let key = (link.owner, link.id);
+        let renewed = lock(&self.renewed).get(&key).copied();
         let attempts = lock(&self.attempts);
-        let attempts = attempts.get(&(link.owner, link.id));
+        let attempts = attempts.get(&key);
         Life::of(link).is_some_and(|life| match (life.look(attempts, now), &link.next) {
-            (Look::Due, _) => true,
+            (Look::Due, next) => next.is_some() || !life.rests(renewed, now),
             (_, Some(_)) => attempts.is_none_or(|attempts| now < attempts.at || now >= life.next_try(attempts)),
             _ => false,
         })

@@ -23,7 +23,8 @@ pub struct Version {
 }
 
 impl Version {
-    /// Reads `0.30.2`, `v0.30.2`, `0.30.2-1` (a distribution's revision) and `0.30.2-rc.1` (older than the release).
+    /// Reads `0.30.2`, `v0.30.2`, `0.30.2-1` (a distribution's revision), `0.30.2-rc.1` and `0.30.2-0.20251103101500-0a1b2c3d4e5f`
+    /// (both older than the release: a candidate, and a commit on the way to it as Go names it).
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches('v');
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -33,9 +34,16 @@ impl Version {
         else {
             return None;
         };
-        let candidate = text[end..].trim_start_matches(['-', '~']).starts_with(|c: char| c.is_ascii_alphabetic());
+        let rest = text[end..].trim_start_matches(['-', '~']);
+        let candidate = rest.starts_with(|c: char| c.is_ascii_alphabetic()) || is_commit(rest);
         Some(Self { numbers: [one, two, three], whole: !candidate })
     }
+}
+
+/// Whether this is `0.` and a date, as Go puts it after the version that a commit comes before.
+fn is_commit(rest: &str) -> bool {
+    let date = rest.strip_prefix("0.").map(|date| date.bytes().take_while(u8::is_ascii_digit).count());
+    date.is_some_and(|digits| digits >= 8)
 }
 
 impl fmt::Display for Version {
@@ -200,8 +208,18 @@ mod tests {
 
     #[test]
     fn ca_config_guard() {
-        let new = ["0.30.2", "v0.30.2", "0.30.2-1", "0.30.2-1~bpo13+1", "0.30.3-rc.1", "0.31.0", "1.0.0"];
-        let old = ["0.30.1", "0.29.0-4~bpo13+1", "0.30.2-rc.1", "0.9.9", "", "dev", "0.30", "0.30.2.1"];
+        let new = ["0.30.2", "v0.30.2", "0.30.2-1", "0.30.2-1~bpo13+1", "0.30.2-0.1", "0.30.3-rc.1", "0.31.0", "1.0.0"];
+        let old = [
+            "0.30.1",
+            "0.29.0-4~bpo13+1",
+            "0.30.2-rc.1",
+            "v0.30.2-0.20251103101500-0a1b2c3d4e5f",
+            "0.9.9",
+            "",
+            "dev",
+            "0.30",
+            "0.30.2.1",
+        ];
         for version in new {
             assert_eq!(judged(version, json!([ours()])).unwrap(), [], "{version}");
         }

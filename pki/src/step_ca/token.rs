@@ -87,6 +87,9 @@ impl<'a> Claims<'a> {
 
     /// Signed, in the compact form (RFC 7515 section 7.1).
     pub fn sign(&self, key: &ProvisionerKey) -> Result<Secret<String>, CaError> {
+        if self.mosaic.is_some() && self.sans.is_empty() {
+            return Err(CaError::Token("it orders a certificate and names nobody".to_owned()));
+        }
         let part = |json: serde_json::Result<Vec<u8>>| json.map(|json| BASE64_URL_SAFE_NO_PAD.encode(json));
         let header = Header { alg: "ES256", typ: "JWT", kid: key.kid() };
         let (header, claims) = (part(serde_json::to_vec(&header)), part(serde_json::to_vec(self)));
@@ -139,5 +142,8 @@ mod tests {
         let signed = token.expose().rsplit_once('.').unwrap().0;
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed.as_bytes(), &signature).unwrap();
         assert_ne!(claims().jti, claims().jti);
+        let order = Order::Grant { id: &sans[0], grant: "g".to_owned(), subject: "s".to_owned() };
+        let nobody = claims().ordering(order, &[], b"abc").sign(&key);
+        assert!(nobody.is_err(), "without names in its token a CA takes those of the request");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! One bucket for each grant, kept while the grant's rate is the same, whatever else changes; one for each peer over all its
 //! grants. Keys exist only for grants of good standing, so their number is bounded by what owners wrote.
+//!
+//! A renewal takes from neither, so that a busy grant renews; it takes from a bucket of its own, which a certificate fills up
+//! again: what is measured is renewals that come to nothing.
 
 use super::{Road, audit::Draft, status};
 use axum::{
@@ -33,6 +36,9 @@ use std::{
 /// What a peer may call a minute over all its grants for one subject; as many at once.
 pub const PEER: Rate = Rate { per_minute: 240, burst: 240 };
 
+/// What a grant may ask for a further certificate in vain a minute; as many at once.
+pub const RENEWAL: Rate = Rate { per_minute: 10, burst: 10 };
+
 type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
 /// Calls the grant could make at once after this one; in the extensions of every request that passed.
@@ -46,7 +52,16 @@ pub struct Limits {
     /// A peer's id is its word at enrolment, and the subject the inviter's: whoever enrols under another's id for somebody else
     /// uses up nothing of theirs.
     peers: Mutex<HashMap<(InstanceId, UserId), Arc<Bucket>>>,
+    renewals: Mutex<HashMap<GrantId, Renewing>>,
     peer: Rate,
+}
+
+/// What renewals take from.
+#[derive(Debug)]
+struct Renewing {
+    bucket: Arc<Bucket>,
+    /// Tokens given back; each was taken before.
+    back: u32,
 }
 
 impl Default for Limits {
@@ -58,7 +73,7 @@ impl Default for Limits {
 impl Limits {
     /// With another rate for peers.
     pub fn with_peer_rate(peer: Rate) -> Self {
-        Self { grants: Mutex::default(), peers: Mutex::default(), peer }
+        Self { grants: Mutex::default(), peers: Mutex::default(), renewals: Mutex::default(), peer }
     }
 
     /// Takes one call from the grant's bucket, then one from its peer's.
@@ -69,9 +84,29 @@ impl Limits {
         Ok(CallsLeft(own.0.min(shared.0)))
     }
 
+    /// Takes one renewal from the grant's bucket for these.
+    pub fn take_renewal(&self, grant: GrantId) -> Result<(), Refusal> {
+        let mut renewals = lock(&self.renewals);
+        let renewing = renewals.entry(grant).or_insert_with(|| Renewing { bucket: bucket(RENEWAL), back: 0 });
+        if let Some(back) = renewing.back.checked_sub(1) {
+            renewing.back = back;
+            return Ok(());
+        }
+        let said = "too many renewals of this grant came to nothing; mend the request, and wait as long as is told";
+        check(&renewing.bucket, Reason::GrantRate).map(drop).map_err(|refusal| refusal.saying(said))
+    }
+
+    /// Gives back what a renewal took that brought a certificate.
+    pub fn give_back_renewal(&self, grant: GrantId) {
+        if let Some(renewing) = lock(&self.renewals).get_mut(&grant) {
+            renewing.back = renewing.back.saturating_add(1).min(RENEWAL.burst);
+        }
+    }
+
     /// Forgets buckets of grants and peers that are gone.
     pub fn keep(&self, alive: impl Fn(GrantId) -> bool, peers: impl Fn(InstanceId) -> bool) {
         lock(&self.grants).retain(|id, _| alive(*id));
+        lock(&self.renewals).retain(|id, _| alive(*id));
         lock(&self.peers).retain(|(id, _), _| peers(*id));
     }
 
@@ -113,11 +148,18 @@ pub async fn limit(State(road): State<Arc<Road>>, mut request: Request, next: Ne
     let method = Method::from_path(request.uri().path());
     let limited = method.is_none_or(Method::is_limited);
     let caller = request.extensions().get::<Caller<Grant>>();
+    let renewing = caller.filter(|_| method == Some(Method::Renew)).map(|caller| caller.ground().id);
     let taken = caller.filter(|_| limited).map(|caller| road.limits.take(caller.ground())).transpose();
+    let taken = taken.and_then(|left| renewing.map_or(Ok(()), |id| road.limits.take_renewal(id)).map(|()| left));
     match taken {
         Ok(left) => {
             left.map(|left| request.extensions_mut().insert(left));
-            next.run(request).await
+            let response = next.run(request).await;
+            // A refusal says so before its body, which it does not have.
+            if let Some(grant) = renewing.filter(|_| !response.headers().contains_key("grpc-status")) {
+                road.limits.give_back_renewal(grant);
+            }
+            response
         }
         Err(refusal) => {
             if let Some(draft) = request.extensions().get::<Draft>() {
@@ -125,5 +167,31 @@ pub async fn limit(State(road): State<Arc<Road>>, mut request: Request, next: Ne
             }
             status::response(&refusal)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(digit: &str) -> GrantId {
+        digit.repeat(8).chars().chain("-0000-4000-8000-000000000000".chars()).collect::<String>().parse().unwrap()
+    }
+
+    #[test]
+    fn renewals_that_come_to_nothing_use_up_a_bucket_of_the_grants_own_and_others_do_not() {
+        let (limits, [one, other]) = (Limits::default(), ["1", "2"].map(id));
+        for _ in 0..10 * RENEWAL.burst {
+            limits.take_renewal(one).unwrap();
+            limits.give_back_renewal(one);
+        }
+        let taken = (0..3 * RENEWAL.burst).filter(|_| limits.take_renewal(one).is_ok()).count();
+        assert_eq!(u32::try_from(taken).unwrap(), RENEWAL.burst);
+        let refused = limits.take_renewal(one).unwrap_err();
+        assert_eq!(refused.reason(), Reason::GrantRate);
+        assert!(refused.retry().is_some_and(|wait| wait <= Duration::from_secs(6)), "{refused:?}");
+        limits.take_renewal(other).unwrap();
+        limits.keep(|grant| grant == other, |_| true);
+        assert_eq!(lock(&limits.renewals).keys().copied().collect::<Vec<_>>(), [other]);
     }
 }

@@ -305,6 +305,7 @@ impl Change {
             .bind(former.map(|former| &former.leaf.spki.0[..]))
             .bind(former.map(|former| former.leaf.not_after.to_offset()))
             .bind(former.map(|former| former.until.to_offset()))
+            .bind(next.map_or(0, |next| i64::from(next.unused)))
             .bind(self.sealed(grant)?)
             .execute(&mut **self)
             .await?;

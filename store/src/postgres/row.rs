@@ -96,7 +96,10 @@ fn successor(row: &PgRow) -> Result<Option<Successor>, StoreError> {
     let serial: Option<&[u8]> = row.try_get("next_serial")?;
     let Some(serial) = serial else { return Ok(None) };
     let leaf = leaf(serial, row.try_get("next_spki")?, row.try_get("next_not_after")?)?;
-    Ok(Some(Successor { leaf, issued_at: time(row, "next_issued_at")? }))
+    let unused: i64 = row.try_get("next_unused")?;
+    let unused =
+        u32::try_from(unused).map_err(|_| damaged("number of unused certificates", "it is negative or endless"))?;
+    Ok(Some(Successor { leaf, issued_at: time(row, "next_issued_at")?, unused }))
 }
 
 fn former(row: &PgRow) -> Result<Option<Former>, StoreError> {

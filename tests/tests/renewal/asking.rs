@@ -1,5 +1,6 @@
 //! The asking side: what it keeps, when it renews by itself, and what people are told when it cannot.
 
+use crate::issuer::OwnCa;
 use domain::{
     answer::Outcome,
     audit::{Act, Record},
@@ -10,8 +11,11 @@ use domain::{
 };
 use hub::{Hub, LinkState, LinkStatus, Question, Sources};
 use link::{ClientCredential, Target};
-use pki::{RequestKey, profile};
-use std::{sync::Arc, time::Duration};
+use pki::{Authority, Issuer, RequestKey, profile};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use store::{LinkRecord, NextLeaf};
 use tests::{
     asker::Asker,
@@ -29,9 +33,14 @@ struct Pair {
 }
 
 async fn pair() -> Pair {
+    pair_issuing(|authority| authority).await
+}
+
+async fn pair_issuing(issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send) -> Pair {
     let (clock, world) = standing();
     let (first, second) = two_databases().await;
-    let (office, home) = (Instance::start_on(world.clone(), first).await, Home::start_in(world, second).await);
+    let office = Instance::start_issuing(world.clone(), first, issuer).await;
+    let home = Home::start_in(world, second).await;
     office.put(office.owner, vec![task("one")]).await;
     let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let text = Invite::encode(&invite);
@@ -119,6 +128,23 @@ async fn a_link_renews_by_itself_when_it_is_due_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_says_it_is_old_is_not_renewed_at_every_look() {
+    let mut hostile = None;
+    let pair = pair_issuing(|authority| Arc::clone(hostile.insert(OwnCa::new(authority))) as _).await;
+    pair.ripen().await;
+    hostile.expect("a CA").hours_back.store(19, Ordering::SeqCst);
+    for _ in 0..6 {
+        pair.home.hub.renew_what_is_due().await.expect("a look");
+        pair.clock.advance(Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((pair.home.hub.renewals().done, pair.home.hub.renewals().failed), (1, 0));
+    pair.clock.advance(LIFE / 10);
+    pair.home.hub.renew_what_is_due().await.expect("a look");
+    assert_eq!((pair.home.hub.renewals().done, pair.home.hub.renewals().failed), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_kept_before_a_crash_is_used_first_after_it() {
     let pair = pair().await;
     pair.ripen().await;
@@ -157,7 +183,8 @@ async fn what_was_kept_and_is_refused_is_forgotten_and_asked_for_anew() {
     pair.left_between().await;
     assert!(pair.home.store.keep_next(&link, &lost, pair.act()).await.expect("kept"));
     pair.answered(&pair.home.restarted()).await;
-    pair.clock.advance(domain::renewal::AGAIN);
+    // Two in a row were not used.
+    pair.clock.advance(domain::renewal::AGAIN * 2);
     let hub = pair.home.restarted();
     hub.renew_what_is_due().await.expect("a look");
     let now = pair.record().await;

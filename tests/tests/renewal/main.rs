@@ -4,5 +4,6 @@
 #![expect(clippy::print_stdout, reason = "how many calls and renewals there were is part of what a run tells")]
 
 mod asking;
+mod issuer;
 mod load;
 mod sharing;

@@ -1,13 +1,17 @@
 //! The sharing side, asked by a stranger's client: for whom, how often, and what becomes of the old certificate.
 
+use crate::issuer::OwnCa;
 use domain::{
     audit::Ending,
     grant::{Grant, State},
     renewal::{AGAIN, LIFE, OVERLAP},
     world::{FakeClock, World},
 };
-use pki::RequestKey;
-use std::{sync::Arc, time::Duration};
+use pki::{Issuer, RequestKey};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tests::{
     asker::{Asker, enrol, refusal, tasks, titles},
     clock::standing,
@@ -230,17 +234,95 @@ async fn revoking_between_answer_and_first_use_refuses_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_renewals_at_once_one_is_answered() {
+async fn clock_jump_back_revives_no_replaced_certificate() {
     let stage = stage().await;
     stage.ripen().await;
+    let used = stage.world.now();
+    let next = stage.next(&stage.home).await;
+    stage.used(&next).await;
+    stage.outlive_the_overlap().await;
+    assert!(stage.home.dial().await.is_err(), "the former one was let in after the overlap");
+    stage.clock.set(used.before(Duration::from_mins(1)));
+    // Any change makes the doors be told anew.
+    stage.office.grant("owner", SCOPE).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert!(stage.home.dial().await.is_err(), "a clock that went back let the former one in again");
+    good(&next).await;
+    stage.clock.set(used + Duration::from_secs(5));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    good(&next).await;
+}
+
+/// A stage whose CA counts; what it counted so far is forgotten.
+async fn counted() -> (Stage, Arc<OwnCa>) {
+    let ((clock, world), mut own) = (standing(), None);
+    let issuer = |authority| {
+        let counted = OwnCa::new(authority);
+        own = Some(Arc::clone(&counted));
+        counted as Arc<dyn Issuer>
+    };
+    let office = Instance::start_issuing(world.clone(), database().await, issuer).await;
+    office.put(office.owner, vec![task("one")]).await;
+    let (_, invite) = office.grant("owner", SCOPE).await;
+    let home = enrol(&invite).await.under(&world);
+    let counted = own.expect("a CA");
+    counted.orders.store(0, Ordering::SeqCst);
+    let stage = Stage { office, clock, world, home };
+    stage.ripen().await;
+    (stage, counted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_renewals_at_once_one_is_answered() {
+    let (stage, counted) = counted().await;
     let client = stage.home.connect().await;
     let ask = || {
         let mut client = client.clone();
         async move { client.renew(proto::v1::RenewRequest { csr: key().csr }).await }
     };
-    let answers = futures::future::join_all((0..12).map(|_| ask())).await;
+    let answers = futures::future::join_all((0..9).map(|_| ask())).await;
     let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-    assert_eq!((good.len(), refused.len()), (1, 11));
+    assert_eq!((good.len(), refused.len()), (1, 8));
     assert!(refused.iter().all(|answer| wait(answer.as_ref().expect_err("refused")) <= AGAIN));
     assert!(stage.grant().await.successor.is_some());
+    assert_eq!(counted.orders.load(Ordering::SeqCst), 1, "the CA worked for renewals that were refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_fails_is_asked_again_after_a_pause_and_not_at_once() {
+    let (stage, counted) = counted().await;
+    counted.broken.store(true, Ordering::SeqCst);
+    let failed = stage.home.renew(key().csr).await.expect_err("answered");
+    assert_eq!(refusal(&failed), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    counted.broken.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        let early = stage.home.renew(key().csr).await.expect_err("answered");
+        assert!(wait(&early) <= AGAIN);
+    }
+    assert_eq!(counted.orders.load(Ordering::SeqCst), 1, "a failure is no leave to ask again at once");
+    stage.clock.advance(AGAIN);
+    stage.next(&stage.home).await;
+    assert_eq!(counted.orders.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renewals_that_come_to_nothing_are_few_a_minute_and_others_are_not_counted() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let mut client = stage.home.connect().await;
+    let mut ask = async |csr| client.renew(proto::v1::RenewRequest { csr }).await;
+    for _ in 0..11 {
+        ask(key().csr).await.expect("more certificates than may be refused in a minute");
+        stage.clock.advance(LIFE / 13);
+        settle().await;
+    }
+    let mut refusals = Vec::new();
+    for _ in 0..14 {
+        refusals.push(ask(b"no request".repeat(500)).await.expect_err("answered"));
+    }
+    let malformed = refusals.iter().filter(|status| status.code() == Code::InvalidArgument).count();
+    assert!((10..=12).contains(&malformed), "{malformed} of 14 were read");
+    let last = refusals.pop().expect("a refusal");
+    assert!(wait(&last) <= Duration::from_secs(6) && last.message().contains("came to nothing"), "{last:?}");
+    good(&stage.home).await;
 }

@@ -138,6 +138,7 @@ suite! {
     renewal:
         a_successor_comes_into_force_with_its_first_use
         a_replaced_successor_is_refused
+        each_unused_successor_in_a_row_doubles_the_wait
         a_former_certificate_gives_its_place_and_is_refused
         revoking_or_a_fresh_invite_refuses_every_certificate
         a_renewal_of_what_is_not_in_force_changes_nothing

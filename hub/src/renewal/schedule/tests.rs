@@ -100,3 +100,25 @@ fn clock_jump() {
         assert!(again > now);
     }
 }
+
+#[test]
+fn a_certificate_that_says_it_is_old_is_renewed_once_in_a_tenth_of_its_life() {
+    for whole in [Duration::ZERO, Duration::from_mins(5), DAY, DAY * 90] {
+        let backdated = |now: Time| Life {
+            issued_at: now.before(whole / 10 * 9),
+            not_after: now + LOOK + whole / 9,
+            ..life(whole, 999)
+        };
+        let (mut now, mut renewed, mut times) = (START, None, 0_u32);
+        let rest = (whole / 10).max(LOOK);
+        while now < START + rest * 5 {
+            let life = backdated(renewed.unwrap_or(START));
+            if life.look(None, now) != Look::Until(life.due()) && !life.rests(renewed, now) {
+                (renewed, times) = (Some(now), times + 1);
+            }
+            now = now + LOOK;
+        }
+        assert!((1..=5).contains(&times), "{times} renewals of {whole:?}");
+    }
+    assert!(!life(DAY, 0).rests(Some(START + DAY), START), "renewed in a future that has not come");
+}

@@ -2,13 +2,17 @@
 
 use super::liar::{Liar, Reply, instance_params, issued, key_of};
 use crate::forge::{DAY, Forge, GRANT, GRANT_OID, HOLDER, ISSUER, NOW, SUBJECT, SUBJECT_OID, grant_params, uri, utf8};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use pki::{
     CheckedCsr, Flaw, GrantOrder, InstanceOrder, IssueError, Issued, Issuer, RequestKey, Unfit, Why,
     crl::{CrlError, MAX_CRL_BYTES},
     spiffe,
     step_ca::{CaError, GuardError, client::DEADLINE, client::MAX_ANSWER},
 };
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyPair, SerialNumber};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyPair,
+    SerialNumber,
+};
 use serde_json::json;
 use std::{
     collections::HashSet,
@@ -19,6 +23,8 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+
+const PROVISIONER_OID: &[u64] = &[1, 3, 6, 1, 4, 1, 37_476, 9_000, 64, 1];
 
 type Change = fn(&mut CertificateParams);
 
@@ -35,11 +41,18 @@ async fn ordered(liar: &Liar, forge: &Forge) -> Result<Issued, IssueError> {
 async fn changed(forge: &Arc<Forge>, change: Change) -> Result<Issued, IssueError> {
     let signer = Arc::clone(forge);
     let liar = Liar::start(forge, move |asked| {
-        let mut params = grant_params();
+        let mut params = marked();
         change(&mut params);
         issued(&signer.sign(&params, &key_of(asked).public_key))
     });
     ordered(&liar.await, forge).await
+}
+
+/// As a step-ca makes it: with the mark of its provisioner.
+fn marked() -> CertificateParams {
+    let mut params = grant_params();
+    params.custom_extensions.push(CustomExtension::from_oid_content(PROVISIONER_OID, vec![0x30, 0]));
+    params
 }
 
 fn instead(params: &mut CertificateParams, oid: &[u64], id: &str) {
@@ -51,7 +64,7 @@ fn instead(params: &mut CertificateParams, oid: &[u64], id: &str) {
 async fn a_certificate_that_is_not_the_order_never_leaves() {
     let forge = Arc::new(Forge::new());
     assert!(changed(&forge, |_| {}).await.is_ok(), "so that each refusal has one cause");
-    let cases: [(&str, Unfit, Change); 15] = [
+    let cases: [(&str, Unfit, Change); 19] = [
         ("another holder", Unfit::Other("holder"), |p| {
             p.subject_alt_names = vec![uri(&spiffe::instance_id(ISSUER, ISSUER))];
         }),
@@ -64,6 +77,10 @@ async fn a_certificate_that_is_not_the_order_never_leaves() {
         ("a second name", Flaw::Names.into(), |p| p.subject_alt_names.push(uri("spiffe://example.org/x"))),
         ("a second longer", Unfit::Other("end"), |p| p.not_after += Duration::from_secs(1)),
         ("a second shorter", Unfit::Other("end"), |p| p.not_after -= Duration::from_secs(1)),
+        ("two seconds older", Unfit::Other("beginning"), |p| p.not_before -= Duration::from_secs(2)),
+        ("two seconds younger", Unfit::Other("beginning"), |p| p.not_before += Duration::from_secs(2)),
+        ("a day older", Unfit::Other("beginning"), |p| p.not_before -= DAY),
+        ("without the mark of its provisioner", Unfit::Unmarked, |p| drop(p.custom_extensions.pop())),
         ("not valid yet", Flaw::NotYetValid.into(), |p| p.not_before = (NOW + Duration::from_secs(1)).to_offset()),
         ("over already", Flaw::Expired.into(), |p| {
             p.not_before = NOW.before(DAY).to_offset();
@@ -87,10 +104,10 @@ async fn a_certificate_that_is_not_the_order_never_leaves() {
 async fn a_certificate_for_another_key_or_by_another_ca_never_leaves() {
     let (forge, foreign) = (Arc::new(Forge::new()), Forge::new());
     let signer = Arc::clone(&forge);
-    let other_key = move |_: &_| issued(&signer.sign(&grant_params(), &KeyPair::generate().unwrap()));
+    let other_key = move |_: &_| issued(&signer.sign(&marked(), &KeyPair::generate().unwrap()));
     let refused = ordered(&Liar::start(&forge, other_key).await, &forge).await;
     assert!(matches!(refused, Err(IssueError::Unfit(Unfit::Other("key")))), "{refused:?}");
-    let by_another = move |asked: &_| issued(&foreign.sign(&grant_params(), &key_of(asked).public_key));
+    let by_another = move |asked: &_| issued(&foreign.sign(&marked(), &key_of(asked).public_key));
     let refused = ordered(&Liar::start(&forge, by_another).await, &forge).await;
     assert!(matches!(refused, Err(IssueError::Unfit(Unfit::Flaw(Flaw::Chain)))), "{refused:?}");
 }
@@ -122,6 +139,46 @@ async fn an_instance_certificate_with_other_names_or_another_key_never_leaves() 
             (other, expected) => panic!("{names:?}: {:?}, not {expected:?}", other.map(|made| made.leaf)),
         }
     }
+}
+
+#[tokio::test]
+async fn an_instance_certificate_by_another_ca_never_leaves() {
+    let own: &'static str = spiffe::tls_name(ISSUER).leak();
+    let (forge, foreign) = (Arc::new(Forge::new()), Arc::new(Forge::new()));
+    for (by, right) in [(&forge, true), (&foreign, false)] {
+        let signer = Arc::clone(by);
+        let answer = move |asked: &_| issued(&signer.sign(&instance_params(&[own]), &key_of(asked).public_key));
+        let liar = Liar::start(&forge, answer).await;
+        let order = InstanceOrder { names: vec![], now: NOW, life: 30 * DAY };
+        let made = liar.issuer(&forge, &forge).issue_instance(&order).await.map(|made| made.leaf);
+        match made {
+            Ok(_) => assert!(right),
+            refused => {
+                assert!(!right && matches!(refused, Err(IssueError::Unfit(Unfit::Flaw(Flaw::Chain)))), "{refused:?}")
+            }
+        }
+    }
+}
+
+/// Without names in its token, step-ca would take those of the request.
+#[tokio::test]
+async fn every_token_that_is_shown_for_a_certificate_has_its_names() {
+    let forge = Forge::new();
+    let liar = Liar::start(&forge, |_| Reply::Answer(400, "{}".to_owned())).await;
+    let issuer = liar.issuer(&forge, &forge);
+    issuer.issue_grant(&order()).await.unwrap_err();
+    for names in [vec![], vec!["fed.example.org".to_owned()]] {
+        let order = InstanceOrder { names, now: NOW, life: 30 * DAY };
+        assert!(issuer.issue_instance(&order).await.is_err());
+    }
+    let sans = liar.tokens().into_iter().map(|token| {
+        let body = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["sans"].clone()
+    });
+    let (own, id) = (spiffe::tls_name(ISSUER), spiffe::instance_id(ISSUER, ISSUER));
+    let expected =
+        [json!([spiffe::instance_id(ISSUER, HOLDER)]), json!([id, own]), json!([id, own, "fed.example.org"])];
+    assert_eq!(sans.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -172,7 +229,7 @@ async fn what_may_pass_is_tried_three_times_each_with_a_fresh_token() {
     let recovering = move |asked: &_| match count.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::Cut,
         1 => Reply::Answer(502, String::new()),
-        _ => issued(&signer.sign(&grant_params(), &key_of(asked).public_key)),
+        _ => issued(&signer.sign(&marked(), &key_of(asked).public_key)),
     };
     let liar = Liar::start(&forge, recovering).await;
     assert!(ordered(&liar, &forge).await.is_ok());

@@ -183,6 +183,17 @@ async fn a_wrong_template_is_noticed_before_its_certificate_leaves() {
 }
 
 #[tokio::test]
+async fn a_certificate_without_the_mark_of_its_provisioner_never_leaves() {
+    let everywhere = |_: &std::path::Path, config: &mut Value| {
+        config["authority"]["claims"] = json!({"disableSmallstepExtensions": true});
+    };
+    let Some(real) = Real::start(everywhere).await else { return };
+    let refused = real.issuer.issue_grant(&order(&real.world, &RequestKey::generate().unwrap())).await;
+    assert!(matches!(refused, Err(IssueError::Unfit(Unfit::Unmarked))), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("`disableSmallstepExtensions` out of every `claims`"));
+}
+
+#[tokio::test]
 async fn ca_config_guard_on_the_real_program() {
     let Some(real) = Real::start(|_, _| {}).await else { return };
     let reported = real.issuer.guard().await.unwrap();

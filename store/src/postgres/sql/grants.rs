@@ -4,8 +4,8 @@
 macro_rules! columns {
     () => {
         "g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer, g.scope, g.state, g.generation, g.serial, g.spki, \
-         g.leaf_not_after, g.created_at, g.next_serial, g.next_spki, g.next_not_after, g.next_issued_at, g.former_serial, \
-         g.former_spki, g.former_not_after, g.former_until, g.seal"
+         g.leaf_not_after, g.created_at, g.next_serial, g.next_spki, g.next_not_after, g.next_issued_at, g.next_unused, \
+         g.former_serial, g.former_spki, g.former_not_after, g.former_until, g.seal"
     };
 }
 
@@ -28,7 +28,7 @@ statements! {
     UPDATE = "UPDATE grants SET peer = $2, scope = $3, not_after = $4, state = $5, generation = $6, serial = $7, spki = $8,
             leaf_not_after = $9, peer_name = coalesce($10, peer_name), next_serial = $11, next_spki = $12,
             next_not_after = $13, next_issued_at = $14, former_serial = $15, former_spki = $16, former_not_after = $17,
-            former_until = $18, seal = $19
+            former_until = $18, next_unused = $19, seal = $20
         WHERE id = $1";
     CEILING = "SELECT ceiling, set_at, set_by FROM ceiling";
     SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";

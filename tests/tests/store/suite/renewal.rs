@@ -11,7 +11,7 @@ use std::time::Duration;
 use store::{Committed, LinkRecord, NextLeaf, StoreError};
 
 fn next(bench: &Bench) -> Successor {
-    Successor { leaf: bench.leaf(), issued_at: bench.now() }
+    Successor::new(bench.leaf(), bench.now())
 }
 
 async fn renew(bench: &Bench, grant: &Grant, with: &Leaf, next: &Successor) -> Result<Grant, StoreError> {
@@ -56,6 +56,29 @@ pub async fn a_replaced_successor_is_refused(bench: &Bench) {
     let renewed = renew(bench, &grant, &first, &second).await.unwrap();
     assert_eq!(told(bench).await, (renewed.clone(), vec![lost.leaf.clone()]));
     assert!(!confirm(bench, &grant, &lost.leaf).await, "it never comes into force");
+    assert_eq!(told(bench).await.0, renewed);
+}
+
+pub async fn each_unused_successor_in_a_row_doubles_the_wait(bench: &Bench) {
+    let grant = bench.grant("home", bench.owner, &everything()).await;
+    let (first, mut last) = (grant.leaf.clone().unwrap(), next(bench));
+    renew(bench, &grant, &first, &last).await.unwrap();
+    for unused in 1..=5 {
+        let wait = AGAIN * 2_u32.pow(unused - 1);
+        bench.clock.advance(wait.checked_sub(Duration::from_secs(1)).unwrap());
+        let early = renew(bench, &grant, &first, &next(bench)).await;
+        assert!(matches!(early, Err(StoreError::Conflict(_))), "after {unused}: {early:?}");
+        bench.clock.advance(Duration::from_secs(1));
+        last = next(bench);
+        renew(bench, &grant, &first, &last).await.unwrap();
+        let (now, refused) = told(bench).await;
+        assert_eq!(now.successor, Some(Successor { unused, ..last.clone() }));
+        assert_eq!(refused.len(), usize::try_from(unused).unwrap());
+    }
+    assert!(confirm(bench, &grant, &last.leaf).await);
+    let third = next(bench);
+    let renewed = renew(bench, &grant, &last.leaf, &third).await.unwrap();
+    assert_eq!(renewed.successor, Some(third), "a use begins anew");
     assert_eq!(told(bench).await.0, renewed);
 }
 
