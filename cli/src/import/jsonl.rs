@@ -104,7 +104,7 @@ impl TextLine {
             let key = match item.source_key.take() {
                 Some(key) => first(keys, &item.resource, key, &at)?,
                 // The same line again is the same row, wherever it stands in the file.
-                None => format!("{:x}", Sha256::digest(text)),
+                None => hex::encode(Sha256::digest(text)),
             };
             item.source_key = Some(format!("{scope}/{key}"));
             Ok(item)

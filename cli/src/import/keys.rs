@@ -12,7 +12,7 @@ pub fn fitting(key: String, source: &str) -> String {
     if key.len() <= MAX_KEY {
         return key;
     }
-    let digest = format!("{:x}", Sha256::digest(&key));
+    let digest = hex::encode(Sha256::digest(&key));
     Some(format!("{source}/{digest}")).filter(|key| key.len() <= MAX_KEY).unwrap_or(digest)
 }
 

@@ -36,7 +36,7 @@ pub fn rows<'r>(file: &'r File, reading: &'r mut Reading<'_>) -> Rows<'r> {
         let task = Task::of(&line).map_err(|reason| file.refuse_line(number, reason))?;
         let digest = task.digest();
         let nth = repeats.entry(digest).and_modify(|count| *count += 1).or_insert(1);
-        let key = format!("{scope}/todo.txt/{digest:x}");
+        let key = format!("{scope}/todo.txt/{}", hex::encode(digest));
         let key = if *nth == 1 { key } else { format!("{key}/{nth}") };
         Ok(Sourced { at: file.line(number), item: task.item(key, common) })
     }))

@@ -116,7 +116,7 @@ impl<'a> Calendar<'a> {
                 }
             };
             let text = self.text.get(component.range.clone()).unwrap_or_default();
-            let uid = uid.filter(|uid| !uid.is_empty()).unwrap_or_else(|| format!("{:x}", Sha256::digest(text)));
+            let uid = uid.filter(|uid| !uid.is_empty()).unwrap_or_else(|| hex::encode(Sha256::digest(text)));
             let sort = if component.kind == "VEVENT" { Sort::Event } else { Sort::Task };
             let place = *known.entry((sort, uid.clone())).or_insert_with(|| {
                 groups.push(Group { sort, uid, components: Vec::new() });
