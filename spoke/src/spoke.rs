@@ -83,7 +83,7 @@ pub struct Spoke {
 }
 
 /// How the sharing side stands, from what happened, not from what is hoped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SpokeStatus {
     /// Where links are served; none while there is no grant.
     pub links_listener: Option<SocketAddr>,
@@ -105,8 +105,12 @@ pub struct SpokeStatus {
     pub unrecorded: u64,
     /// Calls with a certificate of our CA that no enrolment accounts for: somebody else can sign with its key.
     pub unknown_certificates: u64,
+    /// The grants that the last of them named, with how many there were of all at that grant's last one.
+    pub unknown_of: Vec<(GrantId, u64)>,
     /// Uses of a certificate that was replaced: somebody has a copy, or its holder lost what it was given since.
     pub replaced_certificates: u64,
+    /// The grants of the last of them, with how many there were of all at that grant's last one.
+    pub replaced_of: Vec<(GrantId, u64)>,
     /// Grants that the table has and that permit nothing: the database was changed behind the daemon's back, or put back.
     pub doubtful: Vec<(GrantId, Doubt)>,
     /// Records that nobody waited for and that could not be written.
@@ -226,8 +230,10 @@ impl Spoke {
             snapshot_age: self.snapshots.age(),
             second_check_failures: faults.second_check.load(Ordering::Relaxed),
             unrecorded: faults.unrecorded.load(Ordering::Relaxed),
-            unknown_certificates: faults.unknown_certificates.load(Ordering::Relaxed),
-            replaced_certificates: faults.replaced_certificates.load(Ordering::Relaxed),
+            unknown_certificates: faults.unknown_certificates.all(),
+            unknown_of: faults.unknown_certificates.last(),
+            replaced_certificates: faults.replaced_certificates.all(),
+            replaced_of: faults.replaced_certificates.last(),
             doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),

@@ -1,15 +1,27 @@
 //! Tells whoever runs the instance what must not stay so, by one command of theirs (`alert_command`): once an hour for each
-//! alert, as JSON on its standard input.
+//! alert, as JSON on its standard input. What a certificate was used for that may be stolen is an alert of its own for each grant.
+//!
+//! Told is what a command that ended well was told. One that failed is told again at the next look, and what happens within the
+//! hour is told after it.
 //!
 //! The command is run without a shell and without this process's environment, which may hold passwords; it has ten seconds, and
 //! nobody reads what it prints. What it is told is what `status` tells: no row, no key, no address of a database.
 
 use api::view;
-use domain::{Time, id::Name, world::World};
+use domain::{
+    Time,
+    id::{GrantId, Name},
+    world::World,
+};
 use hub::Hub;
 use serde::Serialize;
 use spoke::{Spoke, SpokeStatus};
-use std::{collections::HashMap, process::Stdio, sync::Weak, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    process::Stdio,
+    sync::Weak,
+    time::Duration,
+};
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 /// How often it is looked whether there is something to tell.
@@ -27,7 +39,7 @@ struct Alert {
     /// One word for programs.
     #[serde(rename = "alert")]
     kind: &'static str,
-    /// What it is about: a link's name, where it is about one.
+    /// What it is about: a link's name, or a grant's id.
     about: String,
     /// This instance.
     instance: Name,
@@ -54,52 +66,98 @@ pub struct Alerts {
 impl Alerts {
     /// Until the daemon stops.
     pub async fn follow(self) {
-        let (mut told, mut before) = (HashMap::new(), None);
-        while let Some((found, counts)) = self.look(before.as_ref()).await {
+        let mut told = Told::default();
+        while let Some(found) = self.look().await {
             self.tell(&mut told, found).await;
-            before = Some(counts);
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// What there is to tell now, and the counts that it was judged by; none when the daemon stops.
-    async fn look(&self, before: Option<&SpokeStatus>) -> Option<(Vec<Found>, SpokeStatus)> {
+    /// What there is to tell, told already or not; none when the daemon stops.
+    async fn look(&self) -> Option<Vec<Found>> {
         let (hub, spoke) = (self.hub.upgrade()?, self.spoke.upgrade()?);
         let status = spoke.status();
-        let mut found = before.map(|before| counted(before, &status)).unwrap_or_default();
-        found.extend(status.doubtful.iter().map(|(grant, doubt)| {
-            let text = format!("{}; it permits nothing", view::doubt(*doubt));
-            ("grant_doubtful", grant.to_string(), text)
-        }));
+        let mut found = counted(&status);
+        found.extend(doubtful(&status));
         found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
-        Some((found, status))
+        Some(found)
     }
 
-    async fn tell(&self, told: &mut HashMap<(&'static str, String), Time>, found: Vec<Found>) {
+    async fn tell(&self, told: &mut Told, found: Vec<Found>) {
         let now = self.world.now();
-        for (alert, about, text) in found {
-            if is_quiet(told, (alert, about.clone()), now) {
+        told.keep(&found, now);
+        for found in found {
+            if !told.is_due(&found, now) {
                 continue;
             }
-            let alert = Alert { kind: alert, about, instance: self.instance.clone(), at: now, text };
-            if let Err(error) = run(&self.command, &alert, PATIENCE).await {
-                tracing::warn!(%error, alert = alert.kind, "`alert_command` was not told");
+            let (instance, text) = (self.instance.clone(), found.text.clone());
+            let alert = Alert { kind: found.alert, about: found.about.clone(), instance, at: now, text };
+            match run(&self.command, &alert, PATIENCE).await {
+                Ok(()) => told.note(&found, now),
+                Err(error) => {
+                    tracing::warn!(%error, alert = alert.kind, about = alert.about, "`alert_command` was not told; it is tried again");
+                }
             }
         }
     }
 }
 
-/// Its word, what it is about, and the text.
-type Found = (&'static str, String, String);
+/// What there is to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    /// Its word.
+    alert: &'static str,
+    /// What it is about.
+    about: String,
+    /// A number that grows with each time it happens; none where it lasts and does not happen.
+    count: Option<u64>,
+    /// Cause and next step.
+    text: String,
+}
+
+/// What was told of each alert last: when, and up to which count.
+#[derive(Debug, Default)]
+struct Told(HashMap<(&'static str, String), (Time, Option<u64>)>);
+
+impl Told {
+    fn is_due(&self, found: &Found, now: Time) -> bool {
+        let Some((at, count)) = self.0.get(&found.key()) else { return true };
+        !is_quiet(*at, now) && (found.count.is_none() || found.count > *count)
+    }
+
+    fn note(&mut self, found: &Found, now: Time) {
+        self.0.insert(found.key(), (now, found.count));
+    }
+
+    /// Forgets what is no more, once it may be told again.
+    fn keep(&mut self, found: &[Found], now: Time) {
+        let there: HashSet<_> = found.iter().map(Found::key).collect();
+        self.0.retain(|key, (at, _)| there.contains(key) || is_quiet(*at, now));
+    }
+}
+
+impl Found {
+    fn key(&self) -> (&'static str, String) {
+        (self.alert, self.about.clone())
+    }
+}
 
 /// What is amiss with the lists of revoked certificates.
 fn lists(status: &SpokeStatus) -> Vec<Found> {
     let lists = &status.lists;
     let given = lists.given.as_ref().and_then(|list| Some(("given", list.failure.clone()?)));
     let taken = lists.taken.as_ref().and_then(|list| Some(("taken", list.failure.clone()?)));
-    let told = |(which, text): (&str, String)| ("revocation_list", which.to_owned(), text);
+    let told =
+        |(which, text): (&str, String)| Found { alert: "revocation_list", about: which.to_owned(), count: None, text };
     given.into_iter().chain(taken).map(told).collect()
+}
+
+fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
+    status.doubtful.iter().map(|(grant, doubt)| {
+        let text = format!("{}; it permits nothing, end it and make a new one", view::doubt(*doubt));
+        Found { alert: "grant_doubtful", about: grant.to_string(), count: None, text }
+    })
 }
 
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
@@ -113,60 +171,39 @@ async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
     let degraded = links.into_iter().filter_map(|link| view::DegradedLink::of(&view::LinkEntry::new(link, now), now));
     let alert = |link: view::DegradedLink| {
         let text = format!("the certificate ends {}: {}", link.certificate_not_after, link.reason);
-        ("link_degraded", link.link.to_string(), text)
+        Found { alert: "link_degraded", about: link.link.to_string(), count: None, text }
     };
     degraded.map(alert).collect()
 }
 
-/// What of the counts grew since the last look.
-fn counted(before: &SpokeStatus, now: &SpokeStatus) -> Vec<Found> {
-    let counts: [(&'static str, u64, u64, &str); 5] = [
-        (
-            "replaced_certificate",
-            before.replaced_certificates,
-            now.replaced_certificates,
-            "a certificate that was replaced was used again: it may be stolen; see `mosaic-fed audit query --ending refused`",
-        ),
-        (
-            "unknown_certificate",
-            before.unknown_certificates,
-            now.unknown_certificates,
-            "a certificate of this CA was never issued here: its key may be stolen",
-        ),
-        (
-            "second_check",
-            before.second_check_failures,
-            now.second_check_failures,
-            "an answer was refused by the second check: the database's policies are broken",
-        ),
-        (
-            "unrecorded",
-            before.unrecorded + before.lost_records,
-            now.unrecorded + now.lost_records,
-            "the log could not be written, and calls were refused for it; look at the disk and the database",
-        ),
-        (
-            "clock_went_back",
-            before.clock_refusals,
-            now.clock_refusals,
-            "this machine's clock went back, and a grant was not made for it; set it right, then start the daemon again",
-        ),
-    ];
-    let grown = counts.into_iter().filter(|(_, before, now, _)| now > before);
-    grown.map(|(alert, _, _, text)| (alert, String::new(), text.to_owned())).collect()
+/// What happened since the daemon started.
+fn counted(status: &SpokeStatus) -> Vec<Found> {
+    const REPLACED: &str = "a certificate of this grant that was replaced was used again: it may be stolen; see `mosaic-fed audit \
+                            query --ending refused`";
+    const UNKNOWN: &str = "a certificate of this CA for this grant was never issued here: its key may be stolen";
+    const CLOCK: &str =
+        "this machine's clock went back, and a grant was not made for it; set it right, then start the daemon again";
+    let of = |alert: &'static str, grants: &[(GrantId, u64)], text: &str| {
+        let one = |(grant, count): &(GrantId, u64)| (alert, grant.to_string(), *count, text.to_owned());
+        grants.iter().map(one).collect::<Vec<_>>()
+    };
+    let second_check = "an answer was refused by the second check: the database's policies are broken";
+    let unrecorded = "the log could not be written, and calls were refused for it; look at the disk and the database";
+    let counts = of("replaced_certificate", &status.replaced_of, REPLACED)
+        .into_iter()
+        .chain(of("unknown_certificate", &status.unknown_of, UNKNOWN))
+        .chain([
+            ("second_check", String::new(), status.second_check_failures, second_check.to_owned()),
+            ("unrecorded", String::new(), status.unrecorded + status.lost_records, unrecorded.to_owned()),
+            ("clock_went_back", String::new(), status.clock_refusals, CLOCK.to_owned()),
+        ]);
+    let happened = counts.filter(|(_, _, count, _)| *count > 0);
+    happened.map(|(alert, about, count, text)| Found { alert, about, count: Some(count), text }).collect()
 }
 
-/// Whether this was told within the hour; if not, it is told now.
-fn is_quiet(told: &mut HashMap<(&'static str, String), Time>, alert: (&'static str, String), now: Time) -> bool {
-    // A time that lies ahead was noted before the clock went back.
-    told.retain(|_, at| *at <= now && now.since(*at) < QUIET);
-    match told.entry(alert) {
-        std::collections::hash_map::Entry::Occupied(_) => true,
-        std::collections::hash_map::Entry::Vacant(free) => {
-            free.insert(now);
-            false
-        }
-    }
+/// Whether what was told at `at` is not told again yet. A time that lies ahead was noted before the clock went back.
+fn is_quiet(at: Time, now: Time) -> bool {
+    at <= now && now.since(at) < QUIET
 }
 
 async fn run(command: &[String], alert: &Alert, patience: Duration) -> Result<(), String> {
@@ -202,6 +239,8 @@ async fn run(command: &[String], alert: &Alert, patience: Duration) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::world::{FakeClock, SeededRng};
+    use std::sync::Arc;
 
     fn alert() -> Alert {
         let at = Time::from_seconds(1_795_253_400);
@@ -243,14 +282,91 @@ mod tests {
         run(&[], &alert(), PATIENCE).await.unwrap();
     }
 
+    fn found(alert: &'static str, about: &str, count: Option<u64>) -> Found {
+        Found { alert, about: about.to_owned(), count, text: "look".to_owned() }
+    }
+
+    /// What is told of what is found at each of these times, by a command that fails at first as often as is said.
+    async fn told(fails: usize, looks: &[(Time, Vec<Found>)]) -> Vec<Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let (told, failed) = (dir.path().join("told"), dir.path().join("failed"));
+        let script = format!(
+            "echo >> {1}; test $(wc -l < {1}) -gt {fails} || exit 1; cat >> {0}",
+            told.display(),
+            failed.display()
+        );
+        let clock = Arc::new(FakeClock::new(NOW));
+        let world = World::new(Arc::clone(&clock) as _, Arc::new(SeededRng::new(1)));
+        let (command, instance) = (words(&["sh", "-c", &script]), "office".parse().unwrap());
+        let alerts = Alerts { command, world, instance, hub: Weak::new(), spoke: Weak::new() };
+        let (mut state, mut lines, mut all) = (Told::default(), 0, Vec::new());
+        for (now, found) in looks {
+            clock.set(*now);
+            alerts.tell(&mut state, found.clone()).await;
+            let text = std::fs::read_to_string(&told).unwrap_or_default();
+            let about = |line: &str| {
+                let read: serde_json::Value = serde_json::from_str(line).unwrap();
+                read["about"].as_str().unwrap().to_owned()
+            };
+            all.push(text.lines().skip(lines).map(about).collect());
+            lines = text.lines().count();
+        }
+        all
+    }
+
+    const NOW: Time = Time::from_seconds(1_795_253_400);
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn an_alert_is_told_once_an_hour_whatever_the_clock_does() {
+        let work = || vec![found("link_degraded", "work", None)];
+        let both = vec![found("link_degraded", "other", None), found("link_degraded", "work", None)];
+        let year = Duration::from_hours(24 * 365);
+        let looks = [(NOW, work()), (NOW + 59 * MINUTE, both), (NOW + QUIET, work()), (NOW.before(year), work())];
+        assert_eq!(told(0, &looks).await, [vec!["work"], vec!["other"], vec!["work"], vec!["work"]]);
+    }
+
+    #[tokio::test]
+    async fn what_a_command_that_failed_was_to_be_told_it_is_told_at_the_next_look() {
+        let stolen = || vec![found("replaced_certificate", "a", Some(1))];
+        let looks = [(NOW, stolen()), (NOW + LOOK, stolen()), (NOW + 2 * LOOK, stolen())];
+        assert_eq!(told(1, &looks).await, [vec![], vec!["a"], Vec::<&str>::new()]);
+    }
+
+    #[tokio::test]
+    async fn what_happens_within_the_hour_is_told_after_it_and_nothing_twice() {
+        let stolen = |count| vec![found("replaced_certificate", "a", Some(count))];
+        let looks = [
+            (NOW, stolen(1)),
+            (NOW + MINUTE, stolen(2)),
+            (NOW + 59 * MINUTE, stolen(2)),
+            (NOW + QUIET, stolen(2)),
+            (NOW + 3 * QUIET, stolen(2)),
+            (NOW, stolen(2)),
+        ];
+        assert_eq!(told(0, &looks).await, [vec!["a"], vec![], vec![], vec!["a"], vec![], Vec::<&str>::new()]);
+    }
+
     #[test]
-    fn an_alert_is_told_once_an_hour_whatever_the_clock_does() {
-        let (mut told, now) = (HashMap::new(), Time::from_seconds(1_795_253_400));
-        let work = || ("link_degraded", "work".to_owned());
-        assert!(!is_quiet(&mut told, work(), now));
-        assert!(is_quiet(&mut told, work(), now + Duration::from_mins(59)));
-        assert!(!is_quiet(&mut told, ("link_degraded", "other".to_owned()), now), "another link is another alert");
-        assert!(!is_quiet(&mut told, work(), now + QUIET));
-        assert!(!is_quiet(&mut told, work(), now.before(Duration::from_hours(24 * 365))), "a clock that went back");
+    fn the_theft_of_one_grants_certificate_does_not_hide_anothers() {
+        let [a, b]: [GrantId; 2] =
+            ["1", "2"].map(|n| format!("00000000-0000-4000-8000-00000000000{n}").parse().unwrap());
+        let status = SpokeStatus {
+            replaced_certificates: 7,
+            replaced_of: vec![(a, 3), (b, 7)],
+            unknown_of: vec![(a, 1)],
+            lost_records: 1,
+            ..SpokeStatus::default()
+        };
+        let found: Vec<_> =
+            counted(&status).into_iter().map(|one| (one.alert, one.about, one.count.unwrap())).collect();
+        let expected = [
+            ("replaced_certificate", a.to_string(), 3),
+            ("replaced_certificate", b.to_string(), 7),
+            ("unknown_certificate", a.to_string(), 1),
+            ("unrecorded", String::new(), 1),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(counted(&SpokeStatus::default()), []);
     }
 }

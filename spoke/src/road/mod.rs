@@ -4,6 +4,7 @@
 //! Then the layers of [`federation`], top to bottom; then the [`gate`], which alone decides and alone lets an answer leave.
 
 pub mod audit;
+pub mod faults;
 pub mod gate;
 pub mod limit;
 pub mod standing;
@@ -12,19 +13,10 @@ pub mod trace;
 
 use crate::{confirming::Confirming, snapshot::Snapshots};
 use axum::{Router, middleware::from_fn_with_state};
-use domain::{
-    id::{GrantId, Serial},
-    operation::Entrance,
-    world::World,
-};
+use domain::{operation::Entrance, world::World};
+pub use faults::Faults;
 use link::Registry;
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 use store::Auditor;
 use tonic::service::Routes;
 use tower::ServiceBuilder;
@@ -45,27 +37,6 @@ pub struct Road {
     pub faults: Faults,
     /// Told of the first use of a new certificate.
     pub confirming: Confirming,
-}
-
-/// Counts of what must never happen, for `status`.
-#[derive(Debug, Default)]
-pub struct Faults {
-    /// Answers held back because a row failed the second check: the database's policies are broken.
-    pub second_check: AtomicU64,
-    /// Answers and refusals that were held back because their record could not be written.
-    pub unrecorded: AtomicU64,
-    /// Calls with a certificate of our CA that no enrolment of ours accounts for: somebody else can sign with its key.
-    pub unknown_certificates: AtomicU64,
-    /// Uses of a certificate that was replaced: somebody has a copy, or the holder lost what it was given.
-    pub replaced_certificates: AtomicU64,
-}
-
-impl Faults {
-    /// Counts and tells that a replaced certificate was used again.
-    pub fn replaced_certificate(&self, grant: GrantId, serial: &Serial, address: SocketAddr) {
-        self.replaced_certificates.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(%serial, %grant, %address, "a replaced certificate of this grant was used again: it may be stolen");
-    }
 }
 
 /// Every call under a grant's certificate. The order matters: each layer may rely on all above it.

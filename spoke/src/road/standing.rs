@@ -13,7 +13,7 @@ use domain::{Reason, Refusal, audit::Stage};
 use link::{CallGuard, Connection};
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -59,9 +59,7 @@ fn alarm(road: &Road, connection: Option<&Connection>) {
         road.faults.replaced_certificate(presented.grant, &presented.serial, presented.address);
     }
     if road.snapshots.is_unaccounted_for(presented) {
-        road.faults.unknown_certificates.fetch_add(1, Ordering::Relaxed);
-        let (serial, grant, address) = (&presented.serial, presented.grant, presented.address);
-        tracing::error!(%serial, %grant, %address, "a certificate of this CA was never issued here: its key may be stolen");
+        road.faults.unknown_certificate(presented.grant, &presented.serial, presented.address);
     }
 }
 

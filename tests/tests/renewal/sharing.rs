@@ -155,6 +155,8 @@ async fn a_replaced_certificate_is_refused_and_alarms() {
     settle().await;
     assert!(stage.office.spoke.status().replaced_certificates > 0, "nobody is told");
     assert_eq!(stage.office.spoke.status().unknown_certificates, 0, "it was issued here");
+    let of: Vec<_> = stage.office.spoke.status().replaced_of.into_iter().map(|(grant, _)| grant).collect();
+    assert_eq!(of, [stage.home.grant], "nobody is told of which grant");
     // The owner makes a fresh invite, which ends what the thief has.
     let fresh = stage.office.spoke.invite(stage.office.by(), stage.home.grant).await.expect("an invite");
     let invite = domain::invite::Invite::decode(fresh.invite.expose()).expect("an invite");
