@@ -110,9 +110,10 @@ fn is_whole(point: &[u8]) -> bool {
 /// Tag and content of the one DER element that this is, of at most 64 KiB.
 fn only(der: &[u8]) -> Option<(u8, &[u8])> {
     let (tag, length, content) = match der {
-        [tag, 0x81, length, content @ ..] => (tag, usize::from(*length), content),
         [tag, 0x82, high, low, content @ ..] => (tag, usize::from(u16::from_be_bytes([*high, *low])), content),
-        [tag, length @ 0..=0x7f, content @ ..] => (tag, usize::from(*length), content),
+        [tag, 0x81, length, content @ ..] | [tag, length @ 0..=0x7f, content @ ..] => {
+            (tag, usize::from(*length), content)
+        }
         _ => return None,
     };
     (content.len() == length).then_some((*tag, content))

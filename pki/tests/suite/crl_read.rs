@@ -67,8 +67,8 @@ impl List {
         list
     }
 
-    fn entry(extension: Vec<u8>) -> Self {
-        Self { entry: element(0x30, &extension), ..Self::good() }
+    fn entry(extension: &[u8]) -> Self {
+        Self { entry: element(0x30, extension), ..Self::good() }
     }
 
     fn sign(&self, forge: &Forge) -> Vec<u8> {
@@ -103,7 +103,7 @@ fn a_whole_list_is_taken_with_everything_on_it() {
     for harmless in places.into_iter().chain([extension(0x2e, false, &[0x30, 0])]) {
         assert_eq!(read(&forge, &List::with(harmless).sign(&forge)), Ok(read_.clone()));
     }
-    assert_eq!(read(&forge, &List::entry(extension(0x15, false, &[0x0a, 1, 1])).sign(&forge)), Ok(read_));
+    assert_eq!(read(&forge, &List::entry(&extension(0x15, false, &[0x0a, 1, 1])).sign(&forge)), Ok(read_));
     // The CA's own.
     let revoked = [Revoked { serial: Serial::new(&SERIAL).unwrap(), at: NOW, why: Why::Unsaid, not_after: NOW + DAY }];
     let own = forge.authority.crl(&CrlOrder { revoked: &revoked, number: u64::MAX, now: NOW }).unwrap();
@@ -123,10 +123,10 @@ fn a_list_about_a_part_is_refused_whole() {
         ("indirect", List::with(point(&[0x84, 1, 0xff]))),
         ("attribute certificates only", List::with(point(&[0x85, 1, 0xff]))),
         ("an extension that nobody knows, critical", List::with(extension(0x7f, true, &[5, 0]))),
-        ("an entry about another CA", List::entry(extension(0x1d, true, &foreign))),
-        ("an entry about another CA that plays it down", List::entry(extension(0x1d, false, &foreign))),
-        ("an entry taken off", List::entry(extension(0x15, false, &[0x0a, 1, 8]))),
-        ("an entry with something critical", List::entry(extension(0x7f, true, &[5, 0]))),
+        ("an entry about another CA", List::entry(&extension(0x1d, true, &foreign))),
+        ("an entry about another CA that plays it down", List::entry(&extension(0x1d, false, &foreign))),
+        ("an entry taken off", List::entry(&extension(0x15, false, &[0x0a, 1, 8]))),
+        ("an entry with something critical", List::entry(&extension(0x7f, true, &[5, 0]))),
     ] {
         assert_eq!(read(&forge, &list.sign(&forge)), Err(CrlError::Part), "{what}");
     }
