@@ -96,7 +96,7 @@ impl Snapshot {
             doubtful.remove(&id);
             match held {
                 Held::Stands(grant) if grant.generation < floors.of(id) => drop(doubtful.insert(id, Doubt::Older)),
-                Held::Stands(grant) => drop(grants.insert(id, Arc::new(grant))),
+                Held::Stands(grant) => drop(grants.insert(id, Arc::from(grant))),
                 Held::Tampered => drop(doubtful.insert(id, Doubt::Tampered)),
                 Held::Ended(_) => {}
             }

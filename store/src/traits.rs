@@ -314,7 +314,7 @@ pub struct Standing {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Held {
     /// It may permit something.
-    Stands(Grant),
+    Stands(Box<Grant>),
     /// It permits nothing any more; its last generation.
     Ended(u64),
     /// Its row is not as the daemon wrote it: it permits nothing, and somebody has changed the database.
@@ -334,7 +334,7 @@ impl Held {
     /// The grant, if it stands.
     pub fn standing(self) -> Option<Grant> {
         match self {
-            Self::Stands(grant) => Some(grant),
+            Self::Stands(grant) => Some(*grant),
             Self::Ended(_) | Self::Tampered => None,
         }
     }

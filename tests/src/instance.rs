@@ -102,7 +102,8 @@ impl Instance {
     /// Starts an instance that remembers how far its grants have come in `floors`.
     pub async fn start_remembering(database: Database, floors: Arc<Floors>) -> Self {
         let (world, life) = (World::system(), domain::renewal::LIFE);
-        Self::open_with(world, database, loopback(), life, (Limits::default(), floors), |authority| authority).await
+        Box::pin(Self::open_with(world, database, loopback(), life, (Limits::default(), floors), |authority| authority))
+            .await
     }
 
     /// Starts an instance whose certificates are issued by what `issuer` makes of its own CA.
@@ -137,7 +138,7 @@ impl Instance {
         issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
     ) -> Self {
         let floors = Arc::new(Floors::of_this_process(cluster::row_key()));
-        Self::open_with(world, database, listen, certificate_life, (rates, floors), issuer).await
+        Box::pin(Self::open_with(world, database, listen, certificate_life, (rates, floors), issuer)).await
     }
 
     async fn open_with(

@@ -24,7 +24,7 @@ impl Grants for Model {
         let since = known.filter(|known| *known <= state.version);
         let held = |kept: &Kept| match kept.grant.state {
             Stage::Revoked => Held::Ended(kept.grant.generation),
-            _ => Held::Stands(kept.grant.clone()),
+            _ => Held::Stands(Box::new(kept.grant.clone())),
         };
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
         let told = told.map(|(id, kept)| (*id, held(kept)));

@@ -182,7 +182,7 @@ impl Postgres {
         let id = GrantId(row.try_get("id")?);
         let held = match row::grant(row) {
             Ok(grant) if grant.state == State::Revoked => Held::Ended(grant.generation),
-            Ok(grant) if row::is_sealed(row, &grant, &self.key)? => Held::Stands(grant),
+            Ok(grant) if row::is_sealed(row, &grant, &self.key)? => Held::Stands(Box::new(grant)),
             Ok(_) => Held::Tampered,
             Err(error) => {
                 tracing::error!(%error, grant = %id, "a grant is left out and permits nothing");

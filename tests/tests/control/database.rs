@@ -12,14 +12,14 @@ use tests::{
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 
-struct Office {
+struct Stage {
     office: Instance,
     grant: domain::grant::Grant,
     asker: Asker,
     superuser: PgConnection,
 }
 
-impl Office {
+impl Stage {
     async fn open() -> Self {
         let office = Instance::start().await;
         office.put(office.owner, vec![task("one")]).await;
@@ -74,51 +74,51 @@ async fn grant_row_tampered() {
         "seal = NULL",
         "seal = sha256('mallory')",
     ];
-    let mut office = Office::open().await;
+    let mut stage = Stage::open().await;
     for change in changes {
-        office = office.anew().await;
-        office.write(change).await;
-        office.is_doubted(Doubt::Tampered).await;
-        office.is_refused().await;
-        let (by, now) = (office.office.by(), office.office.standing(office.grant.id).await);
-        let edit = office.office.spoke.edit(by, &now, Edit::to(now.scope.to_spec())).await.expect_err("an edit of it");
+        stage = stage.anew().await;
+        stage.write(change).await;
+        stage.is_doubted(Doubt::Tampered).await;
+        stage.is_refused().await;
+        let (by, now) = (stage.office.by(), stage.office.standing(stage.grant.id).await);
+        let edit = stage.office.spoke.edit(by, &now, Edit::to(now.scope.to_spec())).await.expect_err("an edit of it");
         assert!(edit.to_string().contains("somebody has changed the database"), "{change}: {edit}");
-        let again = office.office.spoke.invite(by, office.grant.id).await.err().expect("an invite to it");
+        let again = stage.office.spoke.invite(by, stage.grant.id).await.err().expect("an invite to it");
         assert!(again.to_string().contains("make a new one"), "{change}: {again}");
-        let ended = office.office.spoke.revoke(by, office.grant.id).await.expect("it can be ended");
+        let ended = stage.office.spoke.revoke(by, stage.grant.id).await.expect("it can be ended");
         assert_eq!(ended.grant.state, State::Revoked);
-        assert_eq!(office.office.spoke.status().doubtful, []);
+        assert_eq!(stage.office.spoke.status().doubtful, []);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_brings_back_neither_a_revoked_grant_nor_a_wider_scope() {
-    let mut office = Office::open().await;
+    let mut stage = Stage::open().await;
     for revoke in [true, false] {
-        office = office.anew().await;
-        let (id, by) = (office.grant.id, office.office.by());
+        stage = stage.anew().await;
+        let (id, by) = (stage.grant.id, stage.office.by());
         let row = sqlx::query("SELECT scope::text, generation, seal FROM grants WHERE id = $1").bind(id.0);
-        let before = row.fetch_one(&mut office.superuser).await.expect("the row");
+        let before = row.fetch_one(&mut stage.superuser).await.expect("the row");
         if revoke {
-            let ended = office.office.spoke.revoke(by, id).await.expect("a revocation");
+            let ended = stage.office.spoke.revoke(by, id).await.expect("a revocation");
             assert!(matches!(ended.receipt, Receipt::Away(_)));
         } else {
-            let now = office.office.standing(id).await;
+            let now = stage.office.standing(id).await;
             let mut narrow = now.scope.to_spec();
             narrow.max_rows_per_query = Some(1);
-            office.office.spoke.edit(by, &now, Edit::to(narrow)).await.expect("an edit");
+            stage.office.spoke.edit(by, &now, Edit::to(narrow)).await.expect("an edit");
         }
         // The row, seal and all, as the backup had it.
         let back = sqlx::query(
             "UPDATE grants SET state = 'active', scope = $2::text::jsonb, generation = $3, seal = $4 WHERE id = $1",
         );
         let back = back.bind(id.0).bind(before.get::<String, _>(0)).bind(before.get::<i64, _>(1));
-        back.bind(before.get::<Vec<u8>, _>(2)).execute(&mut office.superuser).await.expect("the backup");
-        sqlx::query("DELETE FROM refused_leaves").execute(&mut office.superuser).await.expect("the backup");
-        office.is_doubted(Doubt::Older).await;
-        office.is_refused().await;
-        office.office.spoke.revoke(by, id).await.expect("it can be ended");
-        assert_eq!(office.office.spoke.status().doubtful, []);
+        back.bind(before.get::<Vec<u8>, _>(2)).execute(&mut stage.superuser).await.expect("the backup");
+        sqlx::query("DELETE FROM refused_leaves").execute(&mut stage.superuser).await.expect("the backup");
+        stage.is_doubted(Doubt::Older).await;
+        stage.is_refused().await;
+        stage.office.spoke.revoke(by, id).await.expect("it can be ended");
+        assert_eq!(stage.office.spoke.status().doubtful, []);
     }
 }
 

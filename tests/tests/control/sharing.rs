@@ -48,7 +48,7 @@ async fn a_revocation_is_told_and_the_word_of_the_asking_side_is_its_receipt() {
         // Everything else of the grant is gone by now, and nothing is answered any more.
         let late = timeout(PATIENCE, async {
             while other.is_open() {
-                sleep(Duration::from_millis(5)).await
+                sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
@@ -87,7 +87,7 @@ async fn a_word_about_what_was_never_told_is_not_believed() {
     session.acknowledge(u64::MAX).await;
     let over = timeout(PATIENCE, async {
         while office.spoke.session(grant.id).is_some() {
-            sleep(Duration::from_millis(5)).await
+            sleep(Duration::from_millis(5)).await;
         }
     });
     assert!(over.await.is_ok(), "a session that lies goes on");
@@ -105,11 +105,11 @@ async fn a_call_on_the_sessions_connection_is_refused_once_the_grant_has_ended()
     assert!(matches!(news.message().await, Ok(Some(_))), "a welcome");
     let mut query = proto::v1::query_service_client::QueryServiceClient::new(dialled.channel);
     tests::asker::list(&mut query, tasks()).await.expect("rows while the grant stands");
-    let asked = async {
+    let refusal = async {
         assert!(matches!(news.message().await, Ok(Some(_))), "the notice");
         tests::asker::list(&mut query, tasks()).await.expect_err("rows after the end")
     };
-    let (revoked, refused) = tokio::join!(revoke(&office, &grant), asked);
+    let (revoked, refused) = tokio::join!(revoke(&office, &grant), refusal);
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
     assert_eq!(revoked.receipt, Receipt::Silent);
 }

@@ -154,7 +154,7 @@ async fn an_instance_certificate_by_another_ca_never_leaves() {
         match made {
             Ok(_) => assert!(right),
             refused => {
-                assert!(!right && matches!(refused, Err(IssueError::Unfit(Unfit::Flaw(Flaw::Chain)))), "{refused:?}")
+                assert!(!right && matches!(refused, Err(IssueError::Unfit(Unfit::Flaw(Flaw::Chain)))), "{refused:?}");
             }
         }
     }

@@ -96,15 +96,15 @@ pub async fn what_changed_since_a_version_is_told_alone(bench: &Bench) {
     let ended = bench.store.revoke_grant(ended.id, bench.act(Act::GrantRevoke)).await.unwrap();
     let new = bench.pending("new", bench.owner, &everything()).await;
     let since = told(Some(before.version)).await;
-    let stands = |grant: &Grant| (grant.id, Held::Stands(grant.clone()));
+    let stands = |grant: &Grant| (grant.id, Held::Stands(Box::new(grant.clone())));
     let moved = [stands(&edited), (ended.id, Held::Ended(ended.generation)), stands(&new)];
     assert_eq!((since.since, since.grants), (Some(before.version), moved.into()));
     let after = told(Some(since.version - 1)).await;
-    assert_eq!(after.grants, [(new.id, Held::Stands(new))].into(), "each change has a version of its own");
+    assert_eq!(after.grants, [(new.id, Held::Stands(Box::new(new)))].into(), "each change has a version of its own");
 
     let ahead = told(Some(since.version + 1)).await;
     assert_eq!((ahead.since, ahead.grants.len()), (None, 3), "a store that is behind what is known tells everything");
-    assert_eq!(ahead.grants.get(&kept.id), Some(&Held::Stands(kept)));
+    assert_eq!(ahead.grants.get(&kept.id), Some(&Held::Stands(Box::new(kept))));
 }
 
 pub async fn a_new_certificate_replaces_the_old_one_which_is_refused(bench: &Bench) {
