@@ -34,7 +34,7 @@ const HEADS: [(&str, &[u8]); 8] = [
 ];
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 fn base64(bytes: &[u8]) -> Vec<u8> {
@@ -103,16 +103,16 @@ impl Searcher {
 type Found = BTreeMap<String, Vec<PathBuf>>;
 
 fn search(searcher: &Searcher, places: &Places, found: &mut Found) -> usize {
-    let mut searched = 0;
+    let mut looked_at = 0;
     for file in [&places.data, &places.cluster, &places.log].into_iter().flat_map(|place| files(place)) {
         // Sockets cannot be read, and end with the daemon.
         let Ok(bytes) = fs::read(&file) else { continue };
-        searched += bytes.len();
+        looked_at += bytes.len();
         for name in searcher.search(&bytes) {
             found.entry(name.to_owned()).or_default().push(file.clone());
         }
     }
-    searched
+    looked_at
 }
 
 fn serve(instance: &mut Instance) {
@@ -144,7 +144,7 @@ fn ca_key(instance: &Instance) -> Vec<u8> {
     instance.run(&["ca", "export", exported.to_str().unwrap(), "--url", "https://localhost:9000"]).done();
     let pem = files(&exported).into_iter().find(|file| file.ends_with("root_ca.key")).unwrap();
     let key = from_pem(&fs::read_to_string(pem).unwrap());
-    assert!(key.windows(SLICE).any(|slice| slice == HEADS[0].1), "a private key begins as is searched for");
+    assert!(key.windows(SLICE).any(|slice| slice == HEADS[0].1), "a private key begins as is looked for");
     key[36..68].to_vec()
 }
 
@@ -168,7 +168,9 @@ fn no_secret_lies_where_it_does_not_belong() {
     assert_eq!((office.stop(), home.stop()), (Some(0), Some(0)));
 
     let mut searcher = Searcher::default();
-    HEADS.into_iter().for_each(|(name, head)| searcher.watch_encoded(&format!("private key, {name}"), head));
+    for (name, head) in HEADS {
+        searcher.watch_encoded(&format!("private key, {name}"), head);
+    }
     searcher.watch("planted", &decoy);
     let token = Invite::decode(&invite).unwrap().token.expose().clone();
     let digits = |at: usize| u8::from_str_radix(&token[at..at + 2], 16).unwrap();
@@ -179,10 +181,10 @@ fn no_secret_lies_where_it_does_not_belong() {
         searcher.watch(&format!("CA key of {name}"), &ca_key(instance));
     }
     let mut found = Found::new();
-    let searched: usize = places.iter().map(|places| search(&searcher, places, &mut found)).sum();
+    let looked_at: usize = places.iter().map(|places| search(&searcher, places, &mut found)).sum();
     proves_itself(&mut found, &places);
     assert!(found.is_empty(), "secrets lie where they do not belong: {found:#?}");
-    println!("{} MB searched", searched >> 20);
+    println!("{} MB searched", looked_at >> 20);
 }
 
 /// In each encoding, and as a key in each form: in a file, a table, and a row that was taken back.

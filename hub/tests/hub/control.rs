@@ -74,17 +74,14 @@ async fn a_question_that_waits_for_its_answer_ends_with_the_grant() {
     let (home, side) = pair(1).await;
     side.always(Behaviour::Hang);
     let (hub, alice) = (home.hub.clone(), home.alice);
-    let (listed, got) = tokio::join!(
-        async {
-            let (hub, alice) = (hub.clone(), alice);
-            tokio::spawn(async move { hub.page(&alice, tasks(from(&["work"]), 5)).await.unwrap().sources.remove(0) })
-        },
-        async {
-            let (hub, alice) = (hub.clone(), alice);
-            let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
-            tokio::spawn(async move { hub.get(&alice, &from(&["work"]), kind, id).await.unwrap().sources.remove(0) })
-        },
-    );
+    let listed = tokio::spawn({
+        let (hub, alice) = (hub.clone(), alice);
+        async move { hub.page(&alice, tasks(from(&["work"]), 5)).await.unwrap().sources.remove(0) }
+    });
+    let got = tokio::spawn(async move {
+        let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
+        hub.get(&alice, &from(&["work"]), kind, id).await.unwrap().sources.remove(0)
+    });
     until("both have arrived", async || {
         side.board().ids.iter().filter(|id| ["list", "get"].contains(&id.0)).count() == 2
     })
