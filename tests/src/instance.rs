@@ -105,7 +105,8 @@ impl Instance {
         database: Database,
         issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
     ) -> Self {
-        Self::open_issuing(world, database, loopback(), domain::renewal::LIFE, Limits::default(), issuer).await
+        let (life, limits) = (domain::renewal::LIFE, Limits::default());
+        Box::pin(Self::open_issuing(world, database, loopback(), life, limits, issuer)).await
     }
 
     async fn open(world: World, database: Database, listen: Listen, certificate_life: Duration) -> Self {
@@ -119,7 +120,7 @@ impl Instance {
         certificate_life: Duration,
         rates: Limits,
     ) -> Self {
-        Self::open_issuing(world, database, listen, certificate_life, rates, |authority| authority).await
+        Box::pin(Self::open_issuing(world, database, listen, certificate_life, rates, |authority| authority)).await
     }
 
     async fn open_issuing(
