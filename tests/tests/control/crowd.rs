@@ -1,6 +1,7 @@
 //! Many grants with a session each, and the end of some of them: each is told and acknowledged, and nobody else notices.
 
 use crate::stranger::Session;
+use domain::session::HEARTBEAT;
 use proto::v1::notice::News;
 use spoke::Receipt;
 use std::time::Duration;
@@ -18,12 +19,20 @@ fn size() -> (usize, usize) {
 /// Says of every notice that it was acted upon, until the session is over; how many there were.
 fn attend(mut session: Session) -> JoinHandle<usize> {
     tokio::spawn(async move {
-        let mut ended = 0;
-        while let Ok(Some((generation, news))) = session.next_notice().await {
+        let (mut ended, mut beat) = (0, tokio::time::interval(HEARTBEAT));
+        loop {
+            let notice = tokio::select! {
+                biased;
+                notice = session.next_notice() => notice,
+                _ = beat.tick() => {
+                    session.beat(Duration::ZERO).await;
+                    continue;
+                }
+            };
+            let Ok(Some((generation, news))) = notice else { return ended };
             ended += usize::from(matches!(news, News::Ended(_)));
             session.acknowledge(generation).await;
         }
-        ended
     })
 }
 
