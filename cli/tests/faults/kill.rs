@@ -59,10 +59,9 @@ fn ack_after_commit() {
     let records = answers(&instance);
     let missing: Vec<_> = calls.iter().filter(|call| is_unrecorded(call, &records)).collect();
     assert!(missing.is_empty(), "{} answered calls have no record, as {:?}", missing.len(), missing.first());
-    // A machine that does something else now and then is slow now and then; an instance that is slow as a rule is at fault.
     let late: Vec<_> =
         done.iter().filter(|kill| kill.recovery > SOON).map(|kill| (kill.victim, kill.recovery)).collect();
-    assert!(late.len() * 20 <= done.len(), "{} of {} not back within {SOON:?}: {late:?}", late.len(), done.len());
+    assert!(late.is_empty(), "{} of {} not back within {SOON:?}: {late:?}", late.len(), done.len());
 }
 
 /// Kills, brings the daemon back if it was the victim, and measures until a call that began after the kill was answered.
