@@ -1,8 +1,8 @@
 //! Control sessions: the one stream of each grant over which its asking side hears of the grant's changes, its end above all, and
 //! says what it has acted upon.
 //!
-//! Nothing stands on them: whoever has no session, or lies in one, loses access at the same moment as everybody else. What a session adds is that the
-//! other side knows at once, and that this side knows that it knows.
+//! Nothing stands on them: whoever has no session, or lies in one, loses access at the same moment as everybody else. What a
+//! session adds is that the other side knows at once, and that this side knows that it knows.
 
 use domain::{
     Reason, Refusal, Time,
@@ -60,21 +60,21 @@ struct Heard {
     acknowledged: u64,
 }
 
-/// A live session.
-struct Live {
+/// A live session, as whoever tells and whoever listens know it.
+struct Session {
     number: u64,
     connection: u64,
     since: Time,
     /// The last generation that was told of.
-    told: Arc<AtomicU64>,
+    told: AtomicU64,
     news: mpsc::Sender<v1::SessionResponse>,
-    heard: watch::Receiver<Heard>,
+    heard: watch::Sender<Heard>,
     over: CancellationToken,
 }
 
 #[derive(Default)]
 struct Table {
-    live: HashMap<GrantId, Live>,
+    live: HashMap<GrantId, Arc<Session>>,
     /// When each grant's last session began, and its number.
     begun: HashMap<GrantId, (Instant, u64)>,
 }
@@ -100,11 +100,17 @@ pub struct Begun {
 pub struct Seat {
     controls: Controls,
     grant: GrantId,
-    number: u64,
-    told: Arc<AtomicU64>,
-    news: mpsc::Sender<v1::SessionResponse>,
-    heard: watch::Sender<Heard>,
-    over: CancellationToken,
+    session: Arc<Session>,
+}
+
+/// Who hears that a grant has ended.
+pub enum Told {
+    /// Its session, just now.
+    Now(Listening),
+    /// Its session, before: whoever told it ends it.
+    Already,
+    /// Nobody: there is no session.
+    Nobody,
 }
 
 /// The wait for the word that the asking side has let go.
@@ -144,26 +150,24 @@ impl Controls {
         let number = number + 1;
         table.begun.insert(grant.id, (now, number));
         let (news, outbound) = mpsc::channel(WAITING);
-        let (heard, listened) = watch::channel(Heard { at: now, offset_ms: 0, acknowledged: grant.generation });
-        let (told, over) = (Arc::new(AtomicU64::new(grant.generation)), CancellationToken::new());
-        let live = Live {
+        let session = Arc::new(Session {
             number,
             connection: connection.id(),
             since: self.clock.now(),
-            told: Arc::clone(&told),
-            news: news.clone(),
-            heard: listened,
-            over: over.clone(),
-        };
-        if let Some(former) = table.live.insert(grant.id, live) {
+            told: AtomicU64::new(grant.generation),
+            news,
+            heard: watch::Sender::new(Heard { at: now, offset_ms: 0, acknowledged: grant.generation }),
+            over: CancellationToken::new(),
+        });
+        if let Some(former) = table.live.insert(grant.id, Arc::clone(&session)) {
             former.over.cancel();
         }
         drop(table);
         // The stream is dropped when its connection ends; then nobody is told anything any more.
-        let (until, guard) = (over.clone().cancelled_owned(), over.clone().drop_guard());
-        let told_on = ReceiverStream::new(outbound).take_until(until).map(move |said| (&guard, Ok(said)).1).boxed();
-        let seat = Seat { controls: self.clone(), grant: grant.id, number, told, news, heard, over };
-        Ok(Begun { welcome: welcome(grant, number), news: told_on, seat })
+        let (until, guard) = (session.over.clone().cancelled_owned(), session.over.clone().drop_guard());
+        let news = ReceiverStream::new(outbound).take_until(until).map(move |said| (&guard, Ok(said)).1).boxed();
+        let seat = Seat { controls: self.clone(), grant: grant.id, session };
+        Ok(Begun { welcome: welcome(grant, number), news, seat })
     }
 
     /// Tells every session whose grant has another generation than it had.
@@ -176,16 +180,19 @@ impl Controls {
         }
     }
 
-    /// Tells the grant's session, if there is one, that the grant has ended, as generation `generation`. Who waits on what is
-    /// given hears whether the asking side has let go of it.
-    pub fn tell_ended(&self, grant: GrantId, generation: u64) -> Option<Listening> {
+    /// Tells the grant's session that the grant has ended, as generation `generation`, once. Who waits on what is given hears
+    /// whether the asking side has let go of it.
+    pub fn tell_ended(&self, grant: GrantId, generation: u64) -> Told {
         let table = self.lock();
-        let live = table.live.get(&grant)?;
+        let Some(live) = table.live.get(&grant) else { return Told::Nobody };
+        if live.told.load(Ordering::Acquire) >= generation {
+            return Told::Already;
+        }
         live.tell(generation, News::Ended(v1::Ended { at: Some(wire::timestamp(self.clock.now())) }));
-        Some(live.listening(generation))
+        Told::Now(live.listening(generation))
     }
 
-    /// As [`Controls::tell_ended`], of an end that is told by somebody else.
+    /// Whether the asking side lets go of an end that somebody else tells it of.
     pub fn listening(&self, grant: GrantId, generation: u64) -> Option<Listening> {
         self.lock().live.get(&grant).map(|live| live.listening(generation))
     }
@@ -214,10 +221,10 @@ impl Controls {
         self.lock().begun.retain(|grant, _| stands(*grant));
     }
 
-    fn end(&self, grant: GrantId, number: u64) {
-        let mut table = self.lock();
-        if table.live.get(&grant).is_some_and(|live| live.number == number) {
-            table.live.remove(&grant);
+    /// Ends the grant's session, if it has one: it is known to nobody any more before its connection is cut.
+    pub fn end(&self, grant: GrantId) {
+        if let Some(live) = self.lock().live.remove(&grant) {
+            live.over.cancel();
         }
     }
 
@@ -227,7 +234,7 @@ impl Controls {
     }
 }
 
-impl Live {
+impl Session {
     fn tell(&self, generation: u64, news: News) {
         self.told.fetch_max(generation, Ordering::Release);
         let notice = v1::Notice { generation, news: Some(news) };
@@ -237,14 +244,18 @@ impl Live {
     }
 
     fn listening(&self, generation: u64) -> Listening {
-        Listening { connection: self.connection, generation, heard: self.heard.clone() }
+        Listening { connection: self.connection, generation, heard: self.heard.subscribe() }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.over.cancel();
-        self.controls.end(self.grant, self.number);
+        self.session.over.cancel();
+        let mut table = self.controls.lock();
+        // A later session of the grant may be there already.
+        if table.live.get(&self.grant).is_some_and(|live| Arc::ptr_eq(live, &self.session)) {
+            table.live.remove(&self.grant);
+        }
     }
 }
 
@@ -255,7 +266,7 @@ impl Seat {
             let silence = Instant::now() + SILENCE;
             let word = tokio::select! {
                 word = timeout_at(silence, inbound.next()) => word,
-                () = self.over.cancelled() => return,
+                () = self.session.over.cancelled() => return,
             };
             match word {
                 Ok(Some(Ok(v1::SessionRequest { said: Some(word) }))) if self.hear(&word) => {}
@@ -273,15 +284,15 @@ impl Seat {
                 let now = self.controls.clock.now();
                 let theirs = heartbeat.time.map_or(now, wire::time);
                 let offset_ms = theirs.micros().saturating_sub(now.micros()) / 1_000;
-                self.heard.send_modify(|heard| (heard.at, heard.offset_ms) = (at, offset_ms));
+                self.session.heard.send_modify(|heard| (heard.at, heard.offset_ms) = (at, offset_ms));
                 let answer = v1::Heartbeat { time: Some(wire::timestamp(now)), answers: heartbeat.time };
                 // Where there is no room for the answer nobody reads, and the next notice ends the session.
-                drop(self.news.try_send(said(session_response::Said::Heartbeat(answer))));
+                drop(self.session.news.try_send(said(session_response::Said::Heartbeat(answer))));
                 true
             }
             Said::Acknowledged(v1::Acknowledged { generation }) => {
-                let known = *generation <= self.told.load(Ordering::Acquire);
-                self.heard.send_modify(|heard| {
+                let known = *generation <= self.session.told.load(Ordering::Acquire);
+                self.session.heard.send_modify(|heard| {
                     heard.at = at;
                     heard.acknowledged = if known { heard.acknowledged.max(*generation) } else { heard.acknowledged };
                 });

@@ -1,7 +1,7 @@
 //! What this instance remembers of its grants beside the database: how far each one has come. A database that is put back to an earlier
 //! state brings back no grant that was revoked or narrowed since.
 //!
-//! One line for each grant that moved, `ID GENERATION MAC`, appended and synced; the last line of a grant counts. A line that was
+//! One line for each grant that moved, `ID GENERATION MAC`, appended and synced; the highest of a grant counts. A line that was
 //! cut off by a crash, or that somebody else wrote, does not.
 
 use domain::{id::GrantId, seal::RowKey};
@@ -27,6 +27,24 @@ struct Known {
     floors: HashMap<GrantId, u64>,
     /// None where nothing outlives the process.
     file: Option<File>,
+    /// Lines that the file may lack, and why it does.
+    unwritten: String,
+    failure: Option<String>,
+}
+
+impl Known {
+    fn new(floors: HashMap<GrantId, u64>, file: Option<File>) -> Mutex<Self> {
+        Mutex::new(Self { floors, file, unwritten: String::new(), failure: None })
+    }
+
+    /// Writes what the file lacks.
+    fn write(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        // What an attempt before this one left of a line ends here; a line without words does not count.
+        let begin = if self.failure.is_some() { "\n" } else { "" };
+        file.write_all(format!("{begin}{}", self.unwritten).as_bytes())?;
+        file.sync_data()
+    }
 }
 
 impl Floors {
@@ -50,13 +68,17 @@ impl Floors {
         file.write_all(lines.as_bytes())?;
         file.sync_all()?;
         fs::rename(&shorter, path)?;
+        // Lines are appended to the new file from here on: after a loss of power it must be this one that is there.
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self { key, known: Mutex::new(Known { floors, file: Some(file) }) })
+        Ok(Self { key, known: Known::new(floors, Some(file)) })
     }
 
     /// Those of an instance that ends with this process.
     pub fn of_this_process(key: RowKey) -> Self {
-        Self { key, known: Mutex::new(Known { floors: HashMap::new(), file: None }) }
+        Self { key, known: Known::new(HashMap::new(), None) }
     }
 
     /// The lowest generation in which `grant` may stand.
@@ -67,14 +89,29 @@ impl Floors {
     /// Remembers that these grants have come this far; durable when it returns.
     ///
     /// # Errors
-    /// The file cannot be written; what was to be remembered is, until the process ends.
+    /// The file cannot be written. What was to be remembered is until the process ends, and every later call tries again to
+    /// write it.
     pub fn learn(&self, moved: impl Iterator<Item = (GrantId, u64)>) -> io::Result<()> {
         let mut known = self.lock();
-        let new: Vec<_> = moved.filter(|(grant, generation)| raise(&mut known.floors, *grant, *generation)).collect();
-        let Some(file) = known.file.as_mut().filter(|_| !new.is_empty()) else { return Ok(()) };
-        let lines: String = new.iter().map(|(grant, generation)| line(&self.key, *grant, *generation)).collect();
-        file.write_all(lines.as_bytes())?;
-        file.sync_data()
+        for (grant, generation) in moved {
+            if raise(&mut known.floors, grant, generation) {
+                known.unwritten.push_str(&line(&self.key, grant, generation));
+            }
+        }
+        if known.unwritten.is_empty() {
+            return Ok(());
+        }
+        let written = known.write();
+        known.failure = written.as_ref().err().map(ToString::to_string);
+        if written.is_ok() {
+            known.unwritten.clear();
+        }
+        written
+    }
+
+    /// Why the file lacks something that is to be remembered; none while it lacks nothing.
+    pub fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -143,6 +180,22 @@ mod tests {
             assert_eq!([again.of(id(1)), again.of(id(2)), again.of(id(3))], [4, 2, 0]);
         }
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2, "one line for each");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_told_and_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grants.floor");
+        let floors = Floors::open(&path, RowKey::new(KEY)).unwrap();
+        let whole = floors.lock().file.replace(File::open(&path).unwrap());
+        let failed = floors.learn([(id(1), 4)].into_iter());
+        assert!(failed.is_err() && floors.failure().is_some(), "a file that is open for reading alone");
+        assert_eq!(floors.of(id(1)), 4);
+        floors.lock().file = whole;
+        floors.lock().file.as_mut().unwrap().write_all(b"half of a li").unwrap();
+        floors.learn([].into_iter()).unwrap();
+        assert_eq!(floors.failure(), None);
+        assert_eq!(Floors::open(&path, RowKey::new(KEY)).unwrap().of(id(1)), 4);
     }
 
     #[test]

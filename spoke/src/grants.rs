@@ -306,7 +306,10 @@ impl Spoke {
             async move { (grant.id, self.receipt(by, grant, listening, committed).await) }
         });
         let receipts = futures::future::join_all(receipts).await.into_iter().collect();
-        let gone = futures::future::join_all(grants.iter().map(|grant| self.registry.cut(grant.id)));
+        let gone = futures::future::join_all(grants.iter().map(|grant| {
+            self.controls.end(grant.id);
+            self.registry.cut(grant.id)
+        }));
         Ended { drained: tokio::time::timeout(DRAIN, gone).await.is_ok(), receipts }
     }
 

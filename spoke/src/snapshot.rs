@@ -5,7 +5,7 @@
 //! every call is refused: an unheard revocation must not be outlived by a stale permit.
 
 use crate::{
-    control::{Controls, Listening},
+    control::{Controls, Listening, Told},
     floors::Floors,
 };
 use domain::{
@@ -75,9 +75,9 @@ impl Snapshot {
         self.grants.get(&id)
     }
 
-    /// Certificates that the table refuses, until they expire.
-    pub(crate) fn refused_leaves(&self) -> &[Leaf] {
-        &self.refused
+    /// Certificates that are over at `now` and have not expired: those that the table refuses, and former ones.
+    pub(crate) fn over(&self, now: Time) -> impl Iterator<Item = &Leaf> {
+        self.refused.iter().chain(self.former(now).map(|(leaf, _)| leaf))
     }
 
     /// Grants that the table has and that permit nothing, with the reason.
@@ -108,11 +108,6 @@ impl Snapshot {
     fn refused(&self, now: Time) -> impl Iterator<Item = &Leaf> {
         let former = self.grants().filter_map(|grant| grant.former.as_ref());
         self.refused.iter().chain(former.filter(move |former| !former.is_good(now)).map(|former| &former.leaf))
-    }
-
-    /// Serial numbers of the table's certificates that no door lets in.
-    pub fn refused_serials(&self) -> impl Iterator<Item = &Serial> {
-        self.refused.iter().map(|leaf| &leaf.serial)
     }
 
     /// Former certificates whose time is over, with its end.
@@ -220,15 +215,15 @@ impl Snapshots {
         let _one = self.reading.lock().await;
         let read_at = Instant::now();
         let before = self.current();
+        let mut moved = Vec::new();
         if Some(self.store.grants_version().await?) != before.version {
             let standing = self.store.standing(before.version).await?;
-            let moved: Vec<_> =
-                standing.grants.iter().filter_map(|(id, held)| Some((*id, held.generation()?))).collect();
+            moved.extend(standing.grants.iter().filter_map(|(id, held)| Some((*id, held.generation()?))));
             self.publish(before.after(standing, &self.floors));
             self.cut_what_ended(&before);
             self.warn_of_what_is_new(&before);
-            self.learn(moved).await;
         }
+        self.learn(moved).await;
         *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
         Ok(())
     }
@@ -241,12 +236,18 @@ impl Snapshots {
         }
     }
 
-    /// Once the change is in force: remembering it may wait for a disk.
+    /// Once the change is in force: remembering it may wait for a disk. What an earlier attempt could not write is tried again.
     async fn learn(&self, moved: Vec<(GrantId, u64)>) {
+        let before = self.floors.failure();
+        if moved.is_empty() && before.is_none() {
+            return;
+        }
         let floors = Arc::clone(&self.floors);
         let learnt = tokio::task::spawn_blocking(move || floors.learn(moved.into_iter())).await;
-        if let Err(error) = learnt.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            tracing::error!(%error, "how far grants have come could not be written beside the database");
+        if let Err(error) = learnt.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            && before.is_none()
+        {
+            tracing::error!(%error, "how far grants have come cannot be written beside the database; tried again until it can");
         }
     }
 
@@ -331,26 +332,33 @@ impl Snapshots {
         // The table may have moved on further; what matters is that nothing decided before counts any more.
         let ended = grant.generation + 1;
         let finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner).contains(&grant.id);
-        let listening = if finishing { None } else { self.controls.tell_ended(grant.id, ended) };
-        self.cut(grant.id, listening);
+        match if finishing { Told::Nobody } else { self.controls.tell_ended(grant.id, ended) } {
+            Told::Now(listening) => self.cut(grant.id, Some(listening)),
+            Told::Nobody => self.cut(grant.id, None),
+            Told::Already => {}
+        }
     }
 
     fn cut(&self, id: GrantId, listening: Option<Listening>) {
         let finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let registry = self.registry.clone();
+        let (registry, controls) = (self.registry.clone(), self.controls.clone());
+        let at_once = move || {
+            controls.end(id);
+            registry.cut(id)
+        };
         if finishing {
             tokio::spawn(async move {
                 tokio::time::sleep(FAREWELL).await;
-                registry.cut(id).await;
+                at_once().await;
             });
         } else if let Some(listening) = listening {
-            registry.cut_but(id, listening.connection);
+            self.registry.cut_but(id, listening.connection);
             tokio::spawn(async move {
                 listening.acknowledged().await;
-                registry.cut(id).await;
+                at_once().await;
             });
         } else {
-            drop(registry.cut(id));
+            drop(at_once());
         }
     }
 

@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 use store::{Auditor, Shared, StoreError};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a sharing side is made of.
@@ -77,6 +78,8 @@ pub struct Spoke {
     pub(crate) clock: Arc<SaneClock>,
     pub(crate) deny: Arc<DenyList>,
     pub(crate) lists: OnceLock<Lists>,
+    /// Changes whenever the CA was told of more certificates that are over.
+    pub(crate) told: watch::Receiver<u64>,
     road: Arc<Road>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -113,6 +116,8 @@ pub struct SpokeStatus {
     pub replaced_of: Vec<(GrantId, u64)>,
     /// Grants that the table has and that permit nothing: the database was changed behind the daemon's back, or put back.
     pub doubtful: Vec<(GrantId, Doubt)>,
+    /// Why how far grants have come cannot be written beside the database: until it can, one that is put back is not noticed.
+    pub floors_failure: Option<String>,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
     /// Grants that were not made because this machine's clock went back.
@@ -156,6 +161,7 @@ impl Spoke {
             links: links(&parts, &road, live, &stop, &tasks),
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
+        let (rounds, told) = watch::channel(0);
         let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
         let clock = Arc::new(SaneClock::new(parts.world.clock()));
         let spoke = Arc::new(Self {
@@ -168,16 +174,17 @@ impl Spoke {
             clock,
             deny,
             lists: OnceLock::new(),
+            told,
             road,
             stop,
             tasks,
         });
         spoke.listeners.open_what_is_needed().await?;
-        spoke.follow(first_uses);
+        spoke.follow(first_uses, rounds);
         Ok(spoke)
     }
 
-    fn follow(self: &Arc<Self>, first_uses: FirstUses) {
+    fn follow(self: &Arc<Self>, first_uses: FirstUses, rounds: watch::Sender<u64>) {
         let (snapshots, listeners, road) =
             (Arc::clone(&self.snapshots), Arc::clone(&self.listeners), Arc::clone(&self.road));
         let until = self.stop.clone();
@@ -191,7 +198,8 @@ impl Spoke {
         let until = self.stop.clone();
         let (controls, renewals) = (self.controls.clone(), self.renewals.clone());
         self.tasks.spawn(async move { until.run_until_cancelled(forget_ended(&road, &controls, &renewals)).await });
-        let telling = told::follow(Arc::clone(&self.snapshots), Arc::clone(&self.parts.authority));
+        let (snapshots, authority) = (Arc::clone(&self.snapshots), Arc::clone(&self.parts.authority));
+        let telling = told::follow(snapshots, authority, self.parts.world.clock(), rounds);
         let until = self.stop.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(telling).await });
         let (store, world) = (Arc::clone(&self.parts.store), self.parts.world.clone());
@@ -235,6 +243,7 @@ impl Spoke {
             replaced_certificates: faults.replaced_certificates.all(),
             replaced_of: faults.replaced_certificates.last(),
             doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
+            floors_failure: self.parts.floors.failure(),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),
             lists: self.lists.get().map(|lists| lists.status(now)).unwrap_or_default(),

@@ -302,7 +302,7 @@ pub trait Grants: Send + Sync {
 pub struct Standing {
     /// [`Grants::grants_version`] at the time of reading.
     pub version: u64,
-    /// The version since which `grants` says what changed; where there is none it says everything, and what is not in it permits nothing.
+    /// The version since which `grants` says what changed; where there is none it says everything, ended grants too.
     pub since: Option<u64>,
     /// Grants as they are now.
     pub grants: BTreeMap<GrantId, Held>,
@@ -315,7 +315,7 @@ pub struct Standing {
 pub enum Held {
     /// It may permit something.
     Stands(Box<Grant>),
-    /// It permits nothing any more; its last generation.
+    /// It permits nothing any more; its last generation, zero where it is not as the daemon wrote it or cannot be read.
     Ended(u64),
     /// Its row is not as the daemon wrote it: it permits nothing, and somebody has changed the database.
     Tampered,

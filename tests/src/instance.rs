@@ -186,6 +186,25 @@ impl Instance {
         Self { id, world, database, store, auditor, authority, spoke, workspace, owner }
     }
 
+    /// The sharing side of a daemon that starts after this one stopped, with its own certificate authority and what is remembered
+    /// in `floors`.
+    pub async fn spoke_after_a_stop(&self, floors: Arc<Floors>) -> Arc<Spoke> {
+        self.spoke.stop().await;
+        let parts = Parts {
+            world: self.world.clone(),
+            store: Arc::clone(&self.store),
+            auditor: Arc::clone(&self.auditor),
+            authority: Arc::clone(&self.authority) as Arc<dyn Issuer>,
+            instance: self.id,
+            name: name("office"),
+            listen: loopback(),
+            limits: link::Limits::default(),
+            certificate_life: domain::renewal::LIFE,
+            floors,
+        };
+        Spoke::start(parts).await.expect("a sharing side")
+    }
+
     /// Adds a user to the workspace.
     pub async fn user(&self, user: &str, role: Role) -> UserId {
         let id = UserId(self.world.uuid());

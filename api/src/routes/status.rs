@@ -69,6 +69,7 @@ pub(super) async fn status(
         unknown_certificates: spoke.unknown_certificates,
         replaced_certificates: spoke.replaced_certificates,
         clock_refusals: spoke.clock_refusals,
+        floors_failure: spoke.floors_failure.clone(),
         doubtful_grants: doubtful(&spoke),
         list_given: spoke.lists.given.map(Into::into),
         list_taken: spoke.lists.taken.map(Into::into),

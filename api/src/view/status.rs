@@ -80,6 +80,10 @@ pub struct Status {
     pub audit_fault: Option<String>,
     /// The log's last entry; none while the database does not say.
     pub audit_head: Option<u64>,
+    /// Why how far grants have come cannot be written beside the database, which would not be noticed if it was put back; absent
+    /// where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floors_failure: Option<String>,
     /// Grants that the database has and that permit nothing.
     pub doubtful_grants: Vec<DoubtfulGrant>,
     /// The caller's own links, by state.

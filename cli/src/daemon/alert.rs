@@ -79,6 +79,7 @@ impl Alerts {
         let status = spoke.status();
         let mut found = counted(&status);
         found.extend(doubtful(&status));
+        found.extend(floors(&status));
         found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
         Some(found)
@@ -158,6 +159,12 @@ fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
         let text = format!("{}; it permits nothing, end it and make a new one", view::doubt(*doubt));
         Found { alert: "grant_doubtful", about: grant.to_string(), count: None, text }
     })
+}
+
+fn floors(status: &SpokeStatus) -> Option<Found> {
+    let why = status.floors_failure.as_ref()?;
+    let text = format!("how far grants have come cannot be written to `grants.floor` ({why}): see to the disk");
+    Some(Found { alert: "floors_unwritten", about: "grants.floor".to_owned(), count: None, text })
 }
 
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {

@@ -121,6 +121,9 @@ fn alarms(status: &view::Status) -> Vec<String> {
             format!("ALARM        answers are refused: the log could not be written at the last try ({why})")
         }),
     );
+    lines.extend(status.floors_failure.as_ref().map(|why| {
+        format!("ALARM        how far grants have come cannot be written to `grants.floor` ({why}): a database that is put back would not be noticed; see to the disk, it is tried again")
+    }));
     lines.extend(status.doubtful_grants.iter().map(|grant| {
         let (id, reason) = (short(&grant.id), &grant.reason);
         format!("ALARM        grant {id} permits nothing: {reason}; end it with `mosaic-fed grant revoke {id}` and make a new one")

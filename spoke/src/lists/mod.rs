@@ -65,7 +65,8 @@ impl Spoke {
 
     async fn give(&self, address: SocketAddr) -> Result<Arc<Publisher>, ListenError> {
         let listener = listeners::bind(address, "crl_listen").await?;
-        let publisher = Arc::new(Publisher::new(&self.parts, &self.snapshots, listeners::local(&listener)?));
+        let publisher =
+            Arc::new(Publisher::new(&self.parts, &self.snapshots, self.told.clone(), listeners::local(&listener)?));
         let (until, made) = (self.stop.clone(), Arc::clone(&publisher));
         self.tasks.spawn(async move { until.run_until_cancelled(made.follow()).await });
         let (until, served) = (self.stop.clone(), Arc::clone(&publisher));

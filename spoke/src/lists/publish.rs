@@ -3,14 +3,13 @@
 
 use crate::{Parts, snapshot::Snapshots};
 use bytes::Bytes;
-use domain::{Time, id::Serial};
+use domain::Time;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pki::{CrlOrder, Revoked, Why};
 use std::{
-    collections::HashSet,
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
@@ -18,7 +17,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 
@@ -63,13 +62,20 @@ struct State {
 pub(crate) struct Publisher {
     parts: Parts,
     snapshots: Arc<Snapshots>,
+    /// Changes whenever the CA was told of more: its list lacks what it does not know.
+    told: watch::Receiver<u64>,
     address: SocketAddr,
     state: RwLock<State>,
 }
 
 impl Publisher {
-    pub(crate) fn new(parts: &Parts, snapshots: &Arc<Snapshots>, address: SocketAddr) -> Self {
-        Self { parts: parts.clone(), snapshots: Arc::clone(snapshots), address, state: RwLock::default() }
+    pub(crate) fn new(
+        parts: &Parts,
+        snapshots: &Arc<Snapshots>,
+        told: watch::Receiver<u64>,
+        address: SocketAddr,
+    ) -> Self {
+        Self { parts: parts.clone(), snapshots: Arc::clone(snapshots), told, address, state: RwLock::default() }
     }
 
     pub(crate) fn status(&self) -> GivenList {
@@ -79,11 +85,10 @@ impl Publisher {
 
     /// Makes the list anew whenever it must be.
     pub(crate) async fn follow(&self) {
-        let mut changes = self.snapshots.watch();
-        let mut told = HashSet::new();
+        let mut told = self.told.clone();
         loop {
-            changes.mark_unchanged();
-            let pause = match self.make(&mut told).await {
+            told.mark_unchanged();
+            let pause = match self.make().await {
                 Ok(()) => REMAKE,
                 Err(failure) => {
                     tracing::warn!(%failure, "the list of revoked certificates could not be made; the former one stays");
@@ -91,40 +96,18 @@ impl Publisher {
                     AGAIN
                 }
             };
-            self.until_it_differs(&told, &mut changes, pause).await;
+            drop(timeout(pause, told.changed()).await);
         }
     }
 
-    /// Waits this long, or until another certificate is refused. The clock refuses some as well, and wakes nobody.
-    async fn until_it_differs(&self, told: &HashSet<Serial>, changes: &mut Changes, pause: Duration) {
-        let waited = async {
-            loop {
-                drop(timeout(AGAIN, changes.changed()).await);
-                let now = self.parts.world.now();
-                let former = changes.borrow_and_update().former(now).any(|(leaf, _)| !told.contains(&leaf.serial));
-                let refused = changes.borrow().refused_serials().any(|serial| !told.contains(serial));
-                if former || refused {
-                    return;
-                }
-            }
-        };
-        drop(timeout(pause, waited).await);
-    }
-
-    async fn make(&self, told: &mut HashSet<Serial>) -> Result<(), String> {
+    async fn make(&self) -> Result<(), String> {
         let revoked = self.revoked().await.map_err(|error| error.to_string())?;
-        // A CA that is another program has its own record. Telling it twice is no error, and not all were told: a grant may
-        // have ended with its user, or while the CA was away.
-        for one in revoked.iter().filter(|one| !told.contains(&one.serial)) {
-            self.parts.authority.revoke(&one.serial, one.why).await.map_err(|error| error.to_string())?;
-        }
         let now = self.parts.world.now();
         let head = self.parts.store.head().await.map_err(|error| error.to_string())?;
         let least = head.sequence.saturating_mul(LISTS);
         let number = self.status().made.map_or(least, |(last, _)| least.max(last + 1));
         let list = self.parts.authority.crl(&CrlOrder { revoked: &revoked, number, now }).await;
         let list = list.map_err(|error| error.to_string())?;
-        *told = revoked.into_iter().map(|one| one.serial).collect();
         let made = State { list: list.into(), made: Some((number, now)), failure: None };
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = made;
         Ok(())
@@ -190,5 +173,3 @@ impl Publisher {
         response
     }
 }
-
-type Changes = tokio::sync::watch::Receiver<Arc<crate::snapshot::Snapshot>>;

@@ -28,7 +28,6 @@ impl Grants for Model {
         };
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
         let told = told.map(|(id, kept)| (*id, held(kept)));
-        let told = told.filter(|(_, held)| since.is_some() || matches!(held, Held::Stands(_)));
         let refused = state.refused.iter().map(|(leaf, _)| leaf).filter(|leaf| leaf.not_after > now);
         Ok(Standing { version: state.version, since, grants: told.collect(), refused: refused.cloned().collect() })
     }

@@ -35,7 +35,7 @@ impl Grants for Postgres {
         let since = known.filter(|known| (complete..=version).contains(known));
         let query = match since {
             Some(since) => sqlx::query(sql::grants::MOVED).bind(bigint(since)),
-            None => sqlx::query(sql::grants::LIVE),
+            None => sqlx::query(sql::grants::STANDING),
         };
         let rows = query.fetch_all(&mut *unit).await?;
         let now = self.clock.now().to_offset();
@@ -181,9 +181,16 @@ impl Postgres {
     fn standing_of(&self, row: &PgRow) -> Result<(GrantId, Held), StoreError> {
         let id = GrantId(row.try_get("id")?);
         let held = match row::grant(row) {
-            Ok(grant) if grant.state == State::Revoked => Held::Ended(grant.generation),
-            Ok(grant) if row::is_sealed(row, &grant, &self.key)? => Held::Stands(Box::new(grant)),
-            Ok(_) => Held::Tampered,
+            Ok(grant) => {
+                let (ended, whole) = (grant.state == State::Revoked, row::is_sealed(row, &grant, &self.key)?);
+                match (ended, whole) {
+                    (false, true) => Held::Stands(Box::new(grant)),
+                    (false, false) => Held::Tampered,
+                    (true, true) => Held::Ended(grant.generation),
+                    // It permits nothing, and what it says of itself is not remembered.
+                    (true, false) => Held::Ended(0),
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, grant = %id, "a grant is left out and permits nothing");
                 Held::Ended(0)

@@ -135,3 +135,28 @@ async fn what_is_remembered_outlives_the_daemon_and_its_database() {
     let other = Floors::open(&path, RowKey::new([9; 32])).expect("floors");
     assert_eq!(other.of(grant.id), 0, "of another key");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_a_crash_kept_from_being_remembered_is_learnt_at_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("grants.floor");
+    let mut stage = Stage::open().await;
+    let id = stage.grant.id;
+    let changed = stage.anew().await;
+    let (kept, by) = (changed.grant.id, changed.office.by());
+    let revoked = changed.office.spoke.revoke(by, id).await.expect("a revocation").grant;
+    stage = changed;
+    // Nothing is in this file: as if the daemon had been killed between the commit and the line.
+    let open = || Arc::new(Floors::open(&path, cluster::row_key()).expect("floors"));
+    let again = stage.office.spoke_after_a_stop(open()).await;
+    assert_eq!(again.status().doubtful, []);
+    assert_eq!(open().of(id), revoked.generation);
+    assert_eq!(open().of(kept), stage.office.standing(kept).await.generation);
+    again.stop().await;
+    // What somebody else wrote about an ended grant is not remembered: the grant could never stand as it was.
+    let lie = "UPDATE grants SET generation = 1000 WHERE id = $1";
+    sqlx::query(lie).bind(id.0).execute(&mut stage.superuser).await.expect("an update");
+    let again = stage.office.spoke_after_a_stop(open()).await;
+    assert_eq!(open().of(id), revoked.generation);
+    again.stop().await;
+}

@@ -18,7 +18,7 @@ use std::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/commands");
 
 /// Fields that nothing prints here, and why.
-const UNSEEN: [(&str, &str); 26] = [
+const UNSEEN: [(&str, &str); 27] = [
     ("DegradedLink.certificate_not_after", AGED),
     ("DegradedLink.hours_left", AGED),
     ("DegradedLink.link", AGED),
@@ -36,6 +36,7 @@ const UNSEEN: [(&str, &str); 26] = [
     ("RenewalFailure.reason", AGED),
     ("Row._late", "its source would have to be late between two pages"),
     ("Status.audit_fault", "the disk would have to be full; the room `full` sees what people are told of it"),
+    ("Status.floors_failure", "the disk would have to be full; `spoke::floors` sees it"),
     ("Status.list_given", LISTED),
     ("Status.list_taken", LISTED),
     ("TakenList.certificates", LISTED),

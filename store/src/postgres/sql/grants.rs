@@ -12,7 +12,8 @@ macro_rules! columns {
 statements! {
     VERSION = "SELECT version, complete FROM grants_version";
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
-    /// What was written after a version, revoked grants too.
+    STANDING = concat!("SELECT ", columns!(), " FROM grants g");
+    /// What was written after a version.
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
     ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
