@@ -12,6 +12,37 @@ use std::{fmt, sync::Arc};
 /// HMAC-SHA256, 32 bytes.
 pub type Seal = [u8; 32];
 
+/// Why a grant that the database has permits nothing. It can be ended, and nothing else is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its row is not as this instance wrote it.
+    Tampered,
+    /// It was further already.
+    Older,
+    /// This build cannot read it.
+    Unreadable,
+}
+
+impl Doubt {
+    /// What its owner can do.
+    pub const fn next(self) -> &'static str {
+        match self {
+            Self::Tampered | Self::Older => "end it with `mosaic-fed grant revoke` and make a new one",
+            Self::Unreadable => "start the version that wrote it, or put the database back",
+        }
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tampered => "it is not as this instance wrote it: somebody has changed the database",
+            Self::Older => "it had come further already: the database was put back to an earlier state",
+            Self::Unreadable => "this build cannot read it: a newer one wrote it, or the database is damaged",
+        })
+    }
+}
+
 /// The key of the MAC. Not printable.
 #[derive(Clone)]
 pub struct RowKey(Arc<Secret<[u8; 32]>>);

@@ -332,7 +332,12 @@ impl Spoke {
 
     /// Whether the grant may do `verb` on `resource`, by the rule that decides calls.
     pub async fn can(&self, id: GrantId, verb: Verb, resource: &Resource) -> Result<Verdict, AdminError> {
-        let grant = self.view(id).await?.grant;
+        let view = self.view(id).await?;
+        if let Some(doubt) = view.doubt {
+            let why = format!("grant {} permits nothing: {doubt}", view.grant.name);
+            return Ok(Verdict { allowed: false, why, rows: None });
+        }
+        let grant = view.grant;
         let standing = grant.standing(self.parts.world.now());
         let Some(method) = Method::ALL.into_iter().find(|method| method.verb() == Some(verb)) else {
             let why = format!("no call of this version does {verb} yet");

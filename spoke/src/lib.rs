@@ -2,7 +2,7 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
-//! renewed certificate in force, [`control`] how the other side hears of changes, [`floors`] what is remembered beside the database,
+//! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
 //! [`listeners`] opens and closes the two doors; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
 //! does: create, invite, edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
@@ -13,7 +13,6 @@
 pub mod confirming;
 pub mod connect;
 pub mod control;
-pub mod floors;
 pub mod grants;
 pub mod listeners;
 pub mod lists;
@@ -27,9 +26,7 @@ mod spoke;
 mod told;
 
 pub use control::SessionView;
-pub use floors::Floors;
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
-pub use snapshot::Doubt;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

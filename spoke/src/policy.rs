@@ -95,7 +95,7 @@ impl Spoke {
         let mut beyond = Vec::new();
         for view in self.parts.store.grants().await? {
             let grant = view.grant;
-            if grant.state == State::Revoked || grant.has_expired(now) {
+            if grant.state == State::Revoked || grant.has_expired(now) || view.doubt.is_some() {
                 continue;
             }
             if let Some(excess) = self.judged(ceiling, &grant.scope)? {

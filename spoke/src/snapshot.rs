@@ -4,16 +4,14 @@
 //! or, should that be lost, within the 500 ms heartbeat. When the database is silent the copy ages, and past two seconds
 //! every call is refused: an unheard revocation must not be outlived by a stale permit.
 
-use crate::{
-    control::{Controls, Listening, Told},
-    floors::Floors,
-};
+use crate::control::{Controls, Listening, Told};
 use domain::{
     Caller, Reason, Refusal, Time,
     caller::Presented,
     grant::{Grant, Leaf},
     id::{GrantId, Serial, Spki},
     renewal::OVERLAP,
+    seal::Doubt,
     world::Clock,
 };
 use link::Registry;
@@ -27,7 +25,7 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use store::{Held, Shared, Standing, StoreError};
+use store::{Held, Shared, Standing, StoreError, Trust};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -55,15 +53,6 @@ pub struct Snapshot {
     refused: Vec<Leaf>,
 }
 
-/// Why a grant that the table has permits nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// Its row is not as this instance wrote it: somebody has changed the database.
-    Tampered,
-    /// It was further already: the database was put back to an earlier state.
-    Older,
-}
-
 impl Snapshot {
     /// The grants that are not revoked.
     pub fn grants(&self) -> impl Iterator<Item = &Arc<Grant>> {
@@ -86,7 +75,7 @@ impl Snapshot {
     }
 
     /// The copy after what changed.
-    fn after(&self, standing: Standing, floors: &Floors) -> Self {
+    fn after(&self, standing: Standing) -> Self {
         let (mut grants, mut doubtful) = match standing.since {
             Some(_) => (self.grants.clone(), self.doubtful.clone()),
             None => Default::default(),
@@ -95,9 +84,8 @@ impl Snapshot {
             grants.remove(&id);
             doubtful.remove(&id);
             match held {
-                Held::Stands(grant) if grant.generation < floors.of(id) => drop(doubtful.insert(id, Doubt::Older)),
                 Held::Stands(grant) => drop(grants.insert(id, Arc::from(grant))),
-                Held::Tampered => drop(doubtful.insert(id, Doubt::Tampered)),
+                Held::Doubtful(doubt) => drop(doubtful.insert(id, doubt)),
                 Held::Ended(_) => {}
             }
         }
@@ -145,7 +133,7 @@ pub struct Snapshots {
     deny: Arc<DenyList>,
     registry: Registry,
     controls: Controls,
-    floors: Arc<Floors>,
+    trust: Arc<Trust>,
     current: watch::Sender<Arc<Snapshot>>,
     /// When the copy was last known to be what the table says.
     known_at: std::sync::Mutex<Instant>,
@@ -164,7 +152,7 @@ impl Snapshots {
         deny: Arc<DenyList>,
         registry: Registry,
         controls: Controls,
-        floors: Arc<Floors>,
+        trust: Arc<Trust>,
     ) -> Result<Arc<Self>, StoreError> {
         let current = watch::Sender::new(Arc::new(Snapshot::default()));
         let snapshots = Arc::new(Self {
@@ -173,7 +161,7 @@ impl Snapshots {
             deny,
             registry,
             controls,
-            floors,
+            trust,
             current,
             known_at: std::sync::Mutex::new(Instant::now()),
             reading: Mutex::new(()),
@@ -218,8 +206,8 @@ impl Snapshots {
         let mut moved = Vec::new();
         if Some(self.store.grants_version().await?) != before.version {
             let standing = self.store.standing(before.version).await?;
-            moved.extend(standing.grants.iter().filter_map(|(id, held)| Some((*id, held.generation()?))));
-            self.publish(before.after(standing, &self.floors));
+            moved.extend(standing.grants.iter().filter_map(|(id, held)| Some((*id, held.floor()?))));
+            self.publish(before.after(standing));
             self.cut_what_ended(&before);
             self.warn_of_what_is_new(&before);
         }
@@ -238,12 +226,12 @@ impl Snapshots {
 
     /// Once the change is in force: remembering it may wait for a disk. What an earlier attempt could not write is tried again.
     async fn learn(&self, moved: Vec<(GrantId, u64)>) {
-        let before = self.floors.failure();
+        let before = self.trust.failure();
         if moved.is_empty() && before.is_none() {
             return;
         }
-        let floors = Arc::clone(&self.floors);
-        let learnt = tokio::task::spawn_blocking(move || floors.learn(moved.into_iter())).await;
+        let trust = Arc::clone(&self.trust);
+        let learnt = tokio::task::spawn_blocking(move || trust.learn(moved.into_iter())).await;
         if let Err(error) = learnt.unwrap_or_else(|error| Err(std::io::Error::other(error)))
             && before.is_none()
         {
@@ -253,14 +241,7 @@ impl Snapshots {
 
     fn warn_of_what_is_new(&self, before: &Snapshot) {
         for (grant, doubt) in self.current().doubtful.iter().filter(|(id, _)| !before.doubtful.contains_key(id)) {
-            match doubt {
-                Doubt::Tampered => {
-                    tracing::error!(%grant, "this grant is not as it was written: somebody has changed the database; it permits nothing");
-                }
-                Doubt::Older => {
-                    tracing::error!(%grant, "this grant was further already: the database was put back; it permits nothing");
-                }
-            }
+            tracing::error!(%grant, "a grant permits nothing: {doubt}");
         }
     }
 
@@ -302,6 +283,8 @@ impl Snapshots {
                 }
                 // Whoever holds the new certificate knows of it; who has the old one learns nothing.
                 Some(_) => self.cut(*id, None),
+                // It has not ended, so nobody is told that it has.
+                None if current.doubtful.contains_key(id) => self.cut(*id, None),
                 None => self.end(old),
             }
         }

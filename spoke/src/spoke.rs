@@ -4,20 +4,20 @@ use crate::{
     confirming::{Confirming, FirstUses},
     connect::Links,
     control::{Controls, SessionView},
-    floors::Floors,
     listeners::{Listen, ListenError, Listeners, Rooms},
     lists::{Lists, ListsStatus},
     query::Query,
     renewals::Renewals,
     road::{Faults, Road, gate::Gate, limit::Limits},
     sane_clock::SaneClock,
-    snapshot::{Doubt, Snapshots},
+    snapshot::Snapshots,
     told,
 };
 use domain::{
     audit::Record,
     grant::State,
     id::{GrantId, InstanceId, Name, Serial},
+    seal::Doubt,
     world::World,
 };
 use link::Registry;
@@ -27,7 +27,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
-use store::{Auditor, Shared, StoreError};
+use store::{Auditor, Shared, StoreError, Trust};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -52,8 +52,8 @@ pub struct Parts {
     pub limits: link::Limits,
     /// How long a grant's certificate lives: 5 minutes to 90 days.
     pub certificate_life: Duration,
-    /// How far each grant has come, whatever the database says.
-    pub floors: Arc<Floors>,
+    /// What judges the grants' rows: the store's own.
+    pub trust: Arc<Trust>,
 }
 
 /// Why a sharing side could not start.
@@ -142,7 +142,7 @@ impl Spoke {
         let (store, denied) = (Arc::clone(&parts.store), Arc::clone(&deny));
         let controls = Controls::new(parts.world.clock());
         let snapshots =
-            Snapshots::start(store, clock, denied, registry.clone(), controls.clone(), Arc::clone(&parts.floors))
+            Snapshots::start(store, clock, denied, registry.clone(), controls.clone(), Arc::clone(&parts.trust))
                 .await?;
         let (confirming, first_uses) = Confirming::channel();
         let road = Arc::new(Road {
@@ -243,7 +243,7 @@ impl Spoke {
             replaced_certificates: faults.replaced_certificates.all(),
             replaced_of: faults.replaced_certificates.last(),
             doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
-            floors_failure: self.parts.floors.failure(),
+            floors_failure: self.parts.trust.failure(),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),
             lists: self.lists.get().map(|lists| lists.status(now)).unwrap_or_default(),

@@ -18,9 +18,11 @@ pub mod model;
 pub mod postgres;
 mod rules;
 mod traits;
+mod trust;
 
 pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
 pub use traits::*;
+pub use trust::{END, Trust};

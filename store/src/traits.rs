@@ -3,12 +3,12 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, Ceilings, StoreError};
+use crate::{Access, Ceilings, END, StoreError};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
-    grant::{Grant, Leaf},
+    grant::{Grant, Leaf, State},
     id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, TeamId, UserId, WorkspaceId},
     invite::{Invited, Offer},
     item::{Item, NewItem},
@@ -16,6 +16,7 @@ use domain::{
     renewal::Successor,
     rights::Role,
     scope::Scope,
+    seal::Doubt,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -220,6 +221,15 @@ pub struct GrantView {
     pub peer_name: Option<Name>,
     /// When it was made.
     pub created_at: Time,
+    /// Why it is not to be believed, and permits nothing whatever else is said of it; none where it is.
+    pub doubt: Option<Doubt>,
+}
+
+impl GrantView {
+    /// What the grant is at `now`: as [`Grant::standing`], or `doubtful`.
+    pub fn standing(&self, now: Time) -> &'static str {
+        if self.doubt.is_some() && self.grant.state != State::Revoked { "doubtful" } else { self.grant.standing(now) }
+    }
 }
 
 /// An invite to be stored.
@@ -315,19 +325,19 @@ pub struct Standing {
 pub enum Held {
     /// It may permit something.
     Stands(Box<Grant>),
-    /// It permits nothing any more; its last generation, zero where it is not as the daemon wrote it or cannot be read.
-    Ended(u64),
-    /// Its row is not as the daemon wrote it: it permits nothing, and somebody has changed the database.
-    Tampered,
+    /// It permits nothing any more; its last generation, where it is as the daemon wrote it.
+    Ended(Option<u64>),
+    /// It is not to be believed: it permits nothing.
+    Doubtful(Doubt),
 }
 
 impl Held {
-    /// How often it was changed, as far as that is to be believed.
-    pub fn generation(&self) -> Option<u64> {
+    /// The lowest generation in which it may stand from now on, as far as it is to be believed.
+    pub fn floor(&self) -> Option<u64> {
         match self {
             Self::Stands(grant) => Some(grant.generation),
-            Self::Ended(generation) => Some(*generation),
-            Self::Tampered => None,
+            Self::Ended(generation) => generation.map(|_| END),
+            Self::Doubtful(_) => None,
         }
     }
 
@@ -335,7 +345,7 @@ impl Held {
     pub fn standing(self) -> Option<Grant> {
         match self {
             Self::Stands(grant) => Some(*grant),
-            Self::Ended(_) | Self::Tampered => None,
+            Self::Ended(_) | Self::Doubtful(_) => None,
         }
     }
 }

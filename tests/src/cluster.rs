@@ -10,6 +10,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 use store::{
+    Trust,
     embedded::{Config, Lifetime, Server},
     postgres::Postgres,
 };
@@ -46,6 +47,11 @@ pub fn row_key() -> RowKey {
     RowKey::new([7; 32])
 }
 
+/// What judges the grants of a store that remembers nothing of an earlier one.
+pub fn trust() -> Arc<Trust> {
+    Arc::new(Trust::of_this_process(row_key()))
+}
+
 impl Database {
     /// Connects as the role that owns the tables.
     pub fn owner(&self) -> PgConnectOptions {
@@ -70,7 +76,7 @@ impl Database {
     /// Opens the store on it, with a clock of the test's choosing.
     #[expect(clippy::expect_used, reason = "a test without its database has failed")]
     pub async fn store_at(&self, world: &World) -> Arc<Postgres> {
-        Arc::new(Postgres::connect(self.owner(), self.app(), world.clock(), row_key()).await.expect("the store opens"))
+        Arc::new(Postgres::connect(self.owner(), self.app(), world.clock(), trust()).await.expect("the store opens"))
     }
 }
 
@@ -148,7 +154,7 @@ async fn start() -> Cluster {
     let template = [format!("CREATE DATABASE {TEMPLATE} OWNER mosaic_owner TEMPLATE mosaic")];
     run(&server, template).await.expect("the template is made");
     let on = |options: PgConnectOptions| options.database(TEMPLATE);
-    let store = Postgres::connect(on(server.owner()), on(server.app()), World::system().clock(), row_key()).await;
+    let store = Postgres::connect(on(server.owner()), on(server.app()), World::system().clock(), trust()).await;
     store.expect("the template is migrated").close().await;
     run(&server, [format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")]).await.expect("the template is closed");
     Cluster {

@@ -12,9 +12,9 @@ use domain::{
     world::World,
 };
 use pki::{Authority, Issuer};
-use spoke::{By, Floors, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
+use spoke::{By, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
-use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, postgres::Postgres};
+use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, Trust, postgres::Postgres};
 
 /// One sharing instance.
 pub struct Instance {
@@ -100,9 +100,9 @@ impl Instance {
     }
 
     /// Starts an instance that remembers how far its grants have come in `floors`.
-    pub async fn start_remembering(database: Database, floors: Arc<Floors>) -> Self {
+    pub async fn start_remembering(database: Database, trust: Arc<Trust>) -> Self {
         let (world, life) = (World::system(), domain::renewal::LIFE);
-        Box::pin(Self::open_with(world, database, loopback(), life, (Limits::default(), floors), |authority| authority))
+        Box::pin(Self::open_with(world, database, loopback(), life, (Limits::default(), trust), |authority| authority))
             .await
     }
 
@@ -138,8 +138,8 @@ impl Instance {
         rates: Limits,
         issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
     ) -> Self {
-        let floors = Arc::new(Floors::of_this_process(cluster::row_key()));
-        Box::pin(Self::open_with(world, database, listen, certificate_life, (rates, floors), issuer)).await
+        let trust = cluster::trust();
+        Box::pin(Self::open_with(world, database, listen, certificate_life, (rates, trust), issuer)).await
     }
 
     async fn open_with(
@@ -147,11 +147,11 @@ impl Instance {
         database: Database,
         listen: Listen,
         certificate_life: Duration,
-        (rates, floors): (Limits, Arc<Floors>),
+        (rates, trust): (Limits, Arc<Trust>),
         issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + Send,
     ) -> Self {
         pki::install_provider();
-        let postgres = Postgres::connect(database.owner(), database.app(), world.clock(), cluster::row_key())
+        let postgres = Postgres::connect(database.owner(), database.app(), world.clock(), Arc::clone(&trust))
             .await
             .expect("a database");
         let store: Shared = Arc::new(postgres);
@@ -180,19 +180,21 @@ impl Instance {
             listen,
             limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
             certificate_life,
-            floors,
+            trust,
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
         Self { id, world, database, store, auditor, authority, spoke, workspace, owner }
     }
 
-    /// The sharing side of a daemon that starts after this one stopped, with its own certificate authority and what is remembered
-    /// in `floors`.
-    pub async fn spoke_after_a_stop(&self, floors: Arc<Floors>) -> Arc<Spoke> {
+    /// The sharing side of a daemon that starts after this one stopped, with the same certificate authority and what is remembered
+    /// in `trust`.
+    pub async fn spoke_after_a_stop(&self, trust: Arc<Trust>) -> Arc<Spoke> {
         self.spoke.stop().await;
+        let (owner, app) = (self.database.owner(), self.database.app());
+        let store = Postgres::connect(owner, app, self.world.clock(), Arc::clone(&trust)).await.expect("a database");
         let parts = Parts {
             world: self.world.clone(),
-            store: Arc::clone(&self.store),
+            store: Arc::new(store),
             auditor: Arc::clone(&self.auditor),
             authority: Arc::clone(&self.authority) as Arc<dyn Issuer>,
             instance: self.id,
@@ -200,7 +202,7 @@ impl Instance {
             listen: loopback(),
             limits: link::Limits::default(),
             certificate_life: domain::renewal::LIFE,
-            floors,
+            trust,
         };
         Spoke::start(parts).await.expect("a sharing side")
     }

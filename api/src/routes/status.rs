@@ -86,7 +86,7 @@ pub(super) async fn status(
 
 fn doubtful(spoke: &spoke::SpokeStatus) -> Vec<view::DoubtfulGrant> {
     let doubtful = spoke.doubtful.iter();
-    doubtful.map(|(id, doubt)| view::DoubtfulGrant { id: *id, reason: view::doubt(*doubt).to_owned() }).collect()
+    doubtful.map(|(id, doubt)| view::DoubtfulGrant { id: *id, reason: format!("{doubt}; {}", doubt.next()) }).collect()
 }
 
 fn count_links(entries: &[view::LinkEntry]) -> Vec<view::LinkCount> {

@@ -26,7 +26,7 @@ pub struct GrantEntry {
     pub name: Name,
     /// Moves with every change of it.
     pub generation: u64,
-    /// pending, active, expired or revoked.
+    /// pending, active, expired, revoked, or doubtful: the database was changed or put back, and it permits nothing.
     pub state: String,
     /// On whose behalf rows are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +81,7 @@ impl GrantEntry {
     /// A grant with its people's names, as it stands at `now`.
     pub fn named(view: &store::GrantView, now: Time) -> Self {
         Self {
+            state: view.standing(now).to_owned(),
             subject: Some(view.subject_name.clone()),
             peer_name: view.peer_name.clone(),
             created_at: Some(view.created_at),

@@ -27,4 +27,4 @@ pub use rows::{
     AlikeQuestion, AlikeRow, AlikeSource, GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys,
     SourceQuestion, Written,
 };
-pub use status::{DegradedLink, DoubtfulGrant, GivenList, Identity, LinkCount, Status, TakenList, doubt};
+pub use status::{DegradedLink, DoubtfulGrant, GivenList, Identity, LinkCount, Status, TakenList};

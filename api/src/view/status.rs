@@ -102,16 +102,8 @@ pub struct DoubtfulGrant {
     /// Which grant.
     #[schemars(with = "shape::Id")]
     pub id: GrantId,
-    /// Why it is not believed.
+    /// Why it is not believed, and what can be done.
     pub reason: String,
-}
-
-/// Why a grant is not believed, in words.
-pub const fn doubt(doubt: spoke::Doubt) -> &'static str {
-    match doubt {
-        spoke::Doubt::Tampered => "it is not as this instance wrote it: somebody has changed the database",
-        spoke::Doubt::Older => "it had come further already: the database was put back to an earlier state",
-    }
 }
 
 /// A list of revoked certificates that is given.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use domain::{Caller, caller::Presented, grant::Grant, operation::List, world::Clock};
 use link::Registry;
 use pki::DenyList;
-use spoke::{Floors, control::Controls, road::limit::Limits, snapshot::Snapshots};
+use spoke::{control::Controls, road::limit::Limits, snapshot::Snapshots};
 use sqlx::{Connection, PgConnection};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -76,10 +76,9 @@ pub async fn decide(stage: &Stage, grants: u32, calls: u32) -> Result<Decided> {
     let clock: Arc<dyn Clock> = stage.world.clock();
     let began = Instant::now();
     let store = Arc::clone(&stage.store) as _;
-    let (controls, floors) =
-        (Controls::new(Arc::clone(&clock)), Arc::new(Floors::of_this_process(super::stage::key())));
+    let controls = Controls::new(Arc::clone(&clock));
     let deny = Arc::new(DenyList::default());
-    let snapshots = Snapshots::start(store, clock, deny, Registry::new(), controls, floors).await?;
+    let snapshots = Snapshots::start(store, clock, deny, Registry::new(), controls, stage.store.trust()).await?;
     let reading = micros(began.elapsed());
     let change = changes(stage, &snapshots).await?;
     let limits = Limits::with_peer_rate(super::stage::NEVER_FULL);

@@ -17,14 +17,14 @@ use domain::{
     world::World,
 };
 use pki::{Authority, InstanceOrder};
-use spoke::{By, Floors, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
+use spoke::{By, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 use store::{
-    AuditLog, Auditor, Instance as _, InstanceRecord, People as _,
+    AuditLog, Auditor, Instance as _, InstanceRecord, People as _, Trust,
     embedded::{Config, Lifetime, Server},
     postgres::Postgres,
 };
@@ -69,7 +69,10 @@ impl Stage {
             lifetime: Lifetime::Temporary,
         };
         let server = Server::start(config).await?;
-        let store = Arc::new(Postgres::connect(server.owner(), server.app(), world.clock(), key()).await?);
+        let store = Arc::new(
+            Postgres::connect(server.owner(), server.app(), world.clock(), Arc::new(Trust::of_this_process(key())))
+                .await?,
+        );
         let (id, workspace, owner) = (InstanceId(world.uuid()), WorkspaceId(world.uuid()), UserId(world.uuid()));
         let authority = Arc::new(Authority::create(&world, id)?);
         let people = People { world: &world, store: &store, owner };
@@ -163,7 +166,7 @@ async fn open(
         listen: Listen { links: any, enrolment: any, advertise: Vec::new(), public_names: Vec::new() },
         limits: link::Limits { address_burst: u32::MAX, address_rate: u32::MAX, ..link::Limits::default() },
         certificate_life: pki::LEAF_LIFE,
-        floors: Arc::new(Floors::of_this_process(key())),
+        trust: store.trust(),
     };
     Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL)).await?)
 }

@@ -156,7 +156,7 @@ fn lists(status: &SpokeStatus) -> Vec<Found> {
 
 fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     status.doubtful.iter().map(|(grant, doubt)| {
-        let text = format!("{}; it permits nothing, end it and make a new one", view::doubt(*doubt));
+        let text = format!("{doubt}; it permits nothing: {}", doubt.next());
         Found { alert: "grant_doubtful", about: grant.to_string(), count: None, text }
     })
 }

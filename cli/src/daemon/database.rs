@@ -9,6 +9,7 @@ use domain::{id::InstanceId, world::World};
 use pki::Kek;
 use std::{path::PathBuf, sync::Arc};
 use store::{
+    Trust,
     embedded::{self, EmbeddedError, Lifetime, Server, Supervised},
     postgres::Postgres,
 };
@@ -26,7 +27,10 @@ pub struct Database {
 impl Database {
     /// Starts what must be started, migrates, and checks that the database guards its rows.
     pub async fn open(config: &Config, place: &Place, instance: InstanceId, world: &World, kek: &Kek) -> Outcome<Self> {
-        let key = kek.row_key().map_err(Failure::of)?;
+        let floors = place.floors();
+        let cannot = |error| Failure::of(format!("{} cannot be read or written: {error}", floors.display()));
+        let trust = Trust::open(&floors, kek.row_key().map_err(Failure::of)?).map_err(cannot)?;
+        let trust = Arc::new(trust);
         if let Some((owner, app)) = config.postgres.as_ref().zip(config.postgres_app.as_ref()) {
             let options = owner.parse().and_then(|owner| Ok((owner, app.parse()?)));
             // The parser's own words may repeat the URL, and with it the password.
@@ -34,11 +38,11 @@ impl Database {
                 Failure::new(Exit::Usage, "`postgres` or `postgres_app` is no URL of a database")
                     .next("as in postgres://user:password@host:5432/database")
             })?;
-            let store = Postgres::connect(owner, app, world.clock(), key).await.map_err(away)?;
+            let store = Postgres::connect(owner, app, world.clock(), trust).await.map_err(away)?;
             return Ok(Self { store: Arc::new(store), server: None });
         }
         let server = start(config, place, instance).await?;
-        match Postgres::connect(server.owner(), server.app(), world.clock(), key).await {
+        match Postgres::connect(server.owner(), server.app(), world.clock(), trust).await {
             Ok(store) => Ok(Self { store: Arc::new(store), server: Some(server.supervised()) }),
             Err(error) => {
                 stopped(server.stop().await);

@@ -18,7 +18,7 @@ use hub::Hub;
 use nix::sys::{prctl, resource};
 use schemars::JsonSchema;
 use serde::Serialize;
-use spoke::{Floors, Listen, Spoke};
+use spoke::{Listen, Spoke};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use store::{Auditor, Instance, InstanceRecord, Shared};
 use tokio::{signal::unix, task::JoinHandle};
@@ -242,9 +242,6 @@ impl Base<'_> {
 
     async fn spoke(&self, record: &InstanceRecord, authority: Arc<dyn pki::Issuer>) -> Outcome<Arc<Spoke>> {
         let Config { listen, listen_enrolment, advertise, public_names, .. } = self.config.clone();
-        let floors = self.place.floors();
-        let cannot = |error| Failure::of(format!("{} cannot be read or written: {error}", floors.display()));
-        let floors = Floors::open(&floors, self.kek.row_key().map_err(Failure::of)?).map_err(cannot)?;
         let parts = spoke::Parts {
             world: self.world.clone(),
             store: self.store(),
@@ -255,7 +252,7 @@ impl Base<'_> {
             listen: Listen { links: listen, enrolment: listen_enrolment, advertise, public_names },
             limits: link::Limits::default(),
             certificate_life: self.config.certificate_life.0,
-            floors: Arc::new(floors),
+            trust: self.database.store.trust(),
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))

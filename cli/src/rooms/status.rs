@@ -126,7 +126,7 @@ fn alarms(status: &view::Status) -> Vec<String> {
     }));
     lines.extend(status.doubtful_grants.iter().map(|grant| {
         let (id, reason) = (short(&grant.id), &grant.reason);
-        format!("ALARM        grant {id} permits nothing: {reason}; end it with `mosaic-fed grant revoke {id}` and make a new one")
+        format!("ALARM        grant {id} permits nothing: {reason}")
     }));
     lines.extend(status.degraded_links.iter().map(|link| {
         let view::DegradedLink { link, hours_left, reason, next, .. } = link;

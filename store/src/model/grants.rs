@@ -23,7 +23,7 @@ impl Grants for Model {
         let (state, now) = (self.state(), self.world.now());
         let since = known.filter(|known| *known <= state.version);
         let held = |kept: &Kept| match kept.grant.state {
-            Stage::Revoked => Held::Ended(kept.grant.generation),
+            Stage::Revoked => Held::Ended(Some(kept.grant.generation)),
             _ => Held::Stands(Box::new(kept.grant.clone())),
         };
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
@@ -48,6 +48,7 @@ impl Grants for Model {
             subject_name: kept.subject_name.clone(),
             peer_name: kept.peer_name.clone(),
             created_at: kept.created_at,
+            doubt: None,
         };
         let mut views: Vec<_> = state.grants.values().map(view).collect();
         views.sort_by_key(|view| std::cmp::Reverse((view.created_at, view.grant.id)));

@@ -7,44 +7,46 @@ use super::{
     sql,
     unit::{self, Pool, Unit},
 };
-use crate::StoreError;
+use crate::{StoreError, Trust};
 use domain::{
     audit::{Head, Record},
     id::EntryHash,
-    seal::RowKey,
 };
 use sqlx::{PgConnection, Row};
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 /// A transaction that holds the head's lock, from its first statement on.
 pub(super) struct Change {
     unit: Unit,
     head: Head,
-    key: RowKey,
+    trust: Arc<Trust>,
 }
 
 impl Postgres {
     /// Begins an ordinary change.
     pub(super) async fn change(&self) -> Result<Change, StoreError> {
-        Change::begin(&self.door, &self.key).await
+        Change::begin(&self.door, &self.trust).await
     }
 
     /// Begins a change that must not wait behind reads.
     pub(super) async fn urgent_change(&self) -> Result<Change, StoreError> {
-        Change::begin(&self.reserved, &self.key).await
+        Change::begin(&self.reserved, &self.trust).await
     }
 }
 
 impl Change {
-    async fn begin(pool: &Pool, key: &RowKey) -> Result<Self, StoreError> {
+    async fn begin(pool: &Pool, trust: &Arc<Trust>) -> Result<Self, StoreError> {
         let mut unit = unit::write(pool).await?;
         let head = lock_head(&mut unit).await?;
-        Ok(Self { unit, head, key: key.clone() })
+        Ok(Self { unit, head, trust: Arc::clone(trust) })
     }
 
-    /// What grants are sealed with.
-    pub(super) fn key(&self) -> &RowKey {
-        &self.key
+    /// What judges and seals grants.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Commits what changes nothing that anybody is permitted, and has no record.

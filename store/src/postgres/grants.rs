@@ -16,6 +16,7 @@ use domain::{
     invite::Invited,
     renewal::Successor,
     scope::Scope,
+    seal::Doubt,
 };
 use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 
@@ -66,15 +67,21 @@ impl Grants for Postgres {
         let rows = sqlx::query(sql::grants::ALL_GRANTS).fetch_all(&mut *unit).await?;
         unit.end().await?;
         let view = |row: &PgRow| {
-            let peer: Option<&str> = row.try_get("peer_name")?;
+            let (peer, grant) = (row.try_get::<Option<&str>, _>("peer_name")?, row::grant(row)?);
             Ok(GrantView {
-                grant: row::grant(row)?,
+                // What has ended permits nothing in any case.
+                doubt: row::judged(row, &grant, &self.trust)?.err().filter(|_| grant.state != State::Revoked),
+                grant,
                 subject_name: name(row, "subject_name")?,
                 peer_name: peer.map(|_| name(row, "peer_name")).transpose()?,
                 created_at: time(row, "created_at")?,
             })
         };
-        rows.iter().map(view).collect()
+        let legible = rows.iter().filter(|row| {
+            let read = row::grant(row);
+            read.inspect_err(|error| tracing::error!(%error, "a grant cannot be read, and is not shown")).is_ok()
+        });
+        legible.map(view).collect()
     }
 
     async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError> {
@@ -177,23 +184,18 @@ impl Grants for Postgres {
 }
 
 impl Postgres {
-    /// One grant that this build cannot read, or that is not as it was written, must not hide the others; it permits nothing.
+    /// One grant that is not to be believed must not hide the others; it permits nothing.
     fn standing_of(&self, row: &PgRow) -> Result<(GrantId, Held), StoreError> {
         let id = GrantId(row.try_get("id")?);
         let held = match row::grant(row) {
-            Ok(grant) => {
-                let (ended, whole) = (grant.state == State::Revoked, row::is_sealed(row, &grant, &self.key)?);
-                match (ended, whole) {
-                    (false, true) => Held::Stands(Box::new(grant)),
-                    (false, false) => Held::Tampered,
-                    (true, true) => Held::Ended(grant.generation),
-                    // It permits nothing, and what it says of itself is not remembered.
-                    (true, false) => Held::Ended(0),
-                }
-            }
+            Ok(grant) => match (grant.state, row::judged(row, &grant, &self.trust)?) {
+                (State::Revoked, judged) => Held::Ended(judged.ok().map(|()| grant.generation)),
+                (_, Ok(())) => Held::Stands(Box::new(grant)),
+                (_, Err(doubt)) => Held::Doubtful(doubt),
+            },
             Err(error) => {
-                tracing::error!(%error, grant = %id, "a grant is left out and permits nothing");
-                Held::Ended(0)
+                tracing::error!(%error, grant = %id, "a grant cannot be read");
+                Held::Doubtful(Doubt::Unreadable)
             }
         };
         Ok((id, held))
@@ -204,7 +206,10 @@ impl Postgres {
         let mut change = self.change().await?;
         let rows = sqlx::query(sql::grants::UNSEALED).fetch_all(&mut *change).await?;
         for row in &rows {
-            change.update(&row::grant(row)?, None).await?;
+            match row::grant(row) {
+                Ok(grant) => change.update(&grant, None).await?,
+                Err(error) => tracing::error!(%error, "a grant that cannot be read is not sealed"),
+            }
         }
         change.commit().await
     }
@@ -225,7 +230,8 @@ impl Change {
     pub(super) async fn grant(&mut self, id: GrantId) -> Result<Grant, StoreError> {
         let row = self.row_of(id).await?;
         let grant = row::grant(&row)?;
-        if row::is_sealed(&row, &grant, self.key())? { Ok(grant) } else { Err(rules::tampered(&grant)) }
+        row::judged(&row, &grant, self.trust())?.map_err(|doubt| rules::doubtful(&grant, doubt))?;
+        Ok(grant)
     }
 
     /// The grant, locked until the end, whoever wrote it: to be ended.
@@ -242,7 +248,7 @@ impl Change {
     fn sealed(&self, grant: &Grant) -> Result<Vec<u8>, StoreError> {
         let scope = serde_json::to_value(grant.scope.to_spec());
         let scope = scope.map_err(|cause| StoreError::Unavailable(format!("a scope cannot be written: {cause}")))?;
-        Ok(self.key().seal(grant, &scope).to_vec())
+        Ok(self.trust().seal(grant, &scope).to_vec())
     }
 
     /// The head's lock keeps two grants from taking a name at once.

@@ -41,11 +41,8 @@ impl Postgres {
         unit.end().await?;
         let Some(row) = row else { return Ok(None) };
         let invited = invited(&row)?;
-        if row::is_sealed(&row, &invited.grant, &self.key)? {
-            Ok(Some(invited))
-        } else {
-            Err(rules::tampered(&invited.grant))
-        }
+        row::judged(&row, &invited.grant, &self.trust)?.map_err(|doubt| rules::doubtful(&invited.grant, doubt))?;
+        Ok(Some(invited))
     }
 
     pub(super) async fn claim(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {

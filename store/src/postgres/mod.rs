@@ -28,7 +28,8 @@ mod unit;
 
 pub use start::{Pools, StartError};
 
-use domain::{seal::RowKey, world::Clock};
+use crate::Trust;
+use domain::world::Clock;
 use listen::Changes;
 use sqlx::postgres::PgConnectOptions;
 use std::{sync::Arc, time::Duration};
@@ -49,20 +50,20 @@ pub struct Postgres {
     changes: Changes,
     last_end: audit::LastEnd,
     clock: Arc<dyn Clock>,
-    /// What grants are sealed with.
-    key: RowKey,
+    /// What judges and seals grants.
+    trust: Arc<Trust>,
 }
 
 impl Postgres {
     /// Migrates the database as `owner`, gives `app` its rights, refuses to serve from a database that does not hold tenants
-    /// apart or may lose what it acknowledged, and connects as `app`. Grants are sealed with `key`.
+    /// apart or may lose what it acknowledged, and connects as `app`. Grants are sealed and judged by `trust`.
     pub async fn connect(
         owner: PgConnectOptions,
         app: PgConnectOptions,
         clock: Arc<dyn Clock>,
-        key: RowKey,
+        trust: Arc<Trust>,
     ) -> Result<Self, StartError> {
-        Self::connect_with(owner, app, clock, key, Pools::for_machine()).await
+        Self::connect_with(owner, app, clock, trust, Pools::for_machine()).await
     }
 
     /// As [`Postgres::connect`], with pools of a given size.
@@ -70,21 +71,27 @@ impl Postgres {
         owner: PgConnectOptions,
         app: PgConnectOptions,
         clock: Arc<dyn Clock>,
-        key: RowKey,
+        trust: Arc<Trust>,
         pools: Pools,
     ) -> Result<Self, StartError> {
         let app = start::serving(app);
         boot::check_role(&app).await?;
-        let before_seals = start::migrate(owner, &app).await?;
+        start::migrate(owner, &app).await?;
         boot::check(&app).await?;
         let changes = Changes::listen(&app).await?;
         let serving = Pool::new(&app, pools.serving);
         let [door, reserved] = [pools.door, pools.reserved].map(|size| serving.beside(&app, size));
-        let store = Self { serving, door, reserved, changes, last_end: audit::LastEnd::default(), clock, key };
-        if before_seals {
+        let store = Self { serving, door, reserved, changes, last_end: audit::LastEnd::default(), clock, trust };
+        if !store.trust.is_sealed() {
             store.seal_every_grant().await.map_err(|error| StartError::Migrate(error.to_string()))?;
+            store.trust.note_sealed().map_err(|error| StartError::Migrate(error.to_string()))?;
         }
         Ok(store)
+    }
+
+    /// What judges the grants' rows.
+    pub fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust)
     }
 
     /// Closes every connection; calls under way end first, unless the server has stopped answering them.

@@ -1,6 +1,6 @@
 //! From columns to the domain's values. What cannot be read is an error, never a guess.
 
-use crate::StoreError;
+use crate::{StoreError, Trust};
 use domain::{
     Time,
     grant::{Grant, Leaf, State},
@@ -8,7 +8,7 @@ use domain::{
     kind::Kinds,
     renewal::{Former, Successor},
     scope::{Context, Scope, Spec},
-    seal::RowKey,
+    seal::Doubt,
 };
 use sqlx::{Row, postgres::PgRow, types::Json};
 use std::str::FromStr;
@@ -72,11 +72,11 @@ pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
     })
 }
 
-/// Whether the row is as the daemon wrote it.
-pub(super) fn is_sealed(row: &PgRow, grant: &Grant, key: &RowKey) -> Result<bool, StoreError> {
+/// Whether the row is to be believed, and why not.
+pub(super) fn judged(row: &PgRow, grant: &Grant, trust: &Trust) -> Result<Result<(), Doubt>, StoreError> {
     let Json(scope): Json<serde_json::Value> = row.try_get("scope")?;
     let seal: Option<&[u8]> = row.try_get("seal")?;
-    Ok(seal.is_some_and(|seal| key.fits(grant, &scope, seal)))
+    Ok(trust.judge(grant, &scope, seal))
 }
 
 /// A stored scope says everything itself, so what it is read with does not matter; what was confirmed once stays confirmed.

@@ -94,39 +94,23 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
     }
 }
 
-/// Since this migration every grant has a seal.
-const SEALS: i64 = 13;
-
-/// Runs what is new of the migrations, then states the serving role's rights anew. True where grants may be there that were written
-/// before there were seals.
-pub(super) async fn migrate(owner: PgConnectOptions, app: &PgConnectOptions) -> Result<bool, StartError> {
+/// Runs what is new of the migrations, then states the serving role's rights anew.
+pub(super) async fn migrate(owner: PgConnectOptions, app: &PgConnectOptions) -> Result<(), StartError> {
     let mut connection =
         connect(&owner.options([("search_path", "public"), ("client_min_messages", "warning")])).await?;
     let migrated = async {
-        let last = last_migration(&mut connection).await.map_err(|error| StartError::Migrate(describe(&error)))?;
         MIGRATIONS
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|error| StartError::Migrate(explain(&error)))?;
         let given = give_rights(&mut connection, app.get_username()).await;
-        given.map_err(|error| StartError::Migrate(describe(&error)))?;
-        Ok(last.is_some_and(|last| last < SEALS))
+        given.map_err(|error| StartError::Migrate(describe(&error)))
     };
     let late = |_| StartError::Migrate(format!("it took longer than {} minutes", MIGRATE.as_secs() / 60));
-    let before_seals = tokio::time::timeout(MIGRATE, migrated).await.map_err(late)??;
+    tokio::time::timeout(MIGRATE, migrated).await.map_err(late)??;
     // The work is done; a connection that does not close politely is closed by the drop.
     drop(tokio::time::timeout(PROBE, connection.close()).await);
-    Ok(before_seals)
-}
-
-/// None of a database that is new.
-async fn last_migration(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    let there: bool =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
-    if !there {
-        return Ok(None);
-    }
-    sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await
+    Ok(())
 }
 
 fn explain(error: &MigrateError) -> String {

@@ -10,6 +10,7 @@ use domain::{
     rights::Role,
     say::existing,
     scope::{Scope, ceiling::Excess},
+    seal::Doubt,
 };
 
 /// What to do about a grant that has ended.
@@ -116,10 +117,9 @@ pub(crate) fn no_grant(id: GrantId) -> StoreError {
     StoreError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`"))
 }
 
-pub(crate) fn tampered(grant: &Grant) -> StoreError {
+pub(crate) fn doubtful(grant: &Grant, doubt: Doubt) -> StoreError {
     StoreError::Conflict(format!(
-        "grant {} is not as this instance wrote it: somebody has changed the database, and it permits nothing; end it with \
-         `mosaic-fed grant revoke {}` and make a new one",
+        "grant {} permits nothing: {doubt}; end it with `mosaic-fed grant revoke {}` and make a new one",
         grant.name, grant.name
     ))
 }

@@ -155,9 +155,14 @@ async fn the_store_over_a_killed_server_works_again_by_itself() {
     let home = Home::new();
     let server = home.start(Lifetime::Daemon).await;
     let (owner, app) = (server.owner(), server.app());
-    let store = Postgres::connect(owner.clone(), app, World::system().clock(), domain::seal::RowKey::new([7; 32]))
-        .await
-        .unwrap();
+    let store = Postgres::connect(
+        owner.clone(),
+        app,
+        World::system().clock(),
+        std::sync::Arc::new(crate::Trust::of_this_process(domain::seal::RowKey::new([7; 32]))),
+    )
+    .await
+    .unwrap();
     let server = server.supervised();
     for _ in 0..3 {
         store.ping().await.unwrap();

@@ -49,8 +49,7 @@ const VIOLATIONS: [(&str, &str, &str); 14] = [
 ];
 
 async fn open(owner: &PgConnectOptions, app: &PgConnectOptions) -> Result<(), StartError> {
-    let store =
-        Postgres::connect(owner.clone(), app.clone(), World::system().clock(), tests::cluster::row_key()).await?;
+    let store = Postgres::connect(owner.clone(), app.clone(), World::system().clock(), tests::cluster::trust()).await?;
     store.close().await;
     Ok(())
 }

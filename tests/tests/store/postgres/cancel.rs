@@ -37,9 +37,8 @@ async fn a_dropped_call_closes_its_connection() {
     let database = bench.database.as_ref().unwrap();
     let pools = Pools { serving: 1, door: 1, reserved: 1 };
     let clock = World::system().clock();
-    let store = Postgres::connect_with(database.owner(), database.app(), clock, tests::cluster::row_key(), pools)
-        .await
-        .unwrap();
+    let store =
+        Postgres::connect_with(database.owner(), database.app(), clock, tests::cluster::trust(), pools).await.unwrap();
     let operation = List::first(tasks());
     let list = || {
         let access = Access::Native { workspace: bench.workspace, user: bench.owner, operation: &operation };

@@ -78,9 +78,7 @@ async fn guc_leak() {
     let (database, tenants) = (bench.database.as_ref().unwrap(), Arc::new(tenants));
     let (clock, pools) = (World::system().clock(), Pools { serving: 2, door: 1, reserved: 1 });
     let store = Arc::new(
-        Postgres::connect_with(database.owner(), database.app(), clock, tests::cluster::row_key(), pools)
-            .await
-            .unwrap(),
+        Postgres::connect_with(database.owner(), database.app(), clock, tests::cluster::trust(), pools).await.unwrap(),
     );
     let (each, begun) = (lists() / TASKS, std::time::Instant::now());
     let callers: Vec<_> = (0..TASKS)

@@ -80,8 +80,7 @@ async fn commit_with_loss(way: Way, loss: u8) -> (usize, Committed, u64) {
     let relay = tokio::spawn(relay(listener, server, Arc::clone(&mode), commits));
     let (clock, pools) = (World::system().clock(), Pools { serving: 1, door: 1, reserved: 1 });
     let relayed = app.socket(directory.path());
-    let store =
-        Postgres::connect_with(database.owner(), relayed, clock, tests::cluster::row_key(), pools).await.unwrap();
+    let store = Postgres::connect_with(database.owner(), relayed, clock, tests::cluster::trust(), pools).await.unwrap();
     if way == Way::AtOnce {
         for _ in 0..2 {
             store.commit(&[bench.answered(&grant)]).await.unwrap();

@@ -13,8 +13,7 @@ async fn migrations_run_once_however_often_and_from_how_many() {
     let database = database().await;
     let empty = "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION mosaic_owner; GRANT USAGE ON SCHEMA public TO PUBLIC";
     run(&database.superuser(), empty).await.unwrap();
-    let open =
-        || Postgres::connect(database.owner(), database.app(), World::system().clock(), tests::cluster::row_key());
+    let open = || Postgres::connect(database.owner(), database.app(), World::system().clock(), tests::cluster::trust());
     let (one, two, three) = tokio::join!(open(), open(), open());
     for store in [one, two, three] {
         let store = store.unwrap();
@@ -31,8 +30,7 @@ async fn migrations_run_once_however_often_and_from_how_many() {
 #[tokio::test]
 async fn a_database_of_another_build_is_refused() {
     let database = database().await;
-    let open =
-        || Postgres::connect(database.owner(), database.app(), World::system().clock(), tests::cluster::row_key());
+    let open = || Postgres::connect(database.owner(), database.app(), World::system().clock(), tests::cluster::trust());
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'later', true, '', 0)";
     run(&database.owner(), newer).await.unwrap();

@@ -97,7 +97,7 @@ pub async fn what_changed_since_a_version_is_told_alone(bench: &Bench) {
     let new = bench.pending("new", bench.owner, &everything()).await;
     let since = told(Some(before.version)).await;
     let stands = |grant: &Grant| (grant.id, Held::Stands(Box::new(grant.clone())));
-    let moved = [stands(&edited), (ended.id, Held::Ended(ended.generation)), stands(&new)];
+    let moved = [stands(&edited), (ended.id, Held::Ended(Some(ended.generation))), stands(&new)];
     assert_eq!((since.since, since.grants), (Some(before.version), moved.into()));
     let after = told(Some(since.version - 1)).await;
     assert_eq!(after.grants, [(new.id, Held::Stands(Box::new(new)))].into(), "each change has a version of its own");
