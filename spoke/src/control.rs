@@ -21,7 +21,7 @@ use proto::v1::{self, notice::News, session_request::Said, session_response};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -58,6 +58,8 @@ struct Heard {
     at: Instant,
     offset_ms: i64,
     acknowledged: u64,
+    /// It knows that the grant has ended, and has let go of it.
+    let_go: bool,
 }
 
 /// A live session, as whoever tells and whoever listens know it.
@@ -67,6 +69,8 @@ struct Session {
     since: Time,
     /// The last generation that was told of.
     told: AtomicU64,
+    /// The generation that the end was told as.
+    end: OnceLock<u64>,
     news: mpsc::Sender<v1::SessionResponse>,
     heard: watch::Sender<Heard>,
     over: CancellationToken,
@@ -117,15 +121,13 @@ pub enum Told {
 pub struct Listening {
     /// The connection the word will come over.
     pub connection: u64,
-    generation: u64,
     heard: watch::Receiver<Heard>,
 }
 
 impl Listening {
     /// Whether the word came within [`ACKNOWLEDGE`] from now.
     pub async fn acknowledged(mut self) -> bool {
-        let generation = self.generation;
-        let word = timeout(ACKNOWLEDGE, self.heard.wait_for(|heard| heard.acknowledged >= generation)).await;
+        let word = timeout(ACKNOWLEDGE, self.heard.wait_for(|heard| heard.let_go)).await;
         word.is_ok_and(|heard| heard.is_ok())
     }
 }
@@ -155,8 +157,9 @@ impl Controls {
             connection: connection.id(),
             since: self.clock.now(),
             told: AtomicU64::new(grant.generation),
+            end: OnceLock::new(),
             news,
-            heard: watch::Sender::new(Heard { at: now, offset_ms: 0, acknowledged: grant.generation }),
+            heard: watch::Sender::new(Heard { at: now, offset_ms: 0, acknowledged: grant.generation, let_go: false }),
             over: CancellationToken::new(),
         });
         if let Some(former) = table.live.insert(grant.id, Arc::clone(&session)) {
@@ -180,21 +183,23 @@ impl Controls {
         }
     }
 
-    /// Tells the grant's session that the grant has ended, as generation `generation`, once. Who waits on what is given hears
-    /// whether the asking side has let go of it.
-    pub fn tell_ended(&self, grant: GrantId, generation: u64) -> Told {
+    /// Tells the grant's session, once, that the grant has ended. Who waits on what is given hears whether the asking side has
+    /// let go of it.
+    pub fn tell_ended(&self, grant: GrantId) -> Told {
         let table = self.lock();
         let Some(live) = table.live.get(&grant) else { return Told::Nobody };
-        if live.told.load(Ordering::Acquire) >= generation {
+        // Above all that was told before, so that a word about anything else is not taken for the word about the end.
+        let end = live.told.load(Ordering::Acquire) + 1;
+        if live.end.set(end).is_err() {
             return Told::Already;
         }
-        live.tell(generation, News::Ended(v1::Ended { at: Some(wire::timestamp(self.clock.now())) }));
-        Told::Now(live.listening(generation))
+        live.tell(end, News::Ended(v1::Ended { at: Some(wire::timestamp(self.clock.now())) }));
+        Told::Now(live.listening())
     }
 
     /// Whether the asking side lets go of an end that somebody else tells it of.
-    pub fn listening(&self, grant: GrantId, generation: u64) -> Option<Listening> {
-        self.lock().live.get(&grant).map(|live| live.listening(generation))
+    pub fn listening(&self, grant: GrantId) -> Option<Listening> {
+        self.lock().live.get(&grant).map(|live| live.listening())
     }
 
     /// How the grant's session stands, if it has one.
@@ -243,8 +248,8 @@ impl Session {
         }
     }
 
-    fn listening(&self, generation: u64) -> Listening {
-        Listening { connection: self.connection, generation, heard: self.heard.subscribe() }
+    fn listening(&self) -> Listening {
+        Listening { connection: self.connection, heard: self.heard.subscribe() }
     }
 }
 
@@ -294,7 +299,10 @@ impl Seat {
                 let known = *generation <= self.session.told.load(Ordering::Acquire);
                 self.session.heard.send_modify(|heard| {
                     heard.at = at;
-                    heard.acknowledged = if known { heard.acknowledged.max(*generation) } else { heard.acknowledged };
+                    if known {
+                        heard.acknowledged = heard.acknowledged.max(*generation);
+                        heard.let_go |= self.session.end.get().is_some_and(|end| generation >= end);
+                    }
                 });
                 known
             }

@@ -293,7 +293,7 @@ impl Spoke {
     pub fn audience(&self, ending: impl Fn(&Grant) -> bool) -> Audience {
         let current = self.snapshots.current();
         let ending = current.grants().filter(|grant| ending(grant));
-        let hears = |grant: &Arc<Grant>| Some((grant.id, self.controls.listening(grant.id, grant.generation + 1)?));
+        let hears = |grant: &Arc<Grant>| Some((grant.id, self.controls.listening(grant.id)?));
         ending.filter_map(hears).collect()
     }
 

@@ -312,10 +312,8 @@ impl Snapshots {
 
     /// Tells the grant's session that the grant has ended, and cuts everything else of it at once.
     fn end(&self, grant: &Grant) {
-        // The table may have moved on further; what matters is that nothing decided before counts any more.
-        let ended = grant.generation + 1;
         let finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner).contains(&grant.id);
-        match if finishing { Told::Nobody } else { self.controls.tell_ended(grant.id, ended) } {
+        match if finishing { Told::Nobody } else { self.controls.tell_ended(grant.id) } {
             Told::Now(listening) => self.cut(grant.id, Some(listening)),
             Told::Nobody => self.cut(grant.id, None),
             Told::Already => {}

@@ -81,6 +81,22 @@ async fn who_says_nothing_is_cut_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_word_about_a_change_is_not_taken_for_the_word_about_the_end() {
+    let (office, grant, asker) = linked().await;
+    let mut session = Session::begin(&asker).await.expect("a session");
+    let now = office.standing(grant.id).await;
+    office.spoke.edit(office.by(), &now, Edit::to(spec(1))).await.expect("an edit");
+    let (changed, _) = session.notice().await;
+    let early = async {
+        let (ended, news) = session.notice().await;
+        assert!(matches!(news, News::Ended(_)) && ended > changed, "{news:?}");
+        session.acknowledge(changed).await;
+    };
+    let (revoked, ()) = tokio::join!(revoke(&office, &grant), early);
+    assert_eq!(revoked.receipt, Receipt::Silent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_word_about_what_was_never_told_is_not_believed() {
     let (office, grant, asker) = linked().await;
     let session = Session::begin(&asker).await.expect("a session");
