@@ -12,6 +12,7 @@
 pub mod client;
 mod door;
 pub mod head;
+mod held;
 mod ndjson;
 pub mod openapi;
 pub mod person;

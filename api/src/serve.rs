@@ -1,7 +1,7 @@
 //! From socket to routes: who is at the other end is read from the kernel, once per connection.
 
 use crate::{
-    Door,
+    Door, held,
     person::Peer,
     places::{Place, Places},
     routes,
@@ -17,12 +17,14 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Connections at once of all uids; whoever opens more waits.
 const CONNECTIONS: usize = 256;
 /// How long a request's head may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+/// What waits of an answer beside what is still held, at most, and how long a request's head may be.
+const BUFFER: usize = 64 * 1024;
 /// How long requests may go on once the door closes.
 const GRACE: Duration = Duration::from_secs(3);
 /// A pause after a failed accept, so that a lack of file descriptors does not become a busy loop.
@@ -77,15 +79,17 @@ async fn next(
 }
 
 async fn talk(door: Arc<Door>, stream: UnixStream, peer: Peer) {
-    let closing = door.closing.clone();
-    let routes = routes::all(door).layer(Extension(peer));
+    let (closing, cut) = (door.closing.clone(), CancellationToken::new());
+    let routes = routes::all(door).layer(Extension(peer)).layer(Extension(held::Connection(cut.clone())));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(64);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(64).max_buf_size(BUFFER);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = closing.cancelled() => None,
+        // With what its reader has not taken.
+        () = cut.cancelled() => return,
     };
     if ended.is_none() {
         connection.as_mut().graceful_shutdown();

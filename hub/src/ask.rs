@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     cursor::Progress,
-    flight::Over,
+    flight::Aboard,
     outcome::Failure,
     peer::Batch,
     question::Source,
@@ -67,9 +67,9 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// How the source learns that its grant has ended; none for this instance's own rows.
-    pub(crate) fn over(&self) -> Option<Over> {
-        self.reader.over()
+    /// Its place, for whoever keeps what it brings; none for this instance's own rows.
+    pub(crate) fn place(&self) -> Option<Aboard> {
+        self.reader.place()
     }
 
     /// Notes how the source ended, for its link's state.

@@ -31,6 +31,11 @@ impl<'a> Call<'a> {
         Self { hub, link, request, started: Instant::now(), deadline, live: None, aboard: hub.sessions.board(link) }
     }
 
+    /// Its place, for whoever keeps what it brings.
+    pub(crate) fn place(&self) -> Aboard {
+        self.aboard.clone()
+    }
+
     /// How the question learns that its grant has ended.
     pub(crate) fn over(&self) -> Over {
         self.aboard.over()

@@ -2,6 +2,11 @@
 //! nothing more of it is shown, and that is said back only when it is so.
 
 use crate::outcome::Failure;
+use futures::future::{pending, select_all};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -33,7 +38,8 @@ impl Flight {
     }
 }
 
-/// A question's place; it is counted until this is dropped.
+/// A question's place; it is counted until this and all clones are dropped.
+#[derive(Clone)]
 pub(crate) struct Aboard {
     over: Over,
     _counted: TaskTrackerToken,
@@ -50,7 +56,67 @@ impl Aboard {
 #[derive(Clone)]
 pub(crate) struct Over(CancellationToken);
 
+/// An answer that came over links, and the places of the questions that brought it: they are under way until this is dropped. Who keeps it for
+/// long, because its reader is slow, lets go of it when [`Places::over`] says so.
+pub struct Held<T> {
+    value: T,
+    places: Places,
+}
+
+/// The places of questions whose answers are not with their reader yet.
+#[derive(Default)]
+pub struct Places(Vec<Aboard>);
+
+impl<T> Held<T> {
+    pub(crate) fn new(value: T, places: impl IntoIterator<Item = Aboard>) -> Self {
+        Self { value, places: Places::of(places) }
+    }
+
+    /// The answer, and what to let go of it by.
+    pub fn part(self) -> (T, Places) {
+        (self.value, self.places)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Held<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Held<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl Places {
+    pub(crate) fn of(places: impl IntoIterator<Item = Aboard>) -> Self {
+        Self(places.into_iter().collect())
+    }
+
+    /// Waits until the grant of one of them has ended.
+    pub async fn over(&self) {
+        if self.0.is_empty() {
+            return pending().await;
+        }
+        drop(select_all(self.0.iter().map(|place| Box::pin(place.over.0.cancelled()))).await);
+    }
+}
+
 impl Over {
+    /// Waits until it has.
+    pub(crate) async fn wait(&self) {
+        self.0.cancelled().await;
+    }
+
     /// Whether it has.
     pub(crate) fn is_so(&self) -> bool {
         self.0.is_cancelled()

@@ -4,6 +4,7 @@ use crate::{
     Asker, Hub, HubError,
     call::Call,
     deadlines::message_bytes,
+    flight::{Aboard, Held},
     hello::capabilities,
     outcome::Failure,
     peer,
@@ -36,35 +37,43 @@ impl Hub {
     /// One whole row, from whichever source has it. Links are asked only for what this instance has not; once the row is
     /// found nobody else is waited for, and only the sources that ended are told of. A source without it ends `ok` with no
     /// rows.
-    pub async fn get(&self, asker: &Asker, from: &Sources, resource: Resource, id: ItemId) -> Result<One, HubError> {
+    pub async fn get(
+        &self,
+        asker: &Asker,
+        from: &Sources,
+        resource: Resource,
+        id: ItemId,
+    ) -> Result<Held<One>, HubError> {
         let sources = self.sources(asker, from).await?;
         let get = Get { resource, id };
         let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
-        let mut one = One { row: None, withheld: None, sources: Vec::new() };
+        let (mut one, mut places) = (One { row: None, withheld: None, sources: Vec::new() }, Vec::new());
         for turn in [here, links] {
             let calls = turn.into_iter().map(|source| self.get_from(asker, source, &get));
             let mut answers = calls.collect::<FuturesUnordered<_>>();
             while one.row.is_none()
-                && let Some((found, outcome)) = answers.next().await
+                && let Some((found, outcome, place)) = answers.next().await
             {
                 (one.row, one.withheld) = found;
                 one.sources.push(outcome);
+                places.extend(place.filter(|_| one.row.is_some()));
             }
         }
-        Ok(one)
+        Ok(Held::new(one, places))
     }
 
-    async fn get_from(&self, asker: &Asker, source: &Source, get: &Get) -> (Shown, SourceOutcome) {
+    async fn get_from(&self, asker: &Asker, source: &Source, get: &Get) -> (Shown, SourceOutcome, Option<Aboard>) {
         let started = Instant::now();
         let answer = timeout(self.deadlines.overall, async {
             match source {
-                Source::Here => (self.get_here(asker, get).await, None),
+                Source::Here => (self.get_here(asker, get).await, None, None),
                 Source::Link(link) => self.get_link(asker, link, get).await,
             }
         });
-        let (found, withheld) = answer.await.unwrap_or_else(|_| (Err(Failure::silent(started.elapsed())), None));
+        let late = |_| (Err(Failure::silent(started.elapsed())), None, None);
+        let (found, withheld, place) = answer.await.unwrap_or_else(late);
         let (row, outcome) = present(source.name(), found, started.elapsed());
-        ((row, withheld), outcome)
+        ((row, withheld), outcome, place)
     }
 
     async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
@@ -74,7 +83,12 @@ impl Hub {
         found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)
     }
 
-    async fn get_link(&self, asker: &Asker, link: &LinkRecord, get: &Get) -> (Found, Option<Vec<Field>>) {
+    async fn get_link(
+        &self,
+        asker: &Asker,
+        link: &LinkRecord,
+        get: &Get,
+    ) -> (Found, Option<Vec<Field>>, Option<Aboard>) {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
         let mut call = Call::new(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get).await;
@@ -90,7 +104,7 @@ impl Hub {
         };
         // What came just before the end is not shown after it.
         let found = if over.is_so() { Err(Failure::ended()) } else { found };
-        (recorded.and(found), kept_back)
+        (recorded.and(found), kept_back, Some(call.place()))
     }
 }
 

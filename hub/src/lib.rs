@@ -37,6 +37,7 @@ pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
 pub use deadlines::Deadlines;
 pub use error::HubError;
+pub use flight::{Held, Places};
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
 pub use question::{Asker, Question, Sources};

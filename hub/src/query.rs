@@ -5,7 +5,7 @@ use crate::{
     ask::Ask,
     cursor::{Bound, Cursor, Progress, SourceId},
     deadlines::PAGE_BYTES,
-    flight::Over,
+    flight::{Aboard, Held, Places},
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
     question::{Question, Source},
@@ -17,13 +17,13 @@ use domain::{
     item::Item,
     operation::{List, Operation},
 };
-use futures::future::join_all;
+use futures::{StreamExt, stream::FuturesUnordered};
 use std::time::Duration;
 use tokio::time::timeout;
 
 impl Hub {
     /// One ordered page of rows out of every source, complete when each came to its end or its deadline.
-    pub async fn page(&self, asker: &Asker, question: Question) -> Result<Page, HubError> {
+    pub async fn page(&self, asker: &Asker, question: Question) -> Result<Held<Page>, HubError> {
         question.check()?;
         let sources = self.sources(asker, &question.from).await?;
         let ids: Vec<SourceId> = sources.iter().map(Source::id).collect();
@@ -32,16 +32,9 @@ impl Hub {
             Some(text) => Cursor::decode(text, &bound, &ids)?,
             None => Cursor::start(ids),
         };
-        let overs: Vec<_> = sources.iter().map(|source| self.over(source)).collect();
         let mut answers = self.gather_all(asker, &question, &sources, &cursor).await;
-        // A source may have ended well long before the slowest one did; if its grant ended since, its rows are not shown.
-        for (at, gathered, outcome) in &mut answers {
-            if overs[*at].as_ref().is_some_and(Over::is_so) {
-                gathered.rows.clear();
-                gathered.rest = Rest::Refused;
-                *outcome = Failure::ended().ending(&gathered.source, 0, Duration::from_millis(outcome.took_ms));
-            }
-        }
+        answers.sort_unstable_by_key(|answer| answer.at);
+        let places: Vec<_> = answers.iter().filter_map(|answer| answer.place.clone()).collect();
         let (at, gathered, endings) = unzip(answers);
         let merged = merge(gathered, question.limit as usize, cursor.shown);
         let outcomes = settle(&mut cursor, &at, &merged, endings);
@@ -51,14 +44,7 @@ impl Hub {
         // A page that showed nothing has no next one: the same cursor can be sent again, and a loop over pages ends.
         let open = cursor.sources.iter().any(|(_, progress)| *progress != Progress::Done);
         let next = (open && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
-        Ok(Page { rows: merged.rows, sources: outcomes, next })
-    }
-
-    fn over(&self, source: &Source) -> Option<Over> {
-        match source {
-            Source::Here => None,
-            Source::Link(link) => Some(self.sessions.board(link).over()),
-        }
+        Ok(Held::new(Page { rows: merged.rows, sources: outcomes, next }, places))
     }
 
     async fn gather_all(
@@ -67,27 +53,42 @@ impl Hub {
         question: &Question,
         sources: &[Source],
         cursor: &Cursor,
-    ) -> Vec<(usize, Gathered, SourceOutcome)> {
+    ) -> Vec<Answered> {
         let open = |progress: &Progress| *progress != Progress::Done;
         let lanes = sources.iter().zip(&cursor.sources).enumerate().filter(|(_, (_, (_, progress)))| open(progress));
         let budget = PAGE_BYTES / sources.len().max(1);
-        let answers = lanes.map(|(at, (source, (_, progress)))| async move {
-            let (gathered, outcome) = self.gather(asker, question, source, *progress, budget).await;
-            (at, gathered, outcome)
-        });
-        join_all(answers).await
+        let mut lanes: FuturesUnordered<_> = lanes
+            .map(|(at, (source, (_, progress)))| self.gather(asker, question, (at, source), *progress, budget))
+            .collect();
+        let mut answers: Vec<Answered> = Vec::new();
+        loop {
+            // A source may have ended well long before the slowest one does; if its grant ends meanwhile, its rows are let go of.
+            let ended = answers.iter().position(Answered::is_over);
+            if let Some(at) = ended {
+                answers[at].let_go();
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = any_over(&answers) => {}
+                lane = lanes.next() => match lane {
+                    Some(answer) => answers.push(answer),
+                    None => return answers,
+                },
+            }
+        }
     }
 
     async fn gather(
         &self,
         asker: &Asker,
         question: &Question,
-        source: &Source,
+        (at, source): (usize, &Source),
         before: Progress,
         budget: usize,
-    ) -> (Gathered, SourceOutcome) {
+    ) -> Answered {
         let mut ask = Ask::new(self, asker, source, question.list(), before);
-        let started = ask.started;
+        let (place, started) = (ask.place(), ask.started);
         let mut rows = Vec::new();
         let answer = timeout(self.deadlines.overall, collect(&mut ask, &mut rows, budget)).await;
         let ended = answer.unwrap_or_else(|_| {
@@ -97,8 +98,36 @@ impl Hub {
         });
         let (name, took) = (source.name().to_owned(), started.elapsed());
         let (rest, outcome) = judge(&name, &ended, &mut rows, took);
-        (Gathered { source: name, before, rows, rest }, outcome)
+        Answered { at, gathered: Gathered { source: name, before, rows, rest }, outcome, place }
     }
+}
+
+/// What a source came to.
+struct Answered {
+    /// Which source of the question.
+    at: usize,
+    gathered: Gathered,
+    outcome: SourceOutcome,
+    /// Under way as long as its rows are held; none of this instance's own.
+    place: Option<Aboard>,
+}
+
+impl Answered {
+    fn is_over(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.over().is_so())
+    }
+
+    fn let_go(&mut self) {
+        self.gathered.rows = Vec::new();
+        self.gathered.rest = Rest::Refused;
+        let took = Duration::from_millis(self.outcome.took_ms);
+        self.outcome = Failure::ended().ending(&self.gathered.source, 0, took);
+        self.place = None;
+    }
+}
+
+async fn any_over(answers: &[Answered]) {
+    Places::of(answers.iter().filter_map(|answer| answer.place.clone())).over().await;
 }
 
 /// Reads a source to its end and records it. Rows stay in `rows` also when it fails; nothing stays that was not recorded.
@@ -161,15 +190,9 @@ fn judge(
     }
 }
 
-type Answers = (Vec<usize>, Vec<Gathered>, Vec<SourceOutcome>);
-
-fn unzip(answers: Vec<(usize, Gathered, SourceOutcome)>) -> Answers {
-    let (mut at, mut gathered, mut endings) = Answers::default();
-    for (index, rows, ending) in answers {
-        at.push(index);
-        gathered.push(rows);
-        endings.push(ending);
-    }
+fn unzip(answers: Vec<Answered>) -> (Vec<usize>, Vec<Gathered>, Vec<SourceOutcome>) {
+    let parts = answers.into_iter().map(|answer| (answer.at, (answer.gathered, answer.outcome)));
+    let (at, (gathered, endings)) = parts.unzip();
     (at, gathered, endings)
 }
 

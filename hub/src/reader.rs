@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     deadlines::message_bytes,
-    flight::Over,
+    flight::Aboard,
     outcome::Failure,
     peer::{Batch, Check},
 };
@@ -42,10 +42,10 @@ impl Reader<'_> {
     }
 
     /// How the source learns that its grant has ended; none for this instance's own rows.
-    pub(crate) fn over(&self) -> Option<Over> {
+    pub(crate) fn place(&self) -> Option<Aboard> {
         match self {
             Self::Here(_) => None,
-            Self::Link(link) => Some(link.call.over()),
+            Self::Link(link) => Some(link.call.place()),
         }
     }
 

@@ -12,16 +12,113 @@ use crate::{
     record::Sum,
 };
 use domain::answer::{Outcome, Row, SourceOutcome, Step};
-use futures::{StreamExt, stream::BoxStream};
-use std::sync::Arc;
-use tokio::sync::mpsc::{Sender, channel, error::SendError};
+use futures::{StreamExt, future::pending, stream::BoxStream};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{
+    Notify,
+    mpsc::{Sender, channel, error::SendError},
+};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Steps that may wait for a slow reader; beyond, the sources wait.
 const WAITING: usize = 64;
 
-/// A step on its way to the reader, and how it learns that its grant has ended.
-type Waiting = (Option<Over>, Step);
+/// What waits for the reader.
+enum Waiting {
+    /// The next row of its source.
+    Row(Arc<Shelf>),
+    /// How the source ended, and after how long: whether it was cut short, or the failure.
+    End(Arc<Shelf>, Result<bool, Failure>, Duration),
+}
+
+/// Rows of one source that wait for the reader, and that are let go of all at once when their grant ends.
+struct Shelf {
+    /// `here`, or the link's name.
+    source: String,
+    rows: Mutex<Rows>,
+    empty: Notify,
+    over: Option<Over>,
+}
+
+#[derive(Default)]
+struct Rows {
+    waiting: VecDeque<Box<Row>>,
+    shown: u64,
+}
+
+impl Shelf {
+    fn new(source: &str, over: Option<Over>) -> Self {
+        Self { source: source.to_owned(), rows: Mutex::default(), empty: Notify::new(), over }
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.as_ref().is_some_and(Over::is_so)
+    }
+
+    fn put(&self, row: Row) {
+        self.lock().waiting.push_back(Box::new(row));
+    }
+
+    /// The next row; none once its grant has ended.
+    fn take(&self) -> Option<Box<Row>> {
+        let mut rows = self.lock();
+        let row = rows.waiting.pop_front().filter(|_| !self.is_over());
+        rows.shown += u64::from(row.is_some());
+        if rows.waiting.is_empty() {
+            self.empty.notify_one();
+        }
+        row
+    }
+
+    /// Waits until the reader has every row, or lets go of those it has not when their grant ends.
+    async fn cleared(&self) {
+        let over = async {
+            match &self.over {
+                Some(over) => over.wait().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => self.lock().waiting.clear(),
+            () = self.emptied() => {}
+        }
+    }
+
+    async fn emptied(&self) {
+        while !self.lock().waiting.is_empty() {
+            self.empty.notified().await;
+        }
+    }
+
+    fn outcome(&self, ended: Result<bool, Failure>, took: Duration) -> SourceOutcome {
+        let (name, rows) = (&self.source, self.lock().shown);
+        match ended {
+            Ok(truncated) => SourceOutcome { rows, truncated, ..SourceOutcome::empty(name, Outcome::Ok, "", took) },
+            Err(failure) => failure.ending(name, rows, took),
+        }
+    }
+
+    // Held for a few lines, never across an await.
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// What the reader is told of it.
+    fn step(self) -> Option<Step> {
+        match self {
+            Self::Row(rows) => rows.take().map(Step::Row),
+            // Its grant may have ended after the last row had come and before the reader had it.
+            Self::End(rows, _, took) if rows.is_over() => Some(Step::End(rows.outcome(Err(Failure::ended()), took))),
+            Self::End(rows, ended, took) => Some(Step::End(rows.outcome(ended, took))),
+        }
+    }
+}
 
 impl Hub {
     /// Rows of every source in arrival order, at most `limit` of each, and its outcome as each source ends. Dropping the
@@ -47,40 +144,33 @@ impl Hub {
                 }
             });
         }
-        // Rows that wait for a slow reader are not shown any more once their grant has ended.
-        let shown = |(over, step): Waiting| async move {
-            let withheld = matches!(step, Step::Row(_)) && over.is_some_and(|over| over.is_so());
-            (!withheld).then_some(step)
-        };
-        Ok(ReceiverStream::new(receiver).filter_map(shown).boxed())
+        Ok(ReceiverStream::new(receiver).filter_map(|waiting: Waiting| async { waiting.step() }).boxed())
     }
 }
 
 async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, steps: &Sender<Waiting>) {
     let mut ask = Ask::new(hub, &asker, source, question.list(), Progress::NotAsked);
-    let (over, mut rows, started) = (ask.over(), 0, ask.started);
-    let relayed = relay(&mut ask, source.name(), steps, &mut rows);
+    let (over, started) = (ask.place().map(|place| place.over()), ask.started);
+    let shelf = Arc::new(Shelf::new(source.name(), over.clone()));
+    let relayed = relay(&mut ask, steps, &shelf);
     let ended = match &over {
         Some(over) => over.unless(relayed).await,
         None => relayed.await,
     };
-    if over.is_some_and(|over| over.is_so()) {
+    if shelf.is_over() {
         ask.end(Some(&Failure::ended()));
     }
-    // Before the end is told, which may wait for a slow reader: the source holds nothing any more.
-    drop(ask);
-    let took = started.elapsed();
-    let end = match ended {
-        Ok(truncated) => {
-            SourceOutcome { rows, truncated, ..SourceOutcome::empty(source.name(), Outcome::Ok, "", took) }
-        }
-        Err(failure) => failure.ending(source.name(), rows, took),
+    let told = steps.send(Waiting::End(Arc::clone(&shelf), ended, started.elapsed()));
+    // The question has its place until the reader has its rows.
+    let held = async {
+        shelf.cleared().await;
+        drop(ask);
     };
-    drop(steps.send((None, Step::End(end))).await);
+    drop(tokio::join!(told, held));
 }
 
 /// Passes rows on as they come, each batch after its record.
-async fn relay(ask: &mut Ask<'_>, name: &str, steps: &Sender<Waiting>, rows: &mut u64) -> Result<bool, Failure> {
+async fn relay(ask: &mut Ask<'_>, steps: &Sender<Waiting>, shelf: &Arc<Shelf>) -> Result<bool, Failure> {
     loop {
         let batch = match ask.next().await {
             Ok(batch) => batch,
@@ -96,8 +186,7 @@ async fn relay(ask: &mut Ask<'_>, name: &str, steps: &Sender<Waiting>, rows: &mu
         if end.is_some() || !batch.items.is_empty() {
             ask.record(Sum { rows: batch.items.len() as u64, bytes: batch.bytes }, "").await?;
         }
-        *rows += batch.items.len() as u64;
-        if pass_on(batch, name, ask.over(), steps).await.is_err() {
+        if pass_on(batch, shelf, steps).await.is_err() {
             return Ok(false);
         }
         if let Some(truncated) = end {
@@ -106,15 +195,11 @@ async fn relay(ask: &mut Ask<'_>, name: &str, steps: &Sender<Waiting>, rows: &mu
     }
 }
 
-async fn pass_on(
-    batch: Batch,
-    name: &str,
-    over: Option<Over>,
-    steps: &Sender<Waiting>,
-) -> Result<(), SendError<Waiting>> {
+async fn pass_on(batch: Batch, shelf: &Arc<Shelf>, steps: &Sender<Waiting>) -> Result<(), SendError<Waiting>> {
     for item in batch.items {
-        let row = Row { source: name.to_owned(), as_of: batch.as_of, late: false, item };
-        steps.send((over.clone(), Step::Row(Box::new(row)))).await?;
+        let row = Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, item };
+        shelf.put(row);
+        steps.send(Waiting::Row(Arc::clone(shelf))).await?;
     }
     Ok(())
 }

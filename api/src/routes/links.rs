@@ -82,7 +82,7 @@ async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> 
 async fn first_rows(door: &Door, person: &Person, link: &Name, resource: Resource) -> Result<Page, Problem> {
     let from = Sources::Some(vec![link.to_string()]);
     let question = Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false };
-    Ok(door.hub.page(&person.asker(), question).await?)
+    Ok(door.hub.page(&person.asker(), question).await?.part().0)
 }
 
 /// Whether a link answers, and what its grant may do.

@@ -1,9 +1,16 @@
 //! Rows, from here and from links, in one answer.
 
 use super::{Queried, by_id, resource};
-use crate::{Door, Problem, ndjson, person::Person, problem::Kind, view};
+use crate::{
+    Door, Problem,
+    held::{self, Connection},
+    ndjson,
+    person::Person,
+    problem::Kind,
+    view,
+};
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
@@ -33,6 +40,7 @@ const SHOWN: usize = 8;
 pub(super) async fn list(
     State(door): State<Arc<Door>>,
     person: Person,
+    Extension(connection): Extension<Connection>,
     Path(kind): Path<String>,
     Queried(question): Queried<view::ListQuestion>,
 ) -> Result<Response, Problem> {
@@ -48,16 +56,17 @@ pub(super) async fn list(
         let steps = door.hub.stream(&person.asker(), asked).await?;
         return Ok(ndjson::response(steps.map(Ok::<_, Problem>)));
     }
-    Ok(Json(door.hub.page(&person.asker(), asked).await?).into_response())
+    held::json(door.hub.page(&person.asker(), asked).await?, &connection)
 }
 
 /// One row, by its id or the beginning of it.
 pub(super) async fn get(
     State(door): State<Arc<Door>>,
     person: Person,
+    Extension(connection): Extension<Connection>,
     Path((kind, id)): Path<(String, String)>,
     Queried(question): Queried<view::GetQuestion>,
-) -> Result<Json<One>, Problem> {
+) -> Result<Response, Problem> {
     let resource = resource(&kind)?;
     let mut from = sources(question.from.as_deref())?;
     let id = if let Ok(id) = id.parse::<ItemId>() {
@@ -65,12 +74,14 @@ pub(super) async fn get(
     } else {
         let row = match scan(&door, &person, &resource, &from, &id).await? {
             Scanned::Found(row) => row,
-            Scanned::Unanswered(sources) => return Ok(Json(One { row: None, withheld: None, sources })),
+            Scanned::Unanswered(sources) => {
+                return Ok(Json(One { row: None, withheld: None, sources }).into_response());
+            }
         };
         from = Sources::Some(vec![row.source]);
         row.item.id
     };
-    Ok(Json(door.hub.get(&person.asker(), &from, resource, id).await?))
+    held::json(door.hub.get(&person.asker(), &from, resource, id).await?, &connection)
 }
 
 fn sources(from: Option<&str>) -> Result<Sources, Problem> {
@@ -125,7 +136,8 @@ async fn scan(
             cursor,
             strict: false,
         };
-        let page = door.hub.page(&person.asker(), question).await?;
+        // Nothing of these rows is shown: the one that is found is asked for anew.
+        let page = door.hub.page(&person.asker(), question).await?.part().0;
         found.extend(by_id(&page.rows, start, |row| row.item.id.to_string()).into_iter().cloned());
         let missing = page.sources.into_iter().filter(|source| source.outcome != Outcome::Ok);
         unanswered.extend(missing.map(|source| (source.source.clone(), source)));

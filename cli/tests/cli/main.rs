@@ -47,6 +47,8 @@ mod secrets;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod step_ca;
 #[cfg(test)]
 mod watch;

@@ -128,7 +128,7 @@ impl Home {
 
     /// Alice asks all sources.
     pub async fn ask(&self, limit: u32) -> Page {
-        self.hub.page(&self.alice, tasks(Sources::All, limit)).await.unwrap()
+        self.hub.page(&self.alice, tasks(Sources::All, limit)).await.unwrap().part().0
     }
 
     /// The whole log, in order.

@@ -99,7 +99,7 @@ async fn rows_before_the_place_asked_for_are_a_lie() {
     home.link(&side).await;
     let first = home.hub.page(&home.alice, tasks(from(&["work"]), 2)).await.unwrap();
     side.next(Behaviour::Chunks(vec![chunk(vec![task(3, 3)], Some(end(false)))], After::Nothing));
-    let question = hub::Question { cursor: first.next, ..tasks(from(&["work"]), 2) };
+    let question = hub::Question { cursor: first.next.clone(), ..tasks(from(&["work"]), 2) };
     let second = home.hub.page(&home.alice, question).await.unwrap();
     assert_ended(&second, "work", Outcome::Error, "out of order");
 }

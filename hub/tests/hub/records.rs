@@ -66,7 +66,7 @@ async fn rows_that_could_not_be_recorded_are_not_shown() {
     let steps: Vec<_> = steps.collect().await;
     assert!(matches!(steps.as_slice(), [Step::End(end)] if end.outcome == Outcome::Error), "{steps:?}");
     let one = home.hub.get(&home.alice, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap();
-    assert_eq!((one.row, one.sources[0].outcome), (None, Outcome::Error));
+    assert_eq!((one.row.clone(), one.sources[0].outcome), (None, Outcome::Error));
     home.log.broken.store(false, Ordering::SeqCst);
     assert_eq!(home.ask(5).await.rows.len(), 2, "the link itself is not to blame");
 }
@@ -181,7 +181,7 @@ async fn the_next_question_uses_the_same_connection_and_the_cursor_of_the_one_be
     let side = Side::with("work", vec![task(2, 2), task(1, 1)]).await;
     home.link(&side).await;
     let first = home.hub.page(&home.anew(), tasks(from(&["work"]), 1)).await.unwrap();
-    let question = hub::Question { cursor: first.next, ..tasks(from(&["work"]), 1) };
+    let question = hub::Question { cursor: first.next.clone(), ..tasks(from(&["work"]), 1) };
     let second = home.hub.page(&home.anew(), question).await.unwrap();
     assert_eq!((first.rows[0].item.id, second.rows[0].item.id), (task(2, 2).id, task(1, 1).id));
     assert_eq!(side.registry.connections(side.grant), 1);

@@ -1,0 +1,45 @@
+//! Answers that came over links, on their way to a local reader. A reader may be slow, or read no further; when the grant of such an answer ends,
+//! what the reader has not taken yet is let go of, and with it the connection that it would have come over.
+
+use crate::{Problem, problem::Kind};
+use axum::{
+    body::Body,
+    http::{HeaderValue, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::stream;
+use hub::Held;
+use serde::Serialize;
+use std::convert::Infallible;
+use tokio_util::sync::CancellationToken;
+
+/// What is handed to the connection at a time: the rest is still ours.
+const PIECE: usize = 16 * 1024;
+
+/// The local connection that a request came over; cancelling it closes it at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection(pub CancellationToken);
+
+/// The answer as JSON, in pieces, over `connection`.
+pub(crate) fn json<T: Serialize>(answer: Held<T>, connection: &Connection) -> Result<Response, Problem> {
+    let (value, places) = answer.part();
+    let text =
+        Bytes::from(serde_json::to_vec(&value).map_err(|error| Problem::new(Kind::Internal, error.to_string()))?);
+    let (cut, sent) = (connection.0.clone(), CancellationToken::new());
+    let until = sent.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = places.over() => cut.cancel(),
+            () = until.cancelled() => {}
+        }
+    });
+    // Dropped with the body, whether it was read to its end or not.
+    let guard = sent.drop_guard();
+    let pieces = stream::unfold((text, guard), |(mut text, guard)| async move {
+        let piece = text.split_to(PIECE.min(text.len()));
+        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (text, guard)))
+    });
+    let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(([json], Body::from_stream(pieces)).into_response())
+}
