@@ -3,7 +3,7 @@
 use crate::{
     Time,
     grant::{Grant, State},
-    id::{GrantId, InstanceId, InviteId, Name},
+    id::{GrantId, InstanceId, InviteId, Name, Serial, Spki},
     secret::Secret,
     world::World,
 };
@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// How long an open invite lives.
 pub const OPEN_LIFE: Duration = Duration::from_mins(15);
+/// The longest that any invite lives.
+pub const MAX_LIFE: Duration = Duration::from_hours(7 * 24);
+/// How long after its claim an invite may be used again by the key that claimed it, once its certificate is stored.
+pub const AGAIN: Duration = Duration::from_mins(15);
 
 /// A 256-bit token, written as 64 lower-case hex digits. Shown once, stored only as its hash.
 pub struct Token(Secret<[u8; 32]>);
@@ -54,16 +58,36 @@ pub struct Invited {
     pub grant: Grant,
     /// When it stops working.
     pub expires_at: Time,
-    /// Whether somebody claimed it.
-    pub used: bool,
+    /// Who claimed it, and what came of it.
+    pub claim: Option<Claim>,
 }
 
-/// Where an invite stands.
+/// The one use of an invite: by the holder of one key, however often it takes until the answer has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The key.
+    pub key: Spki,
+    /// When it was claimed.
+    pub at: Time,
+    /// The certificate that was stored for it.
+    pub given: Option<Given>,
+}
+
+/// A certificate that an invite gave, kept to be given again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Its serial number.
+    pub serial: Serial,
+    /// X.509 DER.
+    pub certificate: Vec<u8>,
+}
+
+/// Where an invite stands for the holder of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It can be used once.
+    /// They may use it, for the first time or because they lost the answer.
     Open,
-    /// It was used.
+    /// It was used: by another key, or so that nothing is left to be given again.
     Used,
     /// Its time is over.
     Expired,
@@ -72,17 +96,29 @@ pub enum Standing {
 }
 
 impl Invited {
-    /// Where this invite stands at `now`.
-    pub fn standing(&self, now: Time) -> Standing {
+    /// Where this invite stands at `now` for the holder of `key`.
+    pub fn standing(&self, key: Spki, now: Time) -> Standing {
         if self.grant.state == State::Revoked || self.grant.has_expired(now) {
             Standing::GrantEnded
-        } else if self.used {
+        } else if self.claim.as_ref().is_some_and(|claim| !self.is_again(claim, key, now)) {
             Standing::Used
         } else if now >= self.expires_at {
             Standing::Expired
         } else {
             Standing::Open
         }
+    }
+
+    /// Whether the claim is this key's own, and what it gave, if anything, is what the grant is held with.
+    fn is_again(&self, claim: &Claim, key: Spki, now: Time) -> bool {
+        let in_force = |given: &Given| self.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial);
+        claim.key == key && claim.given.as_ref().is_none_or(|given| now < claim.at + AGAIN && in_force(given))
+    }
+
+    /// The last moment at which somebody may use it, first or again.
+    pub fn last_use(&self) -> Time {
+        let answered = self.claim.as_ref().filter(|claim| claim.given.is_some());
+        answered.map_or(self.expires_at, |claim| self.expires_at.min(claim.at + AGAIN))
     }
 }
 

@@ -129,12 +129,14 @@ impl Hub {
         name: Name,
         former: Option<&LinkRecord>,
     ) -> Result<LinkRecord, HubError> {
-        let enrolled = self.enrol(invite, asker.request).await?;
+        let enrolled = self.enrol(asker, invite).await?;
+        let key = enrolled.key.spki;
         let link = self.link_record(asker, invite, name, former, enrolled)?;
         match former {
             Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,
             None => self.store.add_link(&link, self.act(Act::LinkAdd, asker, &link)).await?,
         }
+        self.forget_key(asker, key).await;
         Ok(link)
     }
 

@@ -1,7 +1,7 @@
 //! The asking side: a local person's links to other instances, and one answer out of many sources.
 //!
 //! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
-//! certificate and [`renewal`] for the one after it. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
+//! certificate, [`keys`] for what is kept meanwhile, and [`renewal`] for the one after it. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
 //!
@@ -19,6 +19,7 @@ mod error;
 mod get;
 mod health;
 mod hello;
+mod keys;
 mod merge;
 mod outcome;
 mod peer;

@@ -6,8 +6,7 @@ use domain::{
     audit::{Act, Record, scope_note},
     decide::Ground,
     grant::{Grant, State},
-    id::{GrantId, InviteId, Name, RequestId, Resource, UserId},
-    invite::{Invite, OPEN_LIFE, Offer, Token},
+    id::{GrantId, Name, RequestId, Resource, UserId},
     kind::Kinds,
     operation::Method,
     say::existing,
@@ -16,7 +15,7 @@ use domain::{
 };
 use pki::Why;
 use std::{collections::BTreeMap, time::Duration};
-use store::{GrantView, NewInvite, StoreError, User, Workspace};
+use store::{GrantView, StoreError, User, Workspace};
 use tokio::time::Instant;
 
 /// Who does it, and in which request: every record of the request carries its id.
@@ -175,53 +174,6 @@ impl Spoke {
         Ok(Created { lost, ..self.invite(by, grant.id).await? })
     }
 
-    /// Makes a fresh invite for a grant; earlier open ones stop working.
-    pub async fn invite(&self, by: By, id: GrantId) -> Result<Created, AdminError> {
-        let view = self.view(id).await?;
-        let (grant, now) = (view.grant, self.parts.world.now());
-        if grant.state == State::Revoked || grant.has_expired(now) {
-            let standing = grant.standing(now);
-            return Err(AdminError::Conflict(format!(
-                "grant {} is {standing}; make a new one: `mosaic-fed invite NAME --share KINDS`",
-                grant.name
-            )));
-        }
-        let addresses = self.listeners.open_for_invite().await?;
-        let token = Token::generate(&self.parts.world);
-        let invite = NewInvite {
-            id: InviteId(self.parts.world.uuid()),
-            grant: id,
-            digest: token.digest(),
-            expires_at: now + OPEN_LIFE,
-        };
-        let record = self.act(Act::InviteCreate, by, id).noting(&format!("invite {}", invite.id));
-        self.parts.store.create_invite(&invite, record).await?;
-        self.listeners.follow_invites();
-        let rows = self.parts.store.count(&grant).await?;
-        let text = Invite {
-            token: Secret::new(token.expose()),
-            addresses: addresses.links.clone(),
-            enrol_addresses: addresses.enrolment,
-            tls_name: pki::spiffe::tls_name(self.parts.instance),
-            root: self.parts.authority.anchor_der().to_vec(),
-            instance: self.parts.instance,
-            instance_name: self.parts.name.clone(),
-            grant: id,
-            offer: offer(&grant, view.subject_name),
-            expires_at: invite.expires_at,
-        }
-        .encode();
-        let invite_text = Secret::new(text);
-        Ok(Created {
-            grant,
-            invite: invite_text,
-            expires_at: invite.expires_at,
-            addresses: addresses.links,
-            rows,
-            lost: Vec::new(),
-        })
-    }
-
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
     pub async fn edit(&self, by: By, before: &Grant, order: Edit) -> Result<(Grant, Vec<Difference>), AdminError> {
         let scope = self.filled(order.spec).await?.close(self.context(false, order.sensitive))?;
@@ -348,7 +300,7 @@ impl Spoke {
         )))
     }
 
-    async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
+    pub(crate) async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
         let all = self.parts.store.grants().await?;
         let found = all.into_iter().find(|view| view.grant.id == id);
         found.ok_or_else(|| AdminError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`")))
@@ -358,18 +310,8 @@ impl Spoke {
         Context { kinds: Kinds::builtin(), now: self.parts.world.now(), personal, sensitive }
     }
 
-    fn act(&self, act: Act, by: By, grant: GrantId) -> Record {
+    pub(crate) fn act(&self, act: Act, by: By, grant: GrantId) -> Record {
         let record = Record::act(self.parts.world.now(), act, by.user, by.request);
         Record { grant: Some(grant), ..record }
-    }
-}
-
-fn offer(grant: &Grant, subject: Name) -> Offer {
-    Offer {
-        grant_name: grant.name.clone(),
-        workspace: grant.scope.workspace().clone(),
-        resources: grant.scope.resources().map(|(name, _)| name.to_string()).collect(),
-        subject,
-        not_after: grant.scope.not_after(),
     }
 }

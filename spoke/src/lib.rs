@@ -2,14 +2,15 @@
 //!
 //! Map: [`road`] is the way of every call, its layers and its gate, to be read in order; [`connect`] and [`query`] are the
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
-//! renewed certificate in force; [`listeners`] opens and closes the two doors; [`grants`] is what an owner does: create, invite,
-//! edit, revoke, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed.
+//! renewed certificate in force; [`listeners`] opens and closes the two doors; [`grants`] is what an owner does: create,
+//! edit, revoke, [`invites`] how a grant comes to its holder, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
 
 pub mod confirming;
 pub mod connect;
 pub mod grants;
+pub mod invites;
 pub mod listeners;
 pub mod policy;
 pub mod query;

@@ -9,8 +9,8 @@ use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
-    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, TeamId, UserId, WorkspaceId},
-    invite::{Invited, Offer},
+    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
+    invite::{Given, Invited, Offer},
     item::{Item, NewItem},
     operation::{Get, List},
     renewal::Successor,
@@ -215,6 +215,30 @@ pub struct NewInvite {
     pub expires_at: Time,
 }
 
+/// A certificate that was issued to whoever claimed an invite.
+#[derive(Clone, Copy, Debug)]
+pub struct Enrolment<'a> {
+    /// The invite, claimed for the certificate's key.
+    pub invite: InviteId,
+    /// The instance that will hold it.
+    pub peer: InstanceId,
+    /// What that instance calls itself.
+    pub peer_name: &'a Name,
+    /// The certificate: serial number, key, end.
+    pub leaf: &'a Leaf,
+    /// X.509 DER.
+    pub certificate: &'a [u8],
+}
+
+/// What an invite's holder is given: the certificate of theirs that was stored first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The grant as it stands with that certificate.
+    pub grant: Grant,
+    /// The certificate.
+    pub given: Given,
+}
+
 /// Grants and invites: the authority over who may ask. Every change bumps the version, and the grant's generation
 /// where it changes what is permitted.
 #[async_trait]
@@ -246,18 +270,14 @@ pub trait Grants: Send + Sync {
     async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError>;
     /// The invite with this token digest.
     async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError>;
-    /// Marks an open invite used. True for exactly one of any number of callers.
-    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError>;
-    /// Gives the grant to a peer with its certificate, and keeps what it calls itself. An earlier certificate
-    /// of the same grant is refused from then on.
-    async fn activate_grant(
-        &self,
-        grant: GrantId,
-        peer: InstanceId,
-        peer_name: &Name,
-        leaf: &Leaf,
-        record: Record,
-    ) -> Result<Grant, StoreError>;
+    /// Claims an open invite for a key. True for exactly one of any number of keys, and for that one again as long as the
+    /// invite lives; only the first time is recorded.
+    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError>;
+    /// Gives the grant to the peer that claimed its invite, with its certificate, and keeps what it calls itself. An earlier
+    /// certificate of the same grant is refused from then on. Where one was stored for this claim already that one stays, nothing
+    /// changes and nothing is recorded. Conflict where the invite is not claimed for the certificate's key, another certificate took
+    /// the place of the one that was stored, or the grant has ended or is another peer's.
+    async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError>;
     /// Stores a further certificate of the grant, to follow the one with `serial` once it is used; one that waited for that is
     /// refused from then on. Conflict where the one with `serial` is not in force, another renewal was quicker, or the grant has
     /// ended. The generation stays.
@@ -271,7 +291,7 @@ pub trait Grants: Send + Sync {
     /// Puts the successor with this serial number in force, because it was used. False where it is not the successor, or no
     /// longer: then nothing changes and nothing is recorded. The generation stays.
     async fn confirm_leaf(&self, grant: GrantId, serial: &Serial, record: Record) -> Result<bool, StoreError>;
-    /// When the last open invite ends, also if that is past; none when there never was one that was not used.
+    /// When the last invite can be used for the last time, first or again, also if that is past; none when there never was one.
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError>;
 }
 
@@ -348,6 +368,21 @@ pub struct NextLeaf {
     pub sealed_key: Vec<u8>,
 }
 
+/// A key that the asking side keeps before it has a certificate for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkKey {
+    /// Whose it is.
+    pub owner: UserId,
+    /// The key's name.
+    pub spki: Spki,
+    /// The digest of the token of the invite that it is used with; none while it waits for one.
+    pub invite: Option<[u8; 32]>,
+    /// PKCS #8 DER, sealed under the KEK.
+    pub sealed_key: Vec<u8>,
+    /// When it is of no more use.
+    pub not_after: Time,
+}
+
 /// That a link exists, for administrators: nothing it could be used with.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LinkEntry {
@@ -381,6 +416,12 @@ pub trait Links: Send + Sync {
     async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
     /// Removes the owner's link and its key. False where there is none.
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError>;
+    /// Keeps a key, and forgets those of its owner whose time is over. Conflict where the owner keeps one for the same invite.
+    async fn keep_link_key(&self, key: &LinkKey) -> Result<(), StoreError>;
+    /// The keys that a user keeps and that are still of use.
+    async fn link_keys(&self, owner: UserId) -> Result<Vec<LinkKey>, StoreError>;
+    /// Forgets a kept key, if it is there.
+    async fn forget_link_key(&self, owner: UserId, key: Spki) -> Result<(), StoreError>;
     /// Which links exist, for administrators.
     async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError>;
 }

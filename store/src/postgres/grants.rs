@@ -6,13 +6,13 @@ use super::{
     row::{self, bigint, name, number, time},
     sql, unit,
 };
-use crate::{GrantView, Grants, NewInvite, Standing, StoreError, rules};
+use crate::{Enrolled, Enrolment, GrantView, Grants, NewInvite, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
     audit::Record,
     grant::{Grant, Leaf, State},
-    id::{GrantId, InstanceId, InviteId, Name, Serial, UserId},
+    id::{GrantId, InviteId, Name, Serial, Spki, UserId},
     invite::Invited,
     renewal::Successor,
     scope::Scope,
@@ -111,26 +111,12 @@ impl Grants for Postgres {
         self.invite_of(digest).await
     }
 
-    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
-        self.claim(invite, now, record).await
+    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError> {
+        self.claim(invite, key, now, record).await
     }
 
-    async fn activate_grant(
-        &self,
-        grant: GrantId,
-        peer: InstanceId,
-        peer_name: &Name,
-        leaf: &Leaf,
-        record: Record,
-    ) -> Result<Grant, StoreError> {
-        let mut change = self.change().await?;
-        let now = self.clock.now();
-        let found = change.grant(grant).await?;
-        let active = rules::activated(&found, peer, leaf)?;
-        change.refuse_all(found.leaves().filter(|old| *old != leaf), now).await?;
-        change.update(&active, Some(peer_name)).await?;
-        change.record(&record).await?;
-        Ok(active)
+    async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
+        self.enrol(enrolment, record).await
     }
 
     async fn renew_grant(
@@ -267,7 +253,11 @@ impl Change {
         Ok(revoked)
     }
 
-    async fn refuse_all(&mut self, leaves: impl Iterator<Item = &Leaf> + Send, now: Time) -> Result<(), StoreError> {
+    pub(super) async fn refuse_all(
+        &mut self,
+        leaves: impl Iterator<Item = &Leaf> + Send,
+        now: Time,
+    ) -> Result<(), StoreError> {
         for leaf in leaves {
             self.refuse(leaf, now).await?;
         }

@@ -3,15 +3,15 @@
 use super::{
     Postgres,
     change::Change,
-    row::{self, time},
+    row::{self, serial_number, time},
     sql, unit,
 };
-use crate::{NewInvite, StoreError, rules};
+use crate::{Enrolled, Enrolment, NewInvite, StoreError, rules};
 use domain::{
     Time,
     audit::Record,
-    id::{GrantId, InviteId},
-    invite::Invited,
+    id::{GrantId, InviteId, Spki},
+    invite::{AGAIN, Claim, Given, Invited, Standing},
 };
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -42,29 +42,61 @@ impl Postgres {
         row.as_ref().map(invited).transpose()
     }
 
-    pub(super) async fn claim(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
+    /// Under the head's lock, so that nobody else claims it between the look and the claim.
+    pub(super) async fn claim(
+        &self,
+        invite: InviteId,
+        key: Spki,
+        now: Time,
+        record: Record,
+    ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
-        let claimed =
-            sqlx::query(sql::grants::CLAIM).bind(invite.0).bind(now.to_offset()).execute(&mut *change).await?;
-        if claimed.rows_affected() == 1 {
-            change.record(&record).await?;
-            return Ok(true);
+        let found = change.invited(invite).await?;
+        let open = found.as_ref().is_some_and(|found| found.standing(key, now) == Standing::Open);
+        if !open || found.is_some_and(|found| found.claim.is_some()) {
+            change.abandon().await?;
+            return Ok(open);
         }
-        change.abandon().await?;
-        Ok(false)
+        let claim = sqlx::query(sql::grants::CLAIM).bind(invite.0).bind(now.to_offset()).bind(&key.0[..]);
+        let claimed = claim.execute(&mut *change).await?;
+        change.record_if(claimed.rows_affected() == 1, &record).await
+    }
+
+    pub(super) async fn enrol(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
+        let mut change = self.change().await?;
+        let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
+        let invited = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
+        let Some(active) = rules::enrolled(&invited, &enrolment)? else {
+            change.abandon().await?;
+            let given = invited.claim.and_then(|claim| claim.given).ok_or_else(|| rules::no_invite(invite))?;
+            return Ok(Enrolled { grant: invited.grant, given });
+        };
+        let serial = leaf.serial.as_bytes();
+        sqlx::query(sql::grants::GIVE).bind(invite.0).bind(serial).bind(certificate).execute(&mut *change).await?;
+        change.refuse_all(invited.grant.leaves().filter(|old| *old != leaf), self.clock.now()).await?;
+        change.update(&active, Some(peer_name)).await?;
+        change.record(&record).await?;
+        let given = Given { serial: leaf.serial.clone(), certificate: certificate.to_vec() };
+        Ok(Enrolled { grant: active, given })
     }
 
     pub(super) async fn last_end(&self) -> Result<Option<Time>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
         let end: Option<OffsetDateTime> =
-            sqlx::query_scalar(sql::grants::LAST_INVITE_END).fetch_one(&mut *unit).await?;
+            sqlx::query_scalar(sql::grants::LAST_INVITE_END).bind(AGAIN).fetch_one(&mut *unit).await?;
         unit.end().await?;
         Ok(end.map(Time::from))
     }
 }
 
 impl Change {
-    /// Open invites of a grant stop working now.
+    /// The invite with its grant, locked until the end.
+    async fn invited(&mut self, invite: InviteId) -> Result<Option<Invited>, StoreError> {
+        let row = sqlx::query(sql::grants::INVITED_BY_ID).bind(invite.0).fetch_optional(&mut **self).await?;
+        row.as_ref().map(invited).transpose()
+    }
+
+    /// Invites of a grant stop working now, also for whoever would use theirs again.
     pub(super) async fn end_invites(&mut self, grant: GrantId, now: Time) -> Result<(), StoreError> {
         sqlx::query(sql::grants::END_INVITES).bind(grant.0).bind(now.to_offset()).execute(&mut **self).await?;
         Ok(())
@@ -76,6 +108,17 @@ fn invited(row: &PgRow) -> Result<Invited, StoreError> {
         id: InviteId(row.try_get("invite")?),
         grant: row::grant(row)?,
         expires_at: time(row, "expires_at")?,
-        used: row.try_get::<Option<OffsetDateTime>, _>("used_at")?.is_some(),
+        claim: claim(row)?,
     })
+}
+
+fn claim(row: &PgRow) -> Result<Option<Claim>, StoreError> {
+    let key: Option<&[u8]> = row.try_get("claimed_spki")?;
+    let Some(key) = key else { return Ok(None) };
+    let serial: Option<&[u8]> = row.try_get("given_serial")?;
+    let given = match serial {
+        Some(serial) => Some(Given { serial: serial_number(serial)?, certificate: row.try_get("given_certificate")? }),
+        None => None,
+    };
+    Ok(Some(Claim { key: Spki(row::digest(key)?), at: time(row, "used_at")?, given }))
 }

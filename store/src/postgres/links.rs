@@ -6,11 +6,11 @@ use super::{
     row::{name, parsed, time},
     sql, unit,
 };
-use crate::{LinkEntry, LinkRecord, Links, NextLeaf, StoreError, rules};
+use crate::{LinkEntry, LinkKey, LinkRecord, Links, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
-    id::{GrantId, InstanceId, UserId},
+    id::{GrantId, InstanceId, Spki, UserId},
     invite::Offer,
 };
 use sqlx::{Row, postgres::PgRow};
@@ -111,6 +111,18 @@ impl Links for Postgres {
         subject(&mut change, owner).await?;
         let removed = sqlx::query(sql::links::REMOVE).bind(owner.0).bind(link.0).execute(&mut *change).await?;
         change.record_if(removed.rows_affected() == 1, &record).await
+    }
+
+    async fn keep_link_key(&self, key: &LinkKey) -> Result<(), StoreError> {
+        self.keep_key(key).await
+    }
+
+    async fn link_keys(&self, owner: UserId) -> Result<Vec<LinkKey>, StoreError> {
+        self.keys(owner).await
+    }
+
+    async fn forget_link_key(&self, owner: UserId, key: Spki) -> Result<(), StoreError> {
+        self.forget_key(owner, key).await
     }
 
     async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError> {

@@ -9,6 +9,13 @@ macro_rules! columns {
     };
 }
 
+/// What `invites` reads besides its grant, of a row `i` of invites.
+macro_rules! invite_columns {
+    () => {
+        "i.id AS invite, i.expires_at, i.used_at, i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate"
+    };
+}
+
 statements! {
     VERSION = "SELECT version, complete FROM grants_version";
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
@@ -38,11 +45,13 @@ statements! {
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
     ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-    END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND used_at IS NULL AND expires_at > $2";
-    INVITED = concat!("SELECT i.id AS invite, i.expires_at, i.used_at, ", columns!(), "
+    END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND expires_at > $2";
+    INVITED = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
         FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1");
-    CLAIM = "UPDATE invites i SET used_at = $2 FROM grants g
-        WHERE i.id = $1 AND i.used_at IS NULL AND i.expires_at > $2
-          AND g.id = i.grant_id AND g.state <> 'revoked' AND g.not_after > $2";
-    LAST_INVITE_END = "SELECT max(expires_at) FROM invites WHERE used_at IS NULL";
+    INVITED_BY_ID = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
+        FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.id = $1 FOR UPDATE");
+    CLAIM = "UPDATE invites SET used_at = $2, claimed_spki = $3 WHERE id = $1 AND used_at IS NULL";
+    GIVE = "UPDATE invites SET serial = $2, certificate = $3 WHERE id = $1";
+    /// $1 is how long one that was answered may be used again.
+    LAST_INVITE_END = "SELECT max(CASE WHEN certificate IS NULL THEN expires_at ELSE least(expires_at, used_at + $1) END) FROM invites";
 }

@@ -22,5 +22,10 @@ statements! {
     DROP_NEXT = "UPDATE links SET next_certificate = NULL, next_not_after = NULL, next_sealed_key = NULL
         WHERE owner = $1 AND id = $2 AND next_certificate = $3";
     REMOVE = "DELETE FROM links WHERE owner = $1 AND id = $2";
+    KEYS = "SELECT owner, spki, invite, sealed_key, not_after FROM link_keys WHERE owner = $1 AND not_after > $2 ORDER BY not_after";
+    KEEP_KEY = "INSERT INTO link_keys (owner, spki, invite, sealed_key, not_after) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT DO NOTHING";
+    FORGET_KEY = "DELETE FROM link_keys WHERE owner = $1 AND spki = $2";
+    FORGET_OLD_KEYS = "DELETE FROM link_keys WHERE owner = $1 AND not_after <= $2";
     DIRECTORY = "SELECT id, name, owner_name, peer_name, added_at FROM link_directory() ORDER BY owner_name, name";
 }
