@@ -3,7 +3,12 @@
 //! One bucket for each grant, kept while the grant's rate is the same, whatever else changes; one for each peer over all its
 //! grants. Keys exist only for grants of good standing, so their number is bounded by what owners wrote.
 
-use super::{Road, audit::Draft, status};
+use super::{
+    Road,
+    audit::Draft,
+    status,
+    tries::{TRIES, Tries},
+};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -33,7 +38,7 @@ use std::{
 /// What a peer may call a minute over all its grants for one subject; as many at once.
 pub const PEER: Rate = Rate { per_minute: 240, burst: 240 };
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+pub(super) type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
 /// Calls the grant could make at once after this one; in the extensions of every request that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,7 @@ pub struct Limits {
     /// uses up nothing of theirs.
     peers: Mutex<HashMap<(InstanceId, UserId), Arc<Bucket>>>,
     peer: Rate,
+    pub(super) tries: Tries,
 }
 
 impl Default for Limits {
@@ -58,7 +64,13 @@ impl Default for Limits {
 impl Limits {
     /// With another rate for peers.
     pub fn with_peer_rate(peer: Rate) -> Self {
-        Self { grants: Mutex::default(), peers: Mutex::default(), peer }
+        Self { grants: Mutex::default(), peers: Mutex::default(), peer, tries: Tries::new(TRIES) }
+    }
+
+    /// With another rate of tries to use an invite, for each address.
+    #[must_use]
+    pub fn enrolling(self, tries: Rate) -> Self {
+        Self { tries: Tries::new(tries), ..self }
     }
 
     /// Takes one call from the grant's bucket, then one from its peer's.
@@ -90,18 +102,18 @@ impl Limits {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn bucket(rate: Rate) -> Arc<Bucket> {
+pub(super) fn bucket(rate: Rate) -> Arc<Bucket> {
     let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::per_minute(at_least_one(rate.per_minute)).allow_burst(at_least_one(rate.burst));
     let limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware> = RateLimiter::direct(quota);
     Arc::new(limiter.with_middleware())
 }
 
-fn check(bucket: &Bucket, reason: Reason) -> Result<CallsLeft, Refusal> {
+pub(super) fn check(bucket: &Bucket, reason: Reason) -> Result<CallsLeft, Refusal> {
     bucket.check().map(|state| CallsLeft(state.remaining_burst_capacity())).map_err(|not_until| {
         let wait = not_until.wait_time_from(DefaultClock::default().now());
         Refusal::new(reason).retry_after(wait.max(Duration::from_millis(1)))
