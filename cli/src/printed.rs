@@ -75,6 +75,7 @@ const PRINTED: &[Form] = &[
     value::<view::PolicyReport>("policy set"),
     value::<view::PolicyReport>("policy clear"),
     value::<view::LinkMade>("link").noting(SILENT),
+    value::<view::PreparedKey>("link --prepare"),
     value::<Vec<view::LinkEntry>>("links"),
     value::<Vec<view::DirectoryEntry>>("links --all"),
     value::<view::PingReport>("ping").noting(SILENT),

@@ -105,6 +105,9 @@ impl Caller<Invited> {
         let spent = |detail: &str| Err(Refusal::new(Reason::InviteSpent).because(detail));
         match invited.standing(key, now) {
             Standing::Open => Ok(Self(Arc::new(invited))),
+            Standing::OtherKey => Err(Refusal::new(Reason::InviteSpent)
+                .saying("this invite is bound to another key; it helps nobody without that key")
+                .because("the invite is bound to another key")),
             Standing::Used => spent("the invite was used, and not by this key"),
             Standing::Expired => spent("the invite has expired"),
             Standing::GrantEnded => spent("the invite's grant has ended"),

@@ -28,7 +28,10 @@ impl Hub {
         halt::at("link key kept").await;
         let answer = match self.enrol_call(invite, key.csr.clone(), asker.request).await {
             Err(error @ HubError::Refused { reason: Some(Reason::InviteSpent | Reason::InviteUnknown), .. }) => {
-                self.forget_key(asker, key.spki).await;
+                // One that was prepared may have another invite to come.
+                if invite.key.is_none() {
+                    self.forget_key(asker, key.spki).await;
+                }
                 return Err(error);
             }
             answer => answer?,

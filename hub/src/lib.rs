@@ -36,6 +36,7 @@ pub use deadlines::Deadlines;
 pub use error::HubError;
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
+pub use keys::Prepared;
 pub use question::{Asker, Question, Sources};
 pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
 

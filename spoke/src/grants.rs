@@ -1,6 +1,6 @@
 //! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
 
-use crate::{Spoke, told};
+use crate::{Spoke, invites::Terms, told};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
@@ -163,15 +163,20 @@ impl Spoke {
         Ok(Preview { scope: grant.scope, rows, lost })
     }
 
-    /// Makes a grant and its invite.
+    /// Makes a grant and an invite that anybody may use once.
     pub async fn create(&self, by: By, order: GrantOrder) -> Result<Created, AdminError> {
+        self.create_on(by, order, Terms::default()).await
+    }
+
+    /// Makes a grant and its invite.
+    pub async fn create_on(&self, by: By, order: GrantOrder, terms: Terms) -> Result<Created, AdminError> {
         let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
         self.listeners.open_for_invite().await?;
         let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
         self.parts.store.create_grant(&grant, record).await?;
         self.snapshots.refresh_after_change().await;
-        Ok(Created { lost, ..self.invite(by, grant.id).await? })
+        Ok(Created { lost, ..self.invite_on(by, grant.id, terms).await? })
     }
 
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.

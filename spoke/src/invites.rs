@@ -14,8 +14,8 @@ use domain::{
     Caller, Permitted, Reason, Refusal,
     audit::Act,
     grant::{Grant, Leaf, State},
-    id::{GrantId, InviteId, Name, RequestId, Serial},
-    invite::{Invite, Invited, OPEN_LIFE, Offer, Token},
+    id::{GrantId, InviteId, Name, RequestId, Serial, Spki},
+    invite::{BOUND_LIFE, Invite, Invited, OPEN_LIFE, Offer, Token},
     operation::Enroll,
     secret::Secret,
     wire,
@@ -29,9 +29,21 @@ use tonic::{Request, Response, Status};
 /// After this long a commit whose answer was lost has come to its end.
 const SETTLED: Duration = Duration::from_secs(10);
 
+/// Who may use an invite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The holder of this key alone; else whoever comes first.
+    pub key: Option<Spki>,
+}
+
 impl Spoke {
-    /// Makes a fresh invite for a grant; earlier open ones stop working.
+    /// Makes a fresh invite for a grant that anybody may use once; earlier ones stop working.
     pub async fn invite(&self, by: By, id: GrantId) -> Result<Created, AdminError> {
+        self.invite_on(by, id, Terms::default()).await
+    }
+
+    /// Makes a fresh invite for a grant; earlier ones stop working.
+    pub async fn invite_on(&self, by: By, id: GrantId, terms: Terms) -> Result<Created, AdminError> {
         let view = self.view(id).await?;
         let (grant, now) = (view.grant, self.parts.world.now());
         if grant.state == State::Revoked || grant.has_expired(now) {
@@ -47,9 +59,10 @@ impl Spoke {
             id: InviteId(self.parts.world.uuid()),
             grant: id,
             digest: token.digest(),
-            expires_at: now + OPEN_LIFE,
+            expires_at: now + if terms.key.is_some() { BOUND_LIFE } else { OPEN_LIFE },
+            key: terms.key,
         };
-        let record = self.act(Act::InviteCreate, by, id).noting(&format!("invite {}", invite.id));
+        let record = self.act(Act::InviteCreate, by, id).noting(&made(&invite));
         self.parts.store.create_invite(&invite, record).await?;
         self.listeners.follow_invites();
         let rows = self.parts.store.count(&grant).await?;
@@ -64,6 +77,7 @@ impl Spoke {
             grant: id,
             offer: offer(&grant, view.subject_name),
             expires_at: invite.expires_at,
+            key: terms.key,
         }
         .encode();
         let invite_text = Secret::new(text);
@@ -76,6 +90,12 @@ impl Spoke {
             lost: Vec::new(),
         })
     }
+}
+
+fn made(invite: &NewInvite) -> String {
+    invite
+        .key
+        .map_or_else(|| format!("invite {}", invite.id), |key| format!("invite {} for key {key} alone", invite.id))
 }
 
 fn offer(grant: &Grant, subject: Name) -> Offer {

@@ -20,6 +20,7 @@ mod spoke;
 mod told;
 
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Revoked, Verdict};
+pub use invites::Terms;
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

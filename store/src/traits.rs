@@ -213,6 +213,8 @@ pub struct NewInvite {
     pub digest: [u8; 32],
     /// When it stops working.
     pub expires_at: Time,
+    /// The only key that may use it.
+    pub key: Option<Spki>,
 }
 
 /// A certificate that was issued to whoever claimed an invite.

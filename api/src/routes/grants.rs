@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
 };
 use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role, say::existing};
-use spoke::{AdminError, Edit, GrantOrder};
+use spoke::{AdminError, Edit, GrantOrder, Terms};
 use std::{collections::BTreeSet, sync::Arc};
 use store::GrantView;
 
@@ -109,10 +109,11 @@ pub(super) async fn create(
     person: Person,
     Asked(order): Asked<view::InviteOrder>,
 ) -> Answer<view::InviteMade> {
+    let terms = Terms { key: order.key };
     let order = permitted(&door, &person, order).await?;
     let subject = order.subject.clone();
-    let created = door.spoke.create(person.by(), order).await?;
-    Ok(Json(made(&door, created, subject)))
+    let created = door.spoke.create_on(person.by(), order, terms).await?;
+    Ok(Json(view::InviteMade { key: terms.key, ..made(&door, created, subject) }))
 }
 
 /// A fresh invite for a grant that has not ended.
@@ -225,7 +226,7 @@ fn made(door: &Door, created: spoke::Created, subject: Name) -> view::InviteMade
     let entry = view::GrantEntry::new(&grant, door.world.now());
     let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };
     let invite = invite.expose().clone();
-    view::InviteMade { grant, invite, expires_at, addresses, rows }
+    view::InviteMade { grant, invite, expires_at, key: None, addresses, rows }
 }
 
 impl From<AdminError> for Problem {

@@ -131,6 +131,9 @@ door! {
         post links::offer, "What an invite offers; nothing is sent anywhere", body view::InviteText
             => Json view::OfferView;
     }
+    "/v1/links/prepare" {
+        post links::prepare, "Makes and keeps a key for an invite that is to be bound to it" => Json view::PreparedKey;
+    }
     "/v1/links/{link}/ping" {
         post links::ping, "Whether a link answers, and what its grant may do" => Json view::PingReport;
     }

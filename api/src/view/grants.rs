@@ -5,7 +5,7 @@ use crate::shape;
 use domain::{
     Time,
     grant::Grant,
-    id::{GrantId, InstanceId, Name, Resource},
+    id::{GrantId, InstanceId, Name, Resource, Spki},
     scope::{Spec, Verb},
 };
 use schemars::JsonSchema;
@@ -108,6 +108,10 @@ pub struct InviteOrder {
     /// Whether what this instance does not allow is left out; else it is refused.
     #[serde(default)]
     pub narrow: bool,
+    /// The only key that may use the invite, by its fingerprint; else whoever comes first may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
 }
 
 /// A grant's invite, to be handed over once.
@@ -120,6 +124,10 @@ pub struct InviteMade {
     /// When it stops working.
     #[schemars(with = "shape::Time")]
     pub expires_at: Time,
+    /// The only key that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
     /// Where the other side will look for this instance.
     pub addresses: Vec<String>,
     /// How many rows the grant shows now.

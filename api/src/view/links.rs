@@ -4,7 +4,7 @@ use crate::shape;
 use domain::{
     Time,
     answer::{Outcome, Page},
-    id::{GrantId, InstanceId, Name, Resource},
+    id::{GrantId, InstanceId, Name, Resource, Spki},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,17 @@ pub struct LinkOrder {
     #[serde(default)]
     #[schemars(with = "Option<shape::Name>")]
     pub name: Option<Name>,
+}
+
+/// A key that waits for an invite which is bound to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PreparedKey {
+    /// SHA-256 of its `SubjectPublicKeyInfo`, DER, hex: what the one who invites is told.
+    #[schemars(with = "String")]
+    pub key: Spki,
+    /// When it is forgotten.
+    #[schemars(with = "shape::Time")]
+    pub not_after: Time,
 }
 
 /// What an invite offered when it was made, before anything is sent: its owner may have changed or ended the grant since.

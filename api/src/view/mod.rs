@@ -12,8 +12,8 @@ mod status;
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
 pub use links::{
-    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, RenewalFailure, UnlinkOrder,
-    UnlinkReport,
+    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, PreparedKey, RenewalFailure,
+    UnlinkOrder, UnlinkReport,
 };
 pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,

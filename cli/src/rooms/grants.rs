@@ -12,7 +12,7 @@ use crate::{
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
 use domain::{
-    id::{Name, Resource},
+    id::{Name, Resource, Spki},
     kind::{Kinds, Origin},
     scope::{Context, Spec, Verb},
     world::World,
@@ -29,6 +29,9 @@ pub struct InviteArgs {
     subject: Option<Name>,
     #[command(flatten)]
     scope: ScopeFlags,
+    /// Only the holder of this key can use the invite, which then lives 7 days: what `mosaic-fed link --prepare` printed there
+    #[arg(long, value_name = "FINGERPRINT")]
+    key: Option<Spki>,
     /// Only say how many rows it would show
     #[arg(long)]
     dry_run: bool,
@@ -36,7 +39,7 @@ pub struct InviteArgs {
 
 /// `invite`.
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
-    let InviteArgs { name, subject, scope, dry_run } = args;
+    let InviteArgs { name, subject, scope, key, dry_run } = args;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
     let order = view::InviteOrder {
@@ -46,6 +49,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         personal,
         sensitive,
         narrow,
+        key,
     };
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
@@ -116,10 +120,15 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
             ));
         }
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
-        out.remark(&format!(
-            "the invite below is a secret for one use, good until {} UTC; hand it to the other side's owner",
-            minute(made.expires_at)
-        ));
+        let until = minute(made.expires_at);
+        out.remark(&match &made.key {
+            Some(key) => format!(
+                "the invite below is of use to the holder of the key {key} alone, until {until} UTC; send it to them"
+            ),
+            None => format!(
+                "the invite below is a secret for one use, good until {until} UTC; hand it to the other side's owner"
+            ),
+        });
     }
     // The text itself, alone on stdout, so that it can be piped and is never wrapped.
     out.value(made, |made| made.invite.clone())?;

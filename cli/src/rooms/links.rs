@@ -28,11 +28,17 @@ pub struct LinkArgs {
     /// Do not ask before linking
     #[arg(short, long)]
     yes: bool,
+    /// Make and keep a key, and print its fingerprint for whoever invites you: an invite that is bound to it is of use to nobody else
+    #[arg(long, conflicts_with_all = ["invite", "name", "yes"])]
+    prepare: bool,
 }
 
 /// `link`.
 pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
-    let LinkArgs { invite, name, yes } = args;
+    let LinkArgs { invite, name, yes, prepare } = args;
+    if prepare {
+        return prepared(client, out).await;
+    }
     let piped = invite == "-" && !io::stdin().is_terminal();
     let text = match &invite[..] {
         "-" if piped => read_invite()?,
@@ -66,6 +72,27 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     }
     let kind = made.ping.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from here,{}", made.link.name));
+    Ok(Exit::Done)
+}
+
+/// Makes a key and says what to do with its fingerprint, which alone is on stdout.
+async fn prepared(client: &Client, out: &Out) -> Outcome {
+    let prepared: view::PreparedKey = client.post("/v1/links/prepare", &()).await?;
+    if !out.json {
+        out.remark(&format!(
+            "the fingerprint of a key that is kept here for you until {} UTC; it is no secret, but what is told to the other \
+             side's owner must be this one: compare it by telephone, say",
+            minute(prepared.not_after)
+        ));
+    }
+    out.value(&prepared, |prepared| prepared.key.to_string())?;
+    if !out.json {
+        out.remark(&format!(
+            "next, on the other instance: mosaic-fed invite NAME --for USER --share KINDS --key {}",
+            prepared.key
+        ));
+        out.remark("then, here: mosaic-fed link, which asks for that invite");
+    }
     Ok(Exit::Done)
 }
 

@@ -121,6 +121,8 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let limits = "--team core --since 2026-01-01T00:00:00Z --tag red --rate 9";
     judge.does(office, &format!("invite to-home --share tasks,notes {limits}"));
     let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
+    let key = judge.does(home, "link --prepare").json()["key"].as_str().unwrap().to_owned();
+    judge.does(office, &format!("invite bound --share tasks --key {key}"));
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, &format!("link {invite} --yes --name work"));

@@ -135,6 +135,7 @@ impl Side {
                 not_after: Time::from_seconds(2_000_000_000),
             },
             expires_at: Time::from_seconds(2_000_000_000),
+            key: None,
         }
     }
 

@@ -19,8 +19,8 @@ impl Model {
             if taken {
                 return Err(rules::invite_taken());
             }
-            let NewInvite { id, grant, digest, expires_at } = *invite;
-            state.invites.insert(id, KeptInvite { grant, digest, expires_at, claim: None });
+            let NewInvite { id, grant, digest, expires_at, key } = *invite;
+            state.invites.insert(id, KeptInvite { grant, digest, expires_at, key, claim: None });
             Ok(((), vec![record]))
         })
     }
@@ -78,7 +78,7 @@ impl State {
     fn invited(&self, id: InviteId) -> Result<Option<Invited>, StoreError> {
         let Some(kept) = self.invites.get(&id) else { return Ok(None) };
         let (grant, claim) = (self.grant(kept.grant)?, kept.claim.clone());
-        Ok(Some(Invited { id, grant, expires_at: kept.expires_at, claim }))
+        Ok(Some(Invited { id, grant, expires_at: kept.expires_at, key: kept.key, claim }))
     }
 
     pub(super) fn end_invites(&mut self, grant: GrantId, now: Time) {

@@ -87,6 +87,7 @@ struct KeptInvite {
     grant: GrantId,
     digest: [u8; 32],
     expires_at: Time,
+    key: Option<Spki>,
     claim: Option<Claim>,
 }
 

@@ -27,6 +27,7 @@ impl Postgres {
             .bind(invite.grant.0)
             .bind(&invite.digest[..])
             .bind(invite.expires_at.to_offset())
+            .bind(invite.key.as_ref().map(|key| &key.0[..]))
             .execute(&mut *change)
             .await?;
         if added.rows_affected() != 1 {
@@ -108,6 +109,7 @@ fn invited(row: &PgRow) -> Result<Invited, StoreError> {
         id: InviteId(row.try_get("invite")?),
         grant: row::grant(row)?,
         expires_at: time(row, "expires_at")?,
+        key: row.try_get::<Option<&[u8]>, _>("bound_spki")?.map(row::digest).transpose()?.map(Spki),
         claim: claim(row)?,
     })
 }

@@ -4,6 +4,7 @@ use domain::{
     Reason,
     audit::Ending,
     id::InstanceId,
+    invite::BOUND_LIFE,
     rights::Role,
     world::Clock,
     world::{FakeClock, SeededRng, World},
@@ -11,7 +12,7 @@ use domain::{
 use link::Target;
 use pki::RequestKey;
 use proto::v1::{EnrollRequest, enrol_service_client::EnrolServiceClient};
-use spoke::road::limit::Limits;
+use spoke::{Terms, road::limit::Limits};
 use std::{sync::Arc, time::Duration};
 use tests::{
     asker::{Asker, dialler, enrol, enrol_as, refusal, send_enrolment, target, tasks, titles},
@@ -117,6 +118,37 @@ async fn a_lost_answer_is_given_again_to_the_same_key_and_to_no_other() {
     assert_eq!(titles(&link.list(tasks()).await.expect("an answer").0), ["one"]);
     office.spoke.revoke(office.by(), grant.id).await.expect("a revocation");
     assert_eq!(refusal(&ask(key.csr).await.expect_err("the grant ended")), spent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thief_of_an_invite_that_is_bound_to_a_key_gets_nothing() {
+    let clock = Arc::new(FakeClock::new(World::system().now()));
+    let world = World::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(SeededRng::new(7)));
+    let office = Instance::start_in(world).await;
+    let (grant, _) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let (key, home, thief) = (RequestKey::generate().expect("a key"), home(), self::home());
+    let terms = Terms { key: Some(key.spki) };
+    let made = office.spoke.invite_on(office.by(), grant.id, terms).await.expect("an invite");
+    let invite = domain::invite::Invite::decode(made.invite.expose()).expect("an invite");
+    assert_eq!((invite.key, invite.expires_at), (Some(key.spki), clock.now() + BOUND_LIFE));
+    // An hour later, with a key of their own.
+    clock.advance(Duration::from_hours(1));
+    let spent = (Code::FailedPrecondition, "INVITE_SPENT".to_owned());
+    let status = enrol_as(thief, &invite).await.err().expect("enrolled");
+    assert_eq!(refusal(&status), spent);
+    assert!(status.message().contains("bound to another key"), "{status}");
+    // With the holder's key, which is no secret, in a request that the thief cannot sign.
+    let mut forged = key.csr.clone();
+    let signed = forged.len() - 8;
+    forged[signed..].reverse();
+    let status = send_enrolment(&invite, thief, invite.token.expose(), forged).await.expect_err("enrolled");
+    assert_eq!(refusal(&status), (Code::InvalidArgument, "MALFORMED".to_owned()));
+    assert_eq!(office.standing(grant.id).await.peer, None);
+    assert!(office.log(50).await.iter().all(|entry| entry.about != "invite_claim"), "the thief claimed it");
+    // For the holder it is as good as before, until seven days are over.
+    clock.advance(Duration::from_hours(6 * 24));
+    send_enrolment(&invite, home, invite.token.expose(), key.csr.clone()).await.expect("a certificate");
+    assert_eq!(office.standing(grant.id).await.leaf.map(|leaf| leaf.spki), Some(key.spki));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,6 +125,7 @@ suite! {
         a_newer_invite_ends_the_earlier_ones
         a_revoked_grant_ends_its_invites
         the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same
+        a_bound_invite_is_of_use_to_its_key_alone
         an_invite_gives_nothing_again_once_another_certificate_is_in_force
         the_last_invite_end_is_known;
     audit:

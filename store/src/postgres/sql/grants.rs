@@ -12,7 +12,7 @@ macro_rules! columns {
 /// What `invites` reads besides its grant, of a row `i` of invites.
 macro_rules! invite_columns {
     () => {
-        "i.id AS invite, i.expires_at, i.used_at, i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate"
+        "i.id AS invite, i.expires_at, i.used_at, i.spki AS bound_spki, i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate"
     };
 }
 
@@ -44,7 +44,7 @@ statements! {
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
-    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at, spki) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND expires_at > $2";
     INVITED = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
         FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1");

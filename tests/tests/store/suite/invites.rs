@@ -5,7 +5,7 @@ use domain::{
     audit::Act,
     grant::Leaf,
     id::{GrantId, InstanceId, InviteId, Spki},
-    invite::{AGAIN, MAX_LIFE, OPEN_LIFE, Standing, Token},
+    invite::{AGAIN, BOUND_LIFE, OPEN_LIFE, Standing, Token},
     renewal::Successor,
 };
 use std::{sync::Arc, time::Duration};
@@ -13,7 +13,7 @@ use store::{Enrolled, Enrolment, NewInvite, StoreError};
 
 async fn invite(bench: &Bench, grant: GrantId) -> NewInvite {
     let (id, digest) = (InviteId(bench.world.uuid()), Token::generate(&bench.world).digest());
-    let invite = NewInvite { id, grant, digest, expires_at: bench.now() + OPEN_LIFE };
+    let invite = NewInvite { id, grant, digest, expires_at: bench.now() + OPEN_LIFE, key: None };
     bench.store.create_invite(&invite, bench.about(Act::InviteCreate, grant)).await.unwrap();
     invite
 }
@@ -121,7 +121,7 @@ pub async fn the_last_invite_end_is_known(bench: &Bench) {
     let last = bench.store.last_invite_end().await.unwrap();
     assert_eq!(last, Some(second.expires_at), "whoever claimed it may ask again");
     let long =
-        NewInvite { id: InviteId(bench.world.uuid()), digest: [8; 32], expires_at: bench.now() + MAX_LIFE, ..second };
+        NewInvite { id: InviteId(bench.world.uuid()), digest: [8; 32], expires_at: bench.now() + BOUND_LIFE, ..second };
     bench.store.create_invite(&long, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
     assert!(claim_for(bench, &long, leaf.spki).await);
     let answered = bench.now() + AGAIN;
@@ -153,6 +153,21 @@ pub async fn the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same(
     assert_eq!(stands(bench, &invite).await, Standing::Used);
     let claim = bench.store.invited(&invite.digest).await.unwrap().unwrap().claim.unwrap();
     assert_eq!((claim.key, claim.given), (leaf.spki, Some(first.given)));
+}
+
+pub async fn a_bound_invite_is_of_use_to_its_key_alone(bench: &Bench) {
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let leaf = bench.leaf();
+    let open = invite(bench, grant.id).await;
+    let id = InviteId(bench.world.uuid());
+    let bound = NewInvite { id, digest: [5; 32], expires_at: bench.now() + BOUND_LIFE, key: Some(leaf.spki), ..open };
+    bench.store.create_invite(&bound, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
+    assert_eq!(bench.store.invited(&bound.digest).await.unwrap().unwrap().key, Some(leaf.spki));
+    bench.clock.advance(BOUND_LIFE.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(stands(bench, &bound).await, Standing::OtherKey);
+    assert!(!claim(bench, &bound).await, "a thief");
+    assert!(claim_for(bench, &bound, leaf.spki).await, "the thief used nothing up");
+    enrol(bench, &bound, InstanceId(bench.world.uuid()), &leaf).await.unwrap();
 }
 
 pub async fn an_invite_gives_nothing_again_once_another_certificate_is_in_force(bench: &Bench) {
