@@ -2,7 +2,7 @@
 //! daemon is back.
 
 use super::{
-    harness::{Instance, Ran, finish, pause, program},
+    harness::{Instance, Ran, finish, program},
     psql,
     renewal::wait_for_halt,
 };
