@@ -6,6 +6,11 @@ ALTER TABLE invites
     ADD COLUMN claimed_spki bytea,
     ADD COLUMN serial bytea,
     ADD COLUMN certificate bytea;
+-- Whether whoever uses it waits until the owner typed their words, and how often others were typed.
+ALTER TABLE invites
+    ADD COLUMN confirm boolean NOT NULL DEFAULT false,
+    ADD COLUMN wrong_words integer NOT NULL DEFAULT 0;
+CREATE INDEX invites_given ON invites (grant_id, used_at) WHERE certificate IS NOT NULL;
 -- Those that were used before are nobody's to use again.
 UPDATE invites SET claimed_spki = decode(repeat('00', 32), 'hex') WHERE used_at IS NOT NULL;
 ALTER TABLE invites
@@ -27,3 +32,6 @@ CREATE TABLE link_keys (
 );
 ALTER TABLE link_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON link_keys USING (owner = nullif(current_setting('app.subject', true), '')::uuid);
+
+-- What the other side's owner has yet to be told; none once the link was answered.
+ALTER TABLE links ADD COLUMN words text;

@@ -68,6 +68,7 @@ const PRINTED: &[Form] = &[
     value::<Vec<view::GrantEntry>>("grant list"),
     value::<view::GrantEntry>("grant show"),
     value::<view::GrantEntry>("grant edit"),
+    value::<view::GrantEntry>("grant confirm"),
     value::<view::RevokeReport>("grant revoke"),
     value::<view::InviteMade>("grant invite"),
     value::<view::VerdictView>("can").noting(NO),

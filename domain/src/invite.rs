@@ -60,6 +60,8 @@ pub struct Invited {
     pub expires_at: Time,
     /// The only key that may use it; none where any may, once.
     pub key: Option<Spki>,
+    /// Whether whoever uses it waits to be let in.
+    pub confirm: bool,
     /// Who claimed it, and what came of it.
     pub claim: Option<Claim>,
 }

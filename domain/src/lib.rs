@@ -28,6 +28,7 @@ pub mod scope;
 pub mod secret;
 pub mod time;
 pub mod wire;
+pub mod words;
 pub mod world;
 
 pub use caller::Caller;

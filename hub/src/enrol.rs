@@ -7,7 +7,7 @@ use crate::{
     deadlines::message_bytes,
     outcome::{enrolment, unclear, unreached},
 };
-use domain::{Reason, id::RequestId, invite::Invite};
+use domain::{Reason, id::RequestId, invite::Invite, words::Words};
 use link::Target;
 use pki::{GrantLeaf, RequestKey, enrolled};
 use proto::v1::{self, enrol_service_client::EnrolServiceClient};
@@ -19,6 +19,10 @@ pub(crate) struct Enrolled {
     pub(crate) certificate: Vec<u8>,
     pub(crate) leaf: GrantLeaf,
     pub(crate) key: RequestKey,
+    /// What its owner and the other side's may compare.
+    pub(crate) words: Words,
+    /// Whether the other side's owner has yet to do so.
+    pub(crate) waits: bool,
 }
 
 impl Hub {
@@ -53,7 +57,8 @@ impl Hub {
             ));
         }
         halt::at("link enrolled").await;
-        Ok(Enrolled { certificate: answer.certificate, leaf, key })
+        let words = Words::of(&invite.root, key.spki, invite.grant);
+        Ok(Enrolled { certificate: answer.certificate, leaf, key, words, waits: answer.confirm })
     }
 
     async fn enrol_call(&self, invite: &Invite, csr: Vec<u8>, id: RequestId) -> Result<v1::EnrollResponse, HubError> {

@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     deadlines::message_bytes,
-    outcome::Failure,
+    outcome::{Failure, unconfirmed},
     record::{Asking, Sum},
 };
 use domain::{
@@ -75,6 +75,14 @@ pub struct Ping {
     /// What the grant may do, where it may be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
+}
+
+impl Ping {
+    /// Of a link that the other side's owner has yet to let in: nothing is asked.
+    pub(crate) fn waiting(link: &Name, words: &str) -> Self {
+        let outcome = SourceOutcome::empty(link.as_str(), Outcome::Denied, unconfirmed(words), Duration::ZERO);
+        Self { outcome, hello: None, shares: None }
+    }
 }
 
 impl Hub {

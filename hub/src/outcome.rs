@@ -87,6 +87,11 @@ impl Failure {
         Self::new(Outcome::Revoked, Kind::Broken, reason)
     }
 
+    /// The other side's owner has not let this link in yet; nothing is wrong with it.
+    pub(crate) fn unconfirmed(words: &str) -> Self {
+        Self::new(Outcome::Denied, Kind::Broken, unconfirmed(words))
+    }
+
     /// The stream ended without saying that it came to its end.
     pub(crate) fn unfinished() -> Self {
         Self::new(Outcome::Error, Kind::Broken, "the answer stopped before its end; ask again for the rest")
@@ -192,6 +197,11 @@ fn anew(invite: &Invite) -> String {
         "ask the owner of {} for a new one, who types `mosaic-fed grant invite {}` there",
         invite.instance_name, invite.offer.grant_name
     )
+}
+
+/// What is missing, and who does it.
+pub(crate) fn unconfirmed(words: &str) -> String {
+    format!("the other side's owner has not confirmed this link yet; read these words to them: {words}")
 }
 
 const SPENT: &str = "this invite can no longer be used: it was used, it is too old, a newer one took its place, or its grant \

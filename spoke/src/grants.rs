@@ -234,7 +234,11 @@ impl Spoke {
         let why = if allowed {
             format!("grant {} is active and allows {verb} on {resource}", grant.name)
         } else {
-            let unused = if standing == State::Pending.word() { ": nobody has used its invite yet" } else { "" };
+            let unused = match standing == State::Pending.word() {
+                true if grant.waits() => ": its owner has not confirmed the holder yet",
+                true => ": nobody has used its invite yet",
+                false => "",
+            };
             format!(
                 "the scope of grant {} allows {verb} on {resource}, but the grant is {standing}{unused}",
                 grant.name

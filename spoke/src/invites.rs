@@ -12,18 +12,19 @@ use crate::{
 };
 use domain::{
     Caller, Permitted, Reason, Refusal,
-    audit::Act,
+    audit::{Act, Ending, Record},
     grant::{Grant, Leaf, State},
     id::{GrantId, InviteId, Name, RequestId, Serial, Spki},
     invite::{BOUND_LIFE, Invite, Invited, OPEN_LIFE, Offer, Token},
     operation::Enroll,
     secret::Secret,
     wire,
+    words::Words,
 };
 use pki::{CheckedCsr, GrantOrder, Issued, Why};
 use proto::v1::{self, enrol_service_server::EnrolService};
 use std::time::Duration;
-use store::{Enrolled, Enrolment, NewInvite, StoreError, halt};
+use store::{Enrolled, Enrolment, GrantView, NewInvite, StoreError, halt};
 use tonic::{Request, Response, Status};
 
 /// After this long a commit whose answer was lost has come to its end.
@@ -34,9 +35,51 @@ const SETTLED: Duration = Duration::from_secs(10);
 pub struct Terms {
     /// The holder of this key alone; else whoever comes first.
     pub key: Option<Spki>,
+    /// Whether they wait until the owner typed the words that they see.
+    pub confirm: bool,
 }
 
+/// After so many times of other words the grant ends.
+pub const WRONG_WORDS: u32 = 3;
+
+/// What is said of other words, whichever they are and however often.
+const OTHER_WORDS: &str = "these are not the four words that the other side shows, and nobody was let in; at the third time the grant \
+                           ends: let them be read to you once more, and if they stay others, somebody else may have used the invite";
+
 impl Spoke {
+    /// The words of whoever enrolled under a grant; none before that.
+    pub fn words(&self, view: &GrantView) -> Option<Words> {
+        let handed = view.handed?;
+        Some(Words::of(self.parts.authority.anchor_der(), handed.key, view.grant.id))
+    }
+
+    /// Lets in whoever waits, if these are their words; at the third time of others the grant ends.
+    pub async fn confirm(&self, by: By, id: GrantId, typed: &[String]) -> Result<Grant, AdminError> {
+        let view = self.view(id).await?;
+        let name = &view.grant.name;
+        let (true, Some(handed), Some(words)) = (view.grant.waits(), view.handed, self.words(&view)) else {
+            let cause = format!("grant {name} does not wait to be confirmed; see `mosaic-fed grant show {name}`");
+            return Err(AdminError::Conflict(cause));
+        };
+        // Also where a crash came between the third time and the end.
+        if handed.wrong_words >= WRONG_WORDS {
+            self.revoke(by, id).await?;
+            return Err(AdminError::Conflict(OTHER_WORDS.to_owned()));
+        }
+        if words.are(typed) {
+            let record = self.act(Act::GrantConfirm, by, id).noting(&format!("the words of key {}", handed.key));
+            let grant = self.parts.store.let_in(id, handed.key, record).await?;
+            self.snapshots.refresh_after_change().await;
+            return Ok(grant);
+        }
+        let record = self.act(Act::GrantConfirm, by, id);
+        let record = Record { ending: Ending::Refused, ..record }.noting("other words");
+        if self.parts.store.wrong_words(id, record).await? >= WRONG_WORDS {
+            self.revoke(by, id).await?;
+        }
+        Err(AdminError::Conflict(OTHER_WORDS.to_owned()))
+    }
+
     /// Makes a fresh invite for a grant that anybody may use once; earlier ones stop working.
     pub async fn invite(&self, by: By, id: GrantId) -> Result<Created, AdminError> {
         self.invite_on(by, id, Terms::default()).await
@@ -61,6 +104,7 @@ impl Spoke {
             digest: token.digest(),
             expires_at: now + if terms.key.is_some() { BOUND_LIFE } else { OPEN_LIFE },
             key: terms.key,
+            confirm: terms.confirm,
         };
         let record = self.act(Act::InviteCreate, by, id).noting(&made(&invite));
         self.parts.store.create_invite(&invite, record).await?;
@@ -231,6 +275,7 @@ fn answer(enrolled: Enrolled) -> Answer<v1::EnrollResponse> {
     let message = v1::EnrollResponse {
         certificate: given.certificate,
         grant_id: grant.id.to_string(),
+        confirm: grant.waits(),
         certificate_not_after: grant.leaf.map(|leaf| wire::timestamp(leaf.not_after)),
     };
     Answer { message, rows: 0 }

@@ -3,14 +3,14 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, Ceilings, StoreError};
+use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, StoreError};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
     id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
-    invite::{Given, Invited, Offer},
+    invite::{Invited, Offer},
     item::{Item, NewItem},
     operation::{Get, List},
     renewal::Successor,
@@ -198,47 +198,10 @@ pub struct GrantView {
     pub subject_name: Name,
     /// What the peer called itself when it enrolled, once there is one.
     pub peer_name: Option<Name>,
+    /// How it came to its holder, once it did.
+    pub handed: Option<Handed>,
     /// When it was made.
     pub created_at: Time,
-}
-
-/// An invite to be stored.
-#[derive(Clone, Debug)]
-pub struct NewInvite {
-    /// Which invite.
-    pub id: InviteId,
-    /// The grant it belongs to.
-    pub grant: GrantId,
-    /// [`domain::invite::Token::digest`]; the token itself is never stored.
-    pub digest: [u8; 32],
-    /// When it stops working.
-    pub expires_at: Time,
-    /// The only key that may use it.
-    pub key: Option<Spki>,
-}
-
-/// A certificate that was issued to whoever claimed an invite.
-#[derive(Clone, Copy, Debug)]
-pub struct Enrolment<'a> {
-    /// The invite, claimed for the certificate's key.
-    pub invite: InviteId,
-    /// The instance that will hold it.
-    pub peer: InstanceId,
-    /// What that instance calls itself.
-    pub peer_name: &'a Name,
-    /// The certificate: serial number, key, end.
-    pub leaf: &'a Leaf,
-    /// X.509 DER.
-    pub certificate: &'a [u8],
-}
-
-/// What an invite's holder is given: the certificate of theirs that was stored first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enrolled {
-    /// The grant as it stands with that certificate.
-    pub grant: Grant,
-    /// The certificate.
-    pub given: Given,
 }
 
 /// Grants and invites: the authority over who may ask. Every change bumps the version, and the grant's generation
@@ -280,6 +243,11 @@ pub trait Grants: Send + Sync {
     /// changes and nothing is recorded. Conflict where the invite is not claimed for the certificate's key, another certificate took
     /// the place of the one that was stored, or the grant has ended or is another peer's.
     async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError>;
+    /// Lets in the holder of a grant that waits for it, who enrolled with this key. Conflict where it does not wait, or another key
+    /// was enrolled since.
+    async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError>;
+    /// Counts that other words were typed than those of whoever holds the grant; how often that was, with this time.
+    async fn wrong_words(&self, grant: GrantId, record: Record) -> Result<u32, StoreError>;
     /// Stores a further certificate of the grant, to follow the one with `serial` once it is used; one that waited for that is
     /// refused from then on. Conflict where the one with `serial` is not in force, another renewal was quicker, or the grant has
     /// ended. The generation stays.
@@ -346,6 +314,8 @@ pub struct LinkRecord {
     pub next: Option<NextLeaf>,
     /// What was offered.
     pub offer: Offer,
+    /// The words that the other side's owner has yet to be told.
+    pub words: Option<String>,
     /// When it was added.
     pub added_at: Time,
 }
@@ -368,21 +338,6 @@ pub struct NextLeaf {
     pub not_after: Time,
     /// Its private key, sealed as the link's own.
     pub sealed_key: Vec<u8>,
-}
-
-/// A key that the asking side keeps before it has a certificate for it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct LinkKey {
-    /// Whose it is.
-    pub owner: UserId,
-    /// The key's name.
-    pub spki: Spki,
-    /// The digest of the token of the invite that it is used with; none while it waits for one.
-    pub invite: Option<[u8; 32]>,
-    /// PKCS #8 DER, sealed under the KEK.
-    pub sealed_key: Vec<u8>,
-    /// When it is of no more use.
-    pub not_after: Time,
 }
 
 /// That a link exists, for administrators: nothing it could be used with.
@@ -416,6 +371,8 @@ pub trait Links: Send + Sync {
     async fn take_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
     /// Forgets what was kept, if it is still the one with this certificate.
     async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
+    /// Forgets the words of the owner's link: it was answered.
+    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError>;
     /// Removes the owner's link and its key. False where there is none.
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError>;
     /// Keeps a key, and forgets those of its owner whose time is over. Conflict where the owner keeps one for the same invite.

@@ -90,7 +90,26 @@ pub(super) async fn show(
     Path(grant): Path<String>,
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
-    Ok(Json(view::GrantEntry::named(&view, door.world.now())))
+    Ok(Json(entry(&door, &view)))
+}
+
+/// With the words of its holder, to be compared, but while it waits for these to be typed: then they are the other side's to say.
+fn entry(door: &Door, view: &GrantView) -> view::GrantEntry {
+    let words = door.spoke.words(view).filter(|_| !view.grant.waits()).map(|words| words.to_string());
+    view::GrantEntry { words, ..view::GrantEntry::named(view, door.world.now()) }
+}
+
+/// Lets in the holder of a grant that waits, by the words that they see.
+pub(super) async fn confirm(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+    Asked(order): Asked<view::ConfirmOrder>,
+) -> Answer<view::GrantEntry> {
+    let view = find(&door, &person, &grant).await?;
+    personal::may_invite(&door, &person, &view).await?;
+    let grant = door.spoke.confirm(person.by(), view.grant.id, &order.words).await?;
+    Ok(Json(entry(&door, &GrantView { grant, ..view })))
 }
 
 /// How many rows a grant would show, without making it.
@@ -109,7 +128,7 @@ pub(super) async fn create(
     person: Person,
     Asked(order): Asked<view::InviteOrder>,
 ) -> Answer<view::InviteMade> {
-    let terms = Terms { key: order.key };
+    let terms = Terms { key: order.key, confirm: order.confirm };
     let order = permitted(&door, &person, order).await?;
     let subject = order.subject.clone();
     let created = door.spoke.create_on(person.by(), order, terms).await?;

@@ -74,7 +74,7 @@ pub(super) async fn create(
         None => None,
     };
     let link = view::LinkEntry::new(linked.link, door.world.now());
-    Ok(Json(view::LinkMade { link, replaced: linked.replaced, ping, first }))
+    Ok(Json(view::LinkMade { link, replaced: linked.replaced, words: linked.words, ping, first }))
 }
 
 /// To its end, in a task of its own: a client who goes away meanwhile must not lose a certificate that was issued already.

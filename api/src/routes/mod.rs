@@ -113,6 +113,10 @@ door! {
     "/v1/grants/{grant}/invite" {
         post grants::invite, "A fresh invite for a grant that has not ended" => Json view::InviteMade;
     }
+    "/v1/grants/{grant}/confirm" {
+        post grants::confirm, "Lets in the holder of a grant that waits, by the four words that they see", body view::ConfirmOrder
+            => Json view::GrantEntry;
+    }
     "/v1/grants/{grant}/can" {
         post grants::can, "What a grant may do, and why", body view::CanQuestion => Json view::VerdictView;
     }

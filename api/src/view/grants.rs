@@ -51,6 +51,12 @@ pub struct GrantEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub created_at: Option<Time>,
+    /// Whether it waits for its owner to type the words that its holder sees.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub waiting: bool,
+    /// What its holder saw when it was linked, to be compared; not while it waits to be typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// What was just left out because this instance does not allow it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Difference>,
@@ -70,6 +76,8 @@ impl GrantEntry {
             scope: grant.scope.to_spec(),
             certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
             created_at: None,
+            waiting: grant.waits(),
+            words: None,
             narrowed: Vec::new(),
         }
     }
@@ -85,9 +93,15 @@ impl GrantEntry {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// Asks for a grant and its invite in one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a body of JSON: each is said by its caller, or not")]
 pub struct InviteOrder {
     /// The grant's name.
     #[schemars(with = "shape::Name")]
@@ -112,6 +126,9 @@ pub struct InviteOrder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub key: Option<Spki>,
+    /// Whether whoever uses it waits until the words that they see were typed here.
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 /// A grant's invite, to be handed over once.
@@ -133,6 +150,14 @@ pub struct InviteMade {
     /// How many rows the grant shows now.
     #[schemars(with = "BTreeMap<String, u64>")]
     pub rows: Counted,
+}
+
+/// The words that the other side's owner read out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmOrder {
+    /// Four words, in their order.
+    pub words: Vec<String>,
 }
 
 /// Puts another scope in force.

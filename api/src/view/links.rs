@@ -103,12 +103,15 @@ pub struct LinkEntry {
     pub peer_name: Name,
     /// Which kinds of row its invite offered; what the grant gives now, a ping says.
     pub resources: Vec<String>,
-    /// unknown, up, or how the last call ended; degraded where it was answered, but the certificate could not be renewed when it
+    /// unknown, up, waiting for the other side's owner to confirm it, or how the last call ended; degraded where it was answered, but the certificate could not be renewed when it
     /// was time. Derived from real calls only.
     pub state: String,
     /// Why, where it is not up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The words that the other side's owner has yet to be told, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// Days until its certificate ends, one that has begun counted whole; 0 or less once it has ended.
     pub days_left: i64,
     /// When its certificate ends.
@@ -167,6 +170,7 @@ impl LinkEntry {
             resources: link.offer.resources,
             state: link.state.word().to_owned(),
             reason: failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone()),
+            words: link.words,
             days_left: days_until(link.certificate_not_after, now),
             certificate_not_after: link.certificate_not_after,
             renewal_due: renewal.due,
@@ -192,6 +196,8 @@ pub struct LinkMade {
     pub link: LinkEntry,
     /// Whether it took the place of the same grant's former certificate.
     pub replaced: bool,
+    /// Four words that its owner and the other side's may compare: they are the same where nobody else used or changed the invite.
+    pub words: String,
     /// How the other side answered first. The link stays also when it did not.
     pub ping: PingReport,
     /// The newest rows of the first kind that it shares.

@@ -10,7 +10,9 @@ mod rows;
 mod status;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
-pub use grants::{CanQuestion, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView};
+pub use grants::{
+    CanQuestion, ConfirmOrder, Counted, EditOrder, GrantEntry, InviteMade, InviteOrder, RevokeReport, VerdictView,
+};
 pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, OfferView, PingReport, PreparedKey, RenewalFailure,
     UnlinkOrder, UnlinkReport,

@@ -32,6 +32,9 @@ pub struct InviteArgs {
     /// Only the holder of this key can use the invite, which then lives 7 days: what `mosaic-fed link --prepare` printed there
     #[arg(long, value_name = "FINGERPRINT")]
     key: Option<Spki>,
+    /// Whoever uses the invite waits until you typed the four words that they see, with `mosaic-fed grant confirm`
+    #[arg(long)]
+    confirm: bool,
     /// Only say how many rows it would show
     #[arg(long)]
     dry_run: bool,
@@ -39,7 +42,7 @@ pub struct InviteArgs {
 
 /// `invite`.
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
-    let InviteArgs { name, subject, scope, key, dry_run } = args;
+    let InviteArgs { name, subject, scope, key, confirm, dry_run } = args;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
     let order = view::InviteOrder {
@@ -50,6 +53,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         sensitive,
         narrow,
         key,
+        confirm,
     };
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
@@ -70,7 +74,19 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
     let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
-    print_invite(&made, out)
+    print_invite(&made, out)?;
+    if confirm {
+        out.remark(&to_confirm(made.grant.name.as_str()));
+    }
+    Ok(Exit::Done)
+}
+
+/// What the owner of a grant that waits, or will, has to do.
+fn to_confirm(grant: &str) -> String {
+    format!(
+        "whoever links waits until you let them in: have them read their four words to you, by telephone say, and type \
+         `mosaic-fed grant confirm {grant} WORD WORD WORD WORD`"
+    )
 }
 
 /// Which rows it lets through, on whose behalf and until when: what the one who invites must know before it is handed over.
@@ -165,6 +181,15 @@ pub enum GrantCommand {
         #[command(flatten)]
         scope: ScopeFlags,
     },
+    /// Let in the holder of a grant that waits: the four words that `link` showed them. At the third time of others it ends
+    Confirm {
+        /// Its name, or the beginning of its id
+        #[arg(value_parser = named)]
+        grant: String,
+        /// The words, in their order
+        #[arg(required = true, num_args = 1.., value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// End a grant for ever, and wait until its calls are gone
     Revoke {
         /// Its name, or the beginning of its id
@@ -185,6 +210,7 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::List => return list(client, out).await,
         GrantCommand::Show { grant } => (show(client, out, &grant).await, grant),
         GrantCommand::Edit { grant, scope } => (edit(client, out, &grant, scope).await, grant),
+        GrantCommand::Confirm { grant, words } => (confirm(client, out, &grant, words).await, grant),
         GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
         GrantCommand::Invite { grant } => (invite_again(client, out, &grant).await, grant),
     };
@@ -192,6 +218,15 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         Err(failure) => Err(explained(failure, client, &grant).await),
         done => done,
     }
+}
+
+async fn confirm(client: &Client, out: &Out, grant: &str, words: Vec<String>) -> Outcome {
+    let path = format!("/v1/grants/{}/confirm", segment(grant));
+    let entry: view::GrantEntry = client.post(&path, &view::ConfirmOrder { words }).await?;
+    print_grant(&entry, out)?;
+    let kind = entry.scope.resources.first().map_or("KIND", |kind| kind);
+    out.next(&format!("can {} list {kind}", entry.name));
+    Ok(Exit::Done)
 }
 
 async fn invite_again(client: &Client, out: &Out, grant: &str) -> Outcome {
@@ -269,6 +304,10 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     print_grant(&entry, out)?;
     let name = &entry.name;
     match entry.state.as_str() {
+        "pending" if entry.waiting => {
+            out.remark(&to_confirm(name.as_str()));
+            out.next(&format!("grant confirm {name} WORD WORD WORD WORD"));
+        }
         "pending" => {
             out.remark(&format!("nobody has used the invite of {name} yet; if it is lost, make another"));
             out.next(&format!("grant invite {name}"));
@@ -291,6 +330,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             format!("held by      {}", or_dash(entry.peer_name.as_ref())),
             format!("certificate  {}", entry.certificate_not_after.map_or_else(|| "-".to_owned(), until)),
         ];
+        lines.extend(entry.words.as_ref().map(|words| format!("words        {words}")));
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })?;

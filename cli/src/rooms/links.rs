@@ -62,6 +62,17 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     }
     let made: view::LinkMade = client.post("/v1/links", &view::LinkOrder { invite, name }).await?;
     out.value(&made, |made| shown(made, out))?;
+    if let Some(words) = &made.link.words {
+        out.remark(&waits(words));
+        out.next(&format!("ping {}", made.link.name));
+        return Ok(Exit::Done);
+    }
+    if !out.json {
+        out.remark(&format!(
+            "its four words are {}; the other side's owner sees the same with `grant show`",
+            made.words
+        ));
+    }
     if made.ping.outcome != Ended::Ok {
         let reason = made.ping.reason.as_deref().unwrap_or("no reason given");
         out.remark(&format!(
@@ -73,6 +84,11 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     let kind = made.ping.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from here,{}", made.link.name));
     Ok(Exit::Done)
+}
+
+/// That nothing is wrong, and who has to do what.
+fn waits(words: &str) -> String {
+    format!("the other side's owner has to confirm this link: read these four words to them, by telephone say: {words}")
 }
 
 /// Makes a key and says what to do with its fingerprint, which alone is on stdout.
@@ -221,10 +237,14 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         }
         table
     })?;
+    for (link, words) in links.iter().filter_map(|link| Some((link, link.words.as_ref()?))) {
+        out.remark(&format!("{}: {}", link.name, waits(words)));
+    }
     for (link, failure) in links.iter().filter_map(|link| Some((link, link.renewal_failure.as_ref()?))) {
         out.remark(&not_renewed(link.name.as_str(), link.certificate_not_after, &failure.reason, Some(failure.next)));
     }
-    for (link, reason) in links.iter().filter_map(|link| Some((link, link.reason.as_ref()?))) {
+    let unwell = links.iter().filter(|link| link.words.is_none());
+    for (link, reason) in unwell.filter_map(|link| Some((link, link.reason.as_ref()?))) {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
         if has_ended(link) {
             sources::relink(link.name.as_str(), out);

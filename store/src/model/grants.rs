@@ -39,6 +39,7 @@ impl Grants for Model {
             grant: kept.grant.clone(),
             subject_name: kept.subject_name.clone(),
             peer_name: kept.peer_name.clone(),
+            handed: state.handed(kept.grant.id),
             created_at: kept.created_at,
         };
         let mut views: Vec<_> = state.grants.values().map(view).collect();
@@ -106,6 +107,14 @@ impl Grants for Model {
 
     async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
         self.enrol(enrolment, record)
+    }
+
+    async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        self.admit(grant, key, record)
+    }
+
+    async fn wrong_words(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        self.count_wrong(grant, record)
     }
 
     async fn renew_grant(

@@ -1,10 +1,11 @@
 //! Invites.
 
 use super::{KeptInvite, Model, State};
-use crate::{Enrolled, Enrolment, NewInvite, StoreError, rules};
+use crate::{Enrolled, Enrolment, Handed, NewInvite, StoreError, rules};
 use domain::{
     Time,
     audit::Record,
+    grant::Grant,
     id::{GrantId, InviteId, Spki},
     invite::{Claim, Given, Invited, Standing},
 };
@@ -19,8 +20,11 @@ impl Model {
             if taken {
                 return Err(rules::invite_taken());
             }
-            let NewInvite { id, grant, digest, expires_at, key } = *invite;
-            state.invites.insert(id, KeptInvite { grant, digest, expires_at, key, claim: None });
+            let NewInvite { id, grant, digest, expires_at, key, confirm } = *invite;
+            let confirm = confirm || state.invites.values().any(|kept| kept.grant == grant && kept.confirm);
+            state
+                .invites
+                .insert(id, KeptInvite { grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None });
             Ok(((), vec![record]))
         })
     }
@@ -67,6 +71,24 @@ impl Model {
         })
     }
 
+    pub(super) fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        self.change(|state| {
+            let admitted = rules::let_in(&state.grant(grant)?, state.handed(grant), key)?;
+            state.update(&admitted);
+            Ok((admitted, vec![record]))
+        })
+    }
+
+    pub(super) fn count_wrong(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        self.change(|state| {
+            let found = state.grant(grant)?;
+            let handed = state.given(grant).map(|(id, _)| *id).ok_or_else(|| rules::does_not_wait(&found))?;
+            let kept = state.invites.get_mut(&handed).ok_or_else(|| rules::does_not_wait(&found))?;
+            kept.wrong_words += 1;
+            Ok((kept.wrong_words, vec![record]))
+        })
+    }
+
     pub(super) fn last_end(&self) -> Result<Option<Time>, StoreError> {
         let state = self.state();
         let all: Vec<_> = state.invites.keys().map(|id| state.invited(*id)).collect::<Result<_, _>>()?;
@@ -75,10 +97,24 @@ impl Model {
 }
 
 impl State {
+    /// The invite whose certificate a grant was given last, with its claim.
+    fn given(&self, grant: GrantId) -> Option<(&InviteId, &Claim)> {
+        let own = self.invites.iter().filter(|(_, kept)| kept.grant == grant);
+        let claims =
+            own.filter_map(|(id, kept)| Some((id, kept.claim.as_ref().filter(|claim| claim.given.is_some())?)));
+        claims.max_by_key(|(_, claim)| claim.at)
+    }
+
+    pub(super) fn handed(&self, grant: GrantId) -> Option<Handed> {
+        let (id, claim) = self.given(grant)?;
+        let kept = self.invites.get(id)?;
+        Some(Handed { key: claim.key, confirm: kept.confirm, wrong_words: kept.wrong_words })
+    }
+
     fn invited(&self, id: InviteId) -> Result<Option<Invited>, StoreError> {
         let Some(kept) = self.invites.get(&id) else { return Ok(None) };
         let (grant, claim) = (self.grant(kept.grant)?, kept.claim.clone());
-        Ok(Some(Invited { id, grant, expires_at: kept.expires_at, key: kept.key, claim }))
+        Ok(Some(Invited { id, grant, expires_at: kept.expires_at, key: kept.key, confirm: kept.confirm, claim }))
     }
 
     pub(super) fn end_invites(&mut self, grant: GrantId, now: Time) {

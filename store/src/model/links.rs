@@ -62,6 +62,15 @@ impl Links for Model {
         })
     }
 
+    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError> {
+        self.change(|state| {
+            if let Some(link) = state.links.get_mut(&(owner, link)) {
+                link.words = None;
+            }
+            Ok(((), Vec::new()))
+        })
+    }
+
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
         self.change(|state| {
             let removed = state.links.remove(&(owner, link)).is_some();

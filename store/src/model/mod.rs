@@ -88,6 +88,8 @@ struct KeptInvite {
     digest: [u8; 32],
     expires_at: Time,
     key: Option<Spki>,
+    confirm: bool,
+    wrong_words: u32,
     claim: Option<Claim>,
 }
 

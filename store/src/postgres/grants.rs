@@ -3,6 +3,7 @@
 use super::{
     Postgres,
     change::Change,
+    invites::handed,
     row::{self, bigint, name, number, time},
     sql, unit,
 };
@@ -63,6 +64,7 @@ impl Grants for Postgres {
                 grant: row::grant(row)?,
                 subject_name: name(row, "subject_name")?,
                 peer_name: peer.map(|_| name(row, "peer_name")).transpose()?,
+                handed: handed(row)?,
                 created_at: time(row, "created_at")?,
             })
         };
@@ -117,6 +119,14 @@ impl Grants for Postgres {
 
     async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
         self.enrol(enrolment, record).await
+    }
+
+    async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        self.admit(grant, key, record).await
+    }
+
+    async fn wrong_words(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        self.count_wrong(grant, record).await
     }
 
     async fn renew_grant(

@@ -6,10 +6,11 @@ use super::{
     row::{self, serial_number, time},
     sql, unit,
 };
-use crate::{Enrolled, Enrolment, NewInvite, StoreError, rules};
+use crate::{Enrolled, Enrolment, Handed, NewInvite, StoreError, rules};
 use domain::{
     Time,
     audit::Record,
+    grant::Grant,
     id::{GrantId, InviteId, Spki},
     invite::{AGAIN, Claim, Given, Invited, Standing},
 };
@@ -28,6 +29,7 @@ impl Postgres {
             .bind(&invite.digest[..])
             .bind(invite.expires_at.to_offset())
             .bind(invite.key.as_ref().map(|key| &key.0[..]))
+            .bind(invite.confirm)
             .execute(&mut *change)
             .await?;
         if added.rows_affected() != 1 {
@@ -81,6 +83,24 @@ impl Postgres {
         Ok(Enrolled { grant: active, given })
     }
 
+    pub(super) async fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        let mut change = self.change().await?;
+        let found = change.grant(grant).await?;
+        let admitted = rules::let_in(&found, change.handed(grant).await?.map(|(_, handed)| handed), key)?;
+        change.update(&admitted, None).await?;
+        change.record(&record).await?;
+        Ok(admitted)
+    }
+
+    pub(super) async fn count_wrong(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        let mut change = self.change().await?;
+        let found = change.grant(grant).await?;
+        let (invite, handed) = change.handed(grant).await?.ok_or_else(|| rules::does_not_wait(&found))?;
+        sqlx::query(sql::grants::WRONG_WORDS).bind(invite.0).execute(&mut *change).await?;
+        change.record(&record).await?;
+        Ok(handed.wrong_words.saturating_add(1))
+    }
+
     pub(super) async fn last_end(&self) -> Result<Option<Time>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
         let end: Option<OffsetDateTime> =
@@ -97,6 +117,13 @@ impl Change {
         row.as_ref().map(invited).transpose()
     }
 
+    async fn handed(&mut self, grant: GrantId) -> Result<Option<(InviteId, Handed)>, StoreError> {
+        let row = sqlx::query(sql::grants::HANDED).bind(grant.0).fetch_optional(&mut **self).await?;
+        let Some(row) = row else { return Ok(None) };
+        let handed = handed(&row)?;
+        handed.map(|handed| Ok((InviteId(row.try_get("invite")?), handed))).transpose()
+    }
+
     /// Invites of a grant stop working now, also for whoever would use theirs again.
     pub(super) async fn end_invites(&mut self, grant: GrantId, now: Time) -> Result<(), StoreError> {
         sqlx::query(sql::grants::END_INVITES).bind(grant.0).bind(now.to_offset()).execute(&mut **self).await?;
@@ -110,8 +137,17 @@ fn invited(row: &PgRow) -> Result<Invited, StoreError> {
         grant: row::grant(row)?,
         expires_at: time(row, "expires_at")?,
         key: row.try_get::<Option<&[u8]>, _>("bound_spki")?.map(row::digest).transpose()?.map(Spki),
+        confirm: row.try_get("confirm")?,
         claim: claim(row)?,
     })
+}
+
+/// Reads how a grant came to its holder.
+pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
+    let key: Option<&[u8]> = row.try_get("claimed_spki")?;
+    let Some(key) = key else { return Ok(None) };
+    let wrong_words = u32::try_from(row.try_get::<i32, _>("wrong_words")?).unwrap_or(u32::MAX);
+    Ok(Some(Handed { key: Spki(row::digest(key)?), confirm: row.try_get("confirm")?, wrong_words }))
 }
 
 fn claim(row: &PgRow) -> Result<Option<Claim>, StoreError> {

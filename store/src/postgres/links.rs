@@ -46,6 +46,7 @@ impl Links for Postgres {
             .bind(link.offer.subject.as_str())
             .bind(link.offer.not_after.to_offset())
             .bind(link.added_at.to_offset())
+            .bind(link.words.as_deref())
             .execute(&mut *change)
             .await;
         match added {
@@ -75,6 +76,7 @@ impl Links for Postgres {
             .bind(&link.offer.resources)
             .bind(link.offer.subject.as_str())
             .bind(link.offer.not_after.to_offset())
+            .bind(link.words.as_deref())
             .execute(&mut *change)
             .await?;
         if replaced.rows_affected() != 1 {
@@ -104,6 +106,13 @@ impl Links for Postgres {
 
     async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError> {
         self.end_next(sql::links::DROP_NEXT, link, certificate, record).await
+    }
+
+    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError> {
+        let mut unit = unit::write(&self.door).await?;
+        subject(&mut unit, owner).await?;
+        sqlx::query(sql::links::FORGET_WORDS).bind(owner.0).bind(link.0).execute(&mut *unit).await?;
+        Ok(unit.end().await?)
     }
 
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
@@ -185,6 +194,7 @@ fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
             subject: parsed("name", row.try_get("offer_subject")?)?,
             not_after: time(row, "offer_not_after")?,
         },
+        words: row.try_get("words")?,
         added_at: time(row, "added_at")?,
     })
 }

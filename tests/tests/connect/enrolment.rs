@@ -6,6 +6,7 @@ use domain::{
     id::InstanceId,
     invite::BOUND_LIFE,
     rights::Role,
+    words::Words,
     world::Clock,
     world::{FakeClock, SeededRng, World},
 };
@@ -127,7 +128,7 @@ async fn a_thief_of_an_invite_that_is_bound_to_a_key_gets_nothing() {
     let office = Instance::start_in(world).await;
     let (grant, _) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let (key, home, thief) = (RequestKey::generate().expect("a key"), home(), self::home());
-    let terms = Terms { key: Some(key.spki) };
+    let terms = Terms { key: Some(key.spki), ..Terms::default() };
     let made = office.spoke.invite_on(office.by(), grant.id, terms).await.expect("an invite");
     let invite = domain::invite::Invite::decode(made.invite.expose()).expect("an invite");
     assert_eq!((invite.key, invite.expires_at), (Some(key.spki), clock.now() + BOUND_LIFE));
@@ -149,6 +150,30 @@ async fn a_thief_of_an_invite_that_is_bound_to_a_key_gets_nothing() {
     clock.advance(Duration::from_hours(6 * 24));
     send_enrolment(&invite, home, invite.token.expose(), key.csr.clone()).await.expect("a certificate");
     assert_eq!(office.standing(grant.id).await.leaf.map(|leaf| leaf.spki), Some(key.spki));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_who_waits_to_be_confirmed_is_told_what_every_stranger_is() {
+    let office = Instance::start().await;
+    office.put(office.owner, vec![task("one")]).await;
+    let (grant, _) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let terms = Terms { confirm: true, ..Terms::default() };
+    let made = office.spoke.invite_on(office.by(), grant.id, terms).await.expect("an invite");
+    let invite = domain::invite::Invite::decode(made.invite.expose()).expect("an invite");
+    let (key, home) = (RequestKey::generate().expect("a key"), home());
+    for _ in 0..2 {
+        let answer =
+            send_enrolment(&invite, home, invite.token.expose(), key.csr.clone()).await.expect("a certificate");
+        assert!(answer.confirm, "also when it is asked again");
+    }
+    let answer = send_enrolment(&invite, home, invite.token.expose(), key.csr.clone()).await.expect("a certificate");
+    let link = Asker::new(home, grant.id, target(&invite, None)).renewed(answer.certificate, &key);
+    let refused = link.list(tasks()).await.expect_err("answered");
+    assert_eq!(refusal(&refused), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
+    assert_eq!(refused.message(), Reason::NotPermitted.text());
+    let words = Words::of(&invite.root, key.spki, grant.id).to_string();
+    office.spoke.confirm(office.by(), grant.id, &[words]).await.expect("the words");
+    assert_eq!(titles(&link.list(tasks()).await.expect("an answer").0), ["one"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -192,7 +192,7 @@ impl Bench {
         leaf: &Leaf,
     ) -> Result<Grant, StoreError> {
         let (invite, now, digest) = (InviteId(self.world.uuid()), self.now(), self.world.bytes());
-        let made = NewInvite { id: invite, grant, digest, expires_at: now + OPEN_LIFE, key: None };
+        let made = NewInvite { id: invite, grant, digest, expires_at: now + OPEN_LIFE, key: None, confirm: false };
         self.store.create_invite(&made, self.about(Act::InviteCreate, grant)).await?;
         let claimed = self.store.claim_invite(invite, leaf.spki, now, self.about(Act::InviteClaim, grant)).await?;
         assert!(claimed, "a fresh invite is open to anybody");

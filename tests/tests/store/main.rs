@@ -126,6 +126,7 @@ suite! {
         a_revoked_grant_ends_its_invites
         the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same
         a_bound_invite_is_of_use_to_its_key_alone
+        whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in
         an_invite_gives_nothing_again_once_another_certificate_is_in_force
         the_last_invite_end_is_known;
     audit:

@@ -9,10 +9,21 @@ macro_rules! columns {
     };
 }
 
+/// The invite whose certificate a grant was given last.
+macro_rules! handed {
+    ($grant:literal) => {
+        concat!(
+            "SELECT i.id AS invite, i.claimed_spki, i.confirm, i.wrong_words FROM invites i WHERE i.grant_id = ",
+            $grant,
+            " AND i.certificate IS NOT NULL ORDER BY i.used_at DESC LIMIT 1"
+        )
+    };
+}
+
 /// What `invites` reads besides its grant, of a row `i` of invites.
 macro_rules! invite_columns {
     () => {
-        "i.id AS invite, i.expires_at, i.used_at, i.spki AS bound_spki, i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate"
+        "i.id AS invite, i.expires_at, i.used_at, i.spki AS bound_spki, i.confirm, i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate"
     };
 }
 
@@ -21,7 +32,11 @@ statements! {
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
     /// What was written after a version, revoked grants too.
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
-    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.claimed_spki, h.confirm, h.wrong_words
+        FROM grants g LEFT JOIN LATERAL (", handed!("g.id"), ") h ON true ORDER BY g.created_at DESC, g.id DESC");
+    /// The invite by which a grant came to its holder.
+    HANDED = handed!("$1");
+    WRONG_WORDS = "UPDATE invites SET wrong_words = wrong_words + 1 WHERE id = $1";
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
         FROM grants g WHERE g.subject = $1 AND g.state <> 'revoked' ORDER BY g.id FOR UPDATE");
@@ -44,7 +59,8 @@ statements! {
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
-    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at, spki) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at, spki, confirm)
+        VALUES ($1, $2, $3, $4, $5, $6 OR EXISTS (SELECT FROM invites WHERE grant_id = $2 AND confirm)) ON CONFLICT DO NOTHING";
     END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND expires_at > $2";
     INVITED = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
         FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1");

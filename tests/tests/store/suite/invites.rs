@@ -3,17 +3,17 @@
 use crate::bench::{Bench, everything, name};
 use domain::{
     audit::Act,
-    grant::Leaf,
+    grant::{Leaf, State},
     id::{GrantId, InstanceId, InviteId, Spki},
     invite::{AGAIN, BOUND_LIFE, OPEN_LIFE, Standing, Token},
     renewal::Successor,
 };
 use std::{sync::Arc, time::Duration};
-use store::{Enrolled, Enrolment, NewInvite, StoreError};
+use store::{Enrolled, Enrolment, Handed, NewInvite, StoreError};
 
 async fn invite(bench: &Bench, grant: GrantId) -> NewInvite {
     let (id, digest) = (InviteId(bench.world.uuid()), Token::generate(&bench.world).digest());
-    let invite = NewInvite { id, grant, digest, expires_at: bench.now() + OPEN_LIFE, key: None };
+    let invite = NewInvite { id, grant, digest, expires_at: bench.now() + OPEN_LIFE, key: None, confirm: false };
     bench.store.create_invite(&invite, bench.about(Act::InviteCreate, grant)).await.unwrap();
     invite
 }
@@ -190,4 +190,41 @@ pub async fn an_invite_gives_nothing_again_once_another_certificate_is_in_force(
     bench.clock.advance(Duration::from_secs(1));
     invite(bench, grant.id).await;
     assert_eq!(stands_for(bench, &claimed_only, leaf.spki).await, Standing::Expired, "a newer one took its place");
+}
+
+pub async fn whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in(bench: &Bench) {
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let confirm = bench.act(Act::GrantConfirm);
+    let early = bench.store.let_in(grant.id, Spki([1; 32]), confirm.clone()).await;
+    assert!(matches!(early, Err(StoreError::Conflict(_))), "nobody enrolled");
+    assert!(matches!(bench.store.wrong_words(grant.id, confirm.clone()).await, Err(StoreError::Conflict(_))));
+    let id = InviteId(bench.world.uuid());
+    let waits = NewInvite {
+        id,
+        grant: grant.id,
+        digest: [5; 32],
+        expires_at: bench.now() + OPEN_LIFE,
+        key: None,
+        confirm: true,
+    };
+    bench.store.create_invite(&waits, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
+    let handed = async || bench.store.grants().await.unwrap()[0].handed;
+    assert_eq!(handed().await, None);
+    // A later invite of the grant is no way round.
+    bench.clock.advance(Duration::from_secs(1));
+    let later = invite(bench, grant.id).await;
+    let (peer, leaf) = (InstanceId(bench.world.uuid()), bench.leaf());
+    assert!(claim_for(bench, &later, leaf.spki).await);
+    let held = enrol(bench, &later, peer, &leaf).await.unwrap().grant;
+    assert!(held.waits() && held.leaf.as_ref() == Some(&leaf));
+    assert_eq!(handed().await, Some(Handed { key: leaf.spki, confirm: true, wrong_words: 0 }));
+    assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 1);
+    assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 2);
+    let other = bench.store.let_in(grant.id, Spki([1; 32]), confirm.clone()).await;
+    assert!(matches!(other, Err(StoreError::Conflict(cause)) if cause.contains("enrolled anew")), "another key");
+    let active = bench.store.let_in(grant.id, leaf.spki, confirm.clone()).await.unwrap();
+    assert_eq!((active.state, active.generation), (State::Active, held.generation + 1));
+    assert_eq!(handed().await, Some(Handed { key: leaf.spki, confirm: true, wrong_words: 2 }));
+    let again = bench.store.let_in(grant.id, leaf.spki, confirm).await;
+    assert!(matches!(again, Err(StoreError::Conflict(cause)) if cause.contains("does not wait")));
 }

@@ -23,6 +23,7 @@ pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
         certificate_not_after: bench.now() + std::time::Duration::from_hours(24),
         sealed_key: vec![3; 60],
         next: None,
+        words: Some("a b c d".into()),
         offer: Offer {
             grant_name: name("home"),
             workspace: name("main"),
@@ -37,12 +38,24 @@ pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
 /// Every field, for a type that cannot be printed.
 fn told(link: &LinkRecord) -> String {
     let LinkRecord {
-        id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, offer, added_at, ..
+        id,
+        name,
+        owner,
+        peer,
+        peer_name,
+        addresses,
+        tls_name,
+        root,
+        certificate,
+        offer,
+        words,
+        added_at,
+        ..
     } = link;
     let sealed = (&link.sealed_key, link.certificate_not_after);
     format!(
         "{:?}",
-        (id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, (offer, added_at, sealed))
+        (id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, (offer, words, added_at, sealed))
     )
 }
 
@@ -77,6 +90,10 @@ pub async fn a_link_is_replaced_in_place(bench: &Bench) {
     bench.store.replace_link(&new, bench.act(Act::LinkReplace)).await.unwrap();
     let kept = LinkRecord { name: old.name, added_at: old.added_at, ..new };
     assert_eq!(links(bench, bench.owner).await, [told(&kept)], "its name and age stay");
+    bench.store.forget_words(bench.user("alice", Role::Member).await, kept.id).await.unwrap();
+    assert_eq!(links(bench, bench.owner).await, [told(&kept)], "it is nobody else's");
+    bench.store.forget_words(bench.owner, kept.id).await.unwrap();
+    assert_eq!(links(bench, bench.owner).await, [told(&LinkRecord { words: None, ..kept })]);
 }
 
 pub async fn a_link_name_is_taken_only_for_its_owner(bench: &Bench) {
