@@ -4,6 +4,15 @@ use crate::snapshot::{Snapshot, Snapshots};
 use domain::grant::Leaf;
 use pki::{Issuer, Why};
 use std::{collections::HashSet, sync::Arc};
+use tokio_util::task::TaskTracker;
+
+/// Tells the CA of certificates that no table knows: they were issued and never stored.
+pub fn never_stored<'a>(authority: &Arc<dyn Issuer>, tasks: &TaskTracker, leaves: impl Iterator<Item = &'a Leaf>) {
+    for leaf in leaves {
+        let (authority, leaf) = (Arc::clone(authority), leaf.clone());
+        tasks.spawn(async move { tell(&*authority, &leaf, Why::Replaced).await });
+    }
+}
 
 /// Tells the CA of every certificate that the table begins to refuse, whatever it was that ended it, until it is stopped.
 pub async fn follow(snapshots: Arc<Snapshots>, authority: Arc<dyn Issuer>) {

@@ -13,6 +13,7 @@ pub mod embedded;
 mod error;
 pub mod halt;
 mod heard;
+mod invited;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod postgres;
@@ -23,4 +24,5 @@ pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
+pub use invited::{Enrolled, Enrolment, Handed, LinkKey, NewInvite};
 pub use traits::*;

@@ -11,11 +11,11 @@ mod status;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use grants::{
-    CanQuestion, Counted, EditOrder, GrantEntry, GrantSession, InviteMade, InviteOrder, Receipt, RevokeReport,
+    CanQuestion, ConfirmOrder, Counted, EditOrder, GrantEntry, GrantSession, InviteMade, InviteOrder, Receipt, RevokeReport,
     VerdictView,
 };
 pub use links::{
-    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, RenewalFailure,
+    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, PreparedKey, RenewalFailure,
     UnlinkOrder, UnlinkReport,
 };
 pub use people::{

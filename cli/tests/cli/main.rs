@@ -29,6 +29,7 @@ mod import_vault;
 #[cfg(test)]
 mod instance;
 #[cfg(test)]
+mod invites;
 mod kept_back;
 #[cfg(test)]
 mod log;

@@ -3,16 +3,17 @@
 use super::{
     Postgres,
     change::Change,
+    invites::handed,
     row::{self, bigint, name, number, time},
     sql, unit,
 };
-use crate::{GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
+use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
     audit::Record,
     grant::{Grant, Leaf, State},
-    id::{GrantId, InstanceId, InviteId, Name, Serial, UserId},
+    id::{GrantId, InviteId, Name, Serial, Spki, UserId},
     invite::Invited,
     renewal::Successor,
     scope::Scope,
@@ -71,6 +72,7 @@ impl Grants for Postgres {
                 grant: row::grant(row)?,
                 subject_name: name(row, "subject_name")?,
                 peer_name: peer.map(|_| name(row, "peer_name")).transpose()?,
+                handed: handed(row)?,
                 created_at: time(row, "created_at")?,
             })
         };
@@ -119,26 +121,20 @@ impl Grants for Postgres {
         self.invite_of(digest).await
     }
 
-    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
-        self.claim(invite, now, record).await
+    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError> {
+        self.claim(invite, key, now, record).await
     }
 
-    async fn activate_grant(
-        &self,
-        grant: GrantId,
-        peer: InstanceId,
-        peer_name: &Name,
-        leaf: &Leaf,
-        record: Record,
-    ) -> Result<Grant, StoreError> {
-        let mut change = self.change().await?;
-        let now = self.clock.now();
-        let found = change.grant(grant).await?;
-        let active = rules::activated(&found, peer, leaf)?;
-        change.refuse_all(found.leaves().filter(|old| *old != leaf), now).await?;
-        change.update(&active, Some(peer_name)).await?;
-        change.record(&record).await?;
-        Ok(active)
+    async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
+        self.enrol(enrolment, record).await
+    }
+
+    async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        self.admit(grant, key, record).await
+    }
+
+    async fn wrong_words(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        self.count_wrong(grant, record).await
     }
 
     async fn renew_grant(
@@ -321,7 +317,11 @@ impl Change {
         Ok(revoked)
     }
 
-    async fn refuse_all(&mut self, leaves: impl Iterator<Item = &Leaf> + Send, now: Time) -> Result<(), StoreError> {
+    pub(super) async fn refuse_all(
+        &mut self,
+        leaves: impl Iterator<Item = &Leaf> + Send,
+        now: Time,
+    ) -> Result<(), StoreError> {
         for leaf in leaves {
             self.refuse(leaf, now).await?;
         }

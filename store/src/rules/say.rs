@@ -1,11 +1,12 @@
 //! What people are told when something named does not exist or cannot be, the same words from every store.
 
-use crate::{StoreError, User};
+use crate::{Enrolment, Handed, StoreError, User};
 use domain::{
     Time,
     audit::{Act, Record, Subject},
     grant::{Grant, IllegalMove, Leaf, State},
-    id::{GrantId, InstanceId, Name, Serial, TeamId, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, InviteId, Name, Serial, Spki, TeamId, UserId, WorkspaceId},
+    invite::Invited,
     renewal::Successor,
     rights::Role,
     say::existing,
@@ -143,6 +144,41 @@ pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<
     })
 }
 
+/// The grant in the hands of whoever claimed its invite; none where the claim was answered already, and stays so.
+pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>) -> Result<Option<Grant>, StoreError> {
+    let conflict = |cause: &str| Err(StoreError::Conflict(format!("invite {}: {cause}; make a new one", invited.id)));
+    match &invited.claim {
+        Some(claim) if claim.key == enrolment.leaf.spki => match &claim.given {
+            Some(given) if invited.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial) => Ok(None),
+            Some(_) => conflict("another certificate took the place of the one that it gave"),
+            None => {
+                let active = activated(&invited.grant, enrolment.peer, enrolment.leaf)?;
+                let held = invited.grant.hold(enrolment.peer, enrolment.leaf.clone());
+                Ok(Some(held.ok().filter(|_| invited.confirm).unwrap_or(active)))
+            }
+        },
+        _ => conflict("it was not claimed for the key of this certificate"),
+    }
+}
+
+/// The grant let in, if whoever enrolled with this key still waits for it.
+pub(crate) fn let_in(grant: &Grant, handed: Option<Handed>, key: Spki) -> Result<Grant, StoreError> {
+    if handed.is_none_or(|handed| handed.key != key) {
+        let cause = format!("grant {} was enrolled anew meanwhile", grant.name);
+        return Err(StoreError::Conflict(format!("{cause}; ask the other side for the words it shows now")));
+    }
+    grant.let_in().map_err(|_| does_not_wait(grant))
+}
+
+pub(crate) fn does_not_wait(grant: &Grant) -> StoreError {
+    let name = &grant.name;
+    StoreError::Conflict(format!("grant {name} does not wait to be confirmed; see `mosaic-fed grant show {name}`"))
+}
+
+pub(crate) fn no_invite(id: InviteId) -> StoreError {
+    StoreError::Missing(format!("no such invite ({id}); make a new one: `mosaic-fed grant invite NAME`"))
+}
+
 /// The grant with a further certificate, if none was quicker.
 pub(crate) fn renewed(grant: &Grant, serial: &Serial, successor: &Successor) -> Result<Grant, StoreError> {
     let renewed = grant.renew(serial, successor.clone());
@@ -190,6 +226,10 @@ pub(crate) fn invite_taken() -> StoreError {
 
 pub(crate) fn link_taken(name: &Name, id: GrantId) -> StoreError {
     StoreError::Conflict(format!("you have a link `{name}` or link {id} already; choose another name or unlink it"))
+}
+
+pub(crate) fn link_key_taken() -> StoreError {
+    StoreError::Conflict("this invite is being used already; wait for that to end, then try again".into())
 }
 
 pub(crate) fn no_link(id: GrantId) -> StoreError {

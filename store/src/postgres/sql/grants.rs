@@ -9,12 +9,34 @@ macro_rules! columns {
     };
 }
 
+/// The invite whose certificate a grant was given last.
+macro_rules! handed {
+    ($grant:literal) => {
+        concat!(
+            "SELECT i.id AS invite, i.claimed_spki, i.confirm, i.wrong_words FROM invites i WHERE i.grant_id = ",
+            $grant,
+            " AND i.certificate IS NOT NULL ORDER BY i.used_at DESC LIMIT 1"
+        )
+    };
+}
+
+/// What `invites` reads besides its grant, of a row `i` of invites.
+macro_rules! invite_columns {
+    () => {
+        "i.id AS invite, i.expires_at, i.used_at, i.spki AS bound_spki, i.confirm, i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate"
+    };
+}
+
 statements! {
     VERSION = "SELECT version, complete FROM grants_version";
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
     /// What was written after a version, revoked grants too.
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
-    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.claimed_spki, h.confirm, h.wrong_words
+        FROM grants g LEFT JOIN LATERAL (", handed!("g.id"), ") h ON true ORDER BY g.created_at DESC, g.id DESC");
+    /// The invite by which a grant came to its holder.
+    HANDED = handed!("$1");
+    WRONG_WORDS = "UPDATE invites SET wrong_words = wrong_words + 1 WHERE id = $1";
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
     UNSEALED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.seal IS NULL FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
@@ -39,12 +61,15 @@ statements! {
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
-    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-    END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND used_at IS NULL AND expires_at > $2";
-    INVITED = concat!("SELECT i.id AS invite, i.expires_at, i.used_at, ", columns!(), "
+    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at, spki, confirm)
+        VALUES ($1, $2, $3, $4, $5, $6 OR EXISTS (SELECT FROM invites WHERE grant_id = $2 AND confirm)) ON CONFLICT DO NOTHING";
+    END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND expires_at > $2";
+    INVITED = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
         FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1");
-    CLAIM = "UPDATE invites i SET used_at = $2 FROM grants g
-        WHERE i.id = $1 AND i.used_at IS NULL AND i.expires_at > $2
-          AND g.id = i.grant_id AND g.state <> 'revoked' AND g.not_after > $2";
-    LAST_INVITE_END = "SELECT max(expires_at) FROM invites WHERE used_at IS NULL";
+    INVITED_BY_ID = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
+        FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.id = $1 FOR UPDATE");
+    CLAIM = "UPDATE invites SET used_at = $2, claimed_spki = $3 WHERE id = $1 AND used_at IS NULL";
+    GIVE = "UPDATE invites SET serial = $2, certificate = $3 WHERE id = $1";
+    /// $1 is how long one that was answered may be used again.
+    LAST_INVITE_END = "SELECT max(CASE WHEN certificate IS NULL THEN expires_at ELSE least(expires_at, used_at + $1) END) FROM invites";
 }
