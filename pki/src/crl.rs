@@ -2,7 +2,7 @@
 //! must look like to be believed.
 //!
 //! Nobody is let in by a list: the grants' own table decides, at once. A list is for others, for the check that the CA knows what
-//! this side revoked, and, where one is read from elsewhere ([`read`]), a second belt that keeps out what is on it.
+//! this side revoked, and, where one is read from elsewhere ([`mod@read`]), a second belt that keeps out what is on it.
 
 mod read;
 

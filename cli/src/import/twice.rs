@@ -18,6 +18,8 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 
 /// So many rows are looked at: enough to know a copy, and as many as the daemon takes at once.
 const SAMPLE: usize = 500;
+/// So many are read for it, rows that are none counted: what comes of those is told by the import.
+const LOOKED: usize = 2 * SAMPLE;
 
 /// Where most of the rows are from that an import would add a second time.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,10 +48,12 @@ async fn first(found: Found, common: &Arc<Common>) -> Outcome<Vec<view::AlikeRow
     let (rows, mut read) = mpsc::channel(READ_AHEAD);
     let shared = Arc::clone(common);
     let reader = spawn_blocking(move || found.read(&shared, Progress::none(), &rows));
-    let mut first = Vec::new();
+    let (mut first, mut looked) = (Vec::new(), 0);
     while first.len() < SAMPLE
+        && looked < LOOKED
         && let Some((_, row)) = read.recv().await
     {
+        looked += 1;
         let item = row.ok().map(|row| row.item);
         first.extend(item.and_then(|item| {
             Some(view::AlikeRow { resource: item.resource, title: item.title, source_key: item.source_key? })

@@ -1,7 +1,9 @@
 //! Control sessions over real TLS: what the sharing side tells and believes ([`sharing`]), both sides together ([`receipts`]), and a
 //! database that is not to be believed ([`database`]).
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage fails loudly")]
+#![expect(clippy::print_stdout, reason = "how long words took is part of what a run tells")]
 
+mod crowd;
 mod database;
 mod receipts;
 mod sharing;

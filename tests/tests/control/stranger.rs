@@ -52,6 +52,16 @@ impl Session {
         word.ok().flatten().and_then(|word| word.said)
     }
 
+    /// The next notice, however long it takes; none when the session is over.
+    pub async fn next_notice(&mut self) -> Result<Option<(u64, News)>, Status> {
+        while let Some(word) = self.news.message().await? {
+            if let Some(Said::Notice(v1::Notice { generation, news: Some(news) })) = word.said {
+                return Ok(Some((generation, news)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next notice.
     pub async fn notice(&mut self) -> (u64, News) {
         match self.next().await {

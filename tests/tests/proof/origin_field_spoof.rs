@@ -31,7 +31,7 @@ const NAMES: [&str; 7] = [
 ];
 
 /// Fields that name nobody, whatever is in them.
-const PLAIN: [&str; 13] = [
+const PLAIN: [&str; 22] = [
     "ConnectRequest.version_min",
     "ConnectRequest.version_max",
     "ConnectRequest.capabilities",
@@ -46,6 +46,15 @@ const PLAIN: [&str; 13] = [
     // The empty requests carry nothing; these two stand for them.
     "CapabilitiesRequest",
     "DisconnectRequest",
+    "SessionRequest.heartbeat",
+    "SessionRequest.heartbeat.time",
+    "SessionRequest.heartbeat.time.seconds",
+    "SessionRequest.heartbeat.time.nanos",
+    "SessionRequest.heartbeat.answers",
+    "SessionRequest.heartbeat.answers.seconds",
+    "SessionRequest.heartbeat.answers.nanos",
+    "SessionRequest.acknowledged",
+    "SessionRequest.acknowledged.generation",
 ];
 
 /// Fields of answers that differ from call to call.
