@@ -176,7 +176,7 @@ pub async fn an_invite_gives_nothing_again_once_another_certificate_is_in_force(
     let (leaf, peer) = (bench.leaf(), InstanceId(bench.world.uuid()));
     assert!(claim_for(bench, &used, leaf.spki).await);
     enrol(bench, &used, peer, &leaf).await.unwrap();
-    let next = Successor { leaf: bench.leaf(), issued_at: bench.now() };
+    let next = Successor { leaf: bench.leaf(), issued_at: bench.now(), unused: 0 };
     bench.store.renew_grant(grant.id, &leaf.serial, &next, bench.act(Act::Certificate)).await.unwrap();
     assert_eq!(stands_for(bench, &used, leaf.spki).await, Standing::Open, "the next one was not used yet");
     assert!(bench.store.confirm_leaf(grant.id, &next.leaf.serial, bench.act(Act::Certificate)).await.unwrap());
