@@ -10,6 +10,8 @@ ALTER TABLE invites
 ALTER TABLE invites
     ADD COLUMN confirm boolean NOT NULL DEFAULT false,
     ADD COLUMN wrong_words integer NOT NULL DEFAULT 0;
+-- A MAC as that of grants; what was invited before has none and needs a new invite.
+ALTER TABLE invites ADD COLUMN seal bytea;
 CREATE INDEX invites_given ON invites (grant_id, used_at) WHERE certificate IS NOT NULL;
 -- Those that were used before are nobody's to use again.
 UPDATE invites SET claimed_spki = decode(repeat('00', 32), 'hex') WHERE used_at IS NOT NULL;

@@ -66,6 +66,35 @@ pub struct Invited {
     pub claim: Option<Claim>,
 }
 
+/// An invite as it is stored: all of it is under its seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptInvite {
+    /// Which invite.
+    pub id: InviteId,
+    /// The grant it belongs to.
+    pub grant: GrantId,
+    /// [`Token::digest`].
+    pub digest: [u8; 32],
+    /// When it stops working.
+    pub expires_at: Time,
+    /// The only key that may use it; none where any may, once.
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits to be let in.
+    pub confirm: bool,
+    /// How often other words were typed than those of whoever used it.
+    pub wrong_words: u32,
+    /// Who claimed it, and what came of it.
+    pub claim: Option<Claim>,
+}
+
+impl KeptInvite {
+    /// The invite with the grant it belongs to.
+    pub fn of(self, grant: Grant) -> Invited {
+        let Self { id, expires_at, key, confirm, claim, .. } = self;
+        Invited { id, grant, expires_at, key, confirm, claim }
+    }
+}
+
 /// The one use of an invite: by the holder of one key, however often it takes until the answer has arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {

@@ -224,6 +224,7 @@ impl Spoke {
             )));
         }
         self.teams_exist(&scope).await?;
+        self.believed(before.id).await?;
         let (scope, lost) = self.within(scope, order.narrow).await?;
         let record = self.act(Act::GrantEdit, by, before.id).noting(&scope_note(&scope));
         let grant = self.parts.store.edit_grant(before.id, before.generation, &scope, record).await?;
@@ -380,6 +381,21 @@ impl Spoke {
         let all = self.parts.store.grants().await?;
         let found = all.into_iter().find(|view| view.grant.id == id);
         found.ok_or_else(|| AdminError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`")))
+    }
+
+    /// The grant, to be changed or handed over. One that had come further already can only be ended: a change would take it further,
+    /// and so give back what it lost.
+    pub(crate) async fn believed(&self, id: GrantId) -> Result<GrantView, AdminError> {
+        let floor = self.parts.floors.of(id);
+        let view = self.view(id).await?;
+        let (grant, name) = (&view.grant, &view.grant.name);
+        if grant.state != State::Revoked && grant.generation < floor {
+            return Err(AdminError::Conflict(format!(
+                "grant {name} had come further already: the database was put back to an earlier state; end it with \
+                 `mosaic-fed grant revoke {name}` and make a new one"
+            )));
+        }
+        Ok(view)
     }
 
     fn context(&self, personal: bool, sensitive: bool) -> Context<'static> {

@@ -55,7 +55,7 @@ impl Spoke {
 
     /// Lets in whoever waits, if these are their words; at the third time of others the grant ends.
     pub async fn confirm(&self, by: By, id: GrantId, typed: &[String]) -> Result<Grant, AdminError> {
-        let view = self.view(id).await?;
+        let view = self.believed(id).await?;
         let name = &view.grant.name;
         let (true, Some(handed), Some(words)) = (view.grant.waits(), view.handed, self.words(&view)) else {
             let cause = format!("grant {name} does not wait to be confirmed; see `mosaic-fed grant show {name}`");
@@ -87,7 +87,7 @@ impl Spoke {
 
     /// Makes a fresh invite for a grant; earlier ones stop working.
     pub async fn invite_on(&self, by: By, id: GrantId, terms: Terms) -> Result<Created, AdminError> {
-        let view = self.view(id).await?;
+        let view = self.believed(id).await?;
         let (grant, now) = (view.grant, self.parts.world.now());
         if grant.state == State::Revoked || grant.has_expired(now) {
             let standing = grant.standing(now);
@@ -161,10 +161,7 @@ impl EnrolService for Links {
             let key = request_of(&operation)?.spki();
             Ok(((token, key), operation))
         };
-        let find = |(token, key): (Token, _)| async move {
-            let invited = finder.store.invited(&token.digest()).await.map_err(from_store)?;
-            Caller::invited(invited, key, now)
-        };
+        let find = |(token, key): (Token, _)| async move { Caller::invited(finder.invited(&token).await?, key, now) };
         let handle = |permit: Permitted<Enroll>| async move { room.admit(&permit, call).await };
         self.gate.enrol(request, convert, find, handle).await
     }
@@ -198,6 +195,22 @@ impl Links {
         let stored = |leaf: &&Leaf| enrolled.grant.leaf_with(&leaf.serial).is_some();
         told::never_stored(&self.authority, &self.tasks, Some(&issued.leaf).into_iter().filter(|leaf| !stored(leaf)));
         Ok(answer(enrolled))
+    }
+
+    /// The invite of this token. What is not as it was written, or of a grant that had come further already, is of use to nobody: a
+    /// database that was put back brings back no invite to what ended since.
+    async fn invited(&self, token: &Token) -> Result<Option<Invited>, Refusal> {
+        let digest = token.digest();
+        let found = self.store.invited(&digest).await.map_err(not_stored)?;
+        let Some(floor) = found.as_ref().map(|found| self.snapshots.floor(found.grant.id)) else { return Ok(None) };
+        let stands = |found: &Invited| found.grant.generation >= floor;
+        if found.as_ref().is_some_and(stands) {
+            return Ok(found);
+        }
+        // It may have moved on between the two looks.
+        let again = self.store.invited(&digest).await.map_err(not_stored)?.filter(stands);
+        let older = || Refusal::new(Reason::InviteSpent).because("its grant had come further already");
+        again.map(Some).ok_or_else(older)
     }
 
     /// Before anything is signed: for this key, whoever else may come.
@@ -280,7 +293,7 @@ fn answer(enrolled: Enrolled) -> Answer<v1::EnrollResponse> {
     Answer { message, rows: 0 }
 }
 
-/// The grant ended or changed hands meanwhile, which stays so; anything else may be over soon.
+/// The grant ended or changed hands meanwhile, or somebody else wrote it, which stays so; anything else may be over soon.
 fn not_stored(error: StoreError) -> Refusal {
     match error {
         StoreError::Conflict(cause) | StoreError::Missing(cause) => Refusal::new(Reason::InviteSpent).because(cause),

@@ -402,6 +402,11 @@ impl Snapshots {
         held || self.current().refused.iter().any(|leaf| leaf.spki == key)
     }
 
+    /// The lowest generation in which a grant may stand. Below it, in a reading that began later, the database was put back.
+    pub fn floor(&self, grant: GrantId) -> u64 {
+        self.floors.of(grant)
+    }
+
     /// Judges who presents a certificate, by the clock and the copy as they are now.
     pub fn judge(&self, presented: &Presented) -> Result<Caller<Grant>, Refusal> {
         let current = self.current();

@@ -79,7 +79,13 @@ impl Default for Limits {
 impl Limits {
     /// With another rate for peers.
     pub fn with_peer_rate(peer: Rate) -> Self {
-        Self { grants: Mutex::default(), peers: Mutex::default(), renewals: Mutex::default(), peer, tries: Tries::new(TRIES) }
+        Self {
+            grants: Mutex::default(),
+            peers: Mutex::default(),
+            renewals: Mutex::default(),
+            peer,
+            tries: Tries::new(TRIES),
+        }
     }
 
     /// With another rate of tries to use an invite, for each address.

@@ -1,13 +1,13 @@
 //! Invites.
 
-use super::{KeptInvite, Model, State};
+use super::{Model, State};
 use crate::{Enrolled, Enrolment, Handed, NewInvite, StoreError, rules};
 use domain::{
     Time,
     audit::Record,
     grant::Grant,
     id::{GrantId, InviteId, Spki},
-    invite::{Claim, Given, Invited, Standing},
+    invite::{Claim, Given, Invited, KeptInvite, Standing},
 };
 
 impl Model {
@@ -20,11 +20,10 @@ impl Model {
             if taken {
                 return Err(rules::invite_taken());
             }
-            let NewInvite { id, grant, digest, expires_at, key, confirm } = *invite;
-            let confirm = confirm || state.invites.values().any(|kept| kept.grant == grant && kept.confirm);
-            state
-                .invites
-                .insert(id, KeptInvite { grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None });
+            let NewInvite { id, grant, digest, expires_at, key, .. } = *invite;
+            let confirm = invite.confirm || state.invites.values().any(|kept| kept.grant == grant && kept.confirm);
+            let kept = KeptInvite { id, grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None };
+            state.invites.insert(id, kept);
             Ok(((), vec![record]))
         })
     }
@@ -73,7 +72,7 @@ impl Model {
 
     pub(super) fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
         self.change(|state| {
-            let admitted = rules::let_in(&state.grant(grant)?, state.handed(grant), key)?;
+            let admitted = rules::let_in(&state.grant(grant)?, state.given(grant).map(|(kept, _)| kept), key)?;
             state.update(&admitted);
             Ok((admitted, vec![record]))
         })
@@ -82,7 +81,7 @@ impl Model {
     pub(super) fn count_wrong(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
         self.change(|state| {
             let found = state.grant(grant)?;
-            let handed = state.given(grant).map(|(id, _)| *id).ok_or_else(|| rules::does_not_wait(&found))?;
+            let handed = state.given(grant).map(|(kept, _)| kept.id).ok_or_else(|| rules::does_not_wait(&found))?;
             let kept = state.invites.get_mut(&handed).ok_or_else(|| rules::does_not_wait(&found))?;
             kept.wrong_words += 1;
             Ok((kept.wrong_words, vec![record]))
@@ -98,23 +97,20 @@ impl Model {
 
 impl State {
     /// The invite whose certificate a grant was given last, with its claim.
-    fn given(&self, grant: GrantId) -> Option<(&InviteId, &Claim)> {
-        let own = self.invites.iter().filter(|(_, kept)| kept.grant == grant);
-        let claims =
-            own.filter_map(|(id, kept)| Some((id, kept.claim.as_ref().filter(|claim| claim.given.is_some())?)));
+    fn given(&self, grant: GrantId) -> Option<(&KeptInvite, &Claim)> {
+        let own = self.invites.values().filter(|kept| kept.grant == grant);
+        let claims = own.filter_map(|kept| Some((kept, kept.claim.as_ref().filter(|claim| claim.given.is_some())?)));
         claims.max_by_key(|(_, claim)| claim.at)
     }
 
     pub(super) fn handed(&self, grant: GrantId) -> Option<Handed> {
-        let (id, claim) = self.given(grant)?;
-        let kept = self.invites.get(id)?;
+        let (kept, claim) = self.given(grant)?;
         Some(Handed { key: claim.key, confirm: kept.confirm, wrong_words: kept.wrong_words })
     }
 
     fn invited(&self, id: InviteId) -> Result<Option<Invited>, StoreError> {
         let Some(kept) = self.invites.get(&id) else { return Ok(None) };
-        let (grant, claim) = (self.grant(kept.grant)?, kept.claim.clone());
-        Ok(Some(Invited { id, grant, expires_at: kept.expires_at, key: kept.key, confirm: kept.confirm, claim }))
+        Ok(Some(kept.clone().of(self.grant(kept.grant)?)))
     }
 
     pub(super) fn end_invites(&mut self, grant: GrantId, now: Time) {

@@ -18,7 +18,7 @@ use domain::{
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
     id::{EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, UserId, WorkspaceId},
-    invite::Claim,
+    invite::KeptInvite,
     item::{StoredItem, Whose},
     rights::{Rights, Role},
     world::{Clock, SeededRng, World},
@@ -80,17 +80,6 @@ struct Kept {
     created_at: Time,
     /// The version of its last change.
     moved: u64,
-}
-
-#[derive(Clone)]
-struct KeptInvite {
-    grant: GrantId,
-    digest: [u8; 32],
-    expires_at: Time,
-    key: Option<Spki>,
-    confirm: bool,
-    wrong_words: u32,
-    claim: Option<Claim>,
 }
 
 impl std::fmt::Debug for State {

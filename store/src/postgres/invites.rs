@@ -1,4 +1,4 @@
-//! Invites: single use is decided by the database, once, whoever asks.
+//! Invites: single use is decided by the database, once, whoever asks. What is not as it was written is of use to nobody.
 
 use super::{
     Postgres,
@@ -12,7 +12,7 @@ use domain::{
     audit::Record,
     grant::Grant,
     id::{GrantId, InviteId, Spki},
-    invite::{AGAIN, Claim, Given, Invited, Standing},
+    invite::{AGAIN, Claim, Given, Invited, KeptInvite, Standing},
     seal::RowKey,
 };
 use sqlx::{Row, postgres::PgRow};
@@ -23,14 +23,18 @@ impl Postgres {
         let mut change = self.change().await?;
         let now = self.clock.now();
         rules::may_invite(&change.grant(invite.grant).await?, now)?;
-        change.end_invites(invite.grant, now).await?;
+        let confirm = change.end_invites(invite.grant, now).await? || invite.confirm;
+        let NewInvite { id, grant, digest, expires_at, key, .. } = *invite;
+        let invite = KeptInvite { id, grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None };
+        let seal = change.key().seal_invite(&invite);
         let added = sqlx::query(sql::grants::ADD_INVITE)
-            .bind(invite.id.0)
-            .bind(invite.grant.0)
-            .bind(&invite.digest[..])
-            .bind(invite.expires_at.to_offset())
-            .bind(invite.key.as_ref().map(|key| &key.0[..]))
-            .bind(invite.confirm)
+            .bind(id.0)
+            .bind(grant.0)
+            .bind(&digest[..])
+            .bind(expires_at.to_offset())
+            .bind(key.as_ref().map(|key| &key.0[..]))
+            .bind(confirm)
+            .bind(&seal[..])
             .execute(&mut *change)
             .await?;
         if added.rows_affected() != 1 {
@@ -43,7 +47,7 @@ impl Postgres {
         let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::grants::INVITED).bind(&digest[..]).fetch_optional(&mut *unit).await?;
         unit.end().await?;
-        row.map(|row| sealed(&row, &self.key)).transpose()
+        Ok(row.map(|row| invited(&row, &self.key)).transpose()?.map(|(_, invited)| invited))
     }
 
     /// Under the head's lock, so that nobody else claims it between the look and the claim.
@@ -55,39 +59,45 @@ impl Postgres {
         record: Record,
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
-        let found = change.invited(invite).await?;
-        let open = found.as_ref().is_some_and(|found| found.standing(key, now) == Standing::Open);
-        if !open || found.is_some_and(|found| found.claim.is_some()) {
+        let Some((kept, found)) =
+            change.invited(invite).await?.filter(|(_, found)| found.standing(key, now) == Standing::Open)
+        else {
             change.abandon().await?;
-            return Ok(open);
+            return Ok(false);
+        };
+        if found.claim.is_some() {
+            change.abandon().await?;
+            return Ok(true);
         }
-        let claim = sqlx::query(sql::grants::CLAIM).bind(invite.0).bind(now.to_offset()).bind(&key.0[..]);
-        let claimed = claim.execute(&mut *change).await?;
-        change.record_if(claimed.rows_affected() == 1, &record).await
+        change.update_invite(&KeptInvite { claim: Some(Claim { key, at: now, given: None }), ..kept }).await?;
+        change.record(&record).await?;
+        Ok(true)
     }
 
     pub(super) async fn enrol(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
         let mut change = self.change().await?;
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
-        let invited = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
+        let (kept, invited) = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
+        let claim = kept.claim.clone().ok_or_else(|| rules::no_invite(invite));
         let Some(active) = rules::enrolled(&invited, &enrolment)? else {
             change.abandon().await?;
-            let given = invited.claim.and_then(|claim| claim.given).ok_or_else(|| rules::no_invite(invite))?;
+            let given = claim?.given.ok_or_else(|| rules::no_invite(invite))?;
             return Ok(Enrolled { grant: invited.grant, given });
         };
-        let serial = leaf.serial.as_bytes();
-        sqlx::query(sql::grants::GIVE).bind(invite.0).bind(serial).bind(certificate).execute(&mut *change).await?;
+        let given = Given { serial: leaf.serial.clone(), certificate: certificate.to_vec() };
+        change
+            .update_invite(&KeptInvite { claim: Some(Claim { given: Some(given.clone()), ..claim? }), ..kept })
+            .await?;
         change.refuse_all(invited.grant.leaves().filter(|old| *old != leaf), self.clock.now()).await?;
         change.update(&active, Some(peer_name)).await?;
         change.record(&record).await?;
-        let given = Given { serial: leaf.serial.clone(), certificate: certificate.to_vec() };
         Ok(Enrolled { grant: active, given })
     }
 
     pub(super) async fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
         let mut change = self.change().await?;
         let found = change.grant(grant).await?;
-        let admitted = rules::let_in(&found, change.handed(grant).await?.map(|(_, handed)| handed), key)?;
+        let admitted = rules::let_in(&found, change.handed(&found).await?.as_ref(), key)?;
         change.update(&admitted, None).await?;
         change.record(&record).await?;
         Ok(admitted)
@@ -96,10 +106,11 @@ impl Postgres {
     pub(super) async fn count_wrong(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
         let mut change = self.change().await?;
         let found = change.grant(grant).await?;
-        let (invite, handed) = change.handed(grant).await?.ok_or_else(|| rules::does_not_wait(&found))?;
-        sqlx::query(sql::grants::WRONG_WORDS).bind(invite.0).execute(&mut *change).await?;
+        let handed = change.handed(&found).await?.ok_or_else(|| rules::does_not_wait(&found))?;
+        let wrong_words = handed.wrong_words.saturating_add(1);
+        change.update_invite(&KeptInvite { wrong_words, ..handed }).await?;
         change.record(&record).await?;
-        Ok(handed.wrong_words.saturating_add(1))
+        Ok(wrong_words)
     }
 
     pub(super) async fn last_end(&self) -> Result<Option<Time>, StoreError> {
@@ -113,48 +124,88 @@ impl Postgres {
 
 impl Change {
     /// The invite with its grant, locked until the end.
-    async fn invited(&mut self, invite: InviteId) -> Result<Option<Invited>, StoreError> {
+    async fn invited(&mut self, invite: InviteId) -> Result<Option<(KeptInvite, Invited)>, StoreError> {
         let row = sqlx::query(sql::grants::INVITED_BY_ID).bind(invite.0).fetch_optional(&mut **self).await?;
-        row.map(|row| sealed(&row, self.key())).transpose()
+        row.map(|row| invited(&row, self.key())).transpose()
     }
 
-    async fn handed(&mut self, grant: GrantId) -> Result<Option<(InviteId, Handed)>, StoreError> {
-        let row = sqlx::query(sql::grants::HANDED).bind(grant.0).fetch_optional(&mut **self).await?;
-        let Some(row) = row else { return Ok(None) };
-        let handed = handed(&row)?;
-        handed.map(|handed| Ok((InviteId(row.try_get("invite")?), handed))).transpose()
+    /// The invite by which a grant came to its holder, locked until the end.
+    async fn handed(&mut self, grant: &Grant) -> Result<Option<KeptInvite>, StoreError> {
+        let row = sqlx::query(sql::grants::HANDED).bind(grant.id.0).fetch_optional(&mut **self).await?;
+        row.map(|row| kept(&row, self.key())?.ok_or_else(|| rules::invite_tampered(grant))).transpose()
     }
 
-    /// Invites of a grant stop working now, also for whoever would use theirs again.
-    pub(super) async fn end_invites(&mut self, grant: GrantId, now: Time) -> Result<(), StoreError> {
-        sqlx::query(sql::grants::END_INVITES).bind(grant.0).bind(now.to_offset()).execute(&mut **self).await?;
+    /// Invites of a grant stop working now, also for whoever would use theirs again. Whether any of them asks for words.
+    pub(super) async fn end_invites(&mut self, grant: GrantId, now: Time) -> Result<bool, StoreError> {
+        let rows = sqlx::query(sql::grants::INVITES_OF).bind(grant.0).fetch_all(&mut **self).await?;
+        let mut confirm = false;
+        for row in &rows {
+            confirm |= row.try_get::<bool, _>("confirm")?;
+            // What is not as it was written works for nobody, and must not keep a grant from being ended.
+            if let Ok(Some(invite)) = kept(row, self.key())
+                && invite.expires_at > now
+            {
+                self.update_invite(&KeptInvite { expires_at: now, ..invite }).await?;
+            }
+        }
+        Ok(confirm)
+    }
+
+    /// Writes what may change of an invite.
+    async fn update_invite(&mut self, invite: &KeptInvite) -> Result<(), StoreError> {
+        let (claim, seal) = (invite.claim.as_ref(), self.key().seal_invite(invite));
+        let given = claim.and_then(|claim| claim.given.as_ref());
+        sqlx::query(sql::grants::UPDATE_INVITE)
+            .bind(invite.id.0)
+            .bind(invite.expires_at.to_offset())
+            .bind(i32::try_from(invite.wrong_words).unwrap_or(i32::MAX))
+            .bind(claim.map(|claim| claim.at.to_offset()))
+            .bind(claim.map(|claim| &claim.key.0[..]))
+            .bind(given.map(|given| given.serial.as_bytes()))
+            .bind(given.map(|given| &given.certificate[..]))
+            .bind(&seal[..])
+            .execute(&mut **self)
+            .await?;
         Ok(())
     }
 }
 
-/// Of a grant that is as it was written.
-fn sealed(row: &PgRow, key: &RowKey) -> Result<Invited, StoreError> {
-    let invited = invited(row)?;
-    if row::is_sealed(row, &invited.grant, key)? { Ok(invited) } else { Err(rules::tampered(&invited.grant)) }
+/// An invite with its grant, both as they were written.
+fn invited(row: &PgRow, key: &RowKey) -> Result<(KeptInvite, Invited), StoreError> {
+    let grant = row::grant(row)?;
+    if !row::is_sealed(row, &grant, key)? {
+        return Err(rules::tampered(&grant));
+    }
+    let kept = kept(row, key)?.ok_or_else(|| rules::invite_tampered(&grant))?;
+    Ok((kept.clone(), kept.of(grant)))
 }
 
-fn invited(row: &PgRow) -> Result<Invited, StoreError> {
-    Ok(Invited {
+/// Reads an invite; none where it is not as it was written.
+fn kept(row: &PgRow, key: &RowKey) -> Result<Option<KeptInvite>, StoreError> {
+    let invite = KeptInvite {
         id: InviteId(row.try_get("invite")?),
-        grant: row::grant(row)?,
+        grant: GrantId(row.try_get("grant_id")?),
+        digest: row::digest(row.try_get("digest")?)?,
         expires_at: time(row, "expires_at")?,
         key: row.try_get::<Option<&[u8]>, _>("bound_spki")?.map(row::digest).transpose()?.map(Spki),
         confirm: row.try_get("confirm")?,
+        wrong_words: wrong_words(row)?,
         claim: claim(row)?,
-    })
+    };
+    let seal: Option<&[u8]> = row.try_get("invite_seal")?;
+    Ok(seal.is_some_and(|seal| key.fits_invite(&invite, seal)).then_some(invite))
 }
 
-/// Reads how a grant came to its holder.
+/// Reads how a grant came to its holder, to be shown: nobody is let in because of it.
 pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
     let key: Option<&[u8]> = row.try_get("claimed_spki")?;
     let Some(key) = key else { return Ok(None) };
-    let wrong_words = u32::try_from(row.try_get::<i32, _>("wrong_words")?).unwrap_or(u32::MAX);
-    Ok(Some(Handed { key: Spki(row::digest(key)?), confirm: row.try_get("confirm")?, wrong_words }))
+    let (key, confirm) = (Spki(row::digest(key)?), row.try_get("confirm")?);
+    Ok(Some(Handed { key, confirm, wrong_words: wrong_words(row)? }))
+}
+
+fn wrong_words(row: &PgRow) -> Result<u32, StoreError> {
+    Ok(u32::try_from(row.try_get::<i32, _>("wrong_words")?).unwrap_or(u32::MAX))
 }
 
 fn claim(row: &PgRow) -> Result<Option<Claim>, StoreError> {

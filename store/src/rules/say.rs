@@ -1,12 +1,12 @@
 //! What people are told when something named does not exist or cannot be, the same words from every store.
 
-use crate::{Enrolment, Handed, StoreError, User};
+use crate::{Enrolment, StoreError, User};
 use domain::{
     Time,
     audit::{Act, Record, Subject},
     grant::{Grant, IllegalMove, Leaf, State},
     id::{GrantId, InstanceId, InviteId, Name, Serial, Spki, TeamId, UserId, WorkspaceId},
-    invite::Invited,
+    invite::{Invited, KeptInvite},
     renewal::Successor,
     rights::Role,
     say::existing,
@@ -125,6 +125,14 @@ pub(crate) fn tampered(grant: &Grant) -> StoreError {
     ))
 }
 
+pub(crate) fn invite_tampered(grant: &Grant) -> StoreError {
+    StoreError::Conflict(format!(
+        "an invite to grant {} is not as this instance wrote it: somebody has changed the database, and it is of use to nobody; end \
+         the grant with `mosaic-fed grant revoke {}` and make a new one",
+        grant.name, grant.name
+    ))
+}
+
 pub(crate) fn illegal_move(grant: &Grant, cause: IllegalMove) -> StoreError {
     StoreError::Conflict(format!("grant {}: {cause}; {NEW_GRANT}", grant.name))
 }
@@ -161,9 +169,11 @@ pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>) -> Result<O
     }
 }
 
-/// The grant let in, if whoever enrolled with this key still waits for it.
-pub(crate) fn let_in(grant: &Grant, handed: Option<Handed>, key: Spki) -> Result<Grant, StoreError> {
-    if handed.is_none_or(|handed| handed.key != key) {
+/// The grant let in, if it is this key that holds it and waits; both the grant and what it was handed over with say which key that is.
+pub(crate) fn let_in(grant: &Grant, handed: Option<&KeptInvite>, key: Spki) -> Result<Grant, StoreError> {
+    let claimed = handed.and_then(|handed| handed.claim.as_ref()).is_some_and(|claim| claim.key == key);
+    let held = !grant.waits() || grant.leaf.as_ref().is_some_and(|leaf| leaf.spki == key);
+    if !claimed || !held {
         let cause = format!("grant {} was enrolled anew meanwhile", grant.name);
         return Err(StoreError::Conflict(format!("{cause}; ask the other side for the words it shows now")));
     }

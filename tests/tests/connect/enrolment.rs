@@ -12,7 +12,10 @@ use domain::{
 };
 use link::Target;
 use pki::RequestKey;
-use proto::v1::{EnrollRequest, enrol_service_client::EnrolServiceClient};
+use proto::v1::{
+    ConnectRequest, DisconnectRequest, EnrollRequest, RenewRequest, SessionRequest,
+    enrol_service_client::EnrolServiceClient,
+};
 use spoke::{Terms, road::limit::Limits};
 use std::{sync::Arc, time::Duration};
 use tests::{
@@ -171,6 +174,16 @@ async fn a_holder_who_waits_to_be_confirmed_is_told_what_every_stranger_is() {
     let refused = link.list(tasks()).await.expect_err("answered");
     assert_eq!(refusal(&refused), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
     assert_eq!(refused.message(), Reason::NotPermitted.text());
+    // Nor does the link itself say more: no greeting, no session, no certificate.
+    let mut client = link.connect().await;
+    let greeting = client.connect(ConnectRequest::default()).await.expect_err("greeted");
+    let session = client.session(futures::stream::pending::<SessionRequest>()).await.expect_err("a session");
+    let renewal = client.renew(RenewRequest { csr: csr() }).await.expect_err("renewed");
+    let goodbye = client.disconnect(DisconnectRequest::default()).await.expect_err("ended");
+    for status in [greeting, session, renewal, goodbye] {
+        assert_eq!(refusal(&status), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
+        assert_eq!((status.message(), status.details().len()), (refused.message(), refused.details().len()));
+    }
     let words = Words::of(&invite.root, key.spki, grant.id).to_string();
     office.spoke.confirm(office.by(), grant.id, &[words]).await.expect("the words");
     assert_eq!(titles(&link.list(tasks()).await.expect("an answer").0), ["one"]);
