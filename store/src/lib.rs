@@ -18,6 +18,7 @@ mod invited;
 pub mod model;
 pub mod postgres;
 mod rules;
+mod standing;
 mod traits;
 
 pub use access::Access;
@@ -25,4 +26,5 @@ pub use audit::{Auditor, ReleaseError, Released};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
 pub use invited::{Enrolled, Enrolment, Handed, LinkKey, NewInvite};
+pub use standing::{Held, Standing};
 pub use traits::*;

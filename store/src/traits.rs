@@ -3,7 +3,7 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, StoreError};
+use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, Standing, StoreError};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
@@ -285,56 +285,6 @@ pub trait Grants: Send + Sync {
     async fn confirm_leaf(&self, grant: GrantId, serial: &Serial, record: Record) -> Result<bool, StoreError>;
     /// When the last invite can be used for the last time, first or again, also if that is past; none when there never was one.
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError>;
-}
-
-/// What the standing of callers is judged by, or what changed of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
-    /// [`Grants::grants_version`] at the time of reading.
-    pub version: u64,
-    /// The version since which `grants` says what changed; where there is none it says everything, and what is not in it permits nothing.
-    pub since: Option<u64>,
-    /// Grants as they are now.
-    pub grants: BTreeMap<GrantId, Held>,
-    /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
-    pub refused: Vec<Leaf>,
-}
-
-/// How one grant is held.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Held {
-    /// It may permit something.
-    Stands(Box<Grant>),
-    /// It permits nothing any more; its last generation.
-    Ended(u64),
-    /// Its row is not as the daemon wrote it: it permits nothing, and somebody has changed the database.
-    Tampered,
-}
-
-impl Held {
-    /// How often it was changed, as far as that is to be believed.
-    pub fn generation(&self) -> Option<u64> {
-        match self {
-            Self::Stands(grant) => Some(grant.generation),
-            Self::Ended(generation) => Some(*generation),
-            Self::Tampered => None,
-        }
-    }
-
-    /// The grant, if it stands.
-    pub fn standing(self) -> Option<Grant> {
-        match self {
-            Self::Stands(grant) => Some(*grant),
-            Self::Ended(_) | Self::Tampered => None,
-        }
-    }
-}
-
-impl Standing {
-    /// The grants that stand, of those that it tells of.
-    pub fn live(self) -> impl Iterator<Item = Grant> {
-        self.grants.into_values().filter_map(Held::standing)
-    }
 }
 
 /// A link as the asking side keeps it. It belongs to the local user who added it.

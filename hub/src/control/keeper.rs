@@ -105,7 +105,10 @@ impl Keeper {
         let mut kept = lock(&self.kept);
         kept.retain(|key, held| {
             let is_it = |link: &&LinkRecord| (link.owner, link.id) == *key;
-            links.iter().find(is_it).is_some_and(|link| link.certificate == held.certificate && link.words == held.words)
+            links
+                .iter()
+                .find(is_it)
+                .is_some_and(|link| link.certificate == held.certificate && link.words == held.words)
         });
         let mut new = Vec::new();
         for link in links {

@@ -115,7 +115,9 @@ impl Hub {
         };
         let failure = match (live.refusal(), Failure::from_status(&status, None), &link.words) {
             (Some(refusal), ..) => refusal,
-            (None, failure, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => Failure::unconfirmed(words),
+            (None, failure, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => {
+                Failure::unconfirmed(words)
+            }
             (None, failure, _) => failure,
         };
         if failure.is_broken() {
