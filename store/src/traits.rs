@@ -255,7 +255,8 @@ pub trait Grants: Send + Sync {
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError>;
     /// Stores an invite; earlier open invites of the same grant stop working.
     async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError>;
-    /// The invite with this token digest.
+    /// The invite with this token digest. Conflict, here and wherever an invite is used or its holder let in, where the invite or its
+    /// grant is not as the daemon wrote it.
     async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError>;
     /// Claims an open invite for a key. True for exactly one of any number of keys, and for that one again as long as the
     /// invite lives; only the first time is recorded.
