@@ -30,6 +30,7 @@ mod import_vault;
 mod instance;
 #[cfg(test)]
 mod invites;
+#[cfg(test)]
 mod kept_back;
 #[cfg(test)]
 mod log;
