@@ -94,18 +94,21 @@ impl Caller<Grant> {
 }
 
 impl Caller<Invited> {
-    /// Judges a token against this side's own record of the invite it names.
+    /// Judges a token, shown by the holder of `key`, against this side's own record of the invite it names.
     ///
     /// # Errors
     /// [`Reason::InviteUnknown`] or [`Reason::InviteSpent`].
-    pub fn invited(invited: Option<Invited>, now: Time) -> Result<Self, Refusal> {
+    pub fn invited(invited: Option<Invited>, key: Spki, now: Time) -> Result<Self, Refusal> {
         let Some(invited) = invited else {
             return Err(Refusal::new(Reason::InviteUnknown));
         };
         let spent = |detail: &str| Err(Refusal::new(Reason::InviteSpent).because(detail));
-        match invited.standing(now) {
+        match invited.standing(key, now) {
             Standing::Open => Ok(Self(Arc::new(invited))),
-            Standing::Used => spent("the invite was used"),
+            Standing::OtherKey => Err(Refusal::new(Reason::InviteSpent)
+                .saying("this invite is bound to another key; it helps nobody without that key")
+                .because("the invite is bound to another key")),
+            Standing::Used => spent("the invite was used, and not by this key"),
             Standing::Expired => spent("the invite has expired"),
             Standing::GrantEnded => spent("the invite's grant has ended"),
         }

@@ -121,6 +121,21 @@ impl Grant {
         Ok(Self { peer: Some(peer), leaf: Some(leaf), successor: None, former: None, ..next })
     }
 
+    /// As [`Grant::activate`], but a grant that nobody held before waits for its owner to let it in.
+    pub fn hold(&self, peer: InstanceId, leaf: Leaf) -> Result<Self, IllegalMove> {
+        Ok(Self { state: self.state, ..self.activate(peer, leaf)? })
+    }
+
+    /// Whether an instance holds its certificate and is not let in yet.
+    pub fn waits(&self) -> bool {
+        self.state == State::Pending && self.leaf.is_some()
+    }
+
+    /// Lets its holder in.
+    pub fn let_in(&self) -> Result<Self, IllegalMove> {
+        if self.waits() { self.moved(State::Active) } else { Err(IllegalMove { from: self.state, to: State::Active }) }
+    }
+
     /// Ends the grant for ever.
     pub fn revoke(&self) -> Result<Self, IllegalMove> {
         let revoked = self.moved(State::Revoked)?;

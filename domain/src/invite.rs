@@ -3,7 +3,7 @@
 use crate::{
     Time,
     grant::{Grant, State},
-    id::{GrantId, InstanceId, InviteId, Name},
+    id::{GrantId, InstanceId, InviteId, Name, Serial, Spki},
     secret::Secret,
     world::World,
 };
@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// How long an open invite lives.
 pub const OPEN_LIFE: Duration = Duration::from_mins(15);
+/// How long one lives that is bound to a key: nobody else can use it, whoever reads it.
+pub const BOUND_LIFE: Duration = Duration::from_hours(7 * 24);
+/// How long after its claim an invite may be used again by the key that claimed it, once its certificate is stored.
+pub const AGAIN: Duration = Duration::from_mins(15);
 
 /// A 256-bit token, written as 64 lower-case hex digits. Shown once, stored only as its hash.
 pub struct Token(Secret<[u8; 32]>);
@@ -54,16 +58,71 @@ pub struct Invited {
     pub grant: Grant,
     /// When it stops working.
     pub expires_at: Time,
-    /// Whether somebody claimed it.
-    pub used: bool,
+    /// The only key that may use it; none where any may, once.
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits to be let in.
+    pub confirm: bool,
+    /// Who claimed it, and what came of it.
+    pub claim: Option<Claim>,
 }
 
-/// Where an invite stands.
+/// An invite as it is stored: all of it is under its seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptInvite {
+    /// Which invite.
+    pub id: InviteId,
+    /// The grant it belongs to.
+    pub grant: GrantId,
+    /// [`Token::digest`].
+    pub digest: [u8; 32],
+    /// When it stops working.
+    pub expires_at: Time,
+    /// The only key that may use it; none where any may, once.
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits to be let in.
+    pub confirm: bool,
+    /// How often other words were typed than those of whoever used it.
+    pub wrong_words: u32,
+    /// Who claimed it, and what came of it.
+    pub claim: Option<Claim>,
+}
+
+impl KeptInvite {
+    /// The invite with the grant it belongs to.
+    pub fn of(self, grant: Grant) -> Invited {
+        let Self { id, expires_at, key, confirm, claim, .. } = self;
+        Invited { id, grant, expires_at, key, confirm, claim }
+    }
+}
+
+/// The one use of an invite: by the holder of one key, however often it takes until the answer has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The key.
+    pub key: Spki,
+    /// When it was claimed.
+    pub at: Time,
+    /// The certificate that was stored for it.
+    pub given: Option<Given>,
+}
+
+/// A certificate that an invite gave, kept to be given again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Its serial number.
+    pub serial: Serial,
+    /// X.509 DER.
+    pub certificate: Vec<u8>,
+}
+
+/// Where an invite stands for the holder of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It can be used once.
+    /// They may use it, for the first time or because they lost the answer.
     Open,
-    /// It was used.
+    /// It is bound to another key.
+    OtherKey,
+    /// It was used: by another key, or so that nothing is left to be given again.
     Used,
     /// Its time is over.
     Expired,
@@ -72,17 +131,31 @@ pub enum Standing {
 }
 
 impl Invited {
-    /// Where this invite stands at `now`.
-    pub fn standing(&self, now: Time) -> Standing {
+    /// Where this invite stands at `now` for the holder of `key`.
+    pub fn standing(&self, key: Spki, now: Time) -> Standing {
         if self.grant.state == State::Revoked || self.grant.has_expired(now) {
             Standing::GrantEnded
-        } else if self.used {
+        } else if self.key.is_some_and(|bound| bound != key) {
+            Standing::OtherKey
+        } else if self.claim.as_ref().is_some_and(|claim| !self.is_again(claim, key, now)) {
             Standing::Used
         } else if now >= self.expires_at {
             Standing::Expired
         } else {
             Standing::Open
         }
+    }
+
+    /// Whether the claim is this key's own, and what it gave, if anything, is what the grant is held with.
+    fn is_again(&self, claim: &Claim, key: Spki, now: Time) -> bool {
+        let in_force = |given: &Given| self.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial);
+        claim.key == key && claim.given.as_ref().is_none_or(|given| now < claim.at + AGAIN && in_force(given))
+    }
+
+    /// The last moment at which somebody may use it, first or again.
+    pub fn last_use(&self) -> Time {
+        let answered = self.claim.as_ref().filter(|claim| claim.given.is_some());
+        answered.map_or(self.expires_at, |claim| self.expires_at.min(claim.at + AGAIN))
     }
 }
 
@@ -109,6 +182,8 @@ pub struct Invite {
     pub offer: Offer,
     /// When the token stops working.
     pub expires_at: Time,
+    /// The only key that may use it; none where any may, once.
+    pub key: Option<Spki>,
 }
 
 /// The public part of a grant.
@@ -154,9 +229,12 @@ const PREFIX: &str = "mfi1.";
 const CHECK: usize = 4;
 /// Characters of an invite with an address or two.
 const USUAL: usize = 1_100;
-/// The field with the highest number, `expires_at`, and the wire type of all of them.
+/// The last field that every invite has, `expires_at`; the one that only a bound one has behind it; and the wire type of all of them.
 const LAST_FIELD: u8 = 10;
+const KEY_FIELD: u8 = 11;
 const WITH_LENGTH: u8 = 2;
+/// Hex digits of a key's name.
+const KEY_DIGITS: u8 = 64;
 /// Far above any real invite (about 1 kB); what is longer is not read.
 const MAX_TEXT: usize = 64 * 1024;
 /// Of each kind: an invite is no list of places to knock at.
@@ -203,6 +281,7 @@ impl Invite {
                 not_after: Some(crate::wire::timestamp(self.offer.not_after)),
             }),
             expires_at: Some(crate::wire::timestamp(self.expires_at)),
+            key: self.key.map(|key| key.to_string()).unwrap_or_default(),
         }
     }
 
@@ -224,6 +303,7 @@ impl Invite {
             grant: wire.grant_id.parse().map_err(|_| field("grant_id"))?,
             offer: offer(wire.offer.ok_or(field("offer"))?)?,
             expires_at: wire.expires_at.map(crate::wire::time).ok_or(field("expires_at"))?,
+            key: key(&wire.key)?,
         })
     }
 }
@@ -237,8 +317,8 @@ fn came(characters: usize) -> String {
     }
 }
 
-/// Whether the bytes end before the message does, as the lengths of its fields say: it has ten, in order, all of them with
-/// a length (Protocol Buffers, "Message Structure"), and the check after them.
+/// Whether the bytes end before the message does, as the lengths of its fields say: it has ten or eleven, in order, all of them
+/// with a length (Protocol Buffers, "Message Structure"), and the check after them.
 fn ends_early(body: &str) -> bool {
     // A cut may leave a last character that says less than a byte.
     let whole = body.get(..body.len() / 4 * 4).unwrap_or_default();
@@ -257,7 +337,17 @@ fn ends_early(body: &str) -> bool {
             None => return true,
         }
     }
-    rest.len() < CHECK
+    match rest {
+        [tag, length, key @ ..] if *tag == KEY_FIELD << 3 | WITH_LENGTH && *length == KEY_DIGITS => {
+            key.len() < usize::from(KEY_DIGITS) + CHECK
+        }
+        check => check.len() < CHECK,
+    }
+}
+
+fn key(text: &str) -> Result<Option<Spki>, BadInvite> {
+    let key = (!text.is_empty()).then(|| text.parse().map_err(|_| BadInvite::Field("key")));
+    key.transpose()
 }
 
 fn offer(wire: v1::Offer) -> Result<Offer, BadInvite> {
@@ -294,6 +384,7 @@ mod tests {
                 not_after: Time::from_seconds(1_800_000_000),
             },
             expires_at: Time::from_seconds(1_790_000_900),
+            key: None,
         }
     }
 
@@ -306,16 +397,40 @@ mod tests {
         assert_eq!(read.token.expose(), invite().token.expose());
     }
 
+    fn bound() -> Invite {
+        Invite { key: Some(Spki([0xab; 32])), ..invite() }
+    }
+
+    #[test]
+    fn the_key_that_an_invite_is_bound_to_is_said_in_it_and_one_without_says_nothing() {
+        assert_eq!(Invite::decode(&bound().encode()).unwrap().key, bound().key);
+        assert_eq!(Invite::decode(&invite().encode()).unwrap().key, None);
+        // What a reader of before sees: the same message, with a field behind it that it does not know.
+        let known = v1::Invite { key: String::new(), ..bound().to_wire() };
+        assert_eq!(known, invite().to_wire());
+        let odd = v1::Invite { key: "ab".to_owned(), ..invite().to_wire() };
+        assert_eq!(Invite::from_wire(odd).err(), Some(BadInvite::Field("key")));
+    }
+
     #[test]
     fn every_damage_is_noticed() {
-        let text = invite().encode();
+        for invite in [invite(), bound()] {
+            every_damage_of(&invite);
+        }
+        assert_eq!(Invite::decode("https://example.org").err(), Some(BadInvite::NoInvite));
+    }
+
+    fn every_damage_of(invite: &Invite) {
+        let text = invite.encode();
         for at in PREFIX.len()..text.len() {
-            assert_eq!(Invite::decode(&text[..at]).err(), Some(BadInvite::Cut(at)), "cut at {at}");
+            let cut = Invite::decode(&text[..at]).err();
+            // Of one that is bound the first bytes of its last field may be taken for the check.
+            let unclear = invite.key.is_some() && cut == Some(BadInvite::Damaged) && text.len() - at > 86;
+            assert!(cut == Some(BadInvite::Cut(at)) || unclear, "cut at {at}: {cut:?}");
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             assert!(Invite::decode(std::str::from_utf8(&changed).unwrap()).is_err(), "changed at {at}");
         }
-        assert_eq!(Invite::decode("https://example.org").err(), Some(BadInvite::NoInvite));
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod secret;
 pub mod session;
 pub mod time;
 pub mod wire;
+pub mod words;
 pub mod world;
 
 pub use caller::Caller;

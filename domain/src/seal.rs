@@ -1,8 +1,9 @@
-//! What shows that a stored grant is as the daemon wrote it: a MAC over all that it permits and to whom, under a key that is never in
-//! the database. Whoever can write to the database alone cannot widen a grant.
+//! What shows that a stored grant, or an invite to one, is as the daemon wrote it: a MAC over all that it permits and to whom, under a
+//! key that is never in the database. Whoever can write to the database alone cannot widen a grant, nor let anybody into one.
 
 use crate::{
     grant::{Grant, Leaf},
+    invite::KeptInvite,
     secret::Secret,
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -77,14 +78,20 @@ impl RowKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// The scope counts as it is stored, and not as a version of this program reads it: a later one knows more of it. Each part is
-    /// preceded by its length, so that no two grants have the same parts in a row.
+    /// The seal of an invite.
+    pub fn seal_invite(&self, invite: &KeptInvite) -> Seal {
+        self.mac_of_invite(invite).finalize().into_bytes().into()
+    }
+
+    /// Whether `seal` is the one of this invite, found in constant time.
+    pub fn fits_invite(&self, invite: &KeptInvite, seal: &[u8]) -> bool {
+        self.mac_of_invite(invite).verify_slice(seal).is_ok()
+    }
+
+    /// The scope counts as it is stored, and not as a version of this program reads it: a later one knows more of it.
     fn mac(&self, grant: &Grant, scope: &serde_json::Value) -> Hmac<Sha256> {
         let mut mac = keyed(self.0.expose());
-        let mut part = |bytes: &[u8]| {
-            mac.update(&(bytes.len() as u64).to_be_bytes());
-            mac.update(bytes);
-        };
+        let mut part = |bytes: &[u8]| add(&mut mac, bytes);
         part(b"mosaic-fed grant 1");
         part(grant.id.0.as_bytes());
         part(grant.name.as_str().as_bytes());
@@ -103,6 +110,33 @@ impl RowKey {
         part(&former.map_or(0, |former| former.until.micros()).to_be_bytes());
         mac
     }
+
+    /// Who may use it and until when, whether they wait to be let in, and who did use it.
+    fn mac_of_invite(&self, invite: &KeptInvite) -> Hmac<Sha256> {
+        let mut mac = keyed(self.0.expose());
+        let mut part = |bytes: &[u8]| add(&mut mac, bytes);
+        part(b"mosaic-fed invite 1");
+        part(invite.id.0.as_bytes());
+        part(invite.grant.0.as_bytes());
+        part(&invite.digest);
+        part(&invite.expires_at.micros().to_be_bytes());
+        part(invite.key.as_ref().map_or(&[], |key| &key.0));
+        part(&[u8::from(invite.confirm)]);
+        part(&invite.wrong_words.to_be_bytes());
+        let claim = invite.claim.as_ref();
+        part(claim.map_or(&[], |claim| &claim.key.0));
+        part(&claim.map_or(0, |claim| claim.at.micros()).to_be_bytes());
+        let given = claim.and_then(|claim| claim.given.as_ref());
+        part(given.map_or(&[], |given| given.serial.as_bytes()));
+        part(given.map_or(&[], |given| &given.certificate));
+        mac
+    }
+}
+
+/// Each part is preceded by its length, so that no two rows have the same parts in a row.
+fn add(mac: &mut Hmac<Sha256>, part: &[u8]) {
+    mac.update(&(part.len() as u64).to_be_bytes());
+    mac.update(part);
 }
 
 fn whole(leaf: &Leaf) -> Vec<u8> {
@@ -112,4 +146,54 @@ fn whole(leaf: &Leaf) -> Vec<u8> {
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("a key of any length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Time,
+        id::{GrantId, InviteId, Serial, Spki},
+        invite::{Claim, Given},
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn nothing_of_an_invite_can_change_without_its_seal() {
+        let key = RowKey::new([7; 32]);
+        let given = Given { serial: Serial::new(&[9; 16]).unwrap(), certificate: vec![48; 40] };
+        let claim = Claim { key: Spki([3; 32]), at: Time::from_seconds(100), given: Some(given.clone()) };
+        let invite = KeptInvite {
+            id: InviteId(Uuid::from_u128(1)),
+            grant: GrantId(Uuid::from_u128(2)),
+            digest: [5; 32],
+            expires_at: Time::from_seconds(1_000),
+            key: Some(Spki([3; 32])),
+            confirm: true,
+            wrong_words: 1,
+            claim: Some(claim.clone()),
+        };
+        let claimed = |claim: Claim| KeptInvite { claim: Some(claim), ..invite.clone() };
+        let gave = |given: Given| claimed(Claim { given: Some(given), ..claim.clone() });
+        let others = [
+            KeptInvite { id: InviteId(Uuid::from_u128(3)), ..invite.clone() },
+            KeptInvite { grant: GrantId(Uuid::from_u128(3)), ..invite.clone() },
+            KeptInvite { digest: [6; 32], ..invite.clone() },
+            KeptInvite { expires_at: Time::from_seconds(1_001), ..invite.clone() },
+            KeptInvite { key: None, ..invite.clone() },
+            KeptInvite { confirm: false, ..invite.clone() },
+            KeptInvite { wrong_words: 0, ..invite.clone() },
+            KeptInvite { claim: None, ..invite.clone() },
+            claimed(Claim { key: Spki([4; 32]), ..claim.clone() }),
+            claimed(Claim { at: Time::from_seconds(101), ..claim.clone() }),
+            claimed(Claim { given: None, ..claim.clone() }),
+            gave(Given { serial: Serial::new(&[8; 16]).unwrap(), ..given.clone() }),
+            gave(Given { certificate: vec![49; 40], ..given.clone() }),
+        ];
+        let seal = key.seal_invite(&invite);
+        assert!(key.fits_invite(&invite, &seal) && !RowKey::new([8; 32]).fits_invite(&invite, &seal));
+        for other in others {
+            assert!(!key.fits_invite(&other, &seal), "{other:?}");
+        }
+    }
 }

@@ -6,9 +6,9 @@ use crate::{
     outcome::{Failure, Kind},
     session::{Channel, Live},
 };
-use domain::{answer::Outcome, id::RequestId};
+use domain::{Reason, answer::Outcome, id::RequestId};
 use proto::REQUEST_ID;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use store::LinkRecord;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
@@ -100,8 +100,9 @@ impl<'a> Call<'a> {
     /// What a bad status means on this connection.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
         let failure = Failure::from_status(status, self.waited());
-        match (failure.kind, self.live.as_ref().and_then(Live::refusal)) {
-            (Kind::Broken, Some(refusal)) => refusal,
+        match (failure.kind, self.live.as_ref().and_then(Live::refusal), &self.link.words) {
+            (Kind::Broken, Some(refusal), _) => refusal,
+            (_, None, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => Failure::unconfirmed(words),
             _ => failure,
         }
     }
@@ -119,6 +120,9 @@ impl<'a> Call<'a> {
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
         self.hub.sessions.note(self.link, failure);
+        if failure.is_none() && self.link.words.is_some() {
+            self.hub.confirmed(self.link);
+        }
         if failure.is_some_and(|failure| failure.kind == Kind::Broken) {
             self.hang_up();
         }
@@ -138,6 +142,20 @@ impl<'a> Call<'a> {
         if let Some(live) = self.live.take() {
             self.hub.sessions.hang_up(self.link, &live);
         }
+    }
+}
+
+impl Hub {
+    /// The other side's owner has let the link in. Should that not be written, the next answer tells it again.
+    pub(crate) fn confirmed(&self, link: &LinkRecord) {
+        let (store, owner, id) = (Arc::clone(&self.store), link.owner, link.id);
+        let keeper = Arc::clone(&self.keeper);
+        self.tasks.spawn(async move {
+            if let Err(error) = store.forget_words(owner, id).await {
+                tracing::warn!(%error, "that a link is confirmed could not be written");
+            }
+            keeper.look();
+        });
     }
 }
 

@@ -17,6 +17,7 @@ use domain::{
     audit::{Act, Record, one_line},
     id::{GrantId, InstanceId, Name, UserId},
     invite::{BadInvite, Invite, Offer},
+    words::Words,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct LinkStatus {
     pub certificate_not_after: Time,
     /// How it stands with its renewal.
     pub renewal: RenewalStatus,
+    /// The words that the other side's owner has yet to be told.
+    pub words: Option<String>,
     /// From the last real call, and from a renewal that failed.
     pub state: LinkState,
     /// When a call last ended well, since this daemon started.
@@ -60,7 +63,10 @@ pub struct Linked {
     pub link: LinkStatus,
     /// Whether it was there before and only its certificate is new.
     pub replaced: bool,
-    /// How the first question over it ended. The link stays also when it failed: the other side may be back soon.
+    /// What its owner and the other side's may compare: who used the invite, and with which root.
+    pub words: String,
+    /// How the first question over it ended. The link stays also when it failed: the other side may be back soon. None is asked of one
+    /// that waits to be confirmed.
     pub first: Ping,
 }
 
@@ -116,15 +122,19 @@ impl Hub {
         };
         let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
         let linking = Asking::linking(self, asker, &invite, act);
-        let link = match self.keep(asker, &invite, name, former.as_ref()).await {
-            Ok(link) => link,
+        let (link, words) = match self.keep(asker, &invite, name, former.as_ref()).await {
+            Ok(kept) => kept,
             Err(error) => return Err(staying(linking.no_link(error).await, former.as_ref())),
         };
         linking.recorded();
         self.sessions.forget(asker.user, link.id);
         self.keeper.look();
-        let first = self.try_out(asker, &link).await;
-        Ok(Linked { link: self.status_of(&link), replaced: former.is_some(), first })
+        let first = match &link.words {
+            Some(words) => Ping::waiting(&link.name, words),
+            None => self.try_out(asker, &link).await,
+        };
+        let (link, words) = (self.status_of(&link), words.to_string());
+        Ok(Linked { link, replaced: former.is_some(), words, first })
     }
 
     /// Trades the invite for a certificate and keeps it, with its record.
@@ -134,14 +144,16 @@ impl Hub {
         invite: &Invite,
         name: Name,
         former: Option<&LinkRecord>,
-    ) -> Result<LinkRecord, HubError> {
-        let enrolled = self.enrol(invite, asker.request).await?;
+    ) -> Result<(LinkRecord, Words), HubError> {
+        let enrolled = self.enrol(asker, invite).await?;
+        let (key, words) = (enrolled.key.spki, enrolled.words);
         let link = self.link_record(asker, invite, name, former, enrolled)?;
         match former {
             Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,
             None => self.store.add_link(&link, self.act(Act::LinkAdd, asker, &link)).await?,
         }
-        Ok(link)
+        self.forget_key(asker, key).await;
+        Ok((link, words))
     }
 
     /// The asker's links, by name.
@@ -218,7 +230,7 @@ impl Hub {
         former: Option<&LinkRecord>,
         enrolled: Enrolled,
     ) -> Result<LinkRecord, HubError> {
-        let Enrolled { certificate, leaf, key } = enrolled;
+        let Enrolled { certificate, leaf, key, words, waits } = enrolled;
         let context = key_context(asker.user, invite.grant);
         let sealed = self.kek.seal(&context, key.key_pkcs8.expose());
         Ok(LinkRecord {
@@ -235,6 +247,7 @@ impl Hub {
             sealed_key: sealed.map_err(|error| HubError::Key(error.to_string()))?,
             next: None,
             offer: invite.offer.clone(),
+            words: waits.then(|| words.to_string()),
             added_at: former.map_or_else(|| self.world.now(), |former| former.added_at),
         })
     }
@@ -248,6 +261,7 @@ impl Hub {
         let Health { state, last_success, last_failure } = self.sessions.health(link.owner, link.id);
         let renewal = self.watch.status(link, self.world.now());
         let state = match state {
+            LinkState::Unknown | LinkState::Up if link.words.is_some() && last_success.is_none() => LinkState::Waiting,
             LinkState::Unknown | LinkState::Up if renewal.failure.is_some() => LinkState::Degraded,
             state => state,
         };
@@ -259,6 +273,7 @@ impl Hub {
             addresses: link.addresses.clone(),
             offer: link.offer.clone(),
             added_at: link.added_at,
+            words: link.words.clone().filter(|_| state == LinkState::Waiting),
             certificate_not_after: link.certificate_not_after,
             renewal,
             state,

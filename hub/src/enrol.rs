@@ -1,16 +1,17 @@
-//! The exchange that turns an invite into a certificate: a key is made here, a request for it goes out with the token, and
-//! what comes back is checked before anything is kept.
+//! The exchange that turns an invite into a certificate: a key is made and kept here, a request for it goes out with the token,
+//! and what comes back is checked before anything else is kept.
 
 use crate::{
-    Hub, HubError,
+    Asker, Hub, HubError,
     call::request,
     deadlines::message_bytes,
     outcome::{enrolment, unclear, unreached},
 };
-use domain::{id::RequestId, invite::Invite};
+use domain::{Reason, id::RequestId, invite::Invite, words::Words};
 use link::Target;
 use pki::{GrantLeaf, RequestKey, enrolled};
 use proto::v1::{self, enrol_service_client::EnrolServiceClient};
+use store::halt;
 use tokio::time::timeout;
 
 /// A certificate that passed every check, with the key it is for.
@@ -18,13 +19,27 @@ pub(crate) struct Enrolled {
     pub(crate) certificate: Vec<u8>,
     pub(crate) leaf: GrantLeaf,
     pub(crate) key: RequestKey,
+    /// What its owner and the other side's may compare.
+    pub(crate) words: Words,
+    /// Whether the other side's owner has yet to do so.
+    pub(crate) waits: bool,
 }
 
 impl Hub {
-    /// Trades the invite's token for a certificate.
-    pub(crate) async fn enrol(&self, invite: &Invite, id: RequestId) -> Result<Enrolled, HubError> {
-        let key = RequestKey::generate().map_err(|error| HubError::Key(error.to_string()))?;
-        let answer = self.enrol_call(invite, key.csr.clone(), id).await?;
+    /// Trades the invite's token for a certificate, with the key that is kept for it.
+    pub(crate) async fn enrol(&self, asker: &Asker, invite: &Invite) -> Result<Enrolled, HubError> {
+        let key = self.key_for(asker, invite).await?;
+        halt::at("link key kept").await;
+        let answer = match self.enrol_call(invite, key.csr.clone(), asker.request).await {
+            Err(error @ HubError::Refused { reason: Some(Reason::InviteSpent | Reason::InviteUnknown), .. }) => {
+                // One that was prepared may have another invite to come.
+                if invite.key.is_none() {
+                    self.forget_key(asker, key.spki).await;
+                }
+                return Err(error);
+            }
+            answer => answer?,
+        };
         let expected = enrolled::Expected {
             root: &invite.root,
             issuer: invite.instance,
@@ -41,7 +56,9 @@ impl Hub {
                     .to_owned(),
             ));
         }
-        Ok(Enrolled { certificate: answer.certificate, leaf, key })
+        halt::at("link enrolled").await;
+        let words = Words::of(&invite.root, key.spki, invite.grant);
+        Ok(Enrolled { certificate: answer.certificate, leaf, key, words, waits: answer.confirm })
     }
 
     async fn enrol_call(&self, invite: &Invite, csr: Vec<u8>, id: RequestId) -> Result<v1::EnrollResponse, HubError> {
@@ -62,7 +79,7 @@ impl Hub {
         let request = request(message, id, self.deadlines.source);
         let mut client = EnrolServiceClient::new(dialled.channel).max_decoding_message_size(message_bytes());
         let answer = timeout(self.deadlines.source, client.enroll(request)).await;
-        let answer = answer.map_err(|_| unclear("no answer came in time", invite))?;
-        answer.map(tonic::Response::into_inner).map_err(|status| enrolment(&status, invite))
+        let answer = answer.map_err(|_| unclear("no answer came in time", invite, self.world.now()))?;
+        answer.map(tonic::Response::into_inner).map_err(|status| enrolment(&status, invite, self.world.now()))
     }
 }

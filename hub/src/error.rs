@@ -30,6 +30,9 @@ pub enum HubError {
         /// Its reason, where it gave one of the closed list.
         reason: Option<Reason>,
     },
+    /// No key is there for the invite, or no further one can be prepared.
+    #[error("{0}")]
+    PreparedKey(String),
     /// The sharing instance gave no certificate, or one that cannot be trusted.
     #[error("{0}")]
     Enrolment(String),

@@ -11,6 +11,8 @@ pub enum LinkState {
     /// Not called since this daemon started.
     #[default]
     Unknown,
+    /// The other side's owner has not confirmed the link yet.
+    Waiting,
     /// The last call was answered; a refusal of one question or a used-up rate is an answer too.
     Up,
     /// The last call was answered, but the certificate could not be renewed when it was time; its end will end the link.
@@ -30,6 +32,7 @@ impl LinkState {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::Waiting => "waiting",
             Self::Up => "up",
             Self::Degraded => "degraded",
             Self::Offline => "offline",

@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     deadlines::message_bytes,
-    outcome::Failure,
+    outcome::{Failure, unconfirmed},
     record::{Asking, Sum},
 };
 use domain::{
@@ -84,6 +84,14 @@ pub(crate) enum Left {
     Told,
     /// The other side had ended it before.
     EndedBefore,
+}
+
+impl Ping {
+    /// Of a link that the other side's owner has yet to let in: nothing is asked.
+    pub(crate) fn waiting(link: &Name, words: &str) -> Self {
+        let outcome = SourceOutcome::empty(link.as_str(), Outcome::Denied, unconfirmed(words), Duration::ZERO);
+        Self { outcome, hello: None, shares: None }
+    }
 }
 
 impl Hub {

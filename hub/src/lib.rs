@@ -1,7 +1,7 @@
 //! The asking side: a local person's links to other instances, and one answer out of many sources.
 //!
 //! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
-//! certificate, [`renewal`] for the one after it and [`control`] for the session
+//! certificate, [`keys`] for what is kept meanwhile, [`renewal`] for the one after it and [`control`] for the session
 //! that tells of the grant's end, which ends what is in [`flight`]. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
@@ -22,6 +22,7 @@ mod flight;
 mod get;
 mod health;
 mod hello;
+mod keys;
 mod merge;
 mod outcome;
 mod peer;
@@ -40,6 +41,7 @@ pub use error::HubError;
 pub use flight::{Held, Places};
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
+pub use keys::Prepared;
 pub use question::{Asker, Question, Sources};
 pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
 
@@ -82,7 +84,7 @@ pub struct Hub {
     sessions: Sessions,
     deadlines: Deadlines,
     watch: renewal::Watch,
-    keeper: control::Keeper,
+    keeper: Arc<control::Keeper>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -100,7 +102,7 @@ impl Hub {
         let dialling = Dialling::new(dialler, tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
         let watch = renewal::Watch::default();
-        let keeper = control::Keeper::default();
+        let keeper = Arc::default();
         Arc::new(Self {
             world,
             store,

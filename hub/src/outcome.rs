@@ -95,6 +95,11 @@ impl Failure {
         Self::new(Outcome::Revoked, Kind::Ended, reason)
     }
 
+    /// The other side's owner has not let this link in yet; nothing is wrong with it.
+    pub(crate) fn unconfirmed(words: &str) -> Self {
+        Self::new(Outcome::Denied, Kind::Broken, unconfirmed(words))
+    }
+
     /// The stream ended without saying that it came to its end.
     pub(crate) fn unfinished() -> Self {
         Self::new(Outcome::Error, Kind::Broken, "the answer stopped before its end; ask again for the rest")
@@ -154,13 +159,13 @@ impl Failure {
 }
 
 /// What a bad status says of an invite that was sent. Only a refusal that would stay the same is one.
-pub(crate) fn enrolment(status: &Status, invite: &Invite) -> HubError {
+pub(crate) fn enrolment(status: &Status, invite: &Invite, now: Time) -> HubError {
     if is_broken(status) {
-        return unclear("the connection broke", invite);
+        return unclear("the connection broke", invite, now);
     }
     let passing = [Code::Unavailable, Code::ResourceExhausted, Code::DeadlineExceeded, Code::Cancelled, Code::Internal];
     if passing.contains(&status.code()) {
-        return unclear(&format!("the other side could not answer ({})", quoted(status.message())), invite);
+        return unclear(&format!("the other side could not answer ({})", quoted(status.message())), invite, now);
     }
     let reason = reason_of(status);
     let said = match reason {
@@ -171,9 +176,15 @@ pub(crate) fn enrolment(status: &Status, invite: &Invite) -> HubError {
     HubError::Refused { said: format!("{said}; {}", anew(invite)), reason }
 }
 
-/// The token may be spent: sending it a second time may not help.
-pub(crate) fn unclear(what: &str, invite: &Invite) -> HubError {
-    HubError::Enrolment(format!("{what} after the invite was sent, which may have used it up; {}", anew(invite)))
+/// What came of the invite is not known. It is this instance's to use again with the key that is kept, while it lives.
+pub(crate) fn unclear(what: &str, invite: &Invite, now: Time) -> HubError {
+    let what = format!("{what} after the invite was sent");
+    HubError::Enrolment(if now < invite.expires_at {
+        let end = invite.expires_at;
+        format!("{what}; nothing is lost: until {end}, type `mosaic-fed link`, which asks for the same invite again")
+    } else {
+        format!("{what}; {}", anew(invite))
+    })
 }
 
 /// Nobody could be asked. The door for invites is open only while one is.
@@ -199,6 +210,11 @@ fn anew(invite: &Invite) -> String {
         "ask the owner of {} for a new one, who types `mosaic-fed grant invite {}` there",
         invite.instance_name, invite.offer.grant_name
     )
+}
+
+/// What is missing, and who does it.
+pub(crate) fn unconfirmed(words: &str) -> String {
+    format!("the other side's owner has not confirmed this link yet; read these words to them: {words}")
 }
 
 const SPENT: &str = "this invite can no longer be used: it was used, it is too old, a newer one took its place, or its grant \

@@ -2,7 +2,10 @@
 
 use crate::key;
 use domain::{id::Spki, secret::Secret};
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{
+    CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo,
+};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
 
 /// The longest request that is read; ours has some 200 bytes.
@@ -89,10 +92,23 @@ impl RequestKey {
     /// # Errors
     /// The machine gives no randomness.
     pub fn generate() -> Result<Self, KeyError> {
-        let key = KeyPair::generate().map_err(|error| KeyError(error.to_string()))?;
+        Self::of(&KeyPair::generate().map_err(|error| KeyError(error.to_string()))?)
+    }
+
+    /// A key that was made earlier, PKCS #8 DER, with a request of its own.
+    ///
+    /// # Errors
+    /// The bytes are no such key, or the machine gives no randomness.
+    pub fn again(key_pkcs8: &Secret<Vec<u8>>) -> Result<Self, KeyError> {
+        let pkcs8 = PrivatePkcs8KeyDer::from(key_pkcs8.expose().as_slice());
+        let key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ECDSA_P256_SHA256);
+        Self::of(&key.map_err(|error| KeyError(error.to_string()))?)
+    }
+
+    fn of(key: &KeyPair) -> Result<Self, KeyError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
-        let request = params.serialize_request(&key).map_err(|error| KeyError(error.to_string()))?;
+        let request = params.serialize_request(key).map_err(|error| KeyError(error.to_string()))?;
         Ok(Self {
             key_pkcs8: Secret::new(key.serialized_der().to_vec()),
             csr: request.der().to_vec(),

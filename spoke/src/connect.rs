@@ -1,4 +1,4 @@
-//! The room of links: enrolment, the opening exchange, leaving, and presence (gRPC health).
+//! The room of links: the opening exchange, renewal, leaving, and presence (gRPC health). Enrolment is in [`crate::invites`].
 
 use crate::{
     control::{Begun, Controls},
@@ -7,13 +7,12 @@ use crate::{
     snapshot::Snapshots,
 };
 use domain::{
-    Caller, Permitted, Reason, Refusal,
+    Permitted, Reason, Refusal,
     audit::{Act, Ending, Record, Stage, Subject},
     caller::Presented,
     grant::Grant,
     id::{InstanceId, Name, RequestId},
-    invite::Token,
-    operation::{Connect, Disconnect, Enroll, HealthCheck, HealthWatch, PROTOCOL_VERSION, Renew, Session},
+    operation::{Connect, Disconnect, HealthCheck, HealthWatch, PROTOCOL_VERSION, Renew, Session},
     renewal::{AGAIN, NoRenewal, Successor},
     wire,
     world::World,
@@ -21,7 +20,7 @@ use domain::{
 use futures::stream::{self, BoxStream, StreamExt};
 use link::Connection;
 use pki::{CheckedCsr, GrantOrder, Issuer};
-use proto::v1::{self, connect_service_server::ConnectService, enrol_service_server::EnrolService};
+use proto::v1::{self, connect_service_server::ConnectService};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -140,7 +139,7 @@ impl Chunks<Session, v1::SessionResponse> for Opening {
 
 impl Links {
     /// The id that the trace layer gave the call.
-    fn call<M>(&self, request: &Request<M>) -> RequestId {
+    pub(crate) fn call<M>(&self, request: &Request<M>) -> RequestId {
         request.extensions().get().copied().unwrap_or_else(|| RequestId(self.world.uuid()))
     }
 
@@ -216,58 +215,9 @@ impl Links {
     }
 
     /// The record of an act that a call brought about, under the call's own id.
-    fn record(&self, grant: &Grant, peer: Option<InstanceId>, act: Act, call: RequestId) -> Record {
+    pub(crate) fn record(&self, grant: &Grant, peer: Option<InstanceId>, act: Act, call: RequestId) -> Record {
         let record = Record::new(self.world.now(), Stage::Standing, Ending::Done, Subject::Act(act), call);
         Record { grant: Some(grant.id), peer, subject: Some(grant.subject), ..record }
-    }
-}
-
-#[tonic::async_trait]
-impl EnrolService for Links {
-    async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
-        let (finder, room, now, call) = (self.clone(), self.clone(), self.world.now(), self.call(&request));
-        let find = |token: Token| async move {
-            let invited = finder.store.invited(&token.digest()).await.map_err(from_store)?;
-            Caller::invited(invited, now)
-        };
-        let handle = |permit: Permitted<Enroll>| async move { room.admit(&permit, call).await };
-        self.gate.enrol(request, |wire| wire::enroll(wire, now), find, handle).await
-    }
-}
-
-impl Links {
-    /// Checks first what costs nothing to check, claims the token before anything is signed, signs, activates.
-    async fn admit(&self, permit: &Permitted<Enroll>, call: RequestId) -> Result<Answer<v1::EnrollResponse>, Refusal> {
-        let (operation, invited) = (permit.operation(), permit.ground());
-        let (grant, peer) = (&invited.grant, Some(operation.instance));
-        if operation.instance == self.instance {
-            return Err(Refusal::malformed("instance_id", "that is this instance, which needs no grant of its own"));
-        }
-        let csr = CheckedCsr::parse(&operation.csr);
-        let csr = csr.map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))?;
-        let claim = self.record(grant, peer, Act::InviteClaim, call).noting(&format!("invite {}", invited.id));
-        if !self.store.claim_invite(invited.id, operation.at, claim).await.map_err(from_store)? {
-            return Err(Refusal::new(Reason::InviteSpent).because("another caller was first"));
-        }
-        let order = GrantOrder {
-            holder: operation.instance,
-            grant: grant.id,
-            subject: grant.subject,
-            csr,
-            now: operation.at,
-            life: self.life,
-        };
-        let issued = self.authority.issue_grant(&order).await.map_err(|error| wasted(&error))?;
-        let record = self.record(grant, peer, Act::Certificate, call).noting(&format!("serial {}", issued.leaf.serial));
-        let activated = self.store.activate_grant(grant.id, operation.instance, &operation.name, &issued.leaf, record);
-        activated.await.map_err(|error| wasted(&error))?;
-        self.snapshots.refresh_after_change().await;
-        let message = v1::EnrollResponse {
-            certificate: issued.certificate,
-            grant_id: grant.id.to_string(),
-            certificate_not_after: Some(wire::timestamp(issued.leaf.not_after)),
-        };
-        Ok(Answer { message, rows: 0 })
     }
 }
 
@@ -282,13 +232,6 @@ fn outrun(error: StoreError) -> Refusal {
         StoreError::Conflict(cause) => Refusal::from(NoRenewal::TooSoon(AGAIN)).because(cause),
         other => from_store(other),
     }
-}
-
-/// The token is claimed and nothing came of it: trying it again cannot help.
-fn wasted(error: &dyn std::error::Error) -> Refusal {
-    Refusal::new(Reason::InviteSpent)
-        .saying("the invite was used, but no certificate came of it; ask for a new one")
-        .because(error.to_string())
 }
 
 #[tonic::async_trait]

@@ -1,13 +1,12 @@
 //! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
 
-use crate::{Spoke, control::Listening};
+use crate::{Spoke, control::Listening, invites::Terms};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
     decide::Ground,
     grant::{Grant, State},
-    id::{GrantId, InviteId, Name, RequestId, Resource, UserId},
-    invite::{Invite, OPEN_LIFE, Offer, Token},
+    id::{GrantId, Name, RequestId, Resource, UserId},
     kind::Kinds,
     operation::Method,
     say::existing,
@@ -20,7 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{GrantView, NewInvite, StoreError, User, Workspace};
+use store::{GrantView, StoreError, User, Workspace};
 use tokio::time::Instant;
 
 /// Who does it, and in which request: every record of the request carries its id.
@@ -197,8 +196,13 @@ impl Spoke {
         Ok(Preview { scope: grant.scope, rows, lost })
     }
 
-    /// Makes a grant and its invite.
+    /// Makes a grant and an invite that anybody may use once.
     pub async fn create(&self, by: By, order: GrantOrder) -> Result<Created, AdminError> {
+        self.create_on(by, order, Terms::default()).await
+    }
+
+    /// Makes a grant and its invite.
+    pub async fn create_on(&self, by: By, order: GrantOrder, terms: Terms) -> Result<Created, AdminError> {
         self.clock.check(&self.parts).await?;
         let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
@@ -206,54 +210,7 @@ impl Spoke {
         let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
         self.parts.store.create_grant(&grant, record).await?;
         self.snapshots.refresh_after_change().await;
-        Ok(Created { lost, ..self.invite(by, grant.id).await? })
-    }
-
-    /// Makes a fresh invite for a grant; earlier open ones stop working.
-    pub async fn invite(&self, by: By, id: GrantId) -> Result<Created, AdminError> {
-        let view = self.view(id).await?;
-        let (grant, now) = (view.grant, self.parts.world.now());
-        if grant.state == State::Revoked || grant.has_expired(now) {
-            let standing = grant.standing(now);
-            return Err(AdminError::Conflict(format!(
-                "grant {} is {standing}; make a new one: `mosaic-fed invite NAME --share KINDS`",
-                grant.name
-            )));
-        }
-        let addresses = self.listeners.open_for_invite().await?;
-        let token = Token::generate(&self.parts.world);
-        let invite = NewInvite {
-            id: InviteId(self.parts.world.uuid()),
-            grant: id,
-            digest: token.digest(),
-            expires_at: now + OPEN_LIFE,
-        };
-        let record = self.act(Act::InviteCreate, by, id).noting(&format!("invite {}", invite.id));
-        self.parts.store.create_invite(&invite, record).await?;
-        self.listeners.follow_invites();
-        let rows = self.parts.store.count(&grant).await?;
-        let text = Invite {
-            token: Secret::new(token.expose()),
-            addresses: addresses.links.clone(),
-            enrol_addresses: addresses.enrolment,
-            tls_name: pki::spiffe::tls_name(self.parts.instance),
-            root: self.parts.authority.anchor_der().to_vec(),
-            instance: self.parts.instance,
-            instance_name: self.parts.name.clone(),
-            grant: id,
-            offer: offer(&grant, view.subject_name),
-            expires_at: invite.expires_at,
-        }
-        .encode();
-        let invite_text = Secret::new(text);
-        Ok(Created {
-            grant,
-            invite: invite_text,
-            expires_at: invite.expires_at,
-            addresses: addresses.links,
-            rows,
-            lost: Vec::new(),
-        })
+        Ok(Created { lost, ..self.invite_on(by, grant.id, terms).await? })
     }
 
     /// Puts another scope in force; the next call, and the next chunk of a running one, is judged by it.
@@ -352,7 +309,11 @@ impl Spoke {
         let why = if allowed {
             format!("grant {} is active and allows {verb} on {resource}", grant.name)
         } else {
-            let unused = if standing == State::Pending.word() { ": nobody has used its invite yet" } else { "" };
+            let unused = match standing == State::Pending.word() {
+                true if grant.waits() => ": its owner has not confirmed the holder yet",
+                true => ": nobody has used its invite yet",
+                false => "",
+            };
             format!(
                 "the scope of grant {} allows {verb} on {resource}, but the grant is {standing}{unused}",
                 grant.name
@@ -423,7 +384,7 @@ impl Spoke {
         )))
     }
 
-    async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
+    pub(crate) async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
         let all = self.parts.store.grants().await?;
         let found = all.into_iter().find(|view| view.grant.id == id);
         found.ok_or_else(|| AdminError::Missing(format!("there is no grant {id}; see `mosaic-fed grant list`")))
@@ -433,18 +394,8 @@ impl Spoke {
         Context { kinds: Kinds::builtin(), now: self.parts.world.now(), personal, sensitive }
     }
 
-    fn act(&self, act: Act, by: By, grant: GrantId) -> Record {
+    pub(crate) fn act(&self, act: Act, by: By, grant: GrantId) -> Record {
         let record = Record::act(self.parts.world.now(), act, by.user, by.request);
         Record { grant: Some(grant), ..record }
-    }
-}
-
-fn offer(grant: &Grant, subject: Name) -> Offer {
-    Offer {
-        grant_name: grant.name.clone(),
-        workspace: grant.scope.workspace().clone(),
-        resources: grant.scope.resources().map(|(name, _)| name.to_string()).collect(),
-        subject,
-        not_after: grant.scope.not_after(),
     }
 }

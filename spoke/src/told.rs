@@ -12,6 +12,7 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
 
 /// From a failure to the next attempt, and from one look at the clock to the next: it refuses certificates as well, and wakes
 /// nobody.
@@ -47,6 +48,22 @@ pub(crate) async fn follow(
             }
         }
         before = after;
+    }
+}
+
+/// Tells the CA of certificates that no table knows: they were issued and never stored.
+pub(crate) fn never_stored<'a>(
+    authority: &Arc<dyn Issuer>,
+    tasks: &TaskTracker,
+    leaves: impl Iterator<Item = &'a Leaf>,
+) {
+    for leaf in leaves {
+        let (authority, serial) = (Arc::clone(authority), leaf.serial.clone());
+        tasks.spawn(async move {
+            if let Err(error) = authority.revoke(&serial, Why::Replaced).await {
+                tracing::warn!(%error, %serial, "the certificate authority was not told; no grant has this certificate");
+            }
+        });
     }
 }
 

@@ -13,10 +13,12 @@ pub mod embedded;
 mod error;
 pub mod halt;
 mod heard;
+mod invited;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod postgres;
 mod rules;
+mod standing;
 mod traits;
 mod trust;
 
@@ -24,5 +26,7 @@ pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
+pub use invited::{Enrolled, Enrolment, Handed, LinkKey, NewInvite};
+pub use standing::{Held, Standing};
 pub use traits::*;
 pub use trust::{END, Trust};

@@ -3,13 +3,13 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, Ceilings, END, StoreError};
+use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, Standing, StoreError};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf, State},
-    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, TeamId, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
     invite::{Invited, Offer},
     item::{Item, NewItem},
     operation::{Get, List},
@@ -219,6 +219,8 @@ pub struct GrantView {
     pub subject_name: Name,
     /// What the peer called itself when it enrolled, once there is one.
     pub peer_name: Option<Name>,
+    /// How it came to its holder, once it did.
+    pub handed: Option<Handed>,
     /// When it was made.
     pub created_at: Time,
     /// Why it is not to be believed, and permits nothing whatever else is said of it; none where it is.
@@ -230,19 +232,6 @@ impl GrantView {
     pub fn standing(&self, now: Time) -> &'static str {
         if self.doubt.is_some() && self.grant.state != State::Revoked { "doubtful" } else { self.grant.standing(now) }
     }
-}
-
-/// An invite to be stored.
-#[derive(Clone, Debug)]
-pub struct NewInvite {
-    /// Which invite.
-    pub id: InviteId,
-    /// The grant it belongs to.
-    pub grant: GrantId,
-    /// [`domain::invite::Token::digest`]; the token itself is never stored.
-    pub digest: [u8; 32],
-    /// When it stops working.
-    pub expires_at: Time,
 }
 
 /// Grants and invites: the authority over who may ask. Every change bumps the version, and the grant's generation
@@ -276,20 +265,22 @@ pub trait Grants: Send + Sync {
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError>;
     /// Stores an invite; earlier open invites of the same grant stop working.
     async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError>;
-    /// The invite with this token digest.
+    /// The invite with this token digest. Conflict, here and wherever an invite is used or its holder let in, where the invite or its
+    /// grant is not as the daemon wrote it.
     async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError>;
-    /// Marks an open invite used. True for exactly one of any number of callers.
-    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError>;
-    /// Gives the grant to a peer with its certificate, and keeps what it calls itself. An earlier certificate
-    /// of the same grant is refused from then on.
-    async fn activate_grant(
-        &self,
-        grant: GrantId,
-        peer: InstanceId,
-        peer_name: &Name,
-        leaf: &Leaf,
-        record: Record,
-    ) -> Result<Grant, StoreError>;
+    /// Claims an open invite for a key. True for exactly one of any number of keys, and for that one again as long as the
+    /// invite lives; only the first time is recorded.
+    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError>;
+    /// Gives the grant to the peer that claimed its invite, with its certificate, and keeps what it calls itself. An earlier
+    /// certificate of the same grant is refused from then on. Where one was stored for this claim already that one stays, nothing
+    /// changes and nothing is recorded. Conflict where the invite is not claimed for the certificate's key, another certificate took
+    /// the place of the one that was stored, or the grant has ended or is another peer's.
+    async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError>;
+    /// Lets in the holder of a grant that waits for it, who enrolled with this key. Conflict where it does not wait, or another key
+    /// was enrolled since.
+    async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError>;
+    /// Counts that other words were typed than those of whoever holds the grant; how often that was, with this time.
+    async fn wrong_words(&self, grant: GrantId, record: Record) -> Result<u32, StoreError>;
     /// Stores a further certificate of the grant, to follow the one with `serial` once it is used; one that waited for that is
     /// refused from then on. Conflict where the one with `serial` is not in force, another renewal was quicker, or the grant has
     /// ended. The generation stays.
@@ -303,58 +294,8 @@ pub trait Grants: Send + Sync {
     /// Puts the successor with this serial number in force, because it was used. False where it is not the successor, or no
     /// longer: then nothing changes and nothing is recorded. The generation stays.
     async fn confirm_leaf(&self, grant: GrantId, serial: &Serial, record: Record) -> Result<bool, StoreError>;
-    /// When the last open invite ends, also if that is past; none when there never was one that was not used.
+    /// When the last invite can be used for the last time, first or again, also if that is past; none when there never was one.
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError>;
-}
-
-/// What the standing of callers is judged by, or what changed of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
-    /// [`Grants::grants_version`] at the time of reading.
-    pub version: u64,
-    /// The version since which `grants` says what changed; where there is none it says everything, ended grants too.
-    pub since: Option<u64>,
-    /// Grants as they are now.
-    pub grants: BTreeMap<GrantId, Held>,
-    /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
-    pub refused: Vec<Leaf>,
-}
-
-/// How one grant is held.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Held {
-    /// It may permit something.
-    Stands(Box<Grant>),
-    /// It permits nothing any more; its last generation, where it is as the daemon wrote it.
-    Ended(Option<u64>),
-    /// It is not to be believed: it permits nothing.
-    Doubtful(Doubt),
-}
-
-impl Held {
-    /// The lowest generation in which it may stand from now on, as far as it is to be believed.
-    pub fn floor(&self) -> Option<u64> {
-        match self {
-            Self::Stands(grant) => Some(grant.generation),
-            Self::Ended(generation) => generation.map(|_| END),
-            Self::Doubtful(_) => None,
-        }
-    }
-
-    /// The grant, if it stands.
-    pub fn standing(self) -> Option<Grant> {
-        match self {
-            Self::Stands(grant) => Some(*grant),
-            Self::Ended(_) | Self::Doubtful(_) => None,
-        }
-    }
-}
-
-impl Standing {
-    /// The grants that stand, of those that it tells of.
-    pub fn live(self) -> impl Iterator<Item = Grant> {
-        self.grants.into_values().filter_map(Held::standing)
-    }
 }
 
 /// A link as the asking side keeps it. It belongs to the local user who added it.
@@ -386,6 +327,8 @@ pub struct LinkRecord {
     pub next: Option<NextLeaf>,
     /// What was offered.
     pub offer: Offer,
+    /// The words that the other side's owner has yet to be told.
+    pub words: Option<String>,
     /// When it was added.
     pub added_at: Time,
 }
@@ -441,8 +384,16 @@ pub trait Links: Send + Sync {
     async fn take_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
     /// Forgets what was kept, if it is still the one with this certificate.
     async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
+    /// Forgets the words of the owner's link: it was answered.
+    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError>;
     /// Removes the owner's link and its key. False where there is none.
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError>;
+    /// Keeps a key, and forgets those of its owner whose time is over. Conflict where the owner keeps one for the same invite.
+    async fn keep_link_key(&self, key: &LinkKey) -> Result<(), StoreError>;
+    /// The keys that a user keeps and that are still of use.
+    async fn link_keys(&self, owner: UserId) -> Result<Vec<LinkKey>, StoreError>;
+    /// Forgets a kept key, if it is there.
+    async fn forget_link_key(&self, owner: UserId, key: Spki) -> Result<(), StoreError>;
     /// Which links exist, for administrators.
     async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError>;
 }

@@ -8,6 +8,7 @@
 use domain::{
     grant::{Grant, State},
     id::GrantId,
+    invite::KeptInvite,
     seal::{Doubt, RowKey, Seal},
 };
 use serde_json::Value;
@@ -116,6 +117,16 @@ impl Trust {
     /// The seal of a grant that is stored with the scope `scope`, JSON.
     pub(crate) fn seal(&self, grant: &Grant, scope: &Value) -> Seal {
         self.key.seal(grant, scope)
+    }
+
+    /// The seal of an invite.
+    pub(crate) fn seal_invite(&self, invite: &KeptInvite) -> Seal {
+        self.key.seal_invite(invite)
+    }
+
+    /// Whether an invite is as the daemon wrote it.
+    pub(crate) fn knows(&self, invite: &KeptInvite, seal: &[u8]) -> bool {
+        self.key.fits_invite(invite, seal)
     }
 
     /// Whether a grant, as its row says, is to be believed.

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
 };
 use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role, say::existing};
-use spoke::{AdminError, Edit, GrantOrder};
+use spoke::{AdminError, Edit, GrantOrder, Terms};
 use std::{collections::BTreeSet, sync::Arc};
 use store::GrantView;
 
@@ -91,7 +91,26 @@ pub(super) async fn show(
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
     let session = door.spoke.session(view.grant.id).map(Into::into);
-    Ok(Json(view::GrantEntry { session, ..view::GrantEntry::named(&view, door.world.now()) }))
+    Ok(Json(view::GrantEntry { session, ..entry(&door, &view) }))
+}
+
+/// With the words of its holder, to be compared, but while it waits for these to be typed: then they are the other side's to say.
+fn entry(door: &Door, view: &GrantView) -> view::GrantEntry {
+    let words = door.spoke.words(view).filter(|_| !view.grant.waits()).map(|words| words.to_string());
+    view::GrantEntry { words, ..view::GrantEntry::named(view, door.world.now()) }
+}
+
+/// Lets in the holder of a grant that waits, by the words that they see.
+pub(super) async fn confirm(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(grant): Path<String>,
+    Asked(order): Asked<view::ConfirmOrder>,
+) -> Answer<view::GrantEntry> {
+    let view = find(&door, &person, &grant).await?;
+    personal::may_invite(&door, &person, &view).await?;
+    let grant = door.spoke.confirm(person.by(), view.grant.id, &order.words).await?;
+    Ok(Json(entry(&door, &GrantView { grant, ..view })))
 }
 
 /// How many rows a grant would show, without making it.
@@ -110,10 +129,11 @@ pub(super) async fn create(
     person: Person,
     Asked(order): Asked<view::InviteOrder>,
 ) -> Answer<view::InviteMade> {
+    let terms = Terms { key: order.key, confirm: order.confirm };
     let order = permitted(&door, &person, order).await?;
     let subject = order.subject.clone();
-    let created = door.spoke.create(person.by(), order).await?;
-    Ok(Json(made(&door, created, subject)))
+    let created = door.spoke.create_on(person.by(), order, terms).await?;
+    Ok(Json(view::InviteMade { key: terms.key, ..made(&door, created, subject) }))
 }
 
 /// A fresh invite for a grant that has not ended.
@@ -228,7 +248,7 @@ fn made(door: &Door, created: spoke::Created, subject: Name) -> view::InviteMade
     let entry = view::GrantEntry::new(&grant, door.world.now());
     let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };
     let invite = invite.expose().clone();
-    view::InviteMade { grant, invite, expires_at, addresses, rows }
+    view::InviteMade { grant, invite, expires_at, key: None, addresses, rows }
 }
 
 impl From<AdminError> for Problem {

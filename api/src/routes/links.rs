@@ -55,6 +55,12 @@ pub(super) async fn offer(
     Ok(Json((&door.hub.offer(&text.invite)?).into()))
 }
 
+/// Makes a key for an invite that is to be bound to it.
+pub(super) async fn prepare(State(door): State<Arc<Door>>, person: Person) -> Answer<view::PreparedKey> {
+    let hub::Prepared { key, not_after } = door.hub.prepare(&person.asker()).await?;
+    Ok(Json(view::PreparedKey { key, not_after }))
+}
+
 /// Makes a link of an invite, asks one question over it, and answers with what came.
 pub(super) async fn create(
     State(door): State<Arc<Door>>,
@@ -68,7 +74,7 @@ pub(super) async fn create(
         None => None,
     };
     let link = view::LinkEntry::new(linked.link, door.world.now());
-    Ok(Json(view::LinkMade { link, replaced: linked.replaced, ping, first }))
+    Ok(Json(view::LinkMade { link, replaced: linked.replaced, words: linked.words, ping, first }))
 }
 
 /// To its end, in a task of its own: a client who goes away meanwhile must not lose a certificate that was issued already.
@@ -161,6 +167,7 @@ impl From<HubError> for Problem {
             HubError::NoSuchLink(_) => Kind::Missing,
             HubError::Name(_)
             | HubError::OtherLink(_)
+            | HubError::PreparedKey(_)
             | HubError::Refused { .. }
             | HubError::Renewal { outcome: Outcome::Revoked | Outcome::RateLimited, .. } => Kind::Conflict,
             HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,

@@ -113,6 +113,10 @@ door! {
     "/v1/grants/{grant}/invite" {
         post grants::invite, "A fresh invite for a grant that has not ended" => Json view::InviteMade;
     }
+    "/v1/grants/{grant}/confirm" {
+        post grants::confirm, "Lets in the holder of a grant that waits, by the four words that they see", body view::ConfirmOrder
+            => Json view::GrantEntry;
+    }
     "/v1/grants/{grant}/can" {
         post grants::can, "What a grant may do, and why", body view::CanQuestion => Json view::VerdictView;
     }
@@ -130,6 +134,9 @@ door! {
     "/v1/links/offer" {
         post links::offer, "What an invite offers; nothing is sent anywhere", body view::InviteText
             => Json view::OfferView;
+    }
+    "/v1/links/prepare" {
+        post links::prepare, "Makes and keeps a key for an invite that is to be bound to it" => Json view::PreparedKey;
     }
     "/v1/links/{link}/ping" {
         post links::ping, "Whether a link answers, and what its grant may do" => Json view::PingReport;

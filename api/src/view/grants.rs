@@ -5,7 +5,7 @@ use crate::shape;
 use domain::{
     Time,
     grant::Grant,
-    id::{GrantId, InstanceId, Name, Resource},
+    id::{GrantId, InstanceId, Name, Resource, Spki},
     scope::{Spec, Verb},
 };
 use schemars::JsonSchema;
@@ -54,6 +54,12 @@ pub struct GrantEntry {
     /// Its control session, where one grant is shown and it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<GrantSession>,
+    /// Whether it waits for its owner to type the words that its holder sees.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub waiting: bool,
+    /// What its holder saw when it was linked, to be compared; not while it waits to be typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// What was just left out because this instance does not allow it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Difference>,
@@ -74,6 +80,8 @@ impl GrantEntry {
             certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
             created_at: None,
             session: None,
+            waiting: grant.waits(),
+            words: None,
             narrowed: Vec::new(),
         }
     }
@@ -111,9 +119,15 @@ impl From<spoke::SessionView> for GrantSession {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// Asks for a grant and its invite in one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "a body of JSON: each is said by its caller, or not")]
 pub struct InviteOrder {
     /// The grant's name.
     #[schemars(with = "shape::Name")]
@@ -134,6 +148,13 @@ pub struct InviteOrder {
     /// Whether what this instance does not allow is left out; else it is refused.
     #[serde(default)]
     pub narrow: bool,
+    /// The only key that may use the invite, by its fingerprint; else whoever comes first may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits until the words that they see were typed here.
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 /// A grant's invite, to be handed over once.
@@ -146,11 +167,23 @@ pub struct InviteMade {
     /// When it stops working.
     #[schemars(with = "shape::Time")]
     pub expires_at: Time,
+    /// The only key that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
     /// Where the other side will look for this instance.
     pub addresses: Vec<String>,
     /// How many rows the grant shows now.
     #[schemars(with = "BTreeMap<String, u64>")]
     pub rows: Counted,
+}
+
+/// The words that the other side's owner read out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmOrder {
+    /// Four words, in their order.
+    pub words: Vec<String>,
 }
 
 /// Puts another scope in force.

@@ -4,7 +4,7 @@ use crate::shape;
 use domain::{
     Time,
     answer::{Outcome, Page},
-    id::{Field, GrantId, InstanceId, Name, Resource},
+    id::{Field, GrantId, InstanceId, Name, Resource, Spki},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,17 @@ pub struct LinkOrder {
     #[serde(default)]
     #[schemars(with = "Option<shape::Name>")]
     pub name: Option<Name>,
+}
+
+/// A key that waits for an invite which is bound to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PreparedKey {
+    /// SHA-256 of its `SubjectPublicKeyInfo`, DER, hex: what the one who invites is told.
+    #[schemars(with = "String")]
+    pub key: Spki,
+    /// When it is forgotten.
+    #[schemars(with = "shape::Time")]
+    pub not_after: Time,
 }
 
 /// What an invite offered when it was made, before anything is sent: its owner may have changed or ended the grant since.
@@ -93,12 +104,15 @@ pub struct LinkEntry {
     pub peer_name: Name,
     /// Which kinds of row its invite offered; what the grant gives now, a ping says.
     pub resources: Vec<String>,
-    /// unknown, up, or how the last call ended; degraded where it was answered, but the certificate could not be renewed when it
+    /// unknown, up, waiting for the other side's owner to confirm it, or how the last call ended; degraded where it was answered, but the certificate could not be renewed when it
     /// was time. Derived from real calls only.
     pub state: String,
     /// Why, where it is not up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The words that the other side's owner has yet to be told, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// Days until its certificate ends, one that has begun counted whole; 0 or less once it has ended.
     pub days_left: i64,
     /// When its certificate ends.
@@ -181,6 +195,7 @@ impl LinkEntry {
             resources: link.offer.resources,
             state: link.state.word().to_owned(),
             reason: failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone()),
+            words: link.words,
             days_left: days_until(link.certificate_not_after, now),
             certificate_not_after: link.certificate_not_after,
             renewal_due: renewal.due,
@@ -207,6 +222,8 @@ pub struct LinkMade {
     pub link: LinkEntry,
     /// Whether it took the place of the same grant's former certificate.
     pub replaced: bool,
+    /// Four words that its owner and the other side's may compare: they are the same where nobody else used or changed the invite.
+    pub words: String,
     /// How the other side answered first. The link stays also when it did not.
     pub ping: PingReport,
     /// The newest rows of the first kind that it shares.

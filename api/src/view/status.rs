@@ -253,6 +253,7 @@ mod tests {
             peer_name: "office".parse().unwrap(),
             resources: Vec::new(),
             state: "degraded".into(),
+            words: None,
             reason: None,
             days_left: 1,
             certificate_not_after: NOW + left,

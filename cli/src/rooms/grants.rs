@@ -12,7 +12,7 @@ use crate::{
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
 use domain::{
-    id::{Name, Resource},
+    id::{Name, Resource, Spki},
     kind::{Kinds, Origin},
     scope::{Context, Spec, Verb},
     world::World,
@@ -30,6 +30,12 @@ pub struct InviteArgs {
     subject: Option<Name>,
     #[command(flatten)]
     scope: ScopeFlags,
+    /// Only the holder of this key can use the invite, which then lives 7 days: what `mosaic-fed link --prepare` printed there
+    #[arg(long, value_name = "FINGERPRINT")]
+    key: Option<Spki>,
+    /// Whoever uses the invite waits until you typed the four words that they see, with `mosaic-fed grant confirm`
+    #[arg(long)]
+    confirm: bool,
     /// Only say how many rows it would show
     #[arg(long)]
     dry_run: bool,
@@ -37,7 +43,7 @@ pub struct InviteArgs {
 
 /// `invite`.
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
-    let InviteArgs { name, subject, scope, dry_run } = args;
+    let InviteArgs { name, subject, scope, key, confirm, dry_run } = args;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
     let order = view::InviteOrder {
@@ -47,6 +53,8 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         personal,
         sensitive,
         narrow,
+        key,
+        confirm,
     };
     if dry_run {
         let rows: view::Counted = client.post("/v1/grants/preview", &order).await?;
@@ -67,7 +75,19 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
     let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
-    print_invite(&made, out)
+    print_invite(&made, out)?;
+    if confirm {
+        out.remark(&to_confirm(made.grant.name.as_str()));
+    }
+    Ok(Exit::Done)
+}
+
+/// What the owner of a grant that waits, or will, has to do.
+fn to_confirm(grant: &str) -> String {
+    format!(
+        "whoever links waits until you let them in: have them read their four words to you, by telephone say, and type \
+         `mosaic-fed grant confirm {grant} WORD WORD WORD WORD`"
+    )
 }
 
 /// Which rows it lets through, on whose behalf and until when: what the one who invites must know before it is handed over.
@@ -117,10 +137,15 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
             ));
         }
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
-        out.remark(&format!(
-            "the invite below is a secret for one use, good until {} UTC; hand it to the other side's owner",
-            minute(made.expires_at)
-        ));
+        let until = minute(made.expires_at);
+        out.remark(&match &made.key {
+            Some(key) => format!(
+                "the invite below is of use to the holder of the key {key} alone, until {until} UTC; send it to them"
+            ),
+            None => format!(
+                "the invite below is a secret for one use, good until {until} UTC; hand it to the other side's owner"
+            ),
+        });
     }
     // The text itself, alone on stdout, so that it can be piped and is never wrapped.
     out.value(made, |made| made.invite.clone())?;
@@ -160,6 +185,15 @@ pub enum GrantCommand {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Let in the holder of a grant that waits: the four words that `link` showed them. At the third time of others it ends
+    Confirm {
+        /// Its name, or the beginning of its id
+        #[arg(value_parser = named)]
+        grant: String,
+        /// The words, in their order
+        #[arg(required = true, num_args = 1.., value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// End a grant for ever, and wait until its calls are gone
     Revoke {
         /// Its name, or the beginning of its id
@@ -180,6 +214,7 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::List => return list(client, out).await,
         GrantCommand::Show { grant } => (show(client, out, &grant).await, grant),
         GrantCommand::Edit { grant, scope, yes } => (edit(client, out, &grant, scope, yes).await, grant),
+        GrantCommand::Confirm { grant, words } => (confirm(client, out, &grant, words).await, grant),
         GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
         GrantCommand::Invite { grant } => (invite_again(client, out, &grant).await, grant),
     };
@@ -187,6 +222,15 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         Err(failure) => Err(explained(failure, client, &grant).await),
         done => done,
     }
+}
+
+async fn confirm(client: &Client, out: &Out, grant: &str, words: Vec<String>) -> Outcome {
+    let path = format!("/v1/grants/{}/confirm", segment(grant));
+    let entry: view::GrantEntry = client.post(&path, &view::ConfirmOrder { words }).await?;
+    print_grant(&entry, out)?;
+    let kind = entry.scope.resources.first().map_or("KIND", |kind| kind);
+    out.next(&format!("can {} list {kind}", entry.name));
+    Ok(Exit::Done)
 }
 
 async fn invite_again(client: &Client, out: &Out, grant: &str) -> Outcome {
@@ -264,6 +308,10 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     print_grant(&entry, out)?;
     let name = &entry.name;
     match entry.state.as_str() {
+        "pending" if entry.waiting => {
+            out.remark(&to_confirm(name.as_str()));
+            out.next(&format!("grant confirm {name} WORD WORD WORD WORD"));
+        }
         "pending" => {
             out.remark(&format!("nobody has used the invite of {name} yet; if it is lost, make another"));
             out.next(&format!("grant invite {name}"));
@@ -290,6 +338,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             let heard = millis(session.heard_ms.saturating_mul(1_000));
             format!("connected    since {}, last heard {heard} ago", session.since)
         }));
+        lines.extend(entry.words.as_ref().map(|words| format!("words        {words}")));
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })?;

@@ -28,11 +28,17 @@ pub struct LinkArgs {
     /// Do not ask before linking
     #[arg(short, long)]
     yes: bool,
+    /// Make and keep a key, and print its fingerprint for whoever invites you: an invite that is bound to it is of use to nobody else
+    #[arg(long, conflicts_with_all = ["invite", "name", "yes"])]
+    prepare: bool,
 }
 
 /// `link`.
 pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
-    let LinkArgs { invite, name, yes } = args;
+    let LinkArgs { invite, name, yes, prepare } = args;
+    if prepare {
+        return prepared(client, out).await;
+    }
     let piped = invite == "-" && !io::stdin().is_terminal();
     let text = match &invite[..] {
         "-" if piped => read_invite()?,
@@ -56,6 +62,17 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     }
     let made: view::LinkMade = client.post("/v1/links", &view::LinkOrder { invite, name }).await?;
     out.value(&made, |made| shown(made, out))?;
+    if let Some(words) = &made.link.words {
+        out.remark(&waits(words));
+        out.next(&format!("ping {}", made.link.name));
+        return Ok(Exit::Done);
+    }
+    if !out.json {
+        out.remark(&format!(
+            "its four words are {}; the other side's owner sees the same with `grant show`",
+            made.words
+        ));
+    }
     if made.ping.outcome != Ended::Ok {
         let reason = made.ping.reason.as_deref().unwrap_or("no reason given");
         out.remark(&format!(
@@ -66,6 +83,32 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     }
     let kind = made.ping.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from here,{}", made.link.name));
+    Ok(Exit::Done)
+}
+
+/// That nothing is wrong, and who has to do what.
+fn waits(words: &str) -> String {
+    format!("the other side's owner has to confirm this link: read these four words to them, by telephone say: {words}")
+}
+
+/// Makes a key and says what to do with its fingerprint, which alone is on stdout.
+async fn prepared(client: &Client, out: &Out) -> Outcome {
+    let prepared: view::PreparedKey = client.post("/v1/links/prepare", &()).await?;
+    if !out.json {
+        out.remark(&format!(
+            "the fingerprint of a key that is kept here for you until {} UTC; it is no secret, but what is told to the other \
+             side's owner must be this one: compare it by telephone, say",
+            minute(prepared.not_after)
+        ));
+    }
+    out.value(&prepared, |prepared| prepared.key.to_string())?;
+    if !out.json {
+        out.remark(&format!(
+            "next, on the other instance: mosaic-fed invite NAME --for USER --share KINDS --key {}",
+            prepared.key
+        ));
+        out.remark("then, here: mosaic-fed link, which asks for that invite");
+    }
     Ok(Exit::Done)
 }
 
@@ -194,10 +237,14 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         }
         table
     })?;
+    for (link, words) in links.iter().filter_map(|link| Some((link, link.words.as_ref()?))) {
+        out.remark(&format!("{}: {}", link.name, waits(words)));
+    }
     for (link, failure) in links.iter().filter_map(|link| Some((link, link.renewal_failure.as_ref()?))) {
         out.remark(&not_renewed(link.name.as_str(), link.certificate_not_after, &failure.reason, Some(failure.next)));
     }
-    for (link, reason) in links.iter().filter_map(|link| Some((link, link.reason.as_ref()?))) {
+    let unwell = links.iter().filter(|link| link.words.is_none());
+    for (link, reason) in unwell.filter_map(|link| Some((link, link.reason.as_ref()?))) {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
         if has_ended(link) {
             sources::relink(link.name.as_str(), out);

@@ -29,6 +29,8 @@ mod import_vault;
 #[cfg(test)]
 mod instance;
 #[cfg(test)]
+mod invites;
+#[cfg(test)]
 mod kept_back;
 #[cfg(test)]
 mod log;

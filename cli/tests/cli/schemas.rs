@@ -121,6 +121,9 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let limits = "--team core --since 2026-01-01T00:00:00Z --tag red --rate 12";
     judge.does(office, &format!("invite to-home --share tasks,notes {limits}"));
     let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
+    let key = judge.does(home, "link --prepare").json()["key"].as_str().unwrap().to_owned();
+    judge.does(office, &format!("invite bound --share tasks --key {key}"));
+    confirmed(judge, office, home);
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, &format!("link {invite} --yes --name work"));
@@ -139,6 +142,17 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let limited = (0..16).any(|_| home.types("list tasks --from work --strict").code == 7);
     assert!(limited, "sixteen calls were answered");
     judge.does(home, "list tasks");
+}
+
+/// A link that waits for the words which it was shown.
+fn confirmed(judge: &mut Judge, office: &Instance, home: &Instance) {
+    let made = judge.does(office, "invite waits --share tasks --confirm").json();
+    let linked = judge.does(home, &format!("link {} --yes --name waits", made["invite"].as_str().unwrap())).json();
+    judge.does(home, "links");
+    judge.does(office, "grant show waits");
+    judge.ends(6, office, "grant confirm waits one two three four");
+    judge.does(office, &format!("grant confirm waits {}", linked["words"].as_str().unwrap()));
+    judge.does(home, "unlink waits");
 }
 
 /// Everything that a ceiling can say.

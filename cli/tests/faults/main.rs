@@ -12,6 +12,8 @@ mod asker;
 #[cfg(test)]
 mod busy;
 #[cfg(test)]
+mod enrolment;
+#[cfg(test)]
 #[path = "../cli/harness.rs"]
 #[expect(dead_code, reason = "the suite `cli` uses the rest")]
 mod harness;

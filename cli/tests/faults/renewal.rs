@@ -34,7 +34,7 @@ fn renewing(home: &Instance, link: &str) -> thread::JoinHandle<Ran> {
     thread::spawn(move || finish(command))
 }
 
-fn wait_for_halt(instance: &Instance, point: &str) {
+pub fn wait_for_halt(instance: &Instance, point: &str) {
     let end = Instant::now() + Duration::from_secs(30);
     let log = || fs::read_to_string(instance.base.path().join("serve.log")).unwrap();
     while !log().lines().any(|line| line.contains("halted") && line.contains(point)) {

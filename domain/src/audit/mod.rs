@@ -94,6 +94,8 @@ words! {
         GrantEdit = "grant_edit",
         /// What no grant may exceed was set or taken away.
         PolicySet = "policy_set",
+        /// A grant that waited was let in by its owner, or the words were wrong.
+        GrantConfirm = "grant_confirm",
         /// A grant was ended.
         GrantRevoke = "grant_revoke",
         /// The asking side said that it has let go of an ended grant.

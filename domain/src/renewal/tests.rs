@@ -204,3 +204,20 @@ fn what_stands_in_the_way_is_told_with_a_wait() {
     assert_eq!((refusal.reason(), refusal.retry()), (Reason::GrantRate, Some(Duration::from_secs(1))));
     assert_eq!(Refusal::from(NoRenewal::Ended).reason(), Reason::NotPermitted);
 }
+
+#[test]
+fn a_grant_that_is_held_waits_until_it_is_let_in_and_an_active_one_never_waits() {
+    let (peer, other) = (InstanceId(Uuid::from_u128(4)), InstanceId(Uuid::from_u128(5)));
+    let pending = Grant { state: State::Pending, peer: None, leaf: None, ..grant() };
+    assert!(!pending.waits() && pending.let_in().is_err(), "nobody holds it");
+    let held = pending.hold(peer, leaf(1)).unwrap();
+    assert!(held.waits() && held.generation == pending.generation + 1);
+    assert!(good(&held, START).is_empty(), "its certificate is refused");
+    assert!(held.hold(other, leaf(2)).is_err(), "another instance");
+    let active = held.let_in().unwrap();
+    assert_eq!((active.state, active.generation), (State::Active, held.generation + 1));
+    assert_eq!(good(&active, START), [1]);
+    assert!(active.let_in().is_err());
+    assert_eq!(active.hold(peer, leaf(2)).unwrap().state, State::Active);
+    assert!(active.revoke().unwrap().hold(peer, leaf(2)).is_err());
+}

@@ -49,6 +49,8 @@ pub(crate) struct Keeper {
 struct Kept {
     /// The certificate it is held with: another one is another session.
     certificate: Vec<u8>,
+    /// What is to be read to the other side's owner, before they let the link in.
+    words: Option<String>,
     shown: Shown,
     _task: DropGuard,
 }
@@ -103,7 +105,10 @@ impl Keeper {
         let mut kept = lock(&self.kept);
         kept.retain(|key, held| {
             let is_it = |link: &&LinkRecord| (link.owner, link.id) == *key;
-            links.iter().find(is_it).is_some_and(|link| link.certificate == held.certificate)
+            links
+                .iter()
+                .find(is_it)
+                .is_some_and(|link| link.certificate == held.certificate && link.words == held.words)
         });
         let mut new = Vec::new();
         for link in links {
@@ -111,7 +116,8 @@ impl Keeper {
             kept.entry(key).or_insert_with(|| {
                 let (shown, stop) = (Shown::default(), CancellationToken::new());
                 new.push((link.clone(), shown.clone(), stop.clone()));
-                Kept { certificate: link.certificate.clone(), shown, _task: stop.drop_guard() }
+                let (certificate, words) = (link.certificate.clone(), link.words.clone());
+                Kept { certificate, words, shown, _task: stop.drop_guard() }
             });
         }
         new

@@ -15,7 +15,7 @@ use crate::{
     record::{Asking, Sum},
 };
 use domain::{
-    Time,
+    Reason, Time,
     audit::{Act, Ending, Record, Stage, Subject},
     id::{RequestId, WorkspaceId},
     session::{HEARTBEAT, SILENCE},
@@ -71,6 +71,9 @@ impl Hub {
             Ok(Some(_)) => {
                 Asking::new(self, &asker, link).calling("session").answered(Sum::default(), "").await?;
                 self.sessions.note(link, None);
+                if link.words.is_some() {
+                    self.confirmed(link);
+                }
             }
             Err(failure) => {
                 if failure.refusal.is_some() {
@@ -110,7 +113,13 @@ impl Hub {
             Ok(Err(status)) => status,
             Err(_) => return Err(Failure::silent(self.deadlines.source)),
         };
-        let failure = live.refusal().unwrap_or_else(|| Failure::from_status(&status, None));
+        let failure = match (live.refusal(), Failure::from_status(&status, None), &link.words) {
+            (Some(refusal), ..) => refusal,
+            (None, failure, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => {
+                Failure::unconfirmed(words)
+            }
+            (None, failure, _) => failure,
+        };
         if failure.is_broken() {
             self.sessions.hang_up(link, &live);
         }

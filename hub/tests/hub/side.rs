@@ -135,6 +135,7 @@ impl Side {
                 not_after: Time::from_seconds(2_000_000_000),
             },
             expires_at: Time::from_seconds(2_000_000_000),
+            key: None,
         }
     }
 
@@ -203,7 +204,7 @@ fn enrolment(
         let issued = authority.issue_grant(&order).unwrap();
         let certificate = issued.certificate.clone();
         given.lock().unwrap().push(issued);
-        Ok(v1::EnrollResponse { certificate, grant_id: grant.to_string(), certificate_not_after: None })
+        Ok(v1::EnrollResponse { certificate, grant_id: grant.to_string(), certificate_not_after: None, confirm: false })
     })
 }
 

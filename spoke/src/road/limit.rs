@@ -6,7 +6,12 @@
 //! A renewal takes from neither, so that a busy grant renews; it takes from a bucket of its own, which a certificate fills up
 //! again: what is measured is renewals that come to nothing.
 
-use super::{Road, audit::Draft, status};
+use super::{
+    Road,
+    audit::Draft,
+    status,
+    tries::{TRIES, Tries},
+};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -39,7 +44,7 @@ pub const PEER: Rate = Rate { per_minute: 240, burst: 240 };
 /// What a grant may ask for a further certificate in vain a minute; as many at once.
 pub const RENEWAL: Rate = Rate { per_minute: 10, burst: 10 };
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+pub(super) type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
 /// Calls the grant could make at once after this one; in the extensions of every request that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +59,7 @@ pub struct Limits {
     peers: Mutex<HashMap<(InstanceId, UserId), Arc<Bucket>>>,
     renewals: Mutex<HashMap<GrantId, Renewing>>,
     peer: Rate,
+    pub(super) tries: Tries,
 }
 
 /// What renewals take from.
@@ -73,7 +79,19 @@ impl Default for Limits {
 impl Limits {
     /// With another rate for peers.
     pub fn with_peer_rate(peer: Rate) -> Self {
-        Self { grants: Mutex::default(), peers: Mutex::default(), renewals: Mutex::default(), peer }
+        Self {
+            grants: Mutex::default(),
+            peers: Mutex::default(),
+            renewals: Mutex::default(),
+            peer,
+            tries: Tries::new(TRIES),
+        }
+    }
+
+    /// With another rate of tries to use an invite, for each address.
+    #[must_use]
+    pub fn enrolling(self, tries: Rate) -> Self {
+        Self { tries: Tries::new(tries), ..self }
     }
 
     /// Takes one call from the grant's bucket, then one from its peer's.
@@ -125,18 +143,18 @@ impl Limits {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn bucket(rate: Rate) -> Arc<Bucket> {
+pub(super) fn bucket(rate: Rate) -> Arc<Bucket> {
     let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
     let quota = Quota::per_minute(at_least_one(rate.per_minute)).allow_burst(at_least_one(rate.burst));
     let limiter: RateLimiter<NotKeyed, InMemoryState, DefaultClock, NoOpMiddleware> = RateLimiter::direct(quota);
     Arc::new(limiter.with_middleware())
 }
 
-fn check(bucket: &Bucket, reason: Reason) -> Result<CallsLeft, Refusal> {
+pub(super) fn check(bucket: &Bucket, reason: Reason) -> Result<CallsLeft, Refusal> {
     bucket.check().map(|state| CallsLeft(state.remaining_burst_capacity())).map_err(|not_until| {
         let wait = not_until.wait_time_from(DefaultClock::default().now());
         Refusal::new(reason).retry_after(wait.max(Duration::from_millis(1)))

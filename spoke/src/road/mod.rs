@@ -10,6 +10,7 @@ pub mod limit;
 pub mod standing;
 pub mod status;
 pub mod trace;
+pub mod tries;
 
 use crate::{confirming::Confirming, snapshot::Snapshots};
 use axum::{Router, middleware::from_fn_with_state};
@@ -31,7 +32,7 @@ pub struct Road {
     pub snapshots: Arc<Snapshots>,
     /// Live connections and calls by grant.
     pub registry: Registry,
-    /// Rates by grant and by peer.
+    /// Rates by grant, by peer, and of tries to use an invite.
     pub limits: limit::Limits,
     /// What went wrong here, for `status`.
     pub faults: Faults,
@@ -61,6 +62,8 @@ pub fn enrolment(road: &Arc<Road>, rooms: Routes) -> Router {
     rooms.into_axum_router().layer(
         ServiceBuilder::new()
             .layer(from_fn_with_state(road(), trace::trace))
-            .layer(from_fn_with_state((road(), Entrance::Enrolment), audit::audit)),
+            .layer(from_fn_with_state((road(), Entrance::Enrolment), audit::audit))
+            // Before the token is looked at: whoever guesses is not told how right they are.
+            .layer(from_fn_with_state(road(), tries::tries)),
     )
 }

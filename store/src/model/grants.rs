@@ -1,13 +1,13 @@
 //! Grants and invites.
 
-use super::{Kept, KeptInvite, Model, State};
-use crate::{GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
+use super::{Kept, Model, State};
+use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
     audit::Record,
     grant::{Grant, Leaf, State as Stage},
-    id::{GrantId, InstanceId, InviteId, Name, Serial, UserId},
+    id::{GrantId, InviteId, Serial, Spki, UserId},
     invite::Invited,
     renewal::Successor,
     scope::Scope,
@@ -47,6 +47,7 @@ impl Grants for Model {
             grant: kept.grant.clone(),
             subject_name: kept.subject_name.clone(),
             peer_name: kept.peer_name.clone(),
+            handed: state.handed(kept.grant.id),
             created_at: kept.created_at,
             doubt: None,
         };
@@ -102,61 +103,27 @@ impl Grants for Model {
     }
 
     async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
-        let now = self.world.now();
-        self.change(|state| {
-            rules::may_invite(&state.grant(invite.grant)?, now)?;
-            state.end_invites(invite.grant, now);
-            let taken = state.invites.iter().any(|(id, kept)| *id == invite.id || kept.digest == invite.digest);
-            if taken {
-                return Err(rules::invite_taken());
-            }
-            let NewInvite { id, grant, digest, expires_at } = *invite;
-            state.invites.insert(id, KeptInvite { grant, digest, expires_at, used: false });
-            Ok(((), vec![record]))
-        })
+        self.new_invite(invite, record)
     }
 
     async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError> {
-        let state = self.state();
-        let Some((id, kept)) = state.invites.iter().find(|(_, kept)| kept.digest == *digest) else { return Ok(None) };
-        let grant = state.grant(kept.grant)?;
-        Ok(Some(Invited { id: *id, grant, expires_at: kept.expires_at, used: kept.used }))
+        self.invite_of(digest)
     }
 
-    async fn claim_invite(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
-        self.change(|state| {
-            let ended = |grant: &Grant| grant.state == Stage::Revoked || grant.has_expired(now);
-            let open = match state.invites.get(&invite) {
-                Some(kept) => !kept.used && kept.expires_at > now && !ended(&state.grant(kept.grant)?),
-                None => false,
-            };
-            if let Some(kept) = state.invites.get_mut(&invite).filter(|_| open) {
-                kept.used = true;
-                return Ok((true, vec![record]));
-            }
-            Ok((false, Vec::new()))
-        })
+    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError> {
+        self.claim(invite, key, now, record)
     }
 
-    async fn activate_grant(
-        &self,
-        grant: GrantId,
-        peer: InstanceId,
-        peer_name: &Name,
-        leaf: &Leaf,
-        record: Record,
-    ) -> Result<Grant, StoreError> {
-        let now = self.world.now();
-        self.change(|state| {
-            let found = state.grant(grant)?;
-            let active = rules::activated(&found, peer, leaf)?;
-            found.leaves().filter(|old| *old != leaf).for_each(|old| state.refuse(old.clone(), now));
-            state.update(&active);
-            if let Some(kept) = state.grants.get_mut(&grant) {
-                kept.peer_name = Some(peer_name.clone());
-            }
-            Ok((active, vec![record]))
-        })
+    async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
+        self.enrol(enrolment, record)
+    }
+
+    async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        self.admit(grant, key, record)
+    }
+
+    async fn wrong_words(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        self.count_wrong(grant, record)
     }
 
     async fn renew_grant(
@@ -192,7 +159,7 @@ impl Grants for Model {
     }
 
     async fn last_invite_end(&self) -> Result<Option<Time>, StoreError> {
-        Ok(self.state().invites.values().filter(|kept| !kept.used).map(|kept| kept.expires_at).max())
+        self.last_end()
     }
 }
 
@@ -231,14 +198,8 @@ impl State {
         found.iter().map(|grant| self.revoke(grant, now)).collect()
     }
 
-    fn refuse(&mut self, leaf: Leaf, now: Time) {
+    pub(super) fn refuse(&mut self, leaf: Leaf, now: Time) {
         self.refused.retain(|(known, _)| known.not_after > now);
         self.refused.push((leaf, now));
-    }
-
-    fn end_invites(&mut self, grant: GrantId, now: Time) {
-        for kept in self.invites.values_mut().filter(|kept| kept.grant == grant && !kept.used) {
-            kept.expires_at = kept.expires_at.min(now);
-        }
     }
 }

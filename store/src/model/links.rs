@@ -1,11 +1,11 @@
 //! Links.
 
 use super::{Model, State};
-use crate::{LinkEntry, LinkRecord, Links, NextLeaf, StoreError, rules};
+use crate::{LinkEntry, LinkKey, LinkRecord, Links, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
-    id::{GrantId, UserId},
+    id::{GrantId, Spki, UserId},
 };
 
 #[async_trait]
@@ -62,10 +62,48 @@ impl Links for Model {
         })
     }
 
+    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError> {
+        self.change(|state| {
+            if let Some(link) = state.links.get_mut(&(owner, link)) {
+                link.words = None;
+            }
+            Ok(((), Vec::new()))
+        })
+    }
+
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
         self.change(|state| {
             let removed = state.links.remove(&(owner, link)).is_some();
             Ok((removed, if removed { vec![record] } else { Vec::new() }))
+        })
+    }
+
+    async fn keep_link_key(&self, key: &LinkKey) -> Result<(), StoreError> {
+        let now = self.world.now();
+        self.change(|state| {
+            state.user_name(key.owner).ok_or_else(|| rules::no_user_id(key.owner))?;
+            state.link_keys.retain(|(owner, _), kept| *owner != key.owner || kept.not_after > now);
+            let same = |kept: &LinkKey| kept.owner == key.owner && kept.invite.is_some() && kept.invite == key.invite;
+            if state.link_keys.contains_key(&(key.owner, key.spki)) || state.link_keys.values().any(same) {
+                return Err(rules::link_key_taken());
+            }
+            state.link_keys.insert((key.owner, key.spki), key.clone());
+            Ok(((), Vec::new()))
+        })
+    }
+
+    async fn link_keys(&self, owner: UserId) -> Result<Vec<LinkKey>, StoreError> {
+        let (state, now) = (self.state(), self.world.now());
+        let own = state.link_keys.values().filter(|kept| kept.owner == owner && kept.not_after > now);
+        let mut own: Vec<_> = own.cloned().collect();
+        own.sort_by_key(|kept| kept.not_after);
+        Ok(own)
+    }
+
+    async fn forget_link_key(&self, owner: UserId, key: Spki) -> Result<(), StoreError> {
+        self.change(|state| {
+            state.link_keys.remove(&(owner, key));
+            Ok(((), Vec::new()))
         })
     }
 

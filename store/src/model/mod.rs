@@ -7,16 +7,18 @@ mod audit;
 mod ceiling;
 mod directory;
 mod grants;
+mod invites;
 mod items;
 mod links;
 mod people;
 
-use crate::{InstanceRecord, KeptCeiling, LinkRecord, StoreError, heard::Heard};
+use crate::{InstanceRecord, KeptCeiling, LinkKey, LinkRecord, StoreError, heard::Heard};
 use domain::{
     Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
-    id::{EntryHash, GrantId, InviteId, ItemId, Name, TeamId, UserId, WorkspaceId},
+    id::{EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, UserId, WorkspaceId},
+    invite::KeptInvite,
     item::{StoredItem, Whose},
     rights::{Rights, Role},
     world::{Clock, SeededRng, World},
@@ -53,6 +55,7 @@ struct State {
     invites: BTreeMap<InviteId, KeptInvite>,
     version: u64,
     links: BTreeMap<(UserId, GrantId), LinkRecord>,
+    link_keys: BTreeMap<(UserId, Spki), LinkKey>,
     log: Arc<Vec<Entry>>,
 }
 
@@ -77,14 +80,6 @@ struct Kept {
     created_at: Time,
     /// The version of its last change.
     moved: u64,
-}
-
-#[derive(Clone)]
-struct KeptInvite {
-    grant: GrantId,
-    digest: [u8; 32],
-    expires_at: Time,
-    used: bool,
 }
 
 impl std::fmt::Debug for State {

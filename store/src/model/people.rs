@@ -90,6 +90,7 @@ impl People for Model {
             let revoked = state.revoke_all(user.id, now)?;
             state.users.remove(name);
             state.links.retain(|(owner, _), _| *owner != user.id);
+            state.link_keys.retain(|(owner, _), _| *owner != user.id);
             Arc::make_mut(&mut state.items).retain(|_, row| !row.is_personal_to(user.id));
             let records = rules::removal(&record, &revoked);
             Ok((revoked, records))

@@ -1,17 +1,18 @@
-//! Invites: single use is decided by the database, once, whoever asks.
+//! Invites: single use is decided by the database, once, whoever asks. What is not as it was written is of use to nobody.
 
 use super::{
     Postgres,
     change::Change,
-    row::{self, time},
+    row::{self, serial_number, time},
     sql, unit,
 };
-use crate::{NewInvite, StoreError, rules};
+use crate::{Enrolled, Enrolment, Handed, NewInvite, StoreError, Trust, rules};
 use domain::{
     Time,
     audit::Record,
-    id::{GrantId, InviteId},
-    invite::Invited,
+    grant::Grant,
+    id::{GrantId, InviteId, Spki},
+    invite::{AGAIN, Claim, Given, Invited, KeptInvite, Standing},
 };
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -21,12 +22,18 @@ impl Postgres {
         let mut change = self.change().await?;
         let now = self.clock.now();
         rules::may_invite(&change.grant(invite.grant).await?, now)?;
-        change.end_invites(invite.grant, now).await?;
+        let confirm = change.end_invites(invite.grant, now).await? || invite.confirm;
+        let NewInvite { id, grant, digest, expires_at, key, .. } = *invite;
+        let invite = KeptInvite { id, grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None };
+        let seal = change.trust().seal_invite(&invite);
         let added = sqlx::query(sql::grants::ADD_INVITE)
-            .bind(invite.id.0)
-            .bind(invite.grant.0)
-            .bind(&invite.digest[..])
-            .bind(invite.expires_at.to_offset())
+            .bind(id.0)
+            .bind(grant.0)
+            .bind(&digest[..])
+            .bind(expires_at.to_offset())
+            .bind(key.as_ref().map(|key| &key.0[..]))
+            .bind(confirm)
+            .bind(&seal[..])
             .execute(&mut *change)
             .await?;
         if added.rows_affected() != 1 {
@@ -35,50 +42,185 @@ impl Postgres {
         change.record(&record).await
     }
 
+    /// Looked for twice: the grant may move on between the look at its row and the look at how far it has come.
     pub(super) async fn invite_of(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError> {
+        match self.look_for_invite(digest).await {
+            Err(StoreError::Conflict(_)) => self.look_for_invite(digest).await,
+            found => found,
+        }
+    }
+
+    async fn look_for_invite(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::grants::INVITED).bind(&digest[..]).fetch_optional(&mut *unit).await?;
         unit.end().await?;
-        let Some(row) = row else { return Ok(None) };
-        let invited = invited(&row)?;
-        row::judged(&row, &invited.grant, &self.trust)?.map_err(|doubt| rules::doubtful(&invited.grant, doubt))?;
-        Ok(Some(invited))
+        let found = row.map(|row| invited(&row, &self.trust)).transpose()?;
+        Ok(found.map(|(_, invited)| invited))
     }
 
-    pub(super) async fn claim(&self, invite: InviteId, now: Time, record: Record) -> Result<bool, StoreError> {
+    /// Under the head's lock, so that nobody else claims it between the look and the claim.
+    pub(super) async fn claim(
+        &self,
+        invite: InviteId,
+        key: Spki,
+        now: Time,
+        record: Record,
+    ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
-        let claimed =
-            sqlx::query(sql::grants::CLAIM).bind(invite.0).bind(now.to_offset()).execute(&mut *change).await?;
-        if claimed.rows_affected() == 1 {
-            change.record(&record).await?;
+        let Some((kept, found)) =
+            change.invited(invite).await?.filter(|(_, found)| found.standing(key, now) == Standing::Open)
+        else {
+            change.abandon().await?;
+            return Ok(false);
+        };
+        if found.claim.is_some() {
+            change.abandon().await?;
             return Ok(true);
         }
-        change.abandon().await?;
-        Ok(false)
+        change.update_invite(&KeptInvite { claim: Some(Claim { key, at: now, given: None }), ..kept }).await?;
+        change.record(&record).await?;
+        Ok(true)
+    }
+
+    pub(super) async fn enrol(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
+        let mut change = self.change().await?;
+        let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
+        let (kept, invited) = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
+        let claim = kept.claim.clone().ok_or_else(|| rules::no_invite(invite));
+        let Some(active) = rules::enrolled(&invited, &enrolment)? else {
+            change.abandon().await?;
+            let given = claim?.given.ok_or_else(|| rules::no_invite(invite))?;
+            return Ok(Enrolled { grant: invited.grant, given });
+        };
+        let given = Given { serial: leaf.serial.clone(), certificate: certificate.to_vec() };
+        change
+            .update_invite(&KeptInvite { claim: Some(Claim { given: Some(given.clone()), ..claim? }), ..kept })
+            .await?;
+        change.refuse_all(invited.grant.leaves().filter(|old| *old != leaf), self.clock.now()).await?;
+        change.update(&active, Some(peer_name)).await?;
+        change.record(&record).await?;
+        Ok(Enrolled { grant: active, given })
+    }
+
+    pub(super) async fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        let mut change = self.change().await?;
+        let found = change.grant(grant).await?;
+        let admitted = rules::let_in(&found, change.handed(&found).await?.as_ref(), key)?;
+        change.update(&admitted, None).await?;
+        change.record(&record).await?;
+        Ok(admitted)
+    }
+
+    pub(super) async fn count_wrong(&self, grant: GrantId, record: Record) -> Result<u32, StoreError> {
+        let mut change = self.change().await?;
+        let found = change.grant(grant).await?;
+        let handed = change.handed(&found).await?.ok_or_else(|| rules::does_not_wait(&found))?;
+        let wrong_words = handed.wrong_words.saturating_add(1);
+        change.update_invite(&KeptInvite { wrong_words, ..handed }).await?;
+        change.record(&record).await?;
+        Ok(wrong_words)
     }
 
     pub(super) async fn last_end(&self) -> Result<Option<Time>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
         let end: Option<OffsetDateTime> =
-            sqlx::query_scalar(sql::grants::LAST_INVITE_END).fetch_one(&mut *unit).await?;
+            sqlx::query_scalar(sql::grants::LAST_INVITE_END).bind(AGAIN).fetch_one(&mut *unit).await?;
         unit.end().await?;
         Ok(end.map(Time::from))
     }
 }
 
 impl Change {
-    /// Open invites of a grant stop working now.
-    pub(super) async fn end_invites(&mut self, grant: GrantId, now: Time) -> Result<(), StoreError> {
-        sqlx::query(sql::grants::END_INVITES).bind(grant.0).bind(now.to_offset()).execute(&mut **self).await?;
+    /// The invite with its grant, locked until the end.
+    async fn invited(&mut self, invite: InviteId) -> Result<Option<(KeptInvite, Invited)>, StoreError> {
+        let row = sqlx::query(sql::grants::INVITED_BY_ID).bind(invite.0).fetch_optional(&mut **self).await?;
+        row.map(|row| invited(&row, self.trust())).transpose()
+    }
+
+    /// The invite by which a grant came to its holder, locked until the end.
+    async fn handed(&mut self, grant: &Grant) -> Result<Option<KeptInvite>, StoreError> {
+        let row = sqlx::query(sql::grants::HANDED).bind(grant.id.0).fetch_optional(&mut **self).await?;
+        row.map(|row| kept(&row, self.trust())?.ok_or_else(|| rules::invite_tampered(grant))).transpose()
+    }
+
+    /// Invites of a grant stop working now, also for whoever would use theirs again. Whether any of them asks for words.
+    pub(super) async fn end_invites(&mut self, grant: GrantId, now: Time) -> Result<bool, StoreError> {
+        let rows = sqlx::query(sql::grants::INVITES_OF).bind(grant.0).fetch_all(&mut **self).await?;
+        let mut confirm = false;
+        for row in &rows {
+            confirm |= row.try_get::<bool, _>("confirm")?;
+            // What is not as it was written works for nobody, and must not keep a grant from being ended.
+            if let Ok(Some(invite)) = kept(row, self.trust())
+                && invite.expires_at > now
+            {
+                self.update_invite(&KeptInvite { expires_at: now, ..invite }).await?;
+            }
+        }
+        Ok(confirm)
+    }
+
+    /// Writes what may change of an invite.
+    async fn update_invite(&mut self, invite: &KeptInvite) -> Result<(), StoreError> {
+        let (claim, seal) = (invite.claim.as_ref(), self.trust().seal_invite(invite));
+        let given = claim.and_then(|claim| claim.given.as_ref());
+        sqlx::query(sql::grants::UPDATE_INVITE)
+            .bind(invite.id.0)
+            .bind(invite.expires_at.to_offset())
+            .bind(i32::try_from(invite.wrong_words).unwrap_or(i32::MAX))
+            .bind(claim.map(|claim| claim.at.to_offset()))
+            .bind(claim.map(|claim| &claim.key.0[..]))
+            .bind(given.map(|given| given.serial.as_bytes()))
+            .bind(given.map(|given| &given.certificate[..]))
+            .bind(&seal[..])
+            .execute(&mut **self)
+            .await?;
         Ok(())
     }
 }
 
-fn invited(row: &PgRow) -> Result<Invited, StoreError> {
-    Ok(Invited {
+/// An invite with its grant, both as they were written.
+fn invited(row: &PgRow, trust: &Trust) -> Result<(KeptInvite, Invited), StoreError> {
+    let grant = row::grant(row)?;
+    row::judged(row, &grant, trust)?.map_err(|doubt| rules::doubtful(&grant, doubt))?;
+    let kept = kept(row, trust)?.ok_or_else(|| rules::invite_tampered(&grant))?;
+    Ok((kept.clone(), kept.of(grant)))
+}
+
+/// Reads an invite; none where it is not as it was written.
+fn kept(row: &PgRow, trust: &Trust) -> Result<Option<KeptInvite>, StoreError> {
+    let invite = KeptInvite {
         id: InviteId(row.try_get("invite")?),
-        grant: row::grant(row)?,
+        grant: GrantId(row.try_get("grant_id")?),
+        digest: row::digest(row.try_get("digest")?)?,
         expires_at: time(row, "expires_at")?,
-        used: row.try_get::<Option<OffsetDateTime>, _>("used_at")?.is_some(),
-    })
+        key: row.try_get::<Option<&[u8]>, _>("bound_spki")?.map(row::digest).transpose()?.map(Spki),
+        confirm: row.try_get("confirm")?,
+        wrong_words: wrong_words(row)?,
+        claim: claim(row)?,
+    };
+    let seal: Option<&[u8]> = row.try_get("invite_seal")?;
+    Ok(seal.is_some_and(|seal| trust.knows(&invite, seal)).then_some(invite))
+}
+
+/// Reads how a grant came to its holder, to be shown: nobody is let in because of it.
+pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
+    let key: Option<&[u8]> = row.try_get("claimed_spki")?;
+    let Some(key) = key else { return Ok(None) };
+    let (key, confirm) = (Spki(row::digest(key)?), row.try_get("confirm")?);
+    Ok(Some(Handed { key, confirm, wrong_words: wrong_words(row)? }))
+}
+
+fn wrong_words(row: &PgRow) -> Result<u32, StoreError> {
+    Ok(u32::try_from(row.try_get::<i32, _>("wrong_words")?).unwrap_or(u32::MAX))
+}
+
+fn claim(row: &PgRow) -> Result<Option<Claim>, StoreError> {
+    let key: Option<&[u8]> = row.try_get("claimed_spki")?;
+    let Some(key) = key else { return Ok(None) };
+    let serial: Option<&[u8]> = row.try_get("given_serial")?;
+    let given = match serial {
+        Some(serial) => Some(Given { serial: serial_number(serial)?, certificate: row.try_get("given_certificate")? }),
+        None => None,
+    };
+    Ok(Some(Claim { key: Spki(row::digest(key)?), at: time(row, "used_at")?, given }))
 }

@@ -6,11 +6,11 @@ use super::{
     row::{name, parsed, time},
     sql, unit,
 };
-use crate::{LinkEntry, LinkRecord, Links, NextLeaf, StoreError, rules};
+use crate::{LinkEntry, LinkKey, LinkRecord, Links, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
-    id::{GrantId, InstanceId, UserId},
+    id::{GrantId, InstanceId, Spki, UserId},
     invite::Offer,
 };
 use sqlx::{Row, postgres::PgRow};
@@ -46,6 +46,7 @@ impl Links for Postgres {
             .bind(link.offer.subject.as_str())
             .bind(link.offer.not_after.to_offset())
             .bind(link.added_at.to_offset())
+            .bind(link.words.as_deref())
             .execute(&mut *change)
             .await;
         match added {
@@ -75,6 +76,7 @@ impl Links for Postgres {
             .bind(&link.offer.resources)
             .bind(link.offer.subject.as_str())
             .bind(link.offer.not_after.to_offset())
+            .bind(link.words.as_deref())
             .execute(&mut *change)
             .await?;
         if replaced.rows_affected() != 1 {
@@ -106,11 +108,30 @@ impl Links for Postgres {
         self.end_next(sql::links::DROP_NEXT, link, certificate, record).await
     }
 
+    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError> {
+        let mut unit = unit::write(&self.door).await?;
+        subject(&mut unit, owner).await?;
+        sqlx::query(sql::links::FORGET_WORDS).bind(owner.0).bind(link.0).execute(&mut *unit).await?;
+        Ok(unit.end().await?)
+    }
+
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         subject(&mut change, owner).await?;
         let removed = sqlx::query(sql::links::REMOVE).bind(owner.0).bind(link.0).execute(&mut *change).await?;
         change.record_if(removed.rows_affected() == 1, &record).await
+    }
+
+    async fn keep_link_key(&self, key: &LinkKey) -> Result<(), StoreError> {
+        self.keep_key(key).await
+    }
+
+    async fn link_keys(&self, owner: UserId) -> Result<Vec<LinkKey>, StoreError> {
+        self.keys(owner).await
+    }
+
+    async fn forget_link_key(&self, owner: UserId, key: Spki) -> Result<(), StoreError> {
+        self.forget_key(owner, key).await
     }
 
     async fn link_directory(&self) -> Result<Vec<LinkEntry>, StoreError> {
@@ -173,6 +194,7 @@ fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
             subject: parsed("name", row.try_get("offer_subject")?)?,
             not_after: time(row, "offer_not_after")?,
         },
+        words: row.try_get("words")?,
         added_at: time(row, "added_at")?,
     })
 }

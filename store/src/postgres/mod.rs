@@ -16,6 +16,7 @@ mod grants;
 mod instance;
 mod invites;
 mod items;
+mod link_keys;
 mod links;
 mod listen;
 mod people;

@@ -111,6 +111,10 @@ fn former(row: &PgRow) -> Result<Option<Former>, StoreError> {
 
 /// A certificate from its columns.
 pub(super) fn leaf(serial: &[u8], spki: &[u8], not_after: OffsetDateTime) -> Result<Leaf, StoreError> {
-    let serial = Serial::new(serial).ok_or_else(|| damaged("serial number", "it is not 8 to 20 bytes long"))?;
-    Ok(Leaf { serial, spki: Spki(digest(spki)?), not_after: not_after.into() })
+    Ok(Leaf { serial: serial_number(serial)?, spki: Spki(digest(spki)?), not_after: not_after.into() })
+}
+
+/// A serial number from its bytes.
+pub(super) fn serial_number(bytes: &[u8]) -> Result<Serial, StoreError> {
+    Serial::new(bytes).ok_or_else(|| damaged("serial number", "it is not 8 to 20 bytes long"))
 }

@@ -1,11 +1,12 @@
 //! What people are told when something named does not exist or cannot be, the same words from every store.
 
-use crate::{StoreError, User};
+use crate::{Enrolment, StoreError, User};
 use domain::{
     Time,
     audit::{Act, Record, Subject},
     grant::{Grant, IllegalMove, Leaf, State},
-    id::{GrantId, InstanceId, Name, Serial, TeamId, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, InviteId, Name, Serial, Spki, TeamId, UserId, WorkspaceId},
+    invite::{Invited, KeptInvite},
     renewal::Successor,
     rights::Role,
     say::existing,
@@ -124,6 +125,14 @@ pub(crate) fn doubtful(grant: &Grant, doubt: Doubt) -> StoreError {
     ))
 }
 
+pub(crate) fn invite_tampered(grant: &Grant) -> StoreError {
+    StoreError::Conflict(format!(
+        "an invite to grant {} is not as this instance wrote it: somebody has changed the database, and it is of use to nobody; end \
+         the grant with `mosaic-fed grant revoke {}` and make a new one",
+        grant.name, grant.name
+    ))
+}
+
 pub(crate) fn illegal_move(grant: &Grant, cause: IllegalMove) -> StoreError {
     StoreError::Conflict(format!("grant {}: {cause}; {NEW_GRANT}", grant.name))
 }
@@ -141,6 +150,43 @@ pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<
         )),
         _ => illegal_move(grant, cause),
     })
+}
+
+/// The grant in the hands of whoever claimed its invite; none where the claim was answered already, and stays so.
+pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>) -> Result<Option<Grant>, StoreError> {
+    let conflict = |cause: &str| Err(StoreError::Conflict(format!("invite {}: {cause}; make a new one", invited.id)));
+    match &invited.claim {
+        Some(claim) if claim.key == enrolment.leaf.spki => match &claim.given {
+            Some(given) if invited.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial) => Ok(None),
+            Some(_) => conflict("another certificate took the place of the one that it gave"),
+            None => {
+                let active = activated(&invited.grant, enrolment.peer, enrolment.leaf)?;
+                let held = invited.grant.hold(enrolment.peer, enrolment.leaf.clone());
+                Ok(Some(held.ok().filter(|_| invited.confirm).unwrap_or(active)))
+            }
+        },
+        _ => conflict("it was not claimed for the key of this certificate"),
+    }
+}
+
+/// The grant let in, if it is this key that holds it and waits; both the grant and what it was handed over with say which key that is.
+pub(crate) fn let_in(grant: &Grant, handed: Option<&KeptInvite>, key: Spki) -> Result<Grant, StoreError> {
+    let claimed = handed.and_then(|handed| handed.claim.as_ref()).is_some_and(|claim| claim.key == key);
+    let held = !grant.waits() || grant.leaf.as_ref().is_some_and(|leaf| leaf.spki == key);
+    if !claimed || !held {
+        let cause = format!("grant {} was enrolled anew meanwhile", grant.name);
+        return Err(StoreError::Conflict(format!("{cause}; ask the other side for the words it shows now")));
+    }
+    grant.let_in().map_err(|_| does_not_wait(grant))
+}
+
+pub(crate) fn does_not_wait(grant: &Grant) -> StoreError {
+    let name = &grant.name;
+    StoreError::Conflict(format!("grant {name} does not wait to be confirmed; see `mosaic-fed grant show {name}`"))
+}
+
+pub(crate) fn no_invite(id: InviteId) -> StoreError {
+    StoreError::Missing(format!("no such invite ({id}); make a new one: `mosaic-fed grant invite NAME`"))
 }
 
 /// The grant with a further certificate, if none was quicker.
@@ -190,6 +236,10 @@ pub(crate) fn invite_taken() -> StoreError {
 
 pub(crate) fn link_taken(name: &Name, id: GrantId) -> StoreError {
     StoreError::Conflict(format!("you have a link `{name}` or link {id} already; choose another name or unlink it"))
+}
+
+pub(crate) fn link_key_taken() -> StoreError {
+    StoreError::Conflict("this invite is being used already; wait for that to end, then try again".into())
 }
 
 pub(crate) fn no_link(id: GrantId) -> StoreError {

@@ -7,7 +7,8 @@ use domain::{
     caller::Presented,
     decide,
     grant::{Grant, Leaf, State},
-    id::{GrantId, InstanceId, ItemId, Name, RequestId, Resource, Serial, Spki, UserId, WorkspaceId},
+    id::{GrantId, InstanceId, InviteId, ItemId, Name, RequestId, Resource, Serial, Spki, UserId, WorkspaceId},
+    invite::OPEN_LIFE,
     item::{Item, NewItem},
     kind::Kinds,
     operation::{Get, List, Method, Operation},
@@ -16,7 +17,7 @@ use domain::{
     world::{Clock, FakeClock, SeededRng, World},
 };
 use std::{net::SocketAddr, sync::Arc};
-use store::{Access, After, InstanceRecord, Put, Shared, model::Model};
+use store::{Access, After, Enrolment, InstanceRecord, NewInvite, Put, Shared, StoreError, model::Model};
 use tests::cluster::{Database, database};
 
 /// 2026-11-21T09:30:00Z
@@ -179,8 +180,25 @@ impl Bench {
     pub async fn grant(&self, grant: &str, subject: UserId, spec: &Spec) -> Grant {
         let pending = self.pending(grant, subject, spec).await;
         let peer = InstanceId(self.world.uuid());
-        let record = self.about(Act::InviteClaim, pending.id);
-        self.store.activate_grant(pending.id, peer, &name("home"), &self.leaf(), record).await.unwrap()
+        self.activate(pending.id, peer, "home", &self.leaf()).await.unwrap()
+    }
+
+    /// Gives a grant to a peer, by an invite that is used at once.
+    pub async fn activate(
+        &self,
+        grant: GrantId,
+        peer: InstanceId,
+        called: &str,
+        leaf: &Leaf,
+    ) -> Result<Grant, StoreError> {
+        let (invite, now, digest) = (InviteId(self.world.uuid()), self.now(), self.world.bytes());
+        let made = NewInvite { id: invite, grant, digest, expires_at: now + OPEN_LIFE, key: None, confirm: false };
+        self.store.create_invite(&made, self.about(Act::InviteCreate, grant)).await?;
+        let claimed = self.store.claim_invite(invite, leaf.spki, now, self.about(Act::InviteClaim, grant)).await?;
+        assert!(claimed, "a fresh invite is open to anybody");
+        let (peer_name, certificate) = (&name(called), &leaf.spki.0[..]);
+        let enrolment = Enrolment { invite, peer, peer_name, leaf, certificate };
+        Ok(self.store.enrol_grant(enrolment, self.about(Act::Certificate, grant)).await?.grant)
     }
 
     /// The grants that stand.

@@ -125,6 +125,10 @@ suite! {
         an_invite_works_until_its_end_and_no_longer
         a_newer_invite_ends_the_earlier_ones
         a_revoked_grant_ends_its_invites
+        the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same
+        a_bound_invite_is_of_use_to_its_key_alone
+        whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in
+        an_invite_gives_nothing_again_once_another_certificate_is_in_force
         the_last_invite_end_is_known;
     audit:
         the_log_verifies_without_the_store
@@ -150,6 +154,7 @@ suite! {
         links_are_hidden_from_every_other_user
         a_link_is_replaced_in_place
         a_link_name_is_taken_only_for_its_owner
+        a_kept_key_is_its_owners_until_its_time_is_over
         the_directory_says_only_that_links_exist;
 }
 

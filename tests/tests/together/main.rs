@@ -44,7 +44,7 @@ fn question(limit: u32, cursor: Option<String>) -> Question {
 
 impl Pair {
     async fn page(&self, limit: u32, cursor: Option<String>) -> Page {
-        self.home.hub.page(&self.home.anew(), question(limit, cursor)).await.expect("a page")
+        self.home.hub.page(&self.home.anew(), question(limit, cursor)).await.expect("a page").part().0
     }
 
     fn outcome(page: &Page, source: &str) -> Outcome {

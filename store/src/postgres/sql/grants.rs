@@ -9,13 +9,32 @@ macro_rules! columns {
     };
 }
 
+/// The invite whose certificate a grant was given last: of those of the grant `$grant`.
+macro_rules! handed {
+    ($grant:literal) => {
+        concat!("i.grant_id = ", $grant, " AND i.certificate IS NOT NULL ORDER BY i.used_at DESC LIMIT 1")
+    };
+}
+
+/// What `invites` reads, of a row `i` of invites.
+macro_rules! invite_columns {
+    () => {
+        "i.id AS invite, i.grant_id, i.digest, i.expires_at, i.used_at, i.spki AS bound_spki, i.confirm, i.wrong_words, \
+         i.claimed_spki, i.serial AS given_serial, i.certificate AS given_certificate, i.seal AS invite_seal"
+    };
+}
+
 statements! {
     VERSION = "SELECT version, complete FROM grants_version";
     LIVE = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'");
     STANDING = concat!("SELECT ", columns!(), " FROM grants g");
     /// What was written after a version.
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
-    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name FROM grants g ORDER BY g.created_at DESC, g.id DESC");
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.claimed_spki, h.confirm, h.wrong_words
+        FROM grants g LEFT JOIN LATERAL (SELECT i.claimed_spki, i.confirm, i.wrong_words FROM invites i WHERE ", handed!("g.id"), ") h
+            ON true ORDER BY g.created_at DESC, g.id DESC");
+    /// The invite by which a grant came to its holder.
+    HANDED = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE ", handed!("$1"), " FOR UPDATE");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
     UNSEALED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.seal IS NULL FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
@@ -40,12 +59,17 @@ statements! {
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";
     /// The state of grants as the last look before an answer sees it.
     STATES = "SELECT id, state, generation, not_after FROM grants WHERE id = ANY ($1)";
-    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-    END_INVITES = "UPDATE invites SET expires_at = $2 WHERE grant_id = $1 AND used_at IS NULL AND expires_at > $2";
-    INVITED = concat!("SELECT i.id AS invite, i.expires_at, i.used_at, ", columns!(), "
+    ADD_INVITE = "INSERT INTO invites (id, grant_id, digest, expires_at, spki, confirm, seal)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    INVITES_OF = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE i.grant_id = $1 FOR UPDATE");
+    /// What may change of an invite.
+    UPDATE_INVITE = "UPDATE invites SET expires_at = $2, wrong_words = $3, used_at = $4, claimed_spki = $5, serial = $6, certificate = $7,
+            seal = $8
+        WHERE id = $1";
+    INVITED = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
         FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.digest = $1");
-    CLAIM = "UPDATE invites i SET used_at = $2 FROM grants g
-        WHERE i.id = $1 AND i.used_at IS NULL AND i.expires_at > $2
-          AND g.id = i.grant_id AND g.state <> 'revoked' AND g.not_after > $2";
-    LAST_INVITE_END = "SELECT max(expires_at) FROM invites WHERE used_at IS NULL";
+    INVITED_BY_ID = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
+        FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.id = $1 FOR UPDATE");
+    /// $1 is how long one that was answered may be used again.
+    LAST_INVITE_END = "SELECT max(CASE WHEN certificate IS NULL THEN expires_at ELSE least(expires_at, used_at + $1) END) FROM invites";
 }

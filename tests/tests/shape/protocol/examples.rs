@@ -4,12 +4,14 @@ use super::{fenced, page, section};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     Time,
-    id::{GrantId, ItemId},
+    id::{GrantId, ItemId, Spki},
     invite::Invite,
     operation::{List, Operation},
     page::{PageToken, Position},
+    words::Words,
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const INVITE: &str = "mfi1.";
 
@@ -65,6 +67,25 @@ fn the_examples_of_a_page_token_and_of_a_query_hash_are_the_programs_own() {
     assert!(section.contains(&format!("`{}`", token.encode())), "{}", token.encode());
     let hash = List { limit: Some(50), ..tasks }.query_hash();
     assert!(section.contains(&format!("`{hash}`")), "{hash}");
+}
+
+/// Made by hand from the page's own table, and by the program.
+#[test]
+fn the_example_of_four_words_is_made_as_the_page_says() {
+    let page = page();
+    let read = Invite::decode(invite(&page).0).unwrap();
+    let key = [7; 32];
+    let length = u64::try_from(read.root.len()).unwrap().to_be_bytes();
+    let prefix = b"mosaic-fed words 1\0";
+    let hash = Sha256::digest([&prefix[..], &length, &read.root, &key, read.grant.0.as_bytes()].concat());
+    let bits = hash.iter().map(|byte| format!("{byte:08b}")).collect::<Vec<_>>().concat();
+    let places = (0..4).map(|at| usize::from_str_radix(&bits[11 * at..11 * at + 11], 2).unwrap());
+    let list = bip39::Language::English.word_list();
+    let words = places.map(|place| list[place]).collect::<Vec<_>>().join(" ");
+    assert_eq!(Words::of(&read.root, Spki(key), read.grant).to_string(), words);
+    let section = section(&page, "Enrolling");
+    assert!(section.contains(&format!("they are `{words}`")), "{words}");
+    assert!(section.contains("| 19 | `mosaic-fed words 1` in ASCII, and a zero byte |") && prefix.len() == 19);
 }
 
 /// Bytes written in hex, and where `+ 64 bytes` or the like stands, nothing.

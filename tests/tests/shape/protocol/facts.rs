@@ -4,7 +4,7 @@ use super::{page, path, section, table};
 use domain::{
     Reason,
     decide::{CHUNK_BYTES, CHUNK_ROWS},
-    invite::OPEN_LIFE,
+    invite::{BOUND_LIFE, OPEN_LIFE},
     item::MAX_ITEM_BYTES,
     operation::{Entrance, Method},
     renewal::{AGAIN, LIFE, OVERLAP},
@@ -12,7 +12,7 @@ use domain::{
     wire,
 };
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
-use spoke::road::{limit::PEER, status};
+use spoke::road::{limit::PEER, status, tries::TRIES};
 use std::{fs, time::Duration};
 
 const BEGIN: &str = "<!-- what follows is written by `UPDATE_DOCS=1 cargo test -p tests --test shape protocol` -->\n";
@@ -91,7 +91,19 @@ fn limits() -> Vec<[String; 2]> {
             format!("after a tenth of its life; every {} s while the last one given was not used", AGAIN.as_secs()),
         ),
         ("former certificate after the new one's first use", format!("{} s", OVERLAP.as_secs())),
-        ("invite", format!("{} min, one use", minutes(OPEN_LIFE))),
+        (
+            "invite",
+            format!(
+                "{} min, one key; {} days where it is bound to one",
+                minutes(OPEN_LIFE),
+                minutes(BOUND_LIFE) / 60 / 24
+            ),
+        ),
+        ("the same key again, once its certificate is stored", format!("{} min", minutes(domain::invite::AGAIN))),
+        (
+            "tries to enrol of one address (IPv6: /64) that do not end well",
+            format!("{} at once, {} a minute", TRIES.burst, TRIES.per_minute),
+        ),
     ];
     told.map(|(what, limit)| [what.to_owned(), limit]).to_vec()
 }

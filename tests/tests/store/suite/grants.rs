@@ -13,9 +13,7 @@ use store::{Held, StoreError};
 pub async fn a_grant_makes_only_legal_moves(bench: &Bench) {
     let pending = bench.pending("home", bench.owner, &everything()).await;
     let peer = InstanceId(bench.world.uuid());
-    let activate = async |grant: GrantId, peer| {
-        bench.store.activate_grant(grant, peer, &name("home"), &bench.leaf(), bench.act(Act::InviteClaim)).await
-    };
+    let activate = async |grant: GrantId, peer| bench.activate(grant, peer, "home", &bench.leaf()).await;
     let active = activate(pending.id, peer).await.unwrap();
     assert_eq!((active.state, active.peer, active.generation), (State::Active, Some(peer), 2));
     let stolen = activate(pending.id, InstanceId(bench.world.uuid())).await;
@@ -70,8 +68,7 @@ pub async fn every_change_moves_the_version_and_is_heard(bench: &Bench) {
     moved(&mut version).await;
     bench.store.edit_grant(grant.id, 1, &grant.scope, bench.act(Act::GrantEdit)).await.unwrap();
     moved(&mut version).await;
-    let (peer, record) = (InstanceId(bench.world.uuid()), bench.act(Act::InviteClaim));
-    bench.store.activate_grant(grant.id, peer, &name("home"), &bench.leaf(), record).await.unwrap();
+    bench.activate(grant.id, InstanceId(bench.world.uuid()), "home", &bench.leaf()).await.unwrap();
     moved(&mut version).await;
     bench.store.revoke_grant(grant.id, bench.act(Act::GrantRevoke)).await.unwrap();
     moved(&mut version).await;
@@ -110,10 +107,7 @@ pub async fn what_changed_since_a_version_is_told_alone(bench: &Bench) {
 pub async fn a_new_certificate_replaces_the_old_one_which_is_refused(bench: &Bench) {
     let grant = bench.grant("home", bench.owner, &everything()).await;
     let old = grant.leaf.clone().unwrap();
-    let activate = async |leaf| {
-        let (peer, record) = (grant.peer.unwrap(), bench.act(Act::InviteClaim));
-        bench.store.activate_grant(grant.id, peer, &name("house"), leaf, record).await.unwrap()
-    };
+    let activate = async |leaf| bench.activate(grant.id, grant.peer.unwrap(), "house", leaf).await.unwrap();
     assert!(bench.store.standing(None).await.unwrap().refused.is_empty());
     let new = bench.leaf();
     assert_eq!(activate(&new).await.leaf, Some(new.clone()));

@@ -1,27 +1,43 @@
 //! Invites: used once, by one.
 
-use crate::bench::{Bench, everything};
+use crate::bench::{Bench, everything, name};
 use domain::{
     audit::Act,
-    id::{GrantId, InviteId},
-    invite::{OPEN_LIFE, Standing, Token},
+    grant::{Leaf, State},
+    id::{GrantId, InstanceId, InviteId, Spki},
+    invite::{AGAIN, BOUND_LIFE, OPEN_LIFE, Standing, Token},
+    renewal::Successor,
 };
 use std::{sync::Arc, time::Duration};
-use store::{NewInvite, StoreError};
+use store::{Enrolled, Enrolment, Handed, NewInvite, StoreError};
 
 async fn invite(bench: &Bench, grant: GrantId) -> NewInvite {
     let (id, digest) = (InviteId(bench.world.uuid()), Token::generate(&bench.world).digest());
-    let invite = NewInvite { id, grant, digest, expires_at: bench.now() + OPEN_LIFE };
+    let invite = NewInvite { id, grant, digest, expires_at: bench.now() + OPEN_LIFE, key: None, confirm: false };
     bench.store.create_invite(&invite, bench.about(Act::InviteCreate, grant)).await.unwrap();
     invite
 }
 
 async fn stands(bench: &Bench, invite: &NewInvite) -> Standing {
-    bench.store.invited(&invite.digest).await.unwrap().unwrap().standing(bench.now())
+    stands_for(bench, invite, Spki(bench.world.bytes())).await
+}
+
+async fn stands_for(bench: &Bench, invite: &NewInvite, key: Spki) -> Standing {
+    bench.store.invited(&invite.digest).await.unwrap().unwrap().standing(key, bench.now())
 }
 
 async fn claim(bench: &Bench, invite: &NewInvite) -> bool {
-    bench.store.claim_invite(invite.id, bench.now(), bench.act(Act::InviteClaim)).await.unwrap()
+    claim_for(bench, invite, Spki(bench.world.bytes())).await
+}
+
+async fn claim_for(bench: &Bench, invite: &NewInvite, key: Spki) -> bool {
+    bench.store.claim_invite(invite.id, key, bench.now(), bench.act(Act::InviteClaim)).await.unwrap()
+}
+
+async fn enrol(bench: &Bench, invite: &NewInvite, peer: InstanceId, leaf: &Leaf) -> Result<Enrolled, StoreError> {
+    let certificate = [leaf.serial.as_bytes(), &leaf.spki.0].concat();
+    let enrolment = Enrolment { invite: invite.id, peer, peer_name: &name("home"), leaf, certificate: &certificate };
+    bench.store.enrol_grant(enrolment, bench.act(Act::Certificate)).await
 }
 
 pub async fn one_of_many_claims_wins(bench: &Bench) {
@@ -32,9 +48,10 @@ pub async fn one_of_many_claims_wins(bench: &Bench) {
     let claims: Vec<_> = (0..32)
         .map(|_| {
             let (store, gate, record) = (Arc::clone(&bench.store), Arc::clone(&gate), bench.act(Act::InviteClaim));
+            let key = Spki(bench.world.bytes());
             tokio::spawn(async move {
                 gate.wait().await;
-                store.claim_invite(invite.id, now, record).await.unwrap()
+                store.claim_invite(invite.id, key, now, record).await.unwrap()
             })
         })
         .collect();
@@ -51,7 +68,7 @@ pub async fn an_invite_works_until_its_end_and_no_longer(bench: &Bench) {
     let grant = bench.pending("home", bench.owner, &everything()).await;
     let invite = invite(bench, grant.id).await;
     let invited = bench.store.invited(&invite.digest).await.unwrap().unwrap();
-    assert_eq!((invited.id, invited.grant, invited.used), (invite.id, grant, false));
+    assert_eq!((invited.id, invited.grant, invited.claim), (invite.id, grant, None));
     assert_eq!(bench.store.invited(&[7; 32]).await.unwrap(), None);
     bench.clock.advance(OPEN_LIFE.saturating_sub(Duration::from_micros(1)));
     assert_eq!(stands(bench, &invite).await, Standing::Open);
@@ -98,10 +115,116 @@ pub async fn the_last_invite_end_is_known(bench: &Bench) {
     bench.clock.advance(Duration::from_hours(2));
     assert_eq!(bench.store.last_invite_end().await.unwrap(), Some(first.expires_at), "also once it is past");
     let second = invite(bench, grant.id).await;
-    assert!(claim(bench, &second).await);
-    assert_eq!(
-        bench.store.last_invite_end().await.unwrap(),
-        Some(first.expires_at),
-        "a used one has no end to wait for"
-    );
+    let leaf = bench.leaf();
+    assert!(claim_for(bench, &second, leaf.spki).await);
+    bench.clock.advance(Duration::from_mins(1));
+    let last = bench.store.last_invite_end().await.unwrap();
+    assert_eq!(last, Some(second.expires_at), "whoever claimed it may ask again");
+    let long =
+        NewInvite { id: InviteId(bench.world.uuid()), digest: [8; 32], expires_at: bench.now() + BOUND_LIFE, ..second };
+    bench.store.create_invite(&long, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
+    assert!(claim_for(bench, &long, leaf.spki).await);
+    let answered = bench.now() + AGAIN;
+    enrol(bench, &long, InstanceId(bench.world.uuid()), &leaf).await.unwrap();
+    assert_eq!(bench.store.last_invite_end().await.unwrap(), Some(answered), "and not for long once it was answered");
+}
+
+pub async fn the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same(bench: &Bench) {
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let invite = invite(bench, grant.id).await;
+    let (leaf, peer) = (bench.leaf(), InstanceId(bench.world.uuid()));
+    let unclaimed = enrol(bench, &invite, peer, &leaf).await;
+    assert!(matches!(unclaimed, Err(StoreError::Conflict(cause)) if cause.contains("was not claimed for the key")));
+    assert!(claim_for(bench, &invite, leaf.spki).await);
+    let recorded = bench.store.head().await.unwrap().sequence;
+    assert!(claim_for(bench, &invite, leaf.spki).await, "the answer was lost");
+    assert!(!claim(bench, &invite).await, "another key");
+    assert_eq!(bench.store.head().await.unwrap().sequence, recorded, "one claim, one record");
+    let stolen = enrol(bench, &invite, peer, &bench.leaf()).await;
+    assert!(matches!(stolen, Err(StoreError::Conflict(_))), "another key");
+
+    let first = enrol(bench, &invite, peer, &leaf).await.unwrap();
+    assert_eq!((first.grant.leaf.as_ref(), &first.given.serial), (Some(&leaf), &leaf.serial));
+    let slower = Leaf { spki: leaf.spki, ..bench.leaf() };
+    let second = enrol(bench, &invite, peer, &slower).await.unwrap();
+    assert_eq!(second, first, "of two attempts with one key the first is given to both");
+    assert!(bench.store.standing(None).await.unwrap().refused.is_empty());
+    assert_eq!(stands_for(bench, &invite, leaf.spki).await, Standing::Open);
+    assert_eq!(stands(bench, &invite).await, Standing::Used);
+    let claim = bench.store.invited(&invite.digest).await.unwrap().unwrap().claim.unwrap();
+    assert_eq!((claim.key, claim.given), (leaf.spki, Some(first.given)));
+}
+
+pub async fn a_bound_invite_is_of_use_to_its_key_alone(bench: &Bench) {
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let leaf = bench.leaf();
+    let open = invite(bench, grant.id).await;
+    let id = InviteId(bench.world.uuid());
+    let bound = NewInvite { id, digest: [5; 32], expires_at: bench.now() + BOUND_LIFE, key: Some(leaf.spki), ..open };
+    bench.store.create_invite(&bound, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
+    assert_eq!(bench.store.invited(&bound.digest).await.unwrap().unwrap().key, Some(leaf.spki));
+    bench.clock.advance(BOUND_LIFE.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(stands(bench, &bound).await, Standing::OtherKey);
+    assert!(!claim(bench, &bound).await, "a thief");
+    assert!(claim_for(bench, &bound, leaf.spki).await, "the thief used nothing up");
+    enrol(bench, &bound, InstanceId(bench.world.uuid()), &leaf).await.unwrap();
+}
+
+pub async fn an_invite_gives_nothing_again_once_another_certificate_is_in_force(bench: &Bench) {
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let used = invite(bench, grant.id).await;
+    let (leaf, peer) = (bench.leaf(), InstanceId(bench.world.uuid()));
+    assert!(claim_for(bench, &used, leaf.spki).await);
+    enrol(bench, &used, peer, &leaf).await.unwrap();
+    let next = Successor { leaf: bench.leaf(), issued_at: bench.now(), unused: 0 };
+    bench.store.renew_grant(grant.id, &leaf.serial, &next, bench.act(Act::Certificate)).await.unwrap();
+    assert_eq!(stands_for(bench, &used, leaf.spki).await, Standing::Open, "the next one was not used yet");
+    assert!(bench.store.confirm_leaf(grant.id, &next.leaf.serial, bench.act(Act::Certificate)).await.unwrap());
+    assert_eq!(stands_for(bench, &used, leaf.spki).await, Standing::Used);
+    let late = enrol(bench, &used, peer, &leaf).await;
+    assert!(matches!(late, Err(StoreError::Conflict(cause)) if cause.contains("another certificate")));
+    let fresh = invite(bench, grant.id).await;
+    assert_eq!(stands_for(bench, &fresh, leaf.spki).await, Standing::Open);
+    let claimed_only = invite(bench, grant.id).await;
+    assert!(claim_for(bench, &claimed_only, leaf.spki).await);
+    bench.clock.advance(Duration::from_secs(1));
+    invite(bench, grant.id).await;
+    assert_eq!(stands_for(bench, &claimed_only, leaf.spki).await, Standing::Expired, "a newer one took its place");
+}
+
+pub async fn whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in(bench: &Bench) {
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let confirm = bench.act(Act::GrantConfirm);
+    let early = bench.store.let_in(grant.id, Spki([1; 32]), confirm.clone()).await;
+    assert!(matches!(early, Err(StoreError::Conflict(_))), "nobody enrolled");
+    assert!(matches!(bench.store.wrong_words(grant.id, confirm.clone()).await, Err(StoreError::Conflict(_))));
+    let id = InviteId(bench.world.uuid());
+    let waits = NewInvite {
+        id,
+        grant: grant.id,
+        digest: [5; 32],
+        expires_at: bench.now() + OPEN_LIFE,
+        key: None,
+        confirm: true,
+    };
+    bench.store.create_invite(&waits, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
+    let handed = async || bench.store.grants().await.unwrap()[0].handed;
+    assert_eq!(handed().await, None);
+    // A later invite of the grant is no way round.
+    bench.clock.advance(Duration::from_secs(1));
+    let later = invite(bench, grant.id).await;
+    let (peer, leaf) = (InstanceId(bench.world.uuid()), bench.leaf());
+    assert!(claim_for(bench, &later, leaf.spki).await);
+    let held = enrol(bench, &later, peer, &leaf).await.unwrap().grant;
+    assert!(held.waits() && held.leaf.as_ref() == Some(&leaf));
+    assert_eq!(handed().await, Some(Handed { key: leaf.spki, confirm: true, wrong_words: 0 }));
+    assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 1);
+    assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 2);
+    let other = bench.store.let_in(grant.id, Spki([1; 32]), confirm.clone()).await;
+    assert!(matches!(other, Err(StoreError::Conflict(cause)) if cause.contains("enrolled anew")), "another key");
+    let active = bench.store.let_in(grant.id, leaf.spki, confirm.clone()).await.unwrap();
+    assert_eq!((active.state, active.generation), (State::Active, held.generation + 1));
+    assert_eq!(handed().await, Some(Handed { key: leaf.spki, confirm: true, wrong_words: 2 }));
+    let again = bench.store.let_in(grant.id, leaf.spki, confirm).await;
+    assert!(matches!(again, Err(StoreError::Conflict(cause)) if cause.contains("does not wait")));
 }

@@ -3,11 +3,11 @@
 use crate::bench::{Bench, name};
 use domain::{
     audit::Act,
-    id::{GrantId, InstanceId, UserId},
+    id::{GrantId, InstanceId, Spki, UserId},
     invite::Offer,
     rights::Role,
 };
-use store::{LinkRecord, StoreError};
+use store::{LinkKey, LinkRecord, StoreError};
 
 pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
     LinkRecord {
@@ -23,6 +23,7 @@ pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
         certificate_not_after: bench.now() + std::time::Duration::from_hours(24),
         sealed_key: vec![3; 60],
         next: None,
+        words: Some("a b c d".into()),
         offer: Offer {
             grant_name: name("home"),
             workspace: name("main"),
@@ -37,12 +38,24 @@ pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
 /// Every field, for a type that cannot be printed.
 fn told(link: &LinkRecord) -> String {
     let LinkRecord {
-        id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, offer, added_at, ..
+        id,
+        name,
+        owner,
+        peer,
+        peer_name,
+        addresses,
+        tls_name,
+        root,
+        certificate,
+        offer,
+        words,
+        added_at,
+        ..
     } = link;
     let sealed = (&link.sealed_key, link.certificate_not_after);
     format!(
         "{:?}",
-        (id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, (offer, added_at, sealed))
+        (id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, (offer, words, added_at, sealed))
     )
 }
 
@@ -77,6 +90,10 @@ pub async fn a_link_is_replaced_in_place(bench: &Bench) {
     bench.store.replace_link(&new, bench.act(Act::LinkReplace)).await.unwrap();
     let kept = LinkRecord { name: old.name, added_at: old.added_at, ..new };
     assert_eq!(links(bench, bench.owner).await, [told(&kept)], "its name and age stay");
+    bench.store.forget_words(bench.user("alice", Role::Member).await, kept.id).await.unwrap();
+    assert_eq!(links(bench, bench.owner).await, [told(&kept)], "it is nobody else's");
+    bench.store.forget_words(bench.owner, kept.id).await.unwrap();
+    assert_eq!(links(bench, bench.owner).await, [told(&LinkRecord { words: None, ..kept })]);
 }
 
 pub async fn a_link_name_is_taken_only_for_its_owner(bench: &Bench) {
@@ -100,4 +117,35 @@ pub async fn the_directory_says_only_that_links_exist(bench: &Bench) {
     let shown: Vec<_> = directory.iter().map(|link| (link.owner.as_str(), link.name.as_str())).collect();
     assert_eq!(shown, [("alice", "a"), ("alice", "z"), ("olga", "b")]);
     assert_eq!((&directory[0].peer_name, directory[0].added_at), (&name("work"), bench.now()));
+}
+
+pub async fn a_kept_key_is_its_owners_until_its_time_is_over(bench: &Bench) {
+    let (alice, bob) = (bench.user("alice", Role::Member).await, bench.user("bob", Role::Admin).await);
+    let minutes = std::time::Duration::from_mins;
+    let key = |owner, number: u8, invite| LinkKey {
+        owner,
+        spki: Spki([number; 32]),
+        invite,
+        sealed_key: vec![number; 60],
+        not_after: bench.now() + minutes(u64::from(number)),
+    };
+    let of = async |owner: UserId| {
+        let kept = bench.store.link_keys(owner).await.unwrap();
+        kept.iter().map(|kept| (kept.spki.0[0], kept.invite, kept.sealed_key.len())).collect::<Vec<_>>()
+    };
+    for key in [key(alice, 1, Some([7; 32])), key(alice, 2, None), key(alice, 3, None), key(bob, 4, Some([7; 32]))] {
+        bench.store.keep_link_key(&key).await.unwrap();
+    }
+    let same = bench.store.keep_link_key(&key(alice, 5, Some([7; 32]))).await;
+    assert!(matches!(same, Err(StoreError::Conflict(_))), "one key for one invite of one user");
+    assert_eq!(of(alice).await, [(1, Some([7; 32]), 60), (2, None, 60), (3, None, 60)]);
+    assert_eq!(of(bob).await, [(4, Some([7; 32]), 60)]);
+    bench.store.forget_link_key(bob, Spki([2; 32])).await.unwrap();
+    bench.store.forget_link_key(alice, Spki([3; 32])).await.unwrap();
+    assert_eq!(of(alice).await, [(1, Some([7; 32]), 60), (2, None, 60)], "nobody forgets another's");
+    bench.clock.advance(minutes(1));
+    assert_eq!(of(alice).await, [(2, None, 60)]);
+    bench.store.keep_link_key(&key(alice, 6, Some([7; 32]))).await.unwrap();
+    bench.store.remove_user(&name("alice"), bench.act(Act::UserRemove)).await.unwrap();
+    assert!(of(alice).await.is_empty());
 }

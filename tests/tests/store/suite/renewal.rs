@@ -1,7 +1,7 @@
 //! A certificate is followed by the next one, on both sides of a link.
 
 use super::links::link;
-use crate::bench::{Bench, everything, name};
+use crate::bench::{Bench, everything};
 use domain::{
     audit::Act,
     grant::{Grant, Leaf},
@@ -104,10 +104,9 @@ pub async fn revoking_or_a_fresh_invite_refuses_every_certificate(bench: &Bench)
         let held = renew(bench, &grant, &second.leaf, &third).await.unwrap();
         assert_eq!(held.leaves().count(), 3);
         ended.extend(held.leaves().map(|leaf| leaf.serial.clone()));
-        let record = bench.about(Act::GrantRevoke, grant.id);
         let after = match &fresh {
-            Some(leaf) => bench.store.activate_grant(grant.id, grant.peer.unwrap(), &name("home"), leaf, record).await,
-            None => bench.store.revoke_grant(grant.id, record).await,
+            Some(leaf) => bench.activate(grant.id, grant.peer.unwrap(), "home", leaf).await,
+            None => bench.store.revoke_grant(grant.id, bench.about(Act::GrantRevoke, grant.id)).await,
         };
         let after = after.unwrap();
         assert_eq!((after.generation, after.successor, after.former), (grant.generation + 1, None, None));

@@ -1,0 +1,89 @@
+//! Four words that two people compare after an enrolment: whoever else used the invite, or put another root into it, has others.
+//!
+//! They are made of what both sides know for certain afterwards: the root that the asking side trusts, the key that the sharing side
+//! gave its certificate to, and the grant. The list is the English one of BIP 39: 2,048 words that cannot be taken for one another.
+
+use crate::id::{GrantId, Spki};
+use bip39::Language;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// How many.
+pub const COUNT: usize = 4;
+/// What each of them says, in bits: one of 2,048.
+const BITS: usize = 11;
+
+/// The words of one enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words([&'static str; COUNT]);
+
+impl Words {
+    /// Of a sharing side's root certificate (X.509 DER), the key that was enrolled, and the grant: the first 44 bits of SHA-256 over a
+    /// fixed prefix, the root preceded by its length (8 bytes, big-endian), the key's name (32 bytes) and the grant's id (16 bytes).
+    pub fn of(root: &[u8], key: Spki, grant: GrantId) -> Self {
+        let hash = Sha256::new_with_prefix(b"mosaic-fed words 1\0")
+            .chain_update((root.len() as u64).to_be_bytes())
+            .chain_update(root)
+            .chain_update(key.0)
+            .chain_update(grant.0.as_bytes())
+            .finalize();
+        let bits = hash.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let list = Language::English.word_list();
+        Self(std::array::from_fn(|at| list[((bits >> (64 - BITS * (at + 1))) & 0x7ff) as usize]))
+    }
+
+    /// Whether these were typed, in their order; capitals and blanks around them are forgiven.
+    pub fn are<T: AsRef<str>>(&self, typed: &[T]) -> bool {
+        let typed = typed.iter().flat_map(|word| word.as_ref().split_whitespace());
+        typed.map(str::to_lowercase).eq(self.0)
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use uuid::Uuid;
+
+    const GRANT: GrantId = GrantId(Uuid::from_u128(2));
+
+    #[test]
+    fn every_part_changes_the_words() {
+        let (root, key) = ([48; 400], Spki([7; 32]));
+        let all = [
+            Words::of(&root, key, GRANT),
+            Words::of(&root[1..], key, GRANT),
+            Words::of(&[49; 400], key, GRANT),
+            Words::of(&root, Spki([8; 32]), GRANT),
+            Words::of(&root, key, GrantId(Uuid::from_u128(3))),
+        ];
+        assert_eq!(all.map(|words| words.to_string()).iter().collect::<HashSet<_>>().len(), all.len());
+    }
+
+    #[test]
+    fn every_word_of_the_list_is_said_by_some_key() {
+        let said = |n: u32| {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&n.to_be_bytes());
+            Words::of(&[48], Spki(key), GRANT).0
+        };
+        assert_eq!((0..20_000).flat_map(said).collect::<HashSet<_>>().len(), 2_048);
+    }
+
+    #[test]
+    fn words_are_typed_in_their_order() {
+        let words = Words::of(&[48], Spki([7; 32]), GRANT);
+        let said = words.to_string();
+        let typed: Vec<_> = said.split(' ').collect();
+        assert!(words.are(&typed) && words.are(&[said.to_uppercase()]) && words.are(&[format!(" {said} ")]));
+        let turned: Vec<_> = typed.iter().rev().collect();
+        assert!(!words.are(&turned) && !words.are(&typed[..3]) && !words.are::<&str>(&[]));
+        assert!(!words.are(&[&typed[..], &["abandon"]].concat()));
+    }
+}

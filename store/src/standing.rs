@@ -1,0 +1,59 @@
+//! The grants' table as those read it who judge callers by it.
+
+use crate::END;
+use domain::{
+    grant::{Grant, Leaf},
+    id::GrantId,
+    seal::Doubt,
+};
+use std::collections::BTreeMap;
+
+/// What the standing of callers is judged by, or what changed of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// [`crate::Grants::grants_version`] at the time of reading.
+    pub version: u64,
+    /// The version since which `grants` says what changed; where there is none it says everything, ended grants too.
+    pub since: Option<u64>,
+    /// Grants as they are now.
+    pub grants: BTreeMap<GrantId, Held>,
+    /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
+    pub refused: Vec<Leaf>,
+}
+
+/// How one grant is held.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// It may permit something.
+    Stands(Box<Grant>),
+    /// It permits nothing any more; its last generation, where it is as the daemon wrote it.
+    Ended(Option<u64>),
+    /// It is not to be believed: it permits nothing.
+    Doubtful(Doubt),
+}
+
+impl Held {
+    /// The lowest generation in which it may stand from now on, as far as it is to be believed.
+    pub fn floor(&self) -> Option<u64> {
+        match self {
+            Self::Stands(grant) => Some(grant.generation),
+            Self::Ended(generation) => generation.map(|_| END),
+            Self::Doubtful(_) => None,
+        }
+    }
+
+    /// The grant, if it stands.
+    pub fn standing(self) -> Option<Grant> {
+        match self {
+            Self::Stands(grant) => Some(*grant),
+            Self::Ended(_) | Self::Doubtful(_) => None,
+        }
+    }
+}
+
+impl Standing {
+    /// The grants that stand, of those that it tells of.
+    pub fn live(self) -> impl Iterator<Item = Grant> {
+        self.grants.into_values().filter_map(Held::standing)
+    }
+}
