@@ -38,6 +38,8 @@ struct State {
     list: Option<Arc<ReadCrl>>,
     seen: Option<Time>,
     failure: Option<String>,
+    /// When the file that was read last had been changed last, as it was before the reading: what changes meanwhile is read again.
+    changed_at: Option<SystemTime>,
 }
 
 /// Fetches the list and puts it in force.
@@ -86,13 +88,13 @@ impl Consumer {
     /// Fetches it every few minutes; a file also when it changes.
     pub(crate) async fn follow(&self) {
         loop {
-            let known = self.source.changed_at().await;
-            self.until_it_may_differ(known).await;
+            self.until_it_may_differ().await;
             self.fetch().await;
         }
     }
 
-    async fn until_it_may_differ(&self, known: Option<SystemTime>) {
+    async fn until_it_may_differ(&self) {
+        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).changed_at;
         let looks = FETCH.as_secs() / LOOK.as_secs();
         for _ in 0..looks {
             sleep(LOOK).await;
@@ -103,6 +105,8 @@ impl Consumer {
     }
 
     async fn fetch(&self) {
+        let changed_at = self.source.changed_at().await;
+        self.note(|state| state.changed_at = changed_at);
         let taken = match self.source.fetch().await {
             Ok(der) => self.put_in_force(&der).map(|news| news.then_some(der)).map_err(|error| error.to_string()),
             Err(cause) => Err(cause),
