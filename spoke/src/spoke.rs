@@ -5,7 +5,7 @@ use crate::{
     connect::Links,
     control::{Controls, SessionView},
     listeners::{Listen, ListenError, Listeners, Rooms},
-    lists::{Lists, ListsStatus},
+    lists::{Lists, ListsOrder, ListsStatus},
     query::Query,
     renewals::Renewals,
     road::{Faults, Road, gate::Gate, limit::Limits},
@@ -134,8 +134,17 @@ impl Spoke {
         Self::start_within(parts, Limits::default()).await
     }
 
+    /// As [`Spoke::start`], giving and taking lists: the one that was taken in the run before is in force before anybody is let in.
+    pub async fn start_with_lists(parts: Parts, lists: ListsOrder) -> Result<Arc<Self>, StartError> {
+        Self::open(parts, Limits::default(), lists).await
+    }
+
     /// As [`Spoke::start`], with call rates of the caller's own choosing: a bench asks more often than any peer may.
     pub async fn start_within(parts: Parts, limits: Limits) -> Result<Arc<Self>, StartError> {
+        Self::open(parts, limits, ListsOrder::default()).await
+    }
+
+    async fn open(parts: Parts, limits: Limits, lists: ListsOrder) -> Result<Arc<Self>, StartError> {
         let registry = Registry::default();
         let deny = Arc::new(DenyList::default());
         let clock = parts.world.clock();
@@ -179,9 +188,21 @@ impl Spoke {
             stop,
             tasks,
         });
-        spoke.listeners.open_what_is_needed().await?;
-        spoke.follow(first_uses, rounds);
-        Ok(spoke)
+        match spoke.open_doors(lists).await {
+            Ok(()) => {
+                spoke.follow(first_uses, rounds);
+                Ok(spoke)
+            }
+            Err(error) => {
+                spoke.stop().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn open_doors(&self, lists: ListsOrder) -> Result<(), ListenError> {
+        self.keep_lists(lists).await?;
+        self.listeners.open_what_is_needed().await
     }
 
     fn follow(self: &Arc<Self>, first_uses: FirstUses, rounds: watch::Sender<u64>) {

@@ -257,15 +257,8 @@ impl Base<'_> {
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
         };
-        let spoke = Spoke::start(parts).await.map_err(failed)?;
-        let order = crate::config::lists::order(self.config, self.place.kept_list());
-        match spoke.keep_lists(order).await {
-            Ok(()) => Ok(spoke),
-            Err(error) => {
-                spoke.stop().await;
-                Err(failed(error.into()))
-            }
-        }
+        let lists = crate::config::lists::order(self.config, self.place.kept_list());
+        Spoke::start_with_lists(parts, lists).await.map_err(failed)
     }
 
     async fn door(

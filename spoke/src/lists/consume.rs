@@ -75,21 +75,20 @@ impl Consumer {
         TakenList { source: self.source.to_string(), list: state.list.clone(), seen: state.seen, failure }
     }
 
-    /// Puts the list of the run before in force, then the newest there is.
-    pub(crate) async fn begin(&self) {
+    /// Puts the list of the run before in force.
+    pub(crate) async fn recall(&self) {
         if let Ok(kept) = Source::File(self.kept.clone()).fetch().await
             && let Err(error) = self.put_in_force(&kept)
         {
             tracing::warn!(%error, file = %self.kept.display(), "the list of the run before is not believed");
         }
-        self.fetch().await;
     }
 
-    /// Fetches it every few minutes; a file also when it changes.
+    /// Fetches it at once, then every few minutes; a file also when it changes.
     pub(crate) async fn follow(&self) {
         loop {
-            self.until_it_may_differ().await;
             self.fetch().await;
+            self.until_it_may_differ().await;
         }
     }
 
