@@ -225,6 +225,30 @@ async fn what_was_listed_stays_denied_over_a_restart_and_beyond_the_lists_end() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_had_ended_when_it_came_denies_whom_it_names_and_makes_no_later_one_older() {
+    let mut stage = stage().await;
+    let file = stage.file().to_str().expect("a path").to_owned();
+    std::fs::write(&file, stage.list(5, stage.now(), &[])).expect("a file");
+    stage.takes(&file).await;
+    stage.home.list(tasks()).await.expect("an answer: the list is empty");
+    std::fs::write(&file, stage.old_list(9)).expect("a file");
+    stage.until("the old list", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("too old"))).await;
+    assert!(stage.home.dial().await.is_err(), "what an old list names came in");
+    // Both are kept: whom the one names, and how far the numbers of the other were.
+    stage.until("it is kept", |_| stage.kept().with_extension("old.crl").exists()).await;
+    std::fs::write(&file, stage.list(4, stage.now(), &[])).expect("a file");
+    stage.starts_again(&file).await;
+    assert!(stage.home.dial().await.is_err(), "the old list is forgotten");
+    stage.until("an older one", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("number is 4"))).await;
+    assert!(stage.home.dial().await.is_err());
+    std::fs::write(&file, stage.list(6, stage.now(), &[])).expect("a file");
+    stage.until("the CA's next", |taken| taken.seen.is_some() && number(taken).as_deref() == Some("6")).await;
+    stage.home.list(tasks()).await.expect("the CA's next list does not name it");
+    stage.starts_again("http://127.0.0.1:1/crl.der").await;
+    stage.home.list(tasks()).await.expect("what the old list said is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_the_run_before_is_in_force_at_the_start_and_nobody_waits_for_the_next() {
     let mut stage = stage().await;
     // Takes every connection and says nothing.
