@@ -13,3 +13,8 @@ pub const LEASE: Duration = Duration::from_mins(1);
 pub const ACKNOWLEDGE: Duration = Duration::from_secs(1);
 /// The least time between two sessions of one grant.
 pub const AGAIN: Duration = Duration::from_secs(1);
+/// No message of a session is longer, in bytes: the longest there is names a grant's terms, and is below one KiB.
+pub const MESSAGE: usize = 16 * 1024;
+/// The most words that the asking side may say in one [`HEARTBEAT`]: sixteen a second. It says one each second at most that it is there,
+/// and the rest is room to acknowledge what a script of the owner's changes. Who says more costs time and gains nothing.
+pub const WORDS: u32 = 240;
