@@ -199,7 +199,7 @@ impl Spoke {
 
     /// Makes a grant and its invite.
     pub async fn create(&self, by: By, order: GrantOrder) -> Result<Created, AdminError> {
-        self.clock.check(&self.parts).await?;
+        self.clock.check()?;
         let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
         self.listeners.open_for_invite().await?;
@@ -220,6 +220,7 @@ impl Spoke {
                 grant.name
             )));
         }
+        self.clock.check()?;
         let addresses = self.listeners.open_for_invite().await?;
         let token = Token::generate(&self.parts.world);
         let invite = NewInvite {
@@ -268,6 +269,9 @@ impl Spoke {
         }
         self.teams_exist(&scope).await?;
         let (scope, lost) = self.within(scope, order.narrow).await?;
+        if scope.not_after() > before.scope.not_after() {
+            self.clock.check()?;
+        }
         let record = self.act(Act::GrantEdit, by, before.id).noting(&scope_note(&scope));
         let grant = self.parts.store.edit_grant(before.id, before.generation, &scope, record).await?;
         self.snapshots.refresh_after_change().await;

@@ -29,4 +29,5 @@ pub use control::SessionView;
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
+pub use sane_clock::CLOCK_IS_RIGHT;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

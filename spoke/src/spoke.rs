@@ -59,8 +59,8 @@ pub struct Parts {
 /// Why a sharing side could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The grants could not be read.
-    #[error("the grants could not be read: {0}")]
+    /// The grants, or the log, could not be read.
+    #[error("the grants or the log could not be read: {0}")]
     Store(#[from] StoreError),
     /// A listener that is needed could not be opened.
     #[error(transparent)]
@@ -120,7 +120,7 @@ pub struct SpokeStatus {
     pub floors_failure: Option<String>,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
-    /// Grants that were not made because this machine's clock went back.
+    /// Grants and invites that were not made, and ends that were not moved later, because this machine's clock went back.
     pub clock_refusals: u64,
     /// Lists of revoked certificates that are given and taken.
     pub lists: ListsStatus,
@@ -172,7 +172,7 @@ impl Spoke {
         };
         let (rounds, told) = watch::channel(0);
         let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
-        let clock = Arc::new(SaneClock::new(parts.world.clock()));
+        let clock = Arc::new(SaneClock::start(parts.world.clock(), &parts.store).await?);
         let spoke = Arc::new(Self {
             parts,
             registry,
