@@ -8,7 +8,7 @@ use domain::{
     Reason, Refusal, Time,
     grant::Grant,
     id::GrantId,
-    session::{ACKNOWLEDGE, AGAIN, HEARTBEAT, LEASE, SILENCE},
+    session::{ACKNOWLEDGE, AGAIN, HEARTBEAT, LEASE, SILENCE, WORDS},
     wire,
     world::Clock,
 };
@@ -143,6 +143,10 @@ impl Controls {
     /// # Errors
     /// The grant's last session began less than a second ago.
     pub fn begin(&self, grant: &Grant, connection: &Connection) -> Result<Begun, Refusal> {
+        self.begin_over(grant, connection.id())
+    }
+
+    fn begin_over(&self, grant: &Grant, connection: u64) -> Result<Begun, Refusal> {
         let (now, mut table) = (Instant::now(), self.lock());
         let (last, number) = table.begun.get(&grant.id).map_or((None, 0), |(at, number)| (Some(*at), *number));
         if let Some(wait) = last.and_then(|last| (last + AGAIN).checked_duration_since(now)).filter(|w| !w.is_zero()) {
@@ -154,7 +158,7 @@ impl Controls {
         let (news, outbound) = mpsc::channel(WAITING);
         let session = Arc::new(Session {
             number,
-            connection: connection.id(),
+            connection,
             since: self.clock.now(),
             told: AtomicU64::new(grant.generation),
             end: OnceLock::new(),
@@ -265,8 +269,10 @@ impl Drop for Seat {
 }
 
 impl Seat {
-    /// Hears what the asking side says until it falls silent or the session is over, and ends the session.
+    /// Hears what the asking side says until it falls silent, says more than there is to say, or the session is over, and ends the
+    /// session.
     pub async fn listen(self, mut inbound: impl Stream<Item = Result<v1::SessionRequest, Status>> + Send + Unpin) {
+        let mut words = Words::default();
         loop {
             let silence = Instant::now() + SILENCE;
             let word = tokio::select! {
@@ -274,8 +280,8 @@ impl Seat {
                 () = self.session.over.cancelled() => return,
             };
             match word {
-                Ok(Some(Ok(v1::SessionRequest { said: Some(word) }))) if self.hear(&word) => {}
-                // Silence, the end, a failure, or nonsense: nobody is there whose word could be relied upon.
+                Ok(Some(Ok(v1::SessionRequest { said: Some(word) }))) if words.one_more() && self.hear(&word) => {}
+                // Silence, the end, a failure, nonsense, or a flood: nobody is there whose word could be relied upon.
                 _ => return,
             }
         }
@@ -310,6 +316,25 @@ impl Seat {
     }
 }
 
+/// How much was said since when.
+#[derive(Default)]
+struct Words {
+    since: Option<Instant>,
+    said: u32,
+}
+
+impl Words {
+    /// False where it is one too many.
+    fn one_more(&mut self) -> bool {
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now >= since + HEARTBEAT) {
+            *self = Self { since: Some(now), said: 0 };
+        }
+        self.said += 1;
+        self.said <= WORDS
+    }
+}
+
 fn said(said: session_response::Said) -> v1::SessionResponse {
     v1::SessionResponse { said: Some(said) }
 }
@@ -336,3 +361,6 @@ fn terms(grant: &Grant) -> v1::Terms {
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

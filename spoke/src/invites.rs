@@ -96,6 +96,7 @@ impl Spoke {
                 grant.name
             )));
         }
+        self.clock.check()?;
         let addresses = self.listeners.open_for_invite().await?;
         let token = Token::generate(&self.parts.world);
         let invite = NewInvite {

@@ -31,4 +31,5 @@ pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Re
 pub use invites::Terms;
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
+pub use sane_clock::CLOCK_IS_RIGHT;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

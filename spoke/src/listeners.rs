@@ -15,6 +15,7 @@ use domain::{
     audit::{Act, Ending, Record, Stage, Subject},
     id::RequestId,
     invite::OPEN_LIFE,
+    session,
 };
 use link::{Door, Identity, Incident, Incidents, Options};
 use pki::{ClientVerifier, DenyList, InstanceIdentity, InstanceOrder};
@@ -254,7 +255,8 @@ impl Listeners {
         };
         let limit = self.parts.limits.message;
         let query = QueryServiceServer::new(self.rooms.query.clone()).max_decoding_message_size(limit);
-        let connect = ConnectServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
+        // What is said over a session is as short as what is asked beside it.
+        let connect = ConnectServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(session::MESSAGE);
         let health = HealthServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
         let rooms = Routes::new(query).add_service(connect).add_service(health);
         let opened = self.serve(listener, door, road::federation(&self.road, rooms))?;

@@ -5,7 +5,7 @@ use crate::{
     connect::Links,
     control::{Controls, SessionView},
     listeners::{Listen, ListenError, Listeners, Rooms},
-    lists::{Lists, ListsStatus},
+    lists::{Lists, ListsOrder, ListsStatus},
     query::Query,
     renewals::Renewals,
     road::{Faults, Road, gate::Gate, limit::Limits},
@@ -59,8 +59,8 @@ pub struct Parts {
 /// Why a sharing side could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The grants could not be read.
-    #[error("the grants could not be read: {0}")]
+    /// The grants, or the log, could not be read.
+    #[error("the grants or the log could not be read: {0}")]
     Store(#[from] StoreError),
     /// A listener that is needed could not be opened.
     #[error(transparent)]
@@ -120,7 +120,7 @@ pub struct SpokeStatus {
     pub floors_failure: Option<String>,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
-    /// Grants that were not made because this machine's clock went back.
+    /// Grants and invites that were not made, and ends that were not moved later, because this machine's clock went back.
     pub clock_refusals: u64,
     /// Lists of revoked certificates that are given and taken.
     pub lists: ListsStatus,
@@ -134,8 +134,17 @@ impl Spoke {
         Self::start_within(parts, Limits::default()).await
     }
 
+    /// As [`Spoke::start`], giving and taking lists: the one that was taken in the run before is in force before anybody is let in.
+    pub async fn start_with_lists(parts: Parts, lists: ListsOrder) -> Result<Arc<Self>, StartError> {
+        Self::open(parts, Limits::default(), lists).await
+    }
+
     /// As [`Spoke::start`], with call rates of the caller's own choosing: a bench asks more often than any peer may.
     pub async fn start_within(parts: Parts, limits: Limits) -> Result<Arc<Self>, StartError> {
+        Self::open(parts, limits, ListsOrder::default()).await
+    }
+
+    async fn open(parts: Parts, limits: Limits, lists: ListsOrder) -> Result<Arc<Self>, StartError> {
         let registry = Registry::default();
         let deny = Arc::new(DenyList::default());
         let clock = parts.world.clock();
@@ -163,7 +172,7 @@ impl Spoke {
         };
         let (rounds, told) = watch::channel(0);
         let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
-        let clock = Arc::new(SaneClock::new(parts.world.clock()));
+        let clock = Arc::new(SaneClock::start(parts.world.clock(), &parts.store).await?);
         let spoke = Arc::new(Self {
             parts,
             registry,
@@ -179,9 +188,21 @@ impl Spoke {
             stop,
             tasks,
         });
-        spoke.listeners.open_what_is_needed().await?;
-        spoke.follow(first_uses, rounds);
-        Ok(spoke)
+        match spoke.open_doors(lists).await {
+            Ok(()) => {
+                spoke.follow(first_uses, rounds);
+                Ok(spoke)
+            }
+            Err(error) => {
+                spoke.stop().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn open_doors(&self, lists: ListsOrder) -> Result<(), ListenError> {
+        self.keep_lists(lists).await?;
+        self.listeners.open_what_is_needed().await
     }
 
     fn follow(self: &Arc<Self>, first_uses: FirstUses, rounds: watch::Sender<u64>) {

@@ -12,7 +12,7 @@ use domain::{
     world::World,
 };
 use pki::{Authority, Issuer};
-use spoke::{By, GrantOrder, Listen, Parts, Spoke, road::limit::Limits};
+use spoke::{By, GrantOrder, Listen, Parts, Spoke, lists::ListsOrder, road::limit::Limits};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, Trust, postgres::Postgres};
 
@@ -28,6 +28,8 @@ pub struct Instance {
     pub store: Shared,
     /// Its log's writer.
     pub auditor: Arc<Auditor>,
+    /// What judges its grants' rows.
+    pub trust: Arc<Trust>,
     /// Its CA.
     pub authority: Arc<Authority>,
     /// Its sharing side.
@@ -182,10 +184,10 @@ impl Instance {
             listen,
             limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
             certificate_life,
-            trust,
+            trust: Arc::clone(&trust),
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
-        Self { id, world, database, store, auditor, authority, spoke, workspace, owner }
+        Self { id, world, database, store, auditor, trust, authority, spoke, workspace, owner }
     }
 
     /// The sharing side of a daemon that starts after this one stopped, with the same certificate authority and what is remembered
@@ -194,9 +196,20 @@ impl Instance {
         self.spoke.stop().await;
         let (owner, app) = (self.database.owner(), self.database.app());
         let store = Postgres::connect(owner, app, self.world.clock(), Arc::clone(&trust)).await.expect("a database");
-        let parts = Parts {
+        Spoke::start(self.parts(Arc::new(store), trust)).await.expect("a sharing side")
+    }
+
+    /// The sharing side of a daemon that starts after this one stopped, on the same store and with these lists.
+    pub async fn spoke_again(&self, lists: ListsOrder) -> Arc<Spoke> {
+        self.spoke.stop().await;
+        let parts = self.parts(Arc::clone(&self.store), Arc::clone(&self.trust));
+        Spoke::start_with_lists(parts, lists).await.expect("a sharing side")
+    }
+
+    fn parts(&self, store: Shared, trust: Arc<Trust>) -> Parts {
+        Parts {
             world: self.world.clone(),
-            store: Arc::new(store),
+            store,
             auditor: Arc::clone(&self.auditor),
             authority: Arc::clone(&self.authority) as Arc<dyn Issuer>,
             instance: self.id,
@@ -205,8 +218,7 @@ impl Instance {
             limits: link::Limits::default(),
             certificate_life: domain::renewal::LIFE,
             trust,
-        };
-        Spoke::start(parts).await.expect("a sharing side")
+        }
     }
 
     /// Adds a user to the workspace.

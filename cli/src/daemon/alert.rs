@@ -188,8 +188,7 @@ fn counted(status: &SpokeStatus) -> Vec<Found> {
     const REPLACED: &str = "a certificate of this grant that was replaced was used again: it may be stolen; see `mosaic-fed audit \
                             query --ending refused`";
     const UNKNOWN: &str = "a certificate of this CA for this grant was never issued here: its key may be stolen";
-    const CLOCK: &str =
-        "this machine's clock went back, and a grant was not made for it; set it right, then start the daemon again";
+    const CLOCK: &str = "this machine's clock went back, and a grant or an invite was not made for it; set it right, or see `serve --clock-is-right`";
     let of = |alert: &'static str, grants: &[(GrantId, u64)], text: &str| {
         let one = |(grant, count): &(GrantId, u64)| (alert, grant.to_string(), *count, text.to_owned());
         grants.iter().map(one).collect::<Vec<_>>()

@@ -18,7 +18,7 @@ use hub::Hub;
 use nix::sys::{prctl, resource};
 use schemars::JsonSchema;
 use serde::Serialize;
-use spoke::{Listen, Spoke};
+use spoke::{CLOCK_IS_RIGHT, Listen, Spoke};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use store::{Auditor, Instance, InstanceRecord, Shared};
 use tokio::{signal::unix, task::JoinHandle};
@@ -32,6 +32,9 @@ pub struct ServeArgs {
     /// What to log, as in info or warn,spoke=debug; the setting `log` if not given
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// Take this machine's clock as right, though the log has later times: it was ahead once. Grants are made again
+    #[arg(long)]
+    clock_is_right: bool,
 }
 
 /// What runs.
@@ -68,7 +71,7 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     keep_memory_private()?;
     // A start is never broken off half-way: its PostgreSQL would stay behind. A signal meanwhile stops the daemon at once.
     let stop = told_to_stop()?;
-    let daemon = Daemon::open(&config, place, &marker).await?;
+    let daemon = Daemon::open(&config, place, &marker, args.clock_is_right).await?;
     // A daemon is not there to be read.
     let shown = out.value(&daemon.running, shown).or_else(|error| if error.is_unread() { Ok(()) } else { Err(error) });
     out.next("status");
@@ -127,12 +130,12 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn open(config: &Config, place: &Place, marker: &Marker) -> Outcome<Self> {
+    async fn open(config: &Config, place: &Place, marker: &Marker, clock_is_right: bool) -> Outcome<Self> {
         let world = World::system();
         let kek = Arc::new(kek::read(config, place)?);
         let database = Database::open(config, place, marker.instance, &world, &kek).await?;
         let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
-        let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database };
+        let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database, clock_is_right };
         match base.sides(marker).await {
             Ok((running, door, spoke, hub)) => {
                 Ok(Self { running, door, spoke, hub, auditor: base.auditor, writer, database })
@@ -176,6 +179,7 @@ struct Base<'a> {
     place: &'a Place,
     auditor: Arc<Auditor>,
     database: &'a Database,
+    clock_is_right: bool,
 }
 
 impl Base<'_> {
@@ -222,10 +226,9 @@ impl Base<'_> {
         let request = RequestId(self.world.uuid());
         let about = Subject::Act(Act::Start);
         let record = Record::new(self.world.now(), Stage::Admin, Ending::Done, about, request);
-        self.auditor
-            .record(record.noting(env!("CARGO_PKG_VERSION")))
-            .await
-            .map_err(|error| api::Problem::from(error).into())
+        let version = env!("CARGO_PKG_VERSION");
+        let note = if self.clock_is_right { format!("{version}, {CLOCK_IS_RIGHT}") } else { version.to_owned() };
+        self.auditor.record(record.noting(&note)).await.map_err(|error| api::Problem::from(error).into())
     }
 
     fn hub(&self, record: &InstanceRecord) -> Arc<Hub> {
@@ -257,15 +260,8 @@ impl Base<'_> {
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
         };
-        let spoke = Spoke::start(parts).await.map_err(failed)?;
-        let order = crate::config::lists::order(self.config, self.place.kept_list());
-        match spoke.keep_lists(order).await {
-            Ok(()) => Ok(spoke),
-            Err(error) => {
-                spoke.stop().await;
-                Err(failed(error.into()))
-            }
-        }
+        let lists = crate::config::lists::order(self.config, self.place.kept_list());
+        Spoke::start_with_lists(parts, lists).await.map_err(failed)
     }
 
     async fn door(

@@ -15,6 +15,9 @@ use tokio::time::{sleep, timeout};
 /// Longer than anything here takes, shorter than nobody's patience.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longer than the first pause after a session that is lost, with all its chance: 1 s, and up to 1 s more.
+const FIRST_PAUSE: Duration = Duration::from_millis(2_500);
+
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waited = timeout(PATIENCE, async {
         while !is_so().await {
@@ -140,7 +143,7 @@ async fn a_link_that_is_removed_has_no_session() {
     let (home, side) = pair(0).await;
     home.hub.unlink(&home.alice, &"work".parse().unwrap(), false).await.unwrap();
     until("the session has ended", async || side.board().hung_up == 1).await;
-    sleep(Duration::from_millis(100)).await;
+    sleep(FIRST_PAUSE).await;
     assert_eq!(side.board().sessions, 1);
 }
 
@@ -150,7 +153,9 @@ async fn a_side_without_sessions_makes_a_link_like_any_other() {
     let side = Side::with("work", vec![task(1, 1)]).await;
     home.link(&side).await;
     home.hub.keep_in_touch();
-    sleep(Duration::from_millis(200)).await;
+    until("it is asked for a session", async || side.board().sessions_asked == 1).await;
+    sleep(FIRST_PAUSE).await;
+    assert_eq!(side.board().sessions_asked, 1, "who has no sessions is not asked again soon");
     let page = home.hub.page(&home.alice, tasks(from(&["work"]), 5)).await.unwrap();
     assert_eq!(page.rows.len(), 1);
     let link = home.hub.links(&home.alice).await.unwrap().remove(0);

@@ -62,6 +62,8 @@ pub struct Board {
     pub hello: Option<fn(&mut v1::ConnectResponse)>,
     /// Whether there are control sessions.
     pub has_sessions: bool,
+    /// How often one was asked for.
+    pub sessions_asked: u64,
     /// How many were begun.
     pub sessions: u64,
     /// What is told over the last one; dropping it ends the session.
@@ -223,6 +225,7 @@ impl ConnectService for Service {
         let (tell, told) = mpsc::unbounded_channel();
         {
             let mut board = self.board.lock().unwrap();
+            board.sessions_asked += 1;
             if !board.has_sessions {
                 return Err(refusal(tonic::Code::Unimplemented, "UNKNOWN_METHOD", "no such method"));
             }

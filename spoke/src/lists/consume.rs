@@ -7,7 +7,8 @@ use domain::{Time, world::Clock};
 use link::Registry;
 use pki::{DenyList, ReadCrl, crl};
 use std::{
-    path::PathBuf,
+    io::ErrorKind,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -35,11 +36,24 @@ pub struct TakenList {
 
 #[derive(Default)]
 struct State {
+    /// What is in force.
     list: Option<Arc<ReadCrl>>,
+    /// The last one that had not ended when it came: none with a lower number is taken.
+    held: Option<Arc<ReadCrl>>,
     seen: Option<Time>,
     failure: Option<String>,
     /// When the file that was read last had been changed last, as it was before the reading: what changes meanwhile is read again.
     changed_at: Option<SystemTime>,
+}
+
+/// What a list does to the one in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It takes its place, and its number counts.
+    Replacing,
+    /// It had ended when it came: what is on it is denied as well, and that is all. Anybody on the way may send an old list of a CA
+    /// whose numbers began anew since; were its number counted, the CA's next ones would be older.
+    Adding,
 }
 
 /// Fetches the list and puts it in force.
@@ -75,21 +89,22 @@ impl Consumer {
         TakenList { source: self.source.to_string(), list: state.list.clone(), seen: state.seen, failure }
     }
 
-    /// Puts the list of the run before in force, then the newest there is.
-    pub(crate) async fn begin(&self) {
-        if let Ok(kept) = Source::File(self.kept.clone()).fetch().await
-            && let Err(error) = self.put_in_force(&kept)
-        {
-            tracing::warn!(%error, file = %self.kept.display(), "the list of the run before is not believed");
+    /// Puts in force what the runs before kept.
+    pub(crate) async fn recall(&self) {
+        for (file, how) in [(self.kept.clone(), Taken::Replacing), (self.old(), Taken::Adding)] {
+            if let Ok(kept) = Source::File(file.clone()).fetch().await
+                && let Err(error) = self.read(&kept).map(|list| self.put_in_force(list, how))
+            {
+                tracing::warn!(%error, file = %file.display(), "the list of the run before is not believed");
+            }
         }
-        self.fetch().await;
     }
 
-    /// Fetches it every few minutes; a file also when it changes.
+    /// Fetches it at once, then every few minutes; a file also when it changes.
     pub(crate) async fn follow(&self) {
         loop {
-            self.until_it_may_differ().await;
             self.fetch().await;
+            self.until_it_may_differ().await;
         }
     }
 
@@ -108,16 +123,16 @@ impl Consumer {
         let changed_at = self.source.changed_at().await;
         self.note(|state| state.changed_at = changed_at);
         let taken = match self.source.fetch().await {
-            Ok(der) => self.put_in_force(&der).map(|news| news.then_some(der)).map_err(|error| error.to_string()),
+            Ok(der) => self.take(&der).map(|how| how.map(|how| (der, how))).map_err(|error| error.to_string()),
             Err(cause) => Err(cause),
         };
-        let now = self.clock.now();
         match taken {
             Ok(news) => {
-                self.note(|state| (state.seen, state.failure) = (Some(now), None));
-                if let Some(der) = news {
-                    self.keep(&der).await;
+                if let Some((der, how)) = news {
+                    self.keep(&der, how).await;
                 }
+                let now = self.clock.now();
+                self.note(|state| (state.seen, state.failure) = (Some(now), None));
             }
             Err(cause) => {
                 tracing::error!(%cause, source = %self.source, "the list of revoked certificates is not taken; the former one stays");
@@ -130,12 +145,26 @@ impl Consumer {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Whether it is another list than before. From here on nobody comes in with a certificate on it, and who is in is cut.
-    fn put_in_force(&self, der: &[u8]) -> Result<bool, crl::CrlError> {
-        let held = self.state.lock().unwrap_or_else(PoisonError::into_inner).list.clone();
-        let list = crl::read(der, &self.anchor, held.as_deref(), self.clock.now())?;
-        if held.as_deref() == Some(&list) {
-            return Ok(false);
+    fn read(&self, der: &[u8]) -> Result<ReadCrl, crl::CrlError> {
+        let held = self.state.lock().unwrap_or_else(PoisonError::into_inner).held.clone();
+        crl::read(der, &self.anchor, held.as_deref(), self.clock.now())
+    }
+
+    /// How it was put in force; none where that changed nothing.
+    fn take(&self, der: &[u8]) -> Result<Option<Taken>, crl::CrlError> {
+        let list = self.read(der)?;
+        let how = if self.clock.now() > list.ends { Taken::Adding } else { Taken::Replacing };
+        Ok(self.put_in_force(list, how).then_some(how))
+    }
+
+    /// Whether it says anything new. From here on nobody comes in with a certificate on it, and who is in is cut.
+    fn put_in_force(&self, mut list: ReadCrl, how: Taken) -> bool {
+        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).list.clone();
+        match (known, how) {
+            (Some(known), Taken::Replacing) if *known == list => return false,
+            (Some(known), Taken::Adding) if known.serials.is_superset(&list.serials) => return false,
+            (Some(known), Taken::Adding) => list.serials.extend(known.serials.iter().cloned()),
+            _ => {}
         }
         self.deny.swap_listed(list.serials.clone());
         for (grant, _) in self.registry.all() {
@@ -144,22 +173,44 @@ impl Consumer {
                 tracing::warn!(%grant, cut, "connections were cut: the CA's list names their certificate");
             }
         }
-        self.note(|state| state.list = Some(Arc::new(list)));
-        Ok(true)
+        let list = Arc::new(list);
+        self.note(|state| {
+            if how == Taken::Replacing {
+                state.held = Some(Arc::clone(&list));
+            }
+            state.list = Some(list);
+        });
+        true
+    }
+
+    /// Where a list is kept that had ended when it came.
+    fn old(&self) -> PathBuf {
+        self.kept.with_extension("old.crl")
     }
 
     /// For the next run: a source that is away then must not let in whom it named.
-    async fn keep(&self, der: &[u8]) {
-        let beside = self.kept.with_extension("new");
+    async fn keep(&self, der: &[u8], how: Taken) {
+        let file = if how == Taken::Adding { self.old() } else { self.kept.clone() };
         let written = async {
-            let mut options = tokio::fs::OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).await?;
-            file.write_all(der).await?;
-            file.sync_all().await?;
-            tokio::fs::rename(&beside, &self.kept).await
+            write(&file, der).await?;
+            if how == Taken::Adding {
+                return Ok(());
+            }
+            let removed = tokio::fs::remove_file(self.old()).await;
+            removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
         };
         if let Err(error) = written.await {
-            tracing::warn!(%error, file = %self.kept.display(), "the list is in force, but not kept for the next start");
+            tracing::warn!(%error, file = %file.display(), "the list is in force, but not kept for the next start");
         }
     }
+}
+
+/// All of it or nothing, and only for this account.
+async fn write(file: &Path, der: &[u8]) -> std::io::Result<()> {
+    let beside = file.with_extension("new");
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut written = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).await?;
+    written.write_all(der).await?;
+    written.sync_all().await?;
+    tokio::fs::rename(&beside, file).await
 }

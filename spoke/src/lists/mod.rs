@@ -46,7 +46,8 @@ impl Lists {
 }
 
 impl Spoke {
-    /// Begins to give and to take lists, until this side stops. What was kept of an earlier run is in force when this returns.
+    /// Begins to give and to take lists, until this side stops. What was kept of an earlier run is in force when this returns; nobody
+    /// waits for what is elsewhere: until it comes, revoking must be possible.
     pub async fn keep_lists(&self, order: ListsOrder) -> Result<(), ListenError> {
         let publisher = match order.listen {
             Some(address) => Some(self.give(address).await?),
@@ -54,9 +55,12 @@ impl Spoke {
         };
         let consumer = order.source.map(|(source, kept)| self.take(source, kept));
         if let Some(consumer) = &consumer {
-            consumer.begin().await;
+            consumer.recall().await;
             let (until, consumer) = (self.stop.clone(), Arc::clone(consumer));
             self.tasks.spawn(async move { until.run_until_cancelled(consumer.follow()).await });
+        }
+        if publisher.is_none() && consumer.is_none() {
+            return Ok(());
         }
         // Asked for twice, the first stays.
         drop(self.lists.set(Lists { publisher, consumer }));

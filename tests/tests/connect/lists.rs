@@ -93,6 +93,12 @@ impl Stage {
         self.office.authority.crl(&CrlOrder { revoked: &revoked, number, now }).expect("a list")
     }
 
+    /// One that ended two days ago and names the link's certificate.
+    fn old_list(&self, number: u64) -> Vec<u8> {
+        let now = self.now().before(3 * DAY);
+        self.list(number, now, &[&self.serial])
+    }
+
     fn now(&self) -> Time {
         self.office.world.now()
     }
@@ -105,10 +111,23 @@ impl Stage {
         self.dir.path().join("revoked.crl")
     }
 
-    async fn takes(&self, source: &str) {
+    fn order(&self, source: &str) -> ListsOrder {
         let source: Source = source.parse().expect("a source");
-        let order = ListsOrder { listen: None, source: Some((source, self.kept())) };
-        self.office.spoke.keep_lists(order).await.expect("lists");
+        ListsOrder { listen: None, source: Some((source, self.kept())) }
+    }
+
+    /// Done when the source was asked once.
+    async fn takes(&self, source: &str) {
+        self.office.spoke.keep_lists(self.order(source)).await.expect("lists");
+        self.until("the source is asked", |taken| taken.seen.is_some() || taken.failure.is_some()).await;
+    }
+
+    /// Done when the next run has started, whatever its source says.
+    async fn starts_again(&mut self, source: &str) {
+        let spoke = self.office.spoke_again(self.order(source)).await;
+        let address = spoke.status().links_listener.expect("a listener");
+        self.home.target.addresses = vec![address.to_string()];
+        self.office.spoke = spoke;
     }
 
     fn taken(&self) -> spoke::lists::consume::TakenList {
@@ -183,28 +202,66 @@ async fn a_bad_list_changes_nothing_but_the_status_and_the_next_good_one_heals_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_listed_stays_denied_over_a_restart_and_beyond_the_lists_end() {
-    let stage = stage().await;
+    let mut stage = stage().await;
     let server = Server::start().await;
-    let old = stage.now().before(3 * DAY);
-    let (at, url) = (stage.now(), format!("http://{}/crl.der", server.address));
-    // Listed as revoked now on a list that ended two days ago.
-    let revoked = [Revoked { serial: stage.serial.clone(), at: old, why: Why::Ended, not_after: at + DAY }];
-    server.says(stage.office.authority.crl(&CrlOrder { revoked: &revoked, number: 4, now: old }).expect("a list"));
-    stage.takes(&url).await;
+    server.says(stage.old_list(4));
+    stage.takes(&format!("http://{}/crl.der", server.address)).await;
     assert!(server.asked.load(Ordering::SeqCst) >= 1, "it is fetched at the start");
     let failure = stage.taken().failure.expect("an alarm");
     assert!(failure.contains("too old"), "{failure}");
     assert!(stage.home.dial().await.is_err(), "what an old list names came in");
-    // The next run finds the server silent, and has the list all the same.
-    let kept = std::fs::read(stage.kept()).expect("a kept list");
-    assert!(crl::read(&kept, stage.office.authority.root_der(), None, stage.now()).is_ok());
-    let again = self::stage().await;
-    let list = again.list(8, again.now(), &[&again.serial]);
-    std::fs::write(again.kept(), list).expect("a file");
-    again.takes("http://127.0.0.1:1/crl.der").await;
-    assert_eq!(number(&again.taken()).as_deref(), Some("8"), "the list of the run before is in force");
-    assert!(again.taken().failure.expect("an alarm").contains("not taken"));
-    assert!(again.home.dial().await.is_err());
+    // The next run finds nobody there.
+    stage.starts_again("http://127.0.0.1:1/crl.der").await;
+    assert!(stage.home.dial().await.is_err(), "the old list is forgotten");
+    assert_eq!(number(&stage.taken()).as_deref(), Some("4"));
+    stage.until("an alarm", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("not taken"))).await;
+    // One that is good still, and was taken before a restart.
+    server.says(stage.list(8, stage.now(), &[&stage.serial]));
+    stage.starts_again(&format!("http://{}/crl.der", server.address)).await;
+    stage.until("a good one", |taken| taken.seen.is_some() && number(taken).as_deref() == Some("8")).await;
+    stage.starts_again("http://127.0.0.1:1/crl.der").await;
+    assert!(stage.home.dial().await.is_err(), "the list of the run before is forgotten");
+    assert_eq!(number(&stage.taken()).as_deref(), Some("8"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_had_ended_when_it_came_denies_whom_it_names_and_makes_no_later_one_older() {
+    let mut stage = stage().await;
+    let file = stage.file().to_str().expect("a path").to_owned();
+    std::fs::write(&file, stage.list(5, stage.now(), &[])).expect("a file");
+    stage.takes(&file).await;
+    stage.home.list(tasks()).await.expect("an answer: the list is empty");
+    std::fs::write(&file, stage.old_list(9)).expect("a file");
+    stage.until("the old list", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("too old"))).await;
+    assert!(stage.home.dial().await.is_err(), "what an old list names came in");
+    // Both are kept: whom the one names, and how far the numbers of the other were.
+    stage.until("it is kept", |_| stage.kept().with_extension("old.crl").exists()).await;
+    std::fs::write(&file, stage.list(4, stage.now(), &[])).expect("a file");
+    stage.starts_again(&file).await;
+    assert!(stage.home.dial().await.is_err(), "the old list is forgotten");
+    stage.until("an older one", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("number is 4"))).await;
+    assert!(stage.home.dial().await.is_err());
+    std::fs::write(&file, stage.list(6, stage.now(), &[])).expect("a file");
+    stage.until("the CA's next", |taken| taken.seen.is_some() && number(taken).as_deref() == Some("6")).await;
+    stage.home.list(tasks()).await.expect("the CA's next list does not name it");
+    stage.starts_again("http://127.0.0.1:1/crl.der").await;
+    stage.home.list(tasks()).await.expect("what the old list said is over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_the_run_before_is_in_force_at_the_start_and_nobody_waits_for_the_next() {
+    let mut stage = stage().await;
+    // Takes every connection and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let source = format!("http://{}/crl.der", silent.local_addr().expect("an address"));
+    std::fs::write(stage.kept(), stage.list(8, stage.now(), &[&stage.serial])).expect("a file");
+    let started = timeout(Duration::from_secs(8), stage.starts_again(&source)).await;
+    assert!(started.is_ok(), "the start waits for a server that says nothing");
+    assert_eq!(number(&stage.taken()).as_deref(), Some("8"));
+    assert!(stage.home.dial().await.is_err(), "whom the list of the run before names came in");
+    let revoked = stage.office.spoke.revoke(stage.office.by(), stage.grant).await.expect("a revocation");
+    assert_eq!(revoked.grant.state, domain::grant::State::Revoked);
+    assert_eq!((stage.taken().seen, stage.taken().failure), (None, None), "the source has not answered yet");
 }
 
 /// What a plain HTTP request gets: status line and headers in lower case, and the body.
@@ -293,8 +350,12 @@ async fn revoked_verdict_is_enforced() {
     let revoked = stage().await;
     let record = revoked.office.act(Act::GrantRevoke);
     revoked.office.store.revoke_grant(revoked.grant, record).await.expect("a revocation");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(revoked.home.dial().await.is_err(), "door: revoked by the table");
+    let turned_away = timeout(Duration::from_secs(10), async {
+        while revoked.home.dial().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(turned_away.await.is_ok(), "door: revoked by the table");
     // The grants' table unknown to this run: an id of nobody.
     let nobody = GrantId(World::system().uuid());
     let forged = tests::forge::Forged::good(unknown.office.id, holder, nobody, subject, now);

@@ -1,12 +1,14 @@
 //! A control session as a stranger holds it: the generated client, and every word by hand.
 
 use domain::world::World;
-use proto::v1::{self, notice::News, session_request, session_response::Said};
+use proto::v1::{
+    self, connect_service_client::ConnectServiceClient, notice::News, session_request, session_response::Said,
+};
 use std::time::Duration;
 use tests::asker::Asker;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Status, Streaming, transport::Channel};
 
 /// Longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,8 +24,13 @@ pub struct Session {
 impl Session {
     /// Begins one on a connection of its own.
     pub async fn begin(asker: &Asker) -> Result<Self, Status> {
+        Self::begin_over(&mut asker.connect().await).await
+    }
+
+    /// Begins one on a connection that is there.
+    pub async fn begin_over(link: &mut ConnectServiceClient<Channel>) -> Result<Self, Status> {
         let (words, spoken) = mpsc::channel(8);
-        let answer = asker.connect().await.session(ReceiverStream::new(spoken)).await?;
+        let answer = link.session(ReceiverStream::new(spoken)).await?;
         let mut news = answer.into_inner();
         let Some(v1::SessionResponse { said: Some(Said::Welcome(welcome)) }) = news.message().await? else {
             panic!("no welcome");
@@ -40,6 +47,17 @@ impl Session {
     pub async fn beat(&self, ahead: Duration) {
         let time = Some(domain::wire::timestamp(World::system().now() + ahead));
         self.say(session_request::Said::Heartbeat(v1::Heartbeat { time, answers: None })).await;
+    }
+
+    /// Says that it is there again and again, as fast as it is taken; how often, when the session was over.
+    pub async fn flood(&self, most: usize) -> usize {
+        for said in 0..most {
+            let beat = session_request::Said::Heartbeat(v1::Heartbeat::default());
+            if self.words.send(v1::SessionRequest { said: Some(beat) }).await.is_err() {
+                return said;
+            }
+        }
+        most
     }
 
     async fn say(&self, said: session_request::Said) {

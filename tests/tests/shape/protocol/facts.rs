@@ -65,6 +65,7 @@ fn limits() -> Vec<[String; 2]> {
     let bytes = |number: u32| usize::try_from(number).unwrap();
     let told = [
         ("one message, either way", mib(limits.message)),
+        ("one message to `mosaic.federation.v1.ConnectService`", kib(domain::session::MESSAGE)),
         ("one row: title, body, tags and attributes together", mib(MAX_ITEM_BYTES)),
         ("header list of a call", kib(bytes(limits.headers))),
         ("HTTP/2 frame", kib(bytes(limits.frame))),

@@ -1,0 +1,113 @@
+//! How long a session lives: by silence, by a flood of words, and until the next one, in a time that the test makes.
+
+use super::*;
+use domain::{
+    grant::State,
+    id::{InstanceId, UserId, WorkspaceId},
+    kind::Kinds,
+    scope::{Context, Spec},
+    world::FakeClock,
+};
+use futures::stream;
+use tokio::time::advance;
+use uuid::Uuid;
+
+const NOW: Time = Time::from_seconds(1_795_253_400);
+const MOMENT: Duration = Duration::from_millis(1);
+
+fn grant() -> Grant {
+    let spec = Spec::sharing("main".parse().unwrap(), vec!["tasks".into()]);
+    let context = Context { kinds: Kinds::builtin(), now: NOW, personal: true, sensitive: false };
+    Grant {
+        id: GrantId(Uuid::from_u128(1)),
+        name: "home".parse().unwrap(),
+        workspace: WorkspaceId(Uuid::from_u128(2)),
+        subject: UserId(Uuid::from_u128(3)),
+        peer: Some(InstanceId(Uuid::from_u128(4))),
+        scope: spec.close(context).unwrap(),
+        state: State::Active,
+        generation: 2,
+        leaf: None,
+        successor: None,
+        former: None,
+    }
+}
+
+fn controls() -> Controls {
+    Controls::new(Arc::new(FakeClock::new(NOW)))
+}
+
+fn heartbeat() -> v1::SessionRequest {
+    v1::SessionRequest { said: Some(Said::Heartbeat(v1::Heartbeat { time: None, answers: None })) }
+}
+
+/// A session whose words the test says; it is listened to until it is over.
+struct Heard {
+    controls: Controls,
+    words: mpsc::UnboundedSender<v1::SessionRequest>,
+    _news: BoxStream<'static, Result<v1::SessionResponse, Status>>,
+}
+
+impl Heard {
+    fn begin() -> Self {
+        let controls = controls();
+        let Begun { news, seat, .. } = controls.begin_over(&grant(), 1).unwrap();
+        let (words, said) = mpsc::unbounded_channel();
+        let inbound = stream::unfold(said, async |mut said| said.recv().await.map(|word| (Ok(word), said))).boxed();
+        tokio::spawn(seat.listen(inbound));
+        Self { controls, words, _news: news }
+    }
+
+    /// After whoever listens has done what there is to do.
+    async fn is_live(&self) -> bool {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        self.controls.view(grant().id).is_some()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_in_which_nothing_is_said_is_over_after_the_silence_and_no_sooner() {
+    let session = Heard::begin();
+    for _ in 0..3 {
+        assert!(session.is_live().await);
+        advance(SILENCE.saturating_sub(MOMENT)).await;
+        assert!(session.is_live().await, "it is over too soon");
+        session.words.send(heartbeat()).unwrap();
+    }
+    assert!(session.is_live().await);
+    advance(SILENCE.saturating_sub(MOMENT)).await;
+    assert!(session.is_live().await, "it is over too soon");
+    advance(2 * MOMENT).await;
+    assert!(!session.is_live().await, "it goes on in silence");
+    assert_eq!(session.controls.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_words_ends_its_session_and_as_many_as_may_be_do_not() {
+    let session = Heard::begin();
+    for _ in 0..3 {
+        for _ in 0..WORDS {
+            session.words.send(heartbeat()).unwrap();
+        }
+        assert!(session.is_live().await, "so many may be");
+        advance(HEARTBEAT).await;
+    }
+    for _ in 0..=WORDS {
+        session.words.send(heartbeat()).unwrap();
+    }
+    assert!(!session.is_live().await, "it goes on in a flood");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_session_of_a_grant_comes_a_second_later_and_no_sooner() {
+    let (controls, grant) = (controls(), grant());
+    let first = controls.begin_over(&grant, 1).unwrap();
+    advance(AGAIN.saturating_sub(MOMENT)).await;
+    let refusal = controls.begin_over(&grant, 1).err().expect("it is too soon");
+    assert_eq!(refusal.reason(), Reason::GrantRate);
+    advance(MOMENT).await;
+    let second = controls.begin_over(&grant, 1).unwrap();
+    assert!(first.seat.session.over.is_cancelled() && !second.seat.session.over.is_cancelled());
+}
