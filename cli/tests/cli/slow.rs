@@ -28,9 +28,9 @@ fn ask(home: &Instance, question: &str) -> UnixStream {
 #[test]
 fn what_a_slow_reader_has_not_taken_is_let_go_of_before_the_end_is_acknowledged() {
     let (office, home) = (Instance::running("office"), Instance::running("home"));
-    let rows: String =
-        (0..ROWS).map(|row| format!("{{\"title\":\"row {row}\",\"body\":\"{}\"}}\n", "x".repeat(BODY))).collect();
-    let file = office.file("rows.jsonl", rows);
+    let body = "x".repeat(BODY);
+    let rows: Vec<_> = (0..ROWS).map(|row| format!(r#"{{"title":"row {row}","body":"{body}"}}"#)).collect();
+    let file = office.file("rows.jsonl", rows.join("\n"));
     let report = office.types(&format!("import {} --kind notes --json", file.display())).done().json();
     assert_eq!(report["added"], ROWS);
     for (name, question) in [("page", ""), ("stream", "&stream=true")] {
