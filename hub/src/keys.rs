@@ -37,7 +37,8 @@ impl Hub {
         let waiting: Vec<_> = kept.iter().filter(|kept| kept.invite.is_none()).collect();
         if let Some(last) = waiting.last().filter(|_| waiting.len() >= MOST_PREPARED) {
             return Err(HubError::PreparedKey(format!(
-                "you have {MOST_PREPARED} prepared keys that no invite was used with; use one of them, the last is {}, or wait until                  the first is forgotten at {}",
+                "you have {MOST_PREPARED} prepared keys that no invite was used with; use one of them, the last is {}, or wait until \
+                 the first is forgotten at {}",
                 last.spki, waiting[0].not_after
             )));
         }
