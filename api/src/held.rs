@@ -4,7 +4,10 @@
 use crate::{Problem, problem::Kind};
 use axum::{
     body::Body,
-    http::{HeaderValue, header::CONTENT_TYPE},
+    http::{
+        HeaderValue,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -26,6 +29,7 @@ pub(crate) fn json<T: Serialize>(answer: Held<T>, connection: &Connection) -> Re
     let (value, places) = answer.part();
     let text =
         Bytes::from(serde_json::to_vec(&value).map_err(|error| Problem::new(Kind::Internal, error.to_string()))?);
+    let length = HeaderValue::from(text.len());
     let (cut, sent) = (connection.0.clone(), CancellationToken::new());
     let until = sent.clone();
     tokio::spawn(async move {
@@ -41,5 +45,5 @@ pub(crate) fn json<T: Serialize>(answer: Held<T>, connection: &Connection) -> Re
         (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (text, guard)))
     });
     let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(([json], Body::from_stream(pieces)).into_response())
+    Ok(([json, (CONTENT_LENGTH, length)], Body::from_stream(pieces)).into_response())
 }

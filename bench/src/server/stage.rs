@@ -168,7 +168,7 @@ async fn open(
         certificate_life: pki::LEAF_LIFE,
         trust: store.trust(),
     };
-    Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL)).await?)
+    Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL).enrolling(NEVER_FULL)).await?)
 }
 
 /// What the grants of the bench are sealed with.
