@@ -36,6 +36,7 @@ statements! {
     /// The invite by which a grant came to its holder.
     HANDED = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE ", handed!("$1"), " FOR UPDATE");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
+    ANY_UNSEALED = "SELECT EXISTS (SELECT FROM grants WHERE seal IS NULL)";
     UNSEALED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.seal IS NULL FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
         FROM grants g WHERE g.subject = $1 AND g.state <> 'revoked' ORDER BY g.id FOR UPDATE");
