@@ -32,11 +32,30 @@ impl Words {
         Self(std::array::from_fn(|at| list[((bits >> (64 - BITS * (at + 1))) & 0x7ff) as usize]))
     }
 
-    /// Whether these were typed, in their order; capitals and blanks around them are forgiven.
-    pub fn are<T: AsRef<str>>(&self, typed: &[T]) -> bool {
-        let typed = typed.iter().flat_map(|word| word.as_ref().split_whitespace());
-        typed.map(str::to_lowercase).eq(self.0)
+    /// Reads words that somebody typed; capitals, and whatever stands between them, are forgiven.
+    ///
+    /// # Errors
+    /// They cannot be anybody's: a slip and no guess.
+    pub fn read<T: AsRef<str>>(typed: &[T]) -> Result<Self, Slip> {
+        let typed = typed.iter().flat_map(|word| word.as_ref().split(|letter: char| !letter.is_alphabetic()));
+        let typed: Vec<_> = typed.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+        let list = Language::English.word_list();
+        let known =
+            |word: &String| list.iter().find(|known| *known == word).copied().ok_or_else(|| Slip::NoSuch(word.clone()));
+        let words = typed.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        words.try_into().map(Self).map_err(|words: Vec<_>| Slip::Number(words.len()))
     }
+}
+
+/// Why words that were typed are nobody's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Slip {
+    /// A word that is never used.
+    #[error("`{0}` is none of the words that are used; look at how it is written, this was no try")]
+    NoSuch(String),
+    /// Not four.
+    #[error("there are four words and not {0}; type all of them, in their order, this was no try")]
+    Number(usize),
 }
 
 impl fmt::Display for Words {
@@ -81,9 +100,18 @@ mod tests {
         let words = Words::of(&[48], Spki([7; 32]), GRANT);
         let said = words.to_string();
         let typed: Vec<_> = said.split(' ').collect();
-        assert!(words.are(&typed) && words.are(&[said.to_uppercase()]) && words.are(&[format!(" {said} ")]));
-        let turned: Vec<_> = typed.iter().rev().collect();
-        assert!(!words.are(&turned) && !words.are(&typed[..3]) && !words.are::<&str>(&[]));
-        assert!(!words.are(&[&typed[..], &["abandon"]].concat()));
+        let read = |typed: &str| Words::read(&[typed]);
+        for forgiven in
+            [said.to_uppercase(), format!(" {said} "), typed.join(", "), typed.join("-"), format!("{said}.")]
+        {
+            assert_eq!(read(&forgiven), Ok(words), "{forgiven}");
+        }
+        assert_eq!(Words::read(&typed), Ok(words));
+        let turned: Vec<_> = typed.iter().rev().copied().collect();
+        assert_ne!(Words::read(&turned), Ok(words));
+        assert_eq!(Words::read(&typed[..3]), Err(Slip::Number(3)));
+        assert_eq!(Words::read::<&str>(&[]), Err(Slip::Number(0)));
+        assert_eq!(Words::read(&[&typed[..], &["abandon"]].concat()), Err(Slip::Number(5)));
+        assert_eq!(read("crakc zoo zoo zoo"), Err(Slip::NoSuch("crakc".to_owned())));
     }
 }

@@ -53,8 +53,10 @@ impl Spoke {
         Some(Words::of(self.parts.authority.anchor_der(), handed.key, view.grant.id))
     }
 
-    /// Lets in whoever waits, if these are their words; at the third time of others the grant ends.
+    /// Lets in whoever waits, if these are their words; at the third time of others the grant ends. What cannot be anybody's words is
+    /// no try.
     pub async fn confirm(&self, by: By, id: GrantId, typed: &[String]) -> Result<Grant, AdminError> {
+        let typed = Words::read(typed).map_err(|slip| AdminError::Invalid(slip.to_string()))?;
         let view = self.view(id).await?;
         let name = &view.grant.name;
         let (true, Some(handed), Some(words)) = (view.grant.waits(), view.handed, self.words(&view)) else {
@@ -66,7 +68,7 @@ impl Spoke {
             self.revoke(by, id).await?;
             return Err(AdminError::Conflict(OTHER_WORDS.to_owned()));
         }
-        if words.are(typed) {
+        if words == typed {
             let record = self.act(Act::GrantConfirm, by, id).noting(&format!("the words of key {}", handed.key));
             let grant = self.parts.store.let_in(id, handed.key, record).await?;
             self.snapshots.refresh_after_change().await;

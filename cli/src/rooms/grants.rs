@@ -237,7 +237,11 @@ async fn invite_again(client: &Client, out: &Out, grant: &str) -> Outcome {
     let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &()).await;
     let settings = out.reach.settings();
     let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
-    print_invite(&made, out)
+    print_invite(&made, out)?;
+    if made.grant.peer.is_none() && !out.json {
+        out.remark("whoever uses it first holds the grant: it is bound to no key, also where an earlier invite was");
+    }
+    Ok(Exit::Done)
 }
 
 /// The next step that the failure of a command on one grant leaves open: an ended one is made anew under its name, and one

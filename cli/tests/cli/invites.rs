@@ -67,10 +67,16 @@ fn a_link_that_is_to_be_confirmed_waits_until_its_words_were_typed_at_the_other_
     assert!(can.code == 1 && can.out.contains("its owner has not confirmed the holder yet"), "{can:?}");
     let other = ["these are not the four words that the other side shows"];
     let turned = words.split(' ').rev().collect::<Vec<_>>().join(" ");
-    for typed in [&turned, "abandon"] {
+    for typed in [&turned, "zoo zoo zoo zoo"] {
         office.types(&format!("grant confirm to-home {typed}")).fails(6, &other);
     }
-    office.types(&format!("grant confirm to-home {}", words.to_uppercase())).done();
+    // What is nobody's words uses up nothing.
+    for (slip, said) in
+        [("abandon", "there are four words and not 1"), ("crakc zoo zoo zoo", "`crakc` is none of the words")]
+    {
+        office.types(&format!("grant confirm to-home {slip}")).fails(2, &[said, "this was no try"]);
+    }
+    office.types(&format!("grant confirm to-home {}", words.to_uppercase().replace(' ', ", "))).done();
     let rows = home.types("list tasks --from work --strict").done();
     assert!(rows.out.contains("one"), "{rows:?}");
     assert_eq!(home.types("links --json").done().json()[0]["state"], "up");
@@ -87,9 +93,9 @@ fn a_link_that_is_to_be_confirmed_waits_until_its_words_were_typed_at_the_other_
 fn the_third_time_of_other_words_ends_the_grant_and_is_on_record() {
     let (office, home) = (Instance::running("office"), Instance::running("home"));
     let invite = office.types("invite to-home --share tasks --confirm").done().out;
-    office.types("grant confirm to-home a b c d").fails(6, &["does not wait to be confirmed"]);
+    office.types("grant confirm to-home zoo zoo zoo zoo").fails(6, &["does not wait to be confirmed"]);
     let linked = home.types(&format!("link {} --yes --name work --json", invite.trim())).done().json();
-    let said: Vec<_> = (0..3).map(|_| office.types("grant confirm to-home a b c d").err).collect();
+    let said: Vec<_> = (0..3).map(|_| office.types("grant confirm to-home zoo zoo zoo zoo").err).collect();
     assert!(said[0].contains("at the third time the grant ends") && said[0] == said[1], "{said:?}");
     let words = linked["words"].as_str().unwrap();
     office.types(&format!("grant confirm to-home {words}")).fails(6, &["grant to-home is revoked"]);
