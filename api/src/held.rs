@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::stream;
 use hub::Held;
 use serde::Serialize;
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// What is handed to the connection at a time: the rest is still ours.
@@ -31,15 +31,18 @@ pub(crate) fn json<T: Serialize>(answer: Held<T>, connection: &Connection) -> Re
         Bytes::from(serde_json::to_vec(&value).map_err(|error| Problem::new(Kind::Internal, error.to_string()))?);
     let length = HeaderValue::from(text.len());
     let (cut, sent) = (connection.0.clone(), CancellationToken::new());
-    let until = sent.clone();
+    let (until, places) = (sent.clone(), Arc::new(places));
+    let watched = Arc::clone(&places);
     tokio::spawn(async move {
         tokio::select! {
-            () = places.over() => cut.cancel(),
+            biased;
+            // What the connection carries next is none of this answer's.
             () = until.cancelled() => {}
+            () = watched.over() => cut.cancel(),
         }
     });
-    // Dropped with the body, whether it was read to its end or not.
-    let guard = sent.drop_guard();
+    // Dropped with what is left of the body, whether it was read to its end or not.
+    let guard = (sent.drop_guard(), places);
     let pieces = stream::unfold((text, guard), |(mut text, guard)| async move {
         let piece = text.split_to(PIECE.min(text.len()));
         (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (text, guard)))

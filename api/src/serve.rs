@@ -85,14 +85,16 @@ async fn talk(door: Arc<Door>, stream: UnixStream, peer: Peer) {
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(64).max_buf_size(BUFFER);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = closing.cancelled() => None,
-        // With what its reader has not taken.
-        () = cut.cancelled() => return,
+    let whole = async {
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = closing.cancelled() => None,
+        };
+        if ended.is_none() {
+            connection.as_mut().graceful_shutdown();
+            drop(tokio::time::timeout(GRACE, connection).await);
+        }
     };
-    if ended.is_none() {
-        connection.as_mut().graceful_shutdown();
-        drop(tokio::time::timeout(GRACE, connection).await);
-    }
+    // Cut with what its reader has not taken.
+    cut.run_until_cancelled(whole).await;
 }

@@ -261,6 +261,9 @@ impl Spoke {
     pub async fn ended(&self, by: By, grants: &[Grant], mut audience: Audience) -> Ended {
         let committed = Instant::now();
         self.snapshots.refresh_after_change().await;
+        for grant in grants {
+            self.snapshots.remember_end(grant.id).await;
+        }
         let receipts = grants.iter().map(|grant| {
             let listening = audience.remove(&grant.id);
             async move { (grant.id, self.receipt(by, grant, listening, committed).await) }

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use store::{Held, Shared, Standing, StoreError, Trust};
+use store::{END, Held, Shared, Standing, StoreError, Trust};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -222,6 +222,11 @@ impl Snapshots {
         if let Err(error) = self.refresh().await {
             tracing::warn!(%error, "the grants could not be read anew after a change");
         }
+    }
+
+    /// Remembers that a grant has ended, whatever its row says of it.
+    pub async fn remember_end(&self, id: GrantId) {
+        self.learn(vec![(id, END)]).await;
     }
 
     /// Once the change is in force: remembering it may wait for a disk. What an earlier attempt could not write is tried again.

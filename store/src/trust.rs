@@ -80,7 +80,7 @@ impl Trust {
     /// By what is remembered in the file at `path`, which is made if there is none, and written anew, shorter.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The file cannot be read or written, or is another key's.
     pub fn open(path: &Path, key: RowKey) -> io::Result<Self> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -88,7 +88,13 @@ impl Trust {
             Err(error) => return Err(error),
         };
         let (mut floors, mut sealed) = (HashMap::new(), false);
-        for line in text.lines().filter_map(|line| read(&key, line)) {
+        let believed: Vec<_> = text.lines().filter_map(|line| read(&key, line)).collect();
+        // With another key it would be written anew without a line.
+        if believed.is_empty() && text.contains('\n') {
+            let cause = "none of its lines was written with this instance's key; put back the key that belongs to it";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, cause));
+        }
+        for line in believed {
             match line {
                 Line::Floor(grant, generation) => drop(raise(&mut floors, grant, generation)),
                 Line::Sealed => sealed = true,
@@ -284,9 +290,13 @@ mod tests {
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{whole}{}", &line(&RowKey::new(KEY), id(1), 9)[..60])).unwrap();
         assert_eq!(Trust::open(&path, RowKey::new(KEY)).unwrap().floor(id(1)), 4);
-        fs::write(&path, whole.replace(" 4 ", " 1 ")).unwrap();
+        let other = line(&RowKey::new([8; 32]), id(1), 9);
+        fs::write(&path, format!("{}{other}{}", line(&RowKey::new(KEY), id(2), 1), whole.replace(" 4 ", " 1 ")))
+            .unwrap();
         assert_eq!(Trust::open(&path, RowKey::new(KEY)).unwrap().floor(id(1)), 0);
-        fs::write(&path, line(&RowKey::new([8; 32]), id(1), 9)).unwrap();
-        assert_eq!(Trust::open(&path, RowKey::new(KEY)).unwrap().floor(id(1)), 0);
+        // A start with another key forgets nothing.
+        fs::write(&path, &whole).unwrap();
+        assert!(Trust::open(&path, RowKey::new([8; 32])).is_err());
+        assert_eq!(Trust::open(&path, RowKey::new(KEY)).unwrap().floor(id(1)), 4);
     }
 }

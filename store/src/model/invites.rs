@@ -53,7 +53,7 @@ impl Model {
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
         self.change(|state| {
             let invited = state.invited(invite)?.ok_or_else(|| rules::no_invite(invite))?;
-            let Some(active) = rules::enrolled(&invited, &enrolment)? else {
+            let Some(active) = rules::enrolled(&invited, &enrolment, now)? else {
                 let given = invited.claim.and_then(|claim| claim.given).ok_or_else(|| rules::no_invite(invite))?;
                 return Ok((Enrolled { grant: invited.grant, given }, Vec::new()));
             };

@@ -87,7 +87,7 @@ impl Postgres {
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
         let (kept, invited) = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
         let claim = kept.claim.clone().ok_or_else(|| rules::no_invite(invite));
-        let Some(active) = rules::enrolled(&invited, &enrolment)? else {
+        let Some(active) = rules::enrolled(&invited, &enrolment, self.clock.now())? else {
             change.abandon().await?;
             let given = claim?.given.ok_or_else(|| rules::no_invite(invite))?;
             return Ok(Enrolled { grant: invited.grant, given });

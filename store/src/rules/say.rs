@@ -153,12 +153,14 @@ pub(crate) fn activated(grant: &Grant, peer: InstanceId, leaf: &Leaf) -> Result<
 }
 
 /// The grant in the hands of whoever claimed its invite; none where the claim was answered already, and stays so.
-pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>) -> Result<Option<Grant>, StoreError> {
+pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>, now: Time) -> Result<Option<Grant>, StoreError> {
     let conflict = |cause: &str| Err(StoreError::Conflict(format!("invite {}: {cause}; make a new one", invited.id)));
     match &invited.claim {
         Some(claim) if claim.key == enrolment.leaf.spki => match &claim.given {
             Some(given) if invited.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial) => Ok(None),
             Some(_) => conflict("another certificate took the place of the one that it gave"),
+            // A newer one may have taken its place since the claim.
+            None if now >= invited.expires_at => conflict("it is of use no longer"),
             None => {
                 let active = activated(&invited.grant, enrolment.peer, enrolment.leaf)?;
                 let held = invited.grant.hold(enrolment.peer, enrolment.leaf.clone());

@@ -86,6 +86,14 @@ pub async fn a_newer_invite_ends_the_earlier_ones(bench: &Bench) {
     let second = invite(bench, grant.id).await;
     assert_eq!(stands(bench, &first).await, Standing::Expired);
     assert!(!claim(bench, &first).await && claim(bench, &second).await);
+    // Also one that was claimed, and whose certificate comes when a newer one has taken its place.
+    let (slow, leaf) = (invite(bench, grant.id).await, bench.leaf());
+    assert!(claim_for(bench, &slow, leaf.spki).await);
+    bench.clock.advance(Duration::from_secs(1));
+    let second = invite(bench, grant.id).await;
+    let late = enrol(bench, &slow, grant.peer.unwrap(), &leaf).await;
+    assert!(matches!(late, Err(StoreError::Conflict(cause)) if cause.contains("of use no longer")));
+    assert!(claim(bench, &second).await);
     let twice = bench.store.create_invite(&second, bench.act(Act::InviteCreate)).await;
     assert!(matches!(twice, Err(StoreError::Conflict(_))));
     assert_eq!(stands(bench, &second).await, Standing::Used, "a failed attempt changes nothing");
