@@ -150,7 +150,7 @@ fn confirmed(judge: &mut Judge, office: &Instance, home: &Instance) {
     let linked = judge.does(home, &format!("link {} --yes --name waits", made["invite"].as_str().unwrap())).json();
     judge.does(home, "links");
     judge.does(office, "grant show waits");
-    judge.ends(6, office, "grant confirm waits one two three four");
+    judge.ends(6, office, "grant confirm waits zoo zoo zoo zoo");
     judge.does(office, &format!("grant confirm waits {}", linked["words"].as_str().unwrap()));
     judge.does(home, "unlink waits");
 }
