@@ -1,5 +1,5 @@
-//! Answers that came over links, on their way to a local reader. A reader may be slow, or read no further; when the grant of such an answer ends,
-//! what the reader has not taken yet is let go of, and with it the connection that it would have come over.
+//! Answers that came over links, on their way to a local reader. A reader may be slow, or read no further; when the grant of
+//! such an answer ends, what the reader has not taken yet is let go of, and with it the connection it would have come over.
 
 use crate::{Problem, problem::Kind};
 use axum::{

@@ -72,6 +72,16 @@ impl<T> Held<T> {
         Self { value, places: Places::of(places) }
     }
 
+    /// An answer made of this one, in the same places.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Held<U> {
+        Held { value: make(self.value), places: self.places }
+    }
+
+    /// One in no place, since nothing of it came over a link.
+    pub fn none(value: T) -> Self {
+        Self { value, places: Places::default() }
+    }
+
     /// The answer, and what to let go of it by.
     pub fn part(self) -> (T, Places) {
         (self.value, self.places)

@@ -20,7 +20,8 @@ pub struct NewInvite {
     pub expires_at: Time,
     /// The only key that may use it.
     pub key: Option<Spki>,
-    /// Whether whoever uses it waits to be let in. So it is for every later invite of the grant, whatever they say.
+    /// Whether whoever uses it waits to be let in. So it is for every later invite of the grant, whatever they say. A
+    /// grant that is active is held anew at once all the same.
     pub confirm: bool,
 }
 

@@ -1,9 +1,9 @@
-//! Whether a grant's row is to be believed: by its seal, and by how far the grant has come, which is remembered beside the database. One that
-//! somebody else wrote, or that was put back to an earlier state, permits nothing.
+//! Whether a grant's row is to be believed: by its seal, and by how far the grant has come, which is remembered beside the
+//! database. One that somebody else wrote, or that was put back to an earlier state, permits nothing.
 //!
-//! One line for each grant that moved, `ID GENERATION MAC`, appended and synced; the highest of a grant counts, and nothing is higher than its
-//! end. `sealed MAC` is written once every row that was there before there were seals has one. A line that was cut off by a crash, or that
-//! somebody else wrote, does not count.
+//! One line for each grant that moved, `ID GENERATION MAC`, appended and synced; the highest of a grant counts, and nothing is
+//! higher than its end. `sealed MAC` is written once every row that was there before there were seals has one. A line that was
+//! cut off by a crash, or that somebody else wrote, does not count.
 
 use domain::{
     grant::{Grant, State},

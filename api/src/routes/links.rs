@@ -1,17 +1,24 @@
 //! Links: the caller's own. Nobody else's exist here, but for administrators as bare facts.
 
 use super::{Asked, by_id};
-use crate::{Door, Problem, person::Person, problem::Kind, view};
+use crate::{
+    Door, Problem,
+    held::{self, Connection},
+    person::Person,
+    problem::Kind,
+    view,
+};
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State},
+    response::Response,
 };
 use domain::{
     answer::{Outcome, Page},
     audit::Act,
     id::{Name, Resource},
 };
-use hub::{HubError, Question, Sources};
+use hub::{Held, HubError, Question, Sources};
 use std::{collections::BTreeSet, sync::Arc};
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -65,16 +72,18 @@ pub(super) async fn prepare(State(door): State<Arc<Door>>, person: Person) -> An
 pub(super) async fn create(
     State(door): State<Arc<Door>>,
     person: Person,
+    Extension(connection): Extension<Connection>,
     Asked(order): Asked<view::LinkOrder>,
-) -> Answer<view::LinkMade> {
+) -> Result<Response, Problem> {
     let linked = linked(&door, person.asker(), order).await?;
     let ping: view::PingReport = linked.first.into();
     let first = match ping.resources.first() {
-        Some(resource) => Some(first_rows(&door, &person, &linked.link.name, resource.clone()).await?),
-        None => None,
+        Some(resource) => first_rows(&door, &person, &linked.link.name, resource.clone()).await?.map(Some),
+        None => Held::none(None),
     };
     let link = view::LinkEntry::new(linked.link, door.world.now());
-    Ok(Json(view::LinkMade { link, replaced: linked.replaced, words: linked.words, ping, first }))
+    let made = |first| view::LinkMade { link, replaced: linked.replaced, words: linked.words, ping, first };
+    held::json(first.map(made), &connection)
 }
 
 /// To its end, in a task of its own: a client who goes away meanwhile must not lose a certificate that was issued already.
@@ -85,10 +94,10 @@ async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> 
     Ok(ended?)
 }
 
-async fn first_rows(door: &Door, person: &Person, link: &Name, resource: Resource) -> Result<Page, Problem> {
+async fn first_rows(door: &Door, person: &Person, link: &Name, resource: Resource) -> Result<Held<Page>, Problem> {
     let from = Sources::Some(vec![link.to_string()]);
     let question = Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false };
-    Ok(door.hub.page(&person.asker(), question).await?.part().0)
+    Ok(door.hub.page(&person.asker(), question).await?)
 }
 
 /// Whether a link answers, and what its grant may do.
