@@ -34,9 +34,10 @@ impl Link {
         let instance = InstanceId(World::system().uuid());
         let request = EnrollRequest {
             token: invite.token.expose().clone(),
-            csr: key.csr,
+            csr: key.csr.clone(),
             instance_id: instance.to_string(),
             instance_name: "asker".to_owned(),
+            words_nonce: key.nonce(&invite.digest()).0.to_vec(),
         };
         let door = dialler().dial(&target(&invite, &invite.enrol_addresses, None)).await?;
         let enrolled =

@@ -5,7 +5,7 @@ use crate::{
     decide::Ground,
     grant::{Grant, State},
     id::{GrantId, InstanceId, Serial, Spki, UserId},
-    invite::{Invited, Standing},
+    invite::{Claimant, Invited, Standing},
 };
 use std::{net::SocketAddr, sync::Arc};
 
@@ -86,6 +86,9 @@ impl Caller<Grant> {
         if own.spki != presented.spki {
             return refuse("the certificate's key is not the grant's");
         }
+        if grant.waiting() == Some(own) {
+            return refuse("the certificate's holder is not let in yet");
+        }
         if !grant.accepts(&own.serial, now) {
             return refuse("the certificate was replaced by the one that followed it");
         }
@@ -94,16 +97,16 @@ impl Caller<Grant> {
 }
 
 impl Caller<Invited> {
-    /// Judges a token, shown by the holder of `key`, against this side's own record of the invite it names.
+    /// Judges a token, shown by whoever uses it, against this side's own record of the invite it names.
     ///
     /// # Errors
     /// [`Reason::InviteUnknown`] or [`Reason::InviteSpent`].
-    pub fn invited(invited: Option<Invited>, key: Spki, now: Time) -> Result<Self, Refusal> {
+    pub fn invited(invited: Option<Invited>, by: Claimant, now: Time) -> Result<Self, Refusal> {
         let Some(invited) = invited else {
             return Err(Refusal::new(Reason::InviteUnknown));
         };
         let spent = |detail: &str| Err(Refusal::new(Reason::InviteSpent).because(detail));
-        match invited.standing(key, now) {
+        match invited.standing(by, now) {
             Standing::Open => Ok(Self(Arc::new(invited))),
             Standing::OtherKey => Err(Refusal::new(Reason::InviteSpent)
                 .saying("this invite is bound to another key; it helps nobody without that key")

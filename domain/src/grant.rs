@@ -121,19 +121,39 @@ impl Grant {
         Ok(Self { peer: Some(peer), leaf: Some(leaf), successor: None, former: None, ..next })
     }
 
-    /// As [`Grant::activate`], but a grant that nobody held before waits for its owner to let it in.
-    pub fn hold(&self, peer: InstanceId, leaf: Leaf) -> Result<Self, IllegalMove> {
-        Ok(Self { state: self.state, ..self.activate(peer, leaf)? })
+    /// As [`Grant::activate`], but whoever comes with `leaf` waits for its owner to let them in. What was in force before them stays so
+    /// meanwhile: the holder of an active grant may not be who comes now.
+    pub fn hold(&self, peer: InstanceId, leaf: Leaf, now: Time) -> Result<Self, IllegalMove> {
+        let active = self.activate(peer, leaf.clone())?;
+        Ok(match self.state {
+            State::Active => Self { successor: Some(Successor::waiting(leaf, now)), ..self.clone() },
+            state => Self { state, ..active },
+        })
     }
 
-    /// Whether an instance holds its certificate and is not let in yet.
+    /// The certificate of whoever is not let in yet.
+    pub fn waiting(&self) -> Option<&Leaf> {
+        match self.state {
+            State::Pending => self.leaf.as_ref(),
+            State::Active => self.successor.as_ref().filter(|next| next.waits).map(|next| &next.leaf),
+            State::Revoked => None,
+        }
+    }
+
+    /// Whether somebody is not let in yet.
     pub fn waits(&self) -> bool {
-        self.state == State::Pending && self.leaf.is_some()
+        self.waiting().is_some()
     }
 
-    /// Lets its holder in.
+    /// Whether the certificate with this serial number is what the grant is held with, or will be once its holder is let in.
+    pub fn is_handed(&self, serial: &Serial) -> bool {
+        self.leaf.iter().chain(self.waiting()).any(|leaf| leaf.serial == *serial)
+    }
+
+    /// Lets in whoever waits, and nobody else any more.
     pub fn let_in(&self) -> Result<Self, IllegalMove> {
-        if self.waits() { self.moved(State::Active) } else { Err(IllegalMove { from: self.state, to: State::Active }) }
+        let waiting = self.waiting().ok_or(IllegalMove { from: self.state, to: State::Active })?;
+        Ok(Self { leaf: Some(waiting.clone()), successor: None, former: None, ..self.moved(State::Active)? })
     }
 
     /// Ends the grant for ever.

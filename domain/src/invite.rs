@@ -5,6 +5,7 @@ use crate::{
     grant::{Grant, State},
     id::{GrantId, InstanceId, InviteId, Name, Serial, Spki},
     secret::Secret,
+    words::{Commitment, Nonce},
     world::World,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -100,10 +101,21 @@ impl KeptInvite {
 pub struct Claim {
     /// The key.
     pub key: Spki,
+    /// What its holder added to the words; none in what an earlier build stored.
+    pub nonce: Option<Nonce>,
     /// When it was claimed.
     pub at: Time,
     /// The certificate that was stored for it.
     pub given: Option<Given>,
+}
+
+/// Who uses an invite. Both stay the same however often they ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// Their key.
+    pub key: Spki,
+    /// What they add to the words.
+    pub nonce: Nonce,
 }
 
 /// A certificate that an invite gave, kept to be given again.
@@ -131,13 +143,13 @@ pub enum Standing {
 }
 
 impl Invited {
-    /// Where this invite stands at `now` for the holder of `key`.
-    pub fn standing(&self, key: Spki, now: Time) -> Standing {
+    /// Where this invite stands at `now` for whoever uses it.
+    pub fn standing(&self, by: Claimant, now: Time) -> Standing {
         if self.grant.state == State::Revoked || self.grant.has_expired(now) {
             Standing::GrantEnded
-        } else if self.key.is_some_and(|bound| bound != key) {
+        } else if self.key.is_some_and(|bound| bound != by.key) {
             Standing::OtherKey
-        } else if self.claim.as_ref().is_some_and(|claim| !self.is_again(claim, key, now)) {
+        } else if self.claim.as_ref().is_some_and(|claim| !self.is_again(claim, by, now)) {
             Standing::Used
         } else if now >= self.expires_at {
             Standing::Expired
@@ -146,10 +158,11 @@ impl Invited {
         }
     }
 
-    /// Whether the claim is this key's own, and what it gave, if anything, is what the grant is held with.
-    fn is_again(&self, claim: &Claim, key: Spki, now: Time) -> bool {
-        let in_force = |given: &Given| self.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial);
-        claim.key == key && claim.given.as_ref().is_none_or(|given| now < claim.at + AGAIN && in_force(given))
+    /// Whether the claim is their own, and what it gave, if anything, is what the grant is held with, or will be. Who could add
+    /// something else to the words the second time would have seen by then what the other side adds.
+    fn is_again(&self, claim: &Claim, by: Claimant, now: Time) -> bool {
+        let stands = |given: &Given| now < claim.at + AGAIN && self.grant.is_handed(&given.serial);
+        claim.key == by.key && claim.nonce == Some(by.nonce) && claim.given.as_ref().is_none_or(stands)
     }
 
     /// The last moment at which somebody may use it, first or again.
@@ -182,6 +195,8 @@ pub struct Invite {
     pub offer: Offer,
     /// When the token stops working.
     pub expires_at: Time,
+    /// What the sharing side will add to the words, as a commitment.
+    pub commitment: Commitment,
     /// The only key that may use it; none where any may, once.
     pub key: Option<Spki>,
 }
@@ -229,9 +244,9 @@ const PREFIX: &str = "mfi1.";
 const CHECK: usize = 4;
 /// Characters of an invite with an address or two.
 const USUAL: usize = 1_100;
-/// The last field that every invite has, `expires_at`; the one that only a bound one has behind it; and the wire type of all of them.
-const LAST_FIELD: u8 = 10;
-const KEY_FIELD: u8 = 11;
+/// The last field that every invite has, `words_commitment`; the one that only a bound one has behind it; and the wire type of all of them.
+const LAST_FIELD: u8 = 11;
+const KEY_FIELD: u8 = 12;
 const WITH_LENGTH: u8 = 2;
 /// Hex digits of a key's name.
 const KEY_DIGITS: u8 = 64;
@@ -263,6 +278,13 @@ impl Invite {
         Self::from_wire(v1::Invite::decode(message).map_err(|_| BadInvite::Damaged)?)
     }
 
+    /// What names the whole of it: SHA-256 over a fixed prefix and the message. Another invite, though it has the same token, has
+    /// another.
+    pub fn digest(&self) -> [u8; 32] {
+        let whole = self.to_wire().encode_to_vec();
+        Sha256::new_with_prefix(b"mosaic-fed whole invite 1\0").chain_update(whole).finalize().into()
+    }
+
     fn to_wire(&self) -> v1::Invite {
         v1::Invite {
             token: self.token.expose().clone(),
@@ -281,6 +303,7 @@ impl Invite {
                 not_after: Some(crate::wire::timestamp(self.offer.not_after)),
             }),
             expires_at: Some(crate::wire::timestamp(self.expires_at)),
+            words_commitment: self.commitment.0.to_vec(),
             key: self.key.map(|key| key.to_string()).unwrap_or_default(),
         }
     }
@@ -303,6 +326,11 @@ impl Invite {
             grant: wire.grant_id.parse().map_err(|_| field("grant_id"))?,
             offer: offer(wire.offer.ok_or(field("offer"))?)?,
             expires_at: wire.expires_at.map(crate::wire::time).ok_or(field("expires_at"))?,
+            commitment: wire
+                .words_commitment
+                .try_into()
+                .map(Commitment)
+                .map_err(|_: Vec<u8>| field("words_commitment"))?,
             key: key(&wire.key)?,
         })
     }
@@ -317,7 +345,7 @@ fn came(characters: usize) -> String {
     }
 }
 
-/// Whether the bytes end before the message does, as the lengths of its fields say: it has ten or eleven, in order, all of them
+/// Whether the bytes end before the message does, as the lengths of its fields say: it has eleven or twelve, in order, all of them
 /// with a length (Protocol Buffers, "Message Structure"), and the check after them.
 fn ends_early(body: &str) -> bool {
     // A cut may leave a last character that says less than a byte.
@@ -364,6 +392,7 @@ fn offer(wire: v1::Offer) -> Result<Offer, BadInvite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Opening;
     use uuid::Uuid;
 
     fn invite() -> Invite {
@@ -384,7 +413,32 @@ mod tests {
                 not_after: Time::from_seconds(1_800_000_000),
             },
             expires_at: Time::from_seconds(1_790_000_900),
+            commitment: Opening([5; 32]).commitment(),
             key: None,
+        }
+    }
+
+    #[test]
+    fn another_invite_with_the_same_token_is_another() {
+        let digest = invite().digest();
+        assert_eq!(Invite::decode(&invite().encode()).unwrap().digest(), digest);
+        let others = [
+            Invite { addresses: vec!["[::1]:9443".into()], ..invite() },
+            Invite { root: vec![49; 400], ..invite() },
+            Invite { grant: GrantId(Uuid::from_u128(3)), ..invite() },
+            Invite { commitment: Opening([6; 32]).commitment(), ..invite() },
+            bound(),
+        ];
+        for other in others {
+            assert_ne!(other.digest(), digest);
+        }
+    }
+
+    #[test]
+    fn an_invite_without_a_commitment_to_its_words_is_refused() {
+        for odd in [Vec::new(), vec![5; 31], vec![5; 33]] {
+            let odd = v1::Invite { words_commitment: odd, ..invite().to_wire() };
+            assert_eq!(Invite::from_wire(odd).err(), Some(BadInvite::Field("words_commitment")));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     page::{Binding, PageToken, Position},
     refusal::Reason,
     scope::Verb,
+    words::Nonce,
 };
 use sha2::{Digest, Sha256};
 use std::{fmt, sync::Arc};
@@ -379,6 +380,8 @@ impl Operation for HealthWatch {
 pub struct Enroll {
     /// PKCS #10, DER; only its key is used.
     pub csr: Vec<u8>,
+    /// What the asking side adds to the words.
+    pub nonce: Nonce,
     /// The instance that will hold the certificate.
     pub instance: InstanceId,
     /// What that instance calls itself.

@@ -22,7 +22,8 @@ pub const LIFE: Duration = Duration::from_hours(24);
 /// Of its life a certificate must have lived this part, as a divisor, before it may be followed by another.
 const PART: u32 = 10;
 
-/// A certificate that was issued to follow the one in force, and was not used yet.
+/// A certificate that was issued to follow the one in force, and was not used yet: by renewal, or by an invite whose user waits to
+/// be let in. A renewal takes the place of one that waits, so that nobody who only waits is in the way of the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Successor {
     /// The certificate.
@@ -31,12 +32,19 @@ pub struct Successor {
     pub issued_at: Time,
     /// How many in a row before it were not used.
     pub unused: u32,
+    /// Whether the grant's owner has yet to let its holder in: it is good for nothing before that.
+    pub waits: bool,
 }
 
 impl Successor {
     /// One that follows the certificate in force at once.
     pub const fn new(leaf: Leaf, issued_at: Time) -> Self {
-        Self { leaf, issued_at, unused: 0 }
+        Self { leaf, issued_at, unused: 0, waits: false }
+    }
+
+    /// One whose holder waits to be let in.
+    pub const fn waiting(leaf: Leaf, issued_at: Time) -> Self {
+        Self { leaf, issued_at, unused: 0, waits: true }
     }
 
     /// How long after it, while it is unused, another may be asked for. Each that is given up is refused by name until it
@@ -106,7 +114,9 @@ impl Grant {
     /// The certificates that are good at `now`.
     pub fn accepted(&self, now: Time) -> impl Iterator<Item = &Leaf> {
         let over = self.former.as_ref().filter(|former| !former.is_good(now)).map(|former| &former.leaf.serial);
-        self.leaves().filter(move |leaf| now < leaf.not_after && Some(&leaf.serial) != over)
+        let early = self.successor.as_ref().filter(|next| next.waits).map(|next| &next.leaf.serial);
+        self.leaves()
+            .filter(move |leaf| now < leaf.not_after && Some(&leaf.serial) != over && Some(&leaf.serial) != early)
     }
 
     /// Whether the certificate with this serial number is good at `now`.
@@ -116,7 +126,12 @@ impl Grant {
 
     /// Whether this certificate waits for its first use.
     pub fn is_successor(&self, serial: &Serial) -> bool {
-        self.successor.as_ref().is_some_and(|next| next.leaf.serial == *serial)
+        self.renewed().is_some_and(|next| next.leaf.serial == *serial)
+    }
+
+    /// What was issued by renewal and not used yet.
+    fn renewed(&self) -> Option<&Successor> {
+        self.successor.as_ref().filter(|next| !next.waits)
     }
 
     /// Whether a further certificate may be issued to whoever showed `presented`.
@@ -132,7 +147,7 @@ impl Grant {
         }
         self.may_follow(&presented.serial, now)?;
         let age = presented.not_after.since(presented.issued_at) / PART;
-        match &self.successor {
+        match self.renewed() {
             Some(_) => Ok(()),
             None => not_before(presented.issued_at, age, now),
         }
@@ -147,7 +162,7 @@ impl Grant {
             let until = self.former.as_ref().map_or(now, |former| former.until);
             return Err(NoRenewal::Replaced(until.since(now)));
         }
-        self.successor.as_ref().map_or(Ok(()), |next| not_before(next.issued_at, next.wait(), now))
+        self.renewed().map_or(Ok(()), |next| not_before(next.issued_at, next.wait(), now))
     }
 
     /// The grant with a further certificate, which follows the one in force once it is used. One that waited for that is
@@ -157,14 +172,14 @@ impl Grant {
     /// Another renewal was quicker, or the grant has ended.
     pub fn renew(&self, serial: &Serial, successor: Successor) -> Result<Self, NoRenewal> {
         self.may_follow(serial, successor.issued_at)?;
-        let unused = self.successor.as_ref().map_or(0, |next| next.unused.saturating_add(1));
+        let unused = self.renewed().map_or(0, |next| next.unused.saturating_add(1));
         Ok(Self { successor: Some(Successor { unused, ..successor }), ..self.clone() })
     }
 
     /// The grant after the first use of its successor; none where this is not the successor, or no longer. A former
     /// certificate gives its place to the one that was in force, and must be refused from then on.
     pub fn confirm(&self, serial: &Serial, now: Time) -> Option<Self> {
-        let next = self.successor.as_ref().filter(|next| next.leaf.serial == *serial)?;
+        let next = self.renewed().filter(|next| next.leaf.serial == *serial)?;
         let former = self.leaf.clone().map(|leaf| Former { leaf, until: now + OVERLAP });
         Some(Self { leaf: Some(next.leaf.clone()), successor: None, former, ..self.clone() })
     }

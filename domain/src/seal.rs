@@ -3,8 +3,10 @@
 
 use crate::{
     grant::{Grant, Leaf},
+    id::InviteId,
     invite::KeptInvite,
     secret::Secret,
+    words::Opening,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -78,6 +80,14 @@ impl RowKey {
         mac.finalize().into_bytes().into()
     }
 
+    /// What this instance adds to the words of whoever uses an invite: always the same, and nobody else's to foresee.
+    pub fn opening(&self, invite: InviteId) -> Opening {
+        let mut mac = keyed(self.0.expose());
+        mac.update(b"mosaic-fed words opening 1");
+        mac.update(invite.0.as_bytes());
+        Opening(mac.finalize().into_bytes().into())
+    }
+
     /// The seal of an invite.
     pub fn seal_invite(&self, invite: &KeptInvite) -> Seal {
         self.mac_of_invite(invite).finalize().into_bytes().into()
@@ -108,6 +118,10 @@ impl RowKey {
         part(&next.map_or(0, |next| next.issued_at.micros()).to_be_bytes());
         part(&next.map_or(0, |next| next.unused).to_be_bytes());
         part(&former.map_or(0, |former| former.until.micros()).to_be_bytes());
+        // A part of its own, so that what was sealed before anybody could wait stays as it was.
+        if next.is_some_and(|next| next.waits) {
+            part(b"waits");
+        }
         mac
     }
 
@@ -129,6 +143,9 @@ impl RowKey {
         let given = claim.and_then(|claim| claim.given.as_ref());
         part(given.map_or(&[], |given| given.serial.as_bytes()));
         part(given.map_or(&[], |given| &given.certificate));
+        if let Some(nonce) = claim.and_then(|claim| claim.nonce) {
+            part(&nonce.0);
+        }
         mac
     }
 }
@@ -155,6 +172,7 @@ mod tests {
         Time,
         id::{GrantId, InviteId, Serial, Spki},
         invite::{Claim, Given},
+        words::Nonce,
     };
     use uuid::Uuid;
 
@@ -162,7 +180,12 @@ mod tests {
     fn nothing_of_an_invite_can_change_without_its_seal() {
         let key = RowKey::new([7; 32]);
         let given = Given { serial: Serial::new(&[9; 16]).unwrap(), certificate: vec![48; 40] };
-        let claim = Claim { key: Spki([3; 32]), at: Time::from_seconds(100), given: Some(given.clone()) };
+        let claim = Claim {
+            key: Spki([3; 32]),
+            nonce: Some(Nonce([4; 32])),
+            at: Time::from_seconds(100),
+            given: Some(given.clone()),
+        };
         let invite = KeptInvite {
             id: InviteId(Uuid::from_u128(1)),
             grant: GrantId(Uuid::from_u128(2)),
@@ -185,6 +208,8 @@ mod tests {
             KeptInvite { wrong_words: 0, ..invite.clone() },
             KeptInvite { claim: None, ..invite.clone() },
             claimed(Claim { key: Spki([4; 32]), ..claim.clone() }),
+            claimed(Claim { nonce: Some(Nonce([5; 32])), ..claim.clone() }),
+            claimed(Claim { nonce: None, ..claim.clone() }),
             claimed(Claim { at: Time::from_seconds(101), ..claim.clone() }),
             claimed(Claim { given: None, ..claim.clone() }),
             gave(Given { serial: Serial::new(&[8; 16]).unwrap(), ..given.clone() }),

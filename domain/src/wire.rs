@@ -10,6 +10,7 @@ use crate::{
     page::PageToken,
     refusal::Reason,
     scope::{Rate, Verb, spec::MAX_ROWS},
+    words::Nonce,
 };
 use prost_types::{Struct, Timestamp, Value as WireValue, value::Kind};
 use proto::v1;
@@ -70,7 +71,8 @@ pub fn enroll(wire: v1::EnrollRequest, at: Time) -> Result<(Token, Enroll), Refu
         return Err(Refusal::malformed("instance_id", "nobody's"));
     }
     let name: Name = wire.instance_name.parse().map_err(|cause| malformed("instance_name", cause))?;
-    Ok((token, Enroll { csr: wire.csr, instance, name, at }))
+    let nonce = wire.words_nonce.try_into().map_err(|_| Refusal::malformed("words_nonce", "32 bytes"))?;
+    Ok((token, Enroll { csr: wire.csr, nonce: Nonce(nonce), instance, name, at }))
 }
 
 /// Reads a renewal over a connection that showed `presented`.

@@ -7,7 +7,12 @@ use crate::{
     deadlines::message_bytes,
     outcome::{enrolment, unclear, unreached},
 };
-use domain::{Reason, id::RequestId, invite::Invite, words::Words};
+use domain::{
+    Reason,
+    id::RequestId,
+    invite::Invite,
+    words::{Added, Nonce, Opening, Words},
+};
 use link::Target;
 use pki::{GrantLeaf, RequestKey, enrolled};
 use proto::v1::{self, enrol_service_client::EnrolServiceClient};
@@ -30,7 +35,8 @@ impl Hub {
     pub(crate) async fn enrol(&self, asker: &Asker, invite: &Invite) -> Result<Enrolled, HubError> {
         let key = self.key_for(asker, invite).await?;
         halt::at("link key kept").await;
-        let answer = match self.enrol_call(invite, key.csr.clone(), asker.request).await {
+        let nonce = key.nonce(&invite.digest());
+        let answer = match self.enrol_call(invite, (key.csr.clone(), nonce), asker.request).await {
             Err(error @ HubError::Refused { reason: Some(Reason::InviteSpent | Reason::InviteUnknown), .. }) => {
                 // One that was prepared may have another invite to come.
                 if invite.key.is_none() {
@@ -56,12 +62,25 @@ impl Hub {
                     .to_owned(),
             ));
         }
+        let opening = answer.words_opening.try_into().map(Opening).ok();
+        let Some(opening) = opening.filter(|opening| opening.commitment() == invite.commitment) else {
+            return Err(HubError::Enrolment(
+                "the other side cannot say what the four words of this invite are made of, so it may not be who made the invite; do not \
+                 use this link, ask its owner for a new invite by another way"
+                    .to_owned(),
+            ));
+        };
         halt::at("link enrolled").await;
-        let words = Words::of(&invite.root, key.spki, invite.grant);
+        let words = Words::of(&invite.root, key.spki, invite.grant, Added { opening, nonce });
         Ok(Enrolled { certificate: answer.certificate, leaf, key, words, waits: answer.confirm })
     }
 
-    async fn enrol_call(&self, invite: &Invite, csr: Vec<u8>, id: RequestId) -> Result<v1::EnrollResponse, HubError> {
+    async fn enrol_call(
+        &self,
+        invite: &Invite,
+        (csr, nonce): (Vec<u8>, Nonce),
+        id: RequestId,
+    ) -> Result<v1::EnrollResponse, HubError> {
         let target = Target {
             addresses: invite.enrol_addresses.clone(),
             tls_name: invite.tls_name.clone(),
@@ -75,6 +94,7 @@ impl Hub {
             csr,
             instance_id: self.instance.to_string(),
             instance_name: self.name.to_string(),
+            words_nonce: nonce.0.to_vec(),
         };
         let request = request(message, id, self.deadlines.source);
         let mut client = EnrolServiceClient::new(dialled.channel).max_decoding_message_size(message_bytes());

@@ -5,7 +5,7 @@ use crate::{Asker, Hub, HubError};
 use domain::{
     Time,
     id::{Spki, UserId},
-    invite::{BOUND_LIFE, Invite, OPEN_LIFE, Token},
+    invite::{BOUND_LIFE, Invite, OPEN_LIFE},
 };
 use pki::RequestKey;
 use std::time::Duration;
@@ -50,20 +50,21 @@ impl Hub {
     /// The key that this invite is used with: the one that it is bound to, the one that was kept for it, or a new one, kept before
     /// it is shown to anybody.
     pub(crate) async fn key_for(&self, asker: &Asker, invite: &Invite) -> Result<RequestKey, HubError> {
-        let digest = Token::parse(invite.token.expose()).map(|token| token.digest());
+        let digest = invite.digest();
         let kept = self.store.link_keys(asker.user).await?;
         if let Some(bound) = invite.key {
-            let prepared = kept.iter().find(|kept| kept.spki == bound);
+            // One that was kept for another invite has been shown to whoever made that one.
+            let prepared = kept.iter().find(|kept| kept.spki == bound && kept.invite.is_none());
             return self.opened(prepared.ok_or_else(|| no_such_key(bound, invite))?);
         }
-        if let Some(kept) = kept.iter().find(|kept| kept.invite.is_some() && kept.invite == digest) {
+        if let Some(kept) = kept.iter().find(|kept| kept.invite == Some(digest)) {
             return self.opened(kept);
         }
         let key = RequestKey::generate().map_err(unusable)?;
         let now = self.world.now();
         // By our clock the invite may be over already, or have years to live; it is the other side's clock that decides.
         let not_after = invite.expires_at.clamp(now + OPEN_LIFE, now + BOUND_LIFE);
-        self.keep_key(asker, &key, digest, not_after).await?;
+        self.keep_key(asker, &key, Some(digest), not_after).await?;
         Ok(key)
     }
 

@@ -1,7 +1,8 @@
 //! The certificate request: made on the asking side, checked on the sharing side. It proves possession of a key, no more.
 
 use crate::key;
-use domain::{id::Spki, secret::Secret};
+use aws_lc_rs::hmac;
+use domain::{id::Spki, secret::Secret, words::Nonce};
 use rcgen::{
     CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SubjectPublicKeyInfo,
 };
@@ -103,6 +104,18 @@ impl RequestKey {
         let pkcs8 = PrivatePkcs8KeyDer::from(key_pkcs8.expose().as_slice());
         let key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &PKCS_ECDSA_P256_SHA256);
         Self::of(&key.map_err(|error| KeyError(error.to_string()))?)
+    }
+
+    /// 32 bytes that only whoever has the key can foresee, always the same for what is named by `about`: HMAC-SHA256 with the key,
+    /// PKCS #8 DER.
+    pub fn nonce(&self, about: &[u8; 32]) -> Nonce {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key_pkcs8.expose());
+        let mut mac = hmac::Context::with_key(&key);
+        mac.update(b"mosaic-fed words nonce 1\0");
+        mac.update(about);
+        let mut nonce = [0; 32];
+        nonce.copy_from_slice(mac.sign().as_ref());
+        Nonce(nonce)
     }
 
     fn of(key: &KeyPair) -> Result<Self, KeyError> {

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use store::{Shared, StoreError, halt};
+use store::{Shared, StoreError, Trust, halt};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_health::pb::{
@@ -39,6 +39,8 @@ pub struct Links {
     pub gate: Gate,
     /// Grants and invites.
     pub store: Shared,
+    /// What this side adds to the words of whoever enrols.
+    pub trust: Arc<Trust>,
     /// Told at once when a grant's certificate changes.
     pub snapshots: Arc<Snapshots>,
     /// The live control sessions.

@@ -15,16 +15,16 @@ use domain::{
     audit::{Act, Ending, Record},
     grant::{Grant, Leaf, State},
     id::{GrantId, InviteId, Name, RequestId, Spki},
-    invite::{BOUND_LIFE, Invite, Invited, OPEN_LIFE, Offer, Token},
+    invite::{BOUND_LIFE, Claimant, Invite, Invited, OPEN_LIFE, Offer, Token},
     operation::Enroll,
     secret::Secret,
     wire,
-    words::Words,
+    words::{Added, Words},
 };
 use pki::{CheckedCsr, GrantOrder, Issued};
 use proto::v1::{self, enrol_service_server::EnrolService};
 use std::time::Duration;
-use store::{Enrolled, Enrolment, GrantView, NewInvite, StoreError, halt};
+use store::{Enrolled, Enrolment, GrantView, Handed, NewInvite, StoreError, halt};
 use tonic::{Request, Response, Status};
 
 /// After this long a commit whose answer was lost has come to its end.
@@ -49,8 +49,9 @@ const OTHER_WORDS: &str = "these are not the four words that the other side show
 impl Spoke {
     /// The words of whoever enrolled under a grant; none before that.
     pub fn words(&self, view: &GrantView) -> Option<Words> {
-        let handed = view.handed?;
-        Some(Words::of(self.parts.authority.anchor_der(), handed.key, view.grant.id))
+        let Handed { invite, key, nonce, .. } = view.handed?;
+        let added = Added { opening: self.parts.trust.opening(invite), nonce: nonce? };
+        Some(Words::of(self.parts.authority.anchor_der(), key, view.grant.id, added))
     }
 
     /// Lets in whoever waits, if these are their words; at the third time of others the grant ends. What cannot be anybody's words is
@@ -124,6 +125,7 @@ impl Spoke {
             grant: id,
             offer: offer(&grant, view.subject_name),
             expires_at: invite.expires_at,
+            commitment: self.parts.trust.opening(invite.id).commitment(),
             key: terms.key,
         }
         .encode();
@@ -161,10 +163,10 @@ impl EnrolService for Links {
         let (finder, room, now, call) = (self.clone(), self.clone(), self.world.now(), self.call(&request));
         let convert = |wire| {
             let (token, operation) = wire::enroll(wire, now)?;
-            let key = request_of(&operation)?.spki();
-            Ok(((token, key), operation))
+            let by = Claimant { key: request_of(&operation)?.spki(), nonce: operation.nonce };
+            Ok(((token, by), operation))
         };
-        let find = |(token, key): (Token, _)| async move { Caller::invited(finder.invited(&token).await?, key, now) };
+        let find = |(token, by): (Token, _)| async move { Caller::invited(finder.invited(&token).await?, by, now) };
         let handle = |permit: Permitted<Enroll>| async move { room.admit(&permit, call).await };
         self.gate.enrol(request, convert, find, handle).await
     }
@@ -178,7 +180,7 @@ impl Links {
             return Err(Refusal::malformed("instance_id", "that is this instance, which needs no grant of its own"));
         }
         if let Some(given) = invited.claim.as_ref().and_then(|claim| claim.given.clone()) {
-            return Ok(answer(Enrolled { grant: invited.grant.clone(), given }));
+            return Ok(self.answer(invited.id, Enrolled { grant: invited.grant.clone(), given }));
         }
         let csr = request_of(operation)?;
         self.claim(invited, operation, &csr, call).await?;
@@ -197,7 +199,20 @@ impl Links {
         // Another attempt with the same key may have been quicker: then it is that one's certificate which was stored.
         let stored = |leaf: &&Leaf| enrolled.grant.leaf_with(&leaf.serial).is_some();
         told::never_stored(&self.authority, &self.tasks, Some(&issued.leaf).into_iter().filter(|leaf| !stored(leaf)));
-        Ok(answer(enrolled))
+        Ok(self.answer(invited.id, enrolled))
+    }
+
+    /// Only now that key and nonce of whoever asks are stored do they learn what this side adds to the words.
+    fn answer(&self, invite: InviteId, enrolled: Enrolled) -> Answer<v1::EnrollResponse> {
+        let Enrolled { grant, given } = enrolled;
+        let message = v1::EnrollResponse {
+            grant_id: grant.id.to_string(),
+            confirm: grant.waits(),
+            certificate_not_after: grant.leaf_with(&given.serial).map(|leaf| wire::timestamp(leaf.not_after)),
+            certificate: given.certificate,
+            words_opening: self.trust.opening(invite).0.to_vec(),
+        };
+        Answer { message, rows: 0 }
     }
 
     /// The invite of this token. What is not as it was written, or of a grant that had come further already, is of use to nobody: a
@@ -216,8 +231,8 @@ impl Links {
     ) -> Result<(), Refusal> {
         let note = format!("invite {} for key {}", invited.id, csr.spki());
         let record = self.record(&invited.grant, Some(operation.instance), Act::InviteClaim, call).noting(&note);
-        let claimed =
-            self.store.claim_invite(invited.id, csr.spki(), operation.at, record).await.map_err(from_store)?;
+        let by = Claimant { key: csr.spki(), nonce: operation.nonce };
+        let claimed = self.store.claim_invite(invited.id, by, operation.at, record).await.map_err(from_store)?;
         if claimed { Ok(()) } else { Err(Refusal::new(Reason::InviteSpent).because("another key was first")) }
     }
 
@@ -273,17 +288,6 @@ impl Links {
 
 fn request_of(operation: &Enroll) -> Result<CheckedCsr, Refusal> {
     CheckedCsr::parse(&operation.csr).map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))
-}
-
-fn answer(enrolled: Enrolled) -> Answer<v1::EnrollResponse> {
-    let Enrolled { grant, given } = enrolled;
-    let message = v1::EnrollResponse {
-        certificate: given.certificate,
-        grant_id: grant.id.to_string(),
-        confirm: grant.waits(),
-        certificate_not_after: grant.leaf.map(|leaf| wire::timestamp(leaf.not_after)),
-    };
-    Answer { message, rows: 0 }
 }
 
 /// The grant ended or changed hands meanwhile, or somebody else wrote it, which stays so; anything else may be over soon.

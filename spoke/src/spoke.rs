@@ -298,6 +298,7 @@ fn links(
     Links {
         gate: Gate::new(road),
         store: Arc::clone(&parts.store),
+        trust: Arc::clone(&parts.trust),
         snapshots: Arc::clone(&road.snapshots),
         controls: controls.clone(),
         renewals: renewals.clone(),

@@ -5,6 +5,7 @@ use domain::{
     grant::{Grant, Leaf},
     id::{GrantId, InstanceId, InviteId, Name, Spki, UserId},
     invite::Given,
+    words::Nonce,
 };
 
 /// An invite to be stored.
@@ -20,16 +21,19 @@ pub struct NewInvite {
     pub expires_at: Time,
     /// The only key that may use it.
     pub key: Option<Spki>,
-    /// Whether whoever uses it waits to be let in. So it is for every later invite of the grant, whatever they say. A
-    /// grant that is active is held anew at once all the same.
+    /// Whether whoever uses it waits to be let in. So it is for every later invite of the grant, whatever they say.
     pub confirm: bool,
 }
 
 /// How a grant came to its holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handed {
+    /// The invite.
+    pub invite: InviteId,
     /// The key that was enrolled.
     pub key: Spki,
+    /// What its holder added to the words; none in what an earlier build stored.
+    pub nonce: Option<Nonce>,
     /// Whether it had, or has, to be let in.
     pub confirm: bool,
     /// How often other words than its own were typed.
@@ -67,7 +71,7 @@ pub struct LinkKey {
     pub owner: UserId,
     /// The key's name.
     pub spki: Spki,
-    /// The digest of the token of the invite that it is used with; none while it waits for one.
+    /// [`domain::invite::Invite::digest`] of the invite that it is used with; none while it waits for one.
     pub invite: Option<[u8; 32]>,
     /// PKCS #8 DER, sealed under the KEK.
     pub sealed_key: Vec<u8>,

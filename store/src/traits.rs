@@ -10,7 +10,7 @@ use domain::{
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf, State},
     id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
-    invite::{Invited, Offer},
+    invite::{Claimant, Invited, Offer},
     item::{Item, NewItem},
     operation::{Get, List},
     renewal::Successor,
@@ -270,13 +270,14 @@ pub trait Grants: Send + Sync {
     async fn invited(&self, digest: &[u8; 32]) -> Result<Option<Invited>, StoreError>;
     /// Claims an open invite for a key. True for exactly one of any number of keys, and for that one again as long as the
     /// invite lives; only the first time is recorded.
-    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError>;
+    async fn claim_invite(&self, invite: InviteId, by: Claimant, now: Time, record: Record)
+    -> Result<bool, StoreError>;
     /// Gives the grant to the peer that claimed its invite, with its certificate, and keeps what it calls itself. An earlier
-    /// certificate of the same grant is refused from then on. Where one was stored for this claim already that one stays, nothing
+    /// certificate of the same grant is refused from then on; where the invite says that its user waits, once they are let in. Where one was stored for this claim already that one stays, nothing
     /// changes and nothing is recorded. Conflict where the invite is not claimed for the certificate's key, another certificate took
     /// the place of the one that was stored, or the grant has ended or is another peer's.
     async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError>;
-    /// Lets in the holder of a grant that waits for it, who enrolled with this key. Conflict where it does not wait, or another key
+    /// Lets in whoever waits for that, who enrolled with this key; an earlier certificate is refused from then on. Conflict where it does not wait, or another key
     /// was enrolled since.
     async fn let_in(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError>;
     /// Counts that other words were typed than those of whoever holds the grant; how often that was, with this time.

@@ -7,9 +7,10 @@
 
 use domain::{
     grant::{Grant, State},
-    id::GrantId,
+    id::{GrantId, InviteId},
     invite::KeptInvite,
     seal::{Doubt, RowKey, Seal},
+    words::Opening,
 };
 use serde_json::Value;
 use std::{
@@ -123,6 +124,11 @@ impl Trust {
     /// The seal of a grant that is stored with the scope `scope`, JSON.
     pub(crate) fn seal(&self, grant: &Grant, scope: &Value) -> Seal {
         self.key.seal(grant, scope)
+    }
+
+    /// What this instance adds to the words of whoever uses an invite.
+    pub fn opening(&self, invite: InviteId) -> Opening {
+        self.key.opening(invite)
     }
 
     /// The seal of an invite.

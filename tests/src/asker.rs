@@ -1,9 +1,10 @@
 //! An asking side as a stranger would write it: the generated client over the dialler, nothing of `hub`.
 
 use domain::{
-    id::{GrantId, InstanceId, Name},
+    id::{GrantId, InstanceId, Name, Spki},
     invite::Invite,
     secret::Secret,
+    words::{Added, Nonce, Opening, Words},
     world::World,
 };
 use link::{ClientCredential, DialError, Dialled, Dialler, Target};
@@ -14,6 +15,9 @@ use proto::v1::{
 };
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt;
+
+/// What these asking sides add to the words.
+pub const NONCE: Nonce = Nonce([6; 32]);
 
 /// One link's asking side.
 #[derive(Clone)]
@@ -43,6 +47,7 @@ pub async fn enrol_named(instance: InstanceId, called: &Name, invite: &Invite) -
         csr: key.csr,
         instance_id: instance.to_string(),
         instance_name: called.to_string(),
+        words_nonce: NONCE.0.to_vec(),
     };
     let certificate = send(invite, request).await?.certificate;
     let credential = ClientCredential { certificate, key: key.key_pkcs8 };
@@ -62,10 +67,19 @@ pub async fn send_enrolment(
     csr: Vec<u8>,
 ) -> Result<v1::EnrollResponse, Status> {
     let (token, instance_name) = (token.to_owned(), "home".to_owned());
-    send(invite, v1::EnrollRequest { token, csr, instance_id: instance.to_string(), instance_name }).await
+    let (instance_id, words_nonce) = (instance.to_string(), NONCE.0.to_vec());
+    send(invite, v1::EnrollRequest { token, csr, instance_id, instance_name, words_nonce }).await
 }
 
-async fn send(invite: &Invite, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
+/// The words that whoever enrolled here with `key` sees.
+pub fn words(invite: &Invite, key: Spki, answer: &v1::EnrollResponse) -> Words {
+    let opening = Opening(answer.words_opening.as_slice().try_into().expect("32 bytes"));
+    assert!(opening.commitment() == invite.commitment, "what was added to the words is not what the invite binds to");
+    Words::of(&invite.root, key, invite.grant, Added { opening, nonce: NONCE })
+}
+
+/// Sends an enrolment.
+pub async fn send(invite: &Invite, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
     let mut target = target(invite, None);
     target.addresses.clone_from(&invite.enrol_addresses);
     let dialled = dialler().dial(&target).await.map_err(|error| Status::unavailable(error.to_string()))?;

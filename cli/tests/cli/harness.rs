@@ -88,6 +88,7 @@ pub fn free_port() -> u16 {
 pub struct Instance {
     pub base: TempDir,
     pub links: u16,
+    pub enrolment: u16,
     daemon: Option<Child>,
 }
 
@@ -106,12 +107,12 @@ impl Instance {
 
     /// A place and a port for one, without any.
     pub fn unmade() -> Self {
-        Self { base: tempfile::tempdir().unwrap(), links: free_port(), daemon: None }
+        Self { base: tempfile::tempdir().unwrap(), links: free_port(), enrolment: free_port(), daemon: None }
     }
 
     /// The command that makes it.
     pub fn init(&self, name: &str) -> String {
-        let (links, enrolment) = (self.links, free_port());
+        let Self { links, enrolment, .. } = self;
         let ports = format!("--listen 127.0.0.1:{links} --listen-enrolment 127.0.0.1:{enrolment}");
         format!("init {name} --user dana --advertise 127.0.0.1 {ports}")
     }

@@ -206,18 +206,34 @@ fn what_stands_in_the_way_is_told_with_a_wait() {
 }
 
 #[test]
-fn a_grant_that_is_held_waits_until_it_is_let_in_and_an_active_one_never_waits() {
+fn a_grant_that_is_held_waits_until_it_is_let_in() {
     let (peer, other) = (InstanceId(Uuid::from_u128(4)), InstanceId(Uuid::from_u128(5)));
     let pending = Grant { state: State::Pending, peer: None, leaf: None, ..grant() };
     assert!(!pending.waits() && pending.let_in().is_err(), "nobody holds it");
-    let held = pending.hold(peer, leaf(1)).unwrap();
+    let held = pending.hold(peer, leaf(1), START).unwrap();
     assert!(held.waits() && held.generation == pending.generation + 1);
     assert!(good(&held, START).is_empty(), "its certificate is refused");
-    assert!(held.hold(other, leaf(2)).is_err(), "another instance");
+    assert!(held.hold(other, leaf(2), START).is_err(), "another instance");
     let active = held.let_in().unwrap();
     assert_eq!((active.state, active.generation), (State::Active, held.generation + 1));
     assert_eq!(good(&active, START), [1]);
     assert!(active.let_in().is_err());
-    assert_eq!(active.hold(peer, leaf(2)).unwrap().state, State::Active);
-    assert!(active.revoke().unwrap().hold(peer, leaf(2)).is_err());
+    assert!(active.revoke().unwrap().hold(peer, leaf(2), START).is_err());
+}
+
+#[test]
+fn whoever_waits_for_an_active_grant_takes_nothing_from_its_holder() {
+    let peer = InstanceId(Uuid::from_u128(4));
+    let active = grant();
+    let held = active.hold(peer, leaf(2), START).unwrap();
+    assert_eq!((held.waits(), held.generation), (true, active.generation), "nothing of what is permitted changes");
+    assert_eq!(good(&held, START), [1], "the one in force stays so, and the other is good for nothing");
+    assert!(held.confirm(&leaf(2).serial, START).is_none(), "a use does not put it in force");
+    assert!(held.is_handed(&leaf(1).serial) && held.is_handed(&leaf(2).serial) && !held.is_handed(&leaf(3).serial));
+    // The holder goes on to renew, however long somebody waits.
+    let renewed = held.renew(&leaf(1).serial, next(3, START + 16 * HOUR)).unwrap();
+    assert_eq!((renewed.waits(), renewed.successor.as_ref().map(|next| next.unused)), (false, Some(0)));
+    let let_in = held.let_in().unwrap();
+    assert_eq!((good(&let_in, START), let_in.generation), (vec![2], active.generation + 1), "alone, and at once");
+    assert!(let_in.successor.is_none() && let_in.former.is_none() && let_in.let_in().is_err());
 }

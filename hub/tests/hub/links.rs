@@ -8,9 +8,12 @@ use domain::{
     Reason,
     answer::Outcome,
     id::{GrantId, InstanceId},
+    invite::Invite,
+    words::Opening,
 };
 use hub::{HubError, LinkState, Sources};
 use pki::{CheckedCsr, RequestKey};
+use std::collections::HashSet;
 use store::{Links as _, StoreError};
 use uuid::Uuid;
 
@@ -155,6 +158,50 @@ async fn token_wrong_instance_token_wrong_key_and_another_grant_are_refused_and_
         assert!(matches!(&refused, HubError::Enrolment(text) if text.contains(word)), "{refused}");
         assert!(home.hub.links(&home.alice).await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn who_cannot_open_the_commitment_of_the_invite_is_not_linked() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    let invite = Invite { commitment: Opening([6; 32]).commitment(), ..side.invite() };
+    let refused = home.hub.link(&home.alice, &invite.encode(), None).await.unwrap_err();
+    assert!(matches!(&refused, HubError::Enrolment(text) if text.contains("four words")), "{refused}");
+    assert!(home.hub.links(&home.alice).await.unwrap().is_empty());
+}
+
+/// Whoever forges invites with the token of a real one, to see what this side adds to the words before they choose their own part.
+#[tokio::test]
+async fn each_invite_is_used_with_a_key_and_a_nonce_of_its_own_and_the_same_one_again_with_the_same() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    let prepared = home.hub.prepare(&home.alice).await.unwrap().key;
+    let real = side.invite();
+    let forged = [
+        Invite { commitment: Opening([6; 32]).commitment(), ..real.clone() },
+        Invite { addresses: vec!["192.0.2.1:7443".into()], ..real.clone() },
+        Invite { key: Some(prepared), ..real.clone() },
+        Invite { key: Some(prepared), commitment: Opening([6; 32]).commitment(), ..real.clone() },
+    ];
+    // The first use is answered with another opening, so that its key stays kept; each later one finds the token used.
+    let mut shown = Vec::new();
+    for invite in forged.iter().chain([&real]) {
+        let _ = home.hub.link(&home.alice, &invite.encode(), None).await;
+        let request = side.board().enrolled.pop().unwrap();
+        shown.push((CheckedCsr::parse(&request.csr).unwrap().spki(), request.words_nonce));
+    }
+    let nonces: HashSet<_> = shown.iter().map(|(_, nonce)| nonce).collect();
+    assert_eq!(nonces.len(), shown.len(), "one nonce for two invites");
+    assert!(shown.iter().all(|(_, nonce)| nonce.len() == 32));
+    let open: HashSet<_> = [0, 1, 4].iter().map(|at: &usize| shown[*at].0).collect();
+    assert!(open.len() == 3 && !open.contains(&prepared), "one key for two open invites");
+    let bound = &forged[2];
+    let _ = home.hub.link(&home.alice, &bound.encode(), None).await;
+    assert_eq!(side.board().enrolled.pop().unwrap().words_nonce, shown[2].1, "the same invite once more");
+    // A key that was kept for an open invite is not used with one that names it: its nonce of that invite may be known.
+    let named = Invite { key: Some(shown[0].0), ..real };
+    let refused = home.hub.link(&home.alice, &named.encode(), None).await.unwrap_err();
+    assert!(matches!(refused, HubError::PreparedKey(_)), "{refused:?}");
 }
 
 #[tokio::test]

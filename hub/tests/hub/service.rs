@@ -56,6 +56,8 @@ pub struct Board {
     pub asked: Vec<(v1::ListRequest, MetadataMap)>,
     /// The question's id in every call, in their order.
     pub ids: Vec<(&'static str, String)>,
+    /// Who enrolled, and what they added to the words.
+    pub enrolled: Vec<v1::EnrollRequest>,
     /// Whether the grant was ended from the asking side.
     pub disconnected: bool,
     /// Changes the opening answer.
@@ -264,6 +266,7 @@ async fn hear(mut inbound: Streaming<v1::SessionRequest>, board: Arc<Mutex<Board
 impl EnrolService for Service {
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
         self.called("enroll", &request);
+        self.board.lock().unwrap().enrolled.push(request.get_ref().clone());
         (self.enrol)(request.into_inner()).map(response)
     }
 }

@@ -8,6 +8,7 @@ use domain::{
     item::Item,
     secret::Secret,
     wire,
+    words::Opening,
     world::World,
 };
 use link::{Door, Identity, Incidents, Limits, Options, Registry};
@@ -25,6 +26,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, transport::Server};
 use uuid::Uuid;
+
+/// What it adds to the words of whoever enrols.
+const OPENING: Opening = Opening([5; 32]);
 
 /// Changes what an enrolment is answered with.
 pub type Forge = fn(&mut GrantOrder);
@@ -135,6 +139,7 @@ impl Side {
                 not_after: Time::from_seconds(2_000_000_000),
             },
             expires_at: Time::from_seconds(2_000_000_000),
+            commitment: OPENING.commitment(),
             key: None,
         }
     }
@@ -204,7 +209,8 @@ fn enrolment(
         let issued = authority.issue_grant(&order).unwrap();
         let certificate = issued.certificate.clone();
         given.lock().unwrap().push(issued);
-        Ok(v1::EnrollResponse { certificate, grant_id: grant.to_string(), certificate_not_after: None, confirm: false })
+        let (grant_id, words_opening) = (grant.to_string(), OPENING.0.to_vec());
+        Ok(v1::EnrollResponse { certificate, grant_id, certificate_not_after: None, confirm: false, words_opening })
     })
 }
 

@@ -8,7 +8,7 @@ use domain::{
     audit::Record,
     grant::{Grant, Leaf, State as Stage},
     id::{GrantId, InviteId, Serial, Spki, UserId},
-    invite::Invited,
+    invite::{Claimant, Invited},
     renewal::Successor,
     scope::Scope,
 };
@@ -110,8 +110,14 @@ impl Grants for Model {
         self.invite_of(digest)
     }
 
-    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError> {
-        self.claim(invite, key, now, record)
+    async fn claim_invite(
+        &self,
+        invite: InviteId,
+        by: Claimant,
+        now: Time,
+        record: Record,
+    ) -> Result<bool, StoreError> {
+        self.claim(invite, by, now, record)
     }
 
     async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {

@@ -7,7 +7,7 @@ use domain::{
     audit::Record,
     grant::Grant,
     id::{GrantId, InviteId, Spki},
-    invite::{Claim, Given, Invited, KeptInvite, Standing},
+    invite::{Claim, Claimant, Given, Invited, KeptInvite, Standing},
 };
 
 impl Model {
@@ -34,13 +34,13 @@ impl Model {
         found.map(|(id, _)| state.invited(*id)).transpose().map(Option::flatten)
     }
 
-    pub(super) fn claim(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError> {
+    pub(super) fn claim(&self, invite: InviteId, by: Claimant, now: Time, record: Record) -> Result<bool, StoreError> {
         self.change(|state| {
             let found = state.invited(invite)?;
-            let open = found.as_ref().is_some_and(|found| found.standing(key, now) == Standing::Open);
+            let open = found.as_ref().is_some_and(|found| found.standing(by, now) == Standing::Open);
             match state.invites.get_mut(&invite).filter(|kept| open && kept.claim.is_none()) {
                 Some(kept) => {
-                    kept.claim = Some(Claim { key, at: now, given: None });
+                    kept.claim = Some(Claim { key: by.key, nonce: Some(by.nonce), at: now, given: None });
                     Ok((true, vec![record]))
                 }
                 None => Ok((open, Vec::new())),
@@ -53,26 +53,29 @@ impl Model {
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
         self.change(|state| {
             let invited = state.invited(invite)?.ok_or_else(|| rules::no_invite(invite))?;
-            let Some(active) = rules::enrolled(&invited, &enrolment, now)? else {
+            let Some(held) = rules::enrolled(&invited, &enrolment, now)? else {
                 let given = invited.claim.and_then(|claim| claim.given).ok_or_else(|| rules::no_invite(invite))?;
                 return Ok((Enrolled { grant: invited.grant, given }, Vec::new()));
             };
-            invited.grant.leaves().filter(|old| *old != leaf).for_each(|old| state.refuse(old.clone(), now));
-            state.update(&active);
-            if let Some(kept) = state.grants.get_mut(&active.id) {
+            rules::over(&invited.grant, &held).for_each(|old| state.refuse(old.clone(), now));
+            state.update(&held);
+            if let Some(kept) = state.grants.get_mut(&held.id) {
                 kept.peer_name = Some(peer_name.clone());
             }
             let given = Given { serial: leaf.serial.clone(), certificate: certificate.to_vec() };
             if let Some(claim) = state.invites.get_mut(&invite).and_then(|kept| kept.claim.as_mut()) {
                 claim.given = Some(given.clone());
             }
-            Ok((Enrolled { grant: active, given }, vec![record]))
+            Ok((Enrolled { grant: held, given }, vec![record]))
         })
     }
 
     pub(super) fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
+        let now = self.world.now();
         self.change(|state| {
-            let admitted = rules::let_in(&state.grant(grant)?, state.given(grant).map(|(kept, _)| kept), key)?;
+            let found = state.grant(grant)?;
+            let admitted = rules::let_in(&found, state.given(grant).map(|(kept, _)| kept), key)?;
+            rules::over(&found, &admitted).for_each(|old| state.refuse(old.clone(), now));
             state.update(&admitted);
             Ok((admitted, vec![record]))
         })
@@ -105,7 +108,8 @@ impl State {
 
     pub(super) fn handed(&self, grant: GrantId) -> Option<Handed> {
         let (kept, claim) = self.given(grant)?;
-        Some(Handed { key: claim.key, confirm: kept.confirm, wrong_words: kept.wrong_words })
+        let (KeptInvite { id, confirm, wrong_words, .. }, Claim { key, nonce, .. }) = (kept, claim);
+        Some(Handed { invite: *id, key: *key, nonce: *nonce, confirm: *confirm, wrong_words: *wrong_words })
     }
 
     fn invited(&self, id: InviteId) -> Result<Option<Invited>, StoreError> {

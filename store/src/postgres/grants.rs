@@ -14,7 +14,7 @@ use domain::{
     audit::Record,
     grant::{Grant, Leaf, State},
     id::{GrantId, InviteId, Name, Serial, Spki, UserId},
-    invite::Invited,
+    invite::{Claimant, Invited},
     renewal::Successor,
     scope::Scope,
     seal::Doubt,
@@ -111,8 +111,14 @@ impl Grants for Postgres {
         self.invite_of(digest).await
     }
 
-    async fn claim_invite(&self, invite: InviteId, key: Spki, now: Time, record: Record) -> Result<bool, StoreError> {
-        self.claim(invite, key, now, record).await
+    async fn claim_invite(
+        &self,
+        invite: InviteId,
+        by: Claimant,
+        now: Time,
+        record: Record,
+    ) -> Result<bool, StoreError> {
+        self.claim(invite, by, now, record).await
     }
 
     async fn enrol_grant(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
@@ -328,6 +334,7 @@ impl Change {
             .bind(former.map(|former| former.leaf.not_after.to_offset()))
             .bind(former.map(|former| former.until.to_offset()))
             .bind(next.map_or(0, |next| i64::from(next.unused)))
+            .bind(next.is_some_and(|next| next.waits))
             .bind(self.sealed(grant)?)
             .execute(&mut **self)
             .await?;

@@ -12,7 +12,8 @@ use domain::{
     audit::Record,
     grant::Grant,
     id::{GrantId, InviteId, Spki},
-    invite::{AGAIN, Claim, Given, Invited, KeptInvite, Standing},
+    invite::{AGAIN, Claim, Claimant, Given, Invited, KeptInvite, Standing},
+    words::Nonce,
 };
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -62,13 +63,13 @@ impl Postgres {
     pub(super) async fn claim(
         &self,
         invite: InviteId,
-        key: Spki,
+        by: Claimant,
         now: Time,
         record: Record,
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         let Some((kept, found)) =
-            change.invited(invite).await?.filter(|(_, found)| found.standing(key, now) == Standing::Open)
+            change.invited(invite).await?.filter(|(_, found)| found.standing(by, now) == Standing::Open)
         else {
             change.abandon().await?;
             return Ok(false);
@@ -77,7 +78,9 @@ impl Postgres {
             change.abandon().await?;
             return Ok(true);
         }
-        change.update_invite(&KeptInvite { claim: Some(Claim { key, at: now, given: None }), ..kept }).await?;
+        let Claimant { key, nonce } = by;
+        let claim = Claim { key, nonce: Some(nonce), at: now, given: None };
+        change.update_invite(&KeptInvite { claim: Some(claim), ..kept }).await?;
         change.record(&record).await?;
         Ok(true)
     }
@@ -87,7 +90,7 @@ impl Postgres {
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
         let (kept, invited) = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
         let claim = kept.claim.clone().ok_or_else(|| rules::no_invite(invite));
-        let Some(active) = rules::enrolled(&invited, &enrolment, self.clock.now())? else {
+        let Some(held) = rules::enrolled(&invited, &enrolment, self.clock.now())? else {
             change.abandon().await?;
             let given = claim?.given.ok_or_else(|| rules::no_invite(invite))?;
             return Ok(Enrolled { grant: invited.grant, given });
@@ -96,16 +99,17 @@ impl Postgres {
         change
             .update_invite(&KeptInvite { claim: Some(Claim { given: Some(given.clone()), ..claim? }), ..kept })
             .await?;
-        change.refuse_all(invited.grant.leaves().filter(|old| *old != leaf), self.clock.now()).await?;
-        change.update(&active, Some(peer_name)).await?;
+        change.refuse_all(rules::over(&invited.grant, &held), self.clock.now()).await?;
+        change.update(&held, Some(peer_name)).await?;
         change.record(&record).await?;
-        Ok(Enrolled { grant: active, given })
+        Ok(Enrolled { grant: held, given })
     }
 
     pub(super) async fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
         let mut change = self.change().await?;
         let found = change.grant(grant).await?;
         let admitted = rules::let_in(&found, change.handed(&found).await?.as_ref(), key)?;
+        change.refuse_all(rules::over(&found, &admitted), self.clock.now()).await?;
         change.update(&admitted, None).await?;
         change.record(&record).await?;
         Ok(admitted)
@@ -169,6 +173,7 @@ impl Change {
             .bind(i32::try_from(invite.wrong_words).unwrap_or(i32::MAX))
             .bind(claim.map(|claim| claim.at.to_offset()))
             .bind(claim.map(|claim| &claim.key.0[..]))
+            .bind(claim.and_then(|claim| claim.nonce.as_ref()).map(|nonce| &nonce.0[..]))
             .bind(given.map(|given| given.serial.as_bytes()))
             .bind(given.map(|given| &given.certificate[..]))
             .bind(&seal[..])
@@ -206,8 +211,9 @@ fn kept(row: &PgRow, trust: &Trust) -> Result<Option<KeptInvite>, StoreError> {
 pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
     let key: Option<&[u8]> = row.try_get("claimed_spki")?;
     let Some(key) = key else { return Ok(None) };
-    let (key, confirm) = (Spki(row::digest(key)?), row.try_get("confirm")?);
-    Ok(Some(Handed { key, confirm, wrong_words: wrong_words(row)? }))
+    let (invite, key) = (InviteId(row.try_get("invite")?), Spki(row::digest(key)?));
+    let (nonce, confirm) = (nonce(row)?, row.try_get("confirm")?);
+    Ok(Some(Handed { invite, key, nonce, confirm, wrong_words: wrong_words(row)? }))
 }
 
 fn wrong_words(row: &PgRow) -> Result<u32, StoreError> {
@@ -222,5 +228,10 @@ fn claim(row: &PgRow) -> Result<Option<Claim>, StoreError> {
         Some(serial) => Some(Given { serial: serial_number(serial)?, certificate: row.try_get("given_certificate")? }),
         None => None,
     };
-    Ok(Some(Claim { key: Spki(row::digest(key)?), at: time(row, "used_at")?, given }))
+    Ok(Some(Claim { key: Spki(row::digest(key)?), nonce: nonce(row)?, at: time(row, "used_at")?, given }))
+}
+
+fn nonce(row: &PgRow) -> Result<Option<Nonce>, StoreError> {
+    let nonce: Option<&[u8]> = row.try_get("claimed_nonce")?;
+    Ok(nonce.map(row::digest).transpose()?.map(Nonce))
 }

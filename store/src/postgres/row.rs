@@ -99,7 +99,7 @@ fn successor(row: &PgRow) -> Result<Option<Successor>, StoreError> {
     let unused: i64 = row.try_get("next_unused")?;
     let unused =
         u32::try_from(unused).map_err(|_| damaged("number of unused certificates", "it is negative or endless"))?;
-    Ok(Some(Successor { leaf, issued_at: time(row, "next_issued_at")?, unused }))
+    Ok(Some(Successor { leaf, issued_at: time(row, "next_issued_at")?, unused, waits: row.try_get("next_waits")? }))
 }
 
 fn former(row: &PgRow) -> Result<Option<Former>, StoreError> {

@@ -157,13 +157,13 @@ pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>, now: Time) 
     let conflict = |cause: &str| Err(StoreError::Conflict(format!("invite {}: {cause}; make a new one", invited.id)));
     match &invited.claim {
         Some(claim) if claim.key == enrolment.leaf.spki => match &claim.given {
-            Some(given) if invited.grant.leaf.as_ref().is_some_and(|leaf| leaf.serial == given.serial) => Ok(None),
+            Some(given) if invited.grant.is_handed(&given.serial) => Ok(None),
             Some(_) => conflict("another certificate took the place of the one that it gave"),
             // A newer one may have taken its place since the claim.
             None if now >= invited.expires_at => conflict("it is of use no longer"),
             None => {
                 let active = activated(&invited.grant, enrolment.peer, enrolment.leaf)?;
-                let held = invited.grant.hold(enrolment.peer, enrolment.leaf.clone());
+                let held = invited.grant.hold(enrolment.peer, enrolment.leaf.clone(), now);
                 Ok(Some(held.ok().filter(|_| invited.confirm).unwrap_or(active)))
             }
         },
@@ -174,12 +174,17 @@ pub(crate) fn enrolled(invited: &Invited, enrolment: &Enrolment<'_>, now: Time) 
 /// The grant let in, if it is this key that holds it and waits; both the grant and what it was handed over with say which key that is.
 pub(crate) fn let_in(grant: &Grant, handed: Option<&KeptInvite>, key: Spki) -> Result<Grant, StoreError> {
     let claimed = handed.and_then(|handed| handed.claim.as_ref()).is_some_and(|claim| claim.key == key);
-    let held = !grant.waits() || grant.leaf.as_ref().is_some_and(|leaf| leaf.spki == key);
+    let held = grant.waiting().is_none_or(|leaf| leaf.spki == key);
     if !claimed || !held {
         let cause = format!("grant {} was enrolled anew meanwhile", grant.name);
         return Err(StoreError::Conflict(format!("{cause}; ask the other side for the words it shows now")));
     }
     grant.let_in().map_err(|_| does_not_wait(grant))
+}
+
+/// The certificates that `after` accounts for no longer.
+pub(crate) fn over<'a>(before: &'a Grant, after: &'a Grant) -> impl Iterator<Item = &'a Leaf> {
+    before.leaves().filter(|old| after.leaf_with(&old.serial).is_none())
 }
 
 pub(crate) fn does_not_wait(grant: &Grant) -> StoreError {

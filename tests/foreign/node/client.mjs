@@ -2,7 +2,7 @@
 // A client for a mosaic-fed instance with @grpc/grpc-js, written from docs/protocol.md and the .proto files alone.
 // The commands, what they print and the exit codes are in ../README.md.
 
-import { createHash, generateKeyPairSync, randomUUID, sign, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPairSync, randomBytes, randomUUID, sign, X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -359,11 +359,14 @@ const commands = {
     if (former && !renews) throw new Ended('occupied', { grant_id: former.grant_id })
     const own = ownId(dir)
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const request = { token: invite.token, csr: certificateRequest(pair), instance_id: own, instance_name: human.name }
+    const words_nonce = randomBytes(32)
+    const request = { token: invite.token, csr: certificateRequest(pair), instance_id: own, instance_name: human.name, words_nonce }
     const { answer } = await withLink({ addresses: invite.enrol_addresses, tls_name, instance_id, root }, (channel) =>
       ask(EnrolService, channel, 'Enroll', request),
     )
     check(answer.grant_id === grant_id, 'the answer is about another grant')
+    const commitment = sha256(Buffer.concat([Buffer.from('mosaic-fed words commitment 1\0'), answer.words_opening]))
+    check(commitment.equals(invite.words_commitment), 'what was added to the words is not what the invite binds to')
     checkCertificate(answer.certificate, invite, own, pair.privateKey)
     const key = pair.privateKey.export({ type: 'pkcs8', format: 'pem' })
     const certificate = pem(answer.certificate)

@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import secrets
 import time
 import uuid
 from pathlib import Path
@@ -135,15 +136,21 @@ def enroll(args):
         return OCCUPIED
     own_id = state.own_id()
     key = ec.generate_private_key(ec.SECP256R1())
+    nonce = secrets.token_bytes(32)
     with wire.dial(invite.enrol_addresses, invite.tls_name, root) as channel:
         answer, _ = wire.ask(
             wire.enrol_services.EnrolServiceStub(channel).Enroll,
             wire.enrol.EnrollRequest(
-                token=invite.token, csr=wire.certificate_request(key), instance_id=own_id, instance_name=human["name"]
+                token=invite.token,
+                csr=wire.certificate_request(key),
+                instance_id=own_id,
+                instance_name=human["name"],
+                words_nonce=nonce,
             ),
         )
     if answer.grant_id != invite.grant_id:
         raise NotBelieved("the answer is about another grant")
+    wire.check_opening(answer.words_opening, invite)
     certificate = wire.check_certificate(answer.certificate, invite, own_id, key)
     state.keep(
         {

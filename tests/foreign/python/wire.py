@@ -181,6 +181,12 @@ def certificate_request(key):
     return x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, SHA256()).public_bytes(Encoding.DER)
 
 
+def check_opening(opening, invite):
+    """What the sharing side adds to the four words must be what its invite binds it to."""
+    if hashlib.sha256(b"mosaic-fed words commitment 1\0" + opening).digest() != invite.words_commitment:
+        raise NotBelieved("what was added to the words is not what the invite binds to")
+
+
 def check_certificate(der, invite, own_id, key):
     try:
         certificate = x509.load_der_x509_certificate(der)

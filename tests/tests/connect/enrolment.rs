@@ -6,7 +6,6 @@ use domain::{
     id::InstanceId,
     invite::BOUND_LIFE,
     rights::Role,
-    words::Words,
     world::Clock,
     world::{FakeClock, SeededRng, World},
 };
@@ -19,7 +18,7 @@ use proto::v1::{
 use spoke::{Terms, road::limit::Limits};
 use std::{sync::Arc, time::Duration};
 use tests::{
-    asker::{Asker, dialler, enrol, enrol_as, refusal, send_enrolment, target, tasks, titles},
+    asker::{Asker, NONCE, dialler, enrol, enrol_as, refusal, send, send_enrolment, target, tasks, titles, words},
     cluster::two_databases,
     instance::{Instance, task},
 };
@@ -51,7 +50,8 @@ async fn of_a_hundred_concurrent_uses_exactly_one_wins() {
             let (csr, instance_name) = (csr(), "home".to_owned());
             tries.push(tokio::spawn(async move {
                 gate.wait().await;
-                let request = EnrollRequest { token, csr, instance_id: instance.to_string(), instance_name };
+                let (instance_id, words_nonce) = (instance.to_string(), NONCE.0.to_vec());
+                let request = EnrollRequest { token, csr, instance_id, instance_name, words_nonce };
                 client.enroll(request).await.map(|_| instance)
             }));
         }
@@ -170,6 +170,7 @@ async fn a_holder_who_waits_to_be_confirmed_is_told_what_every_stranger_is() {
         assert!(answer.confirm, "also when it is asked again");
     }
     let answer = send_enrolment(&invite, home, invite.token.expose(), key.csr.clone()).await.expect("a certificate");
+    let words = words(&invite, key.spki, &answer).to_string();
     let link = Asker::new(home, grant.id, target(&invite, None)).renewed(answer.certificate, &key);
     let refused = link.list(tasks()).await.expect_err("answered");
     assert_eq!(refusal(&refused), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
@@ -184,9 +185,72 @@ async fn a_holder_who_waits_to_be_confirmed_is_told_what_every_stranger_is() {
         assert_eq!(refusal(&status), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
         assert_eq!((status.message(), status.details().len()), (refused.message(), refused.details().len()));
     }
-    let words = Words::of(&invite.root, key.spki, grant.id).to_string();
     office.spoke.confirm(office.by(), grant.id, &[words]).await.expect("the words");
     assert_eq!(titles(&link.list(tasks()).await.expect("an answer").0), ["one"]);
+}
+
+/// Whoever has seen what the sharing side adds to the words would choose their own part so that the words are those of somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_added_to_the_words_is_said_once_and_for_all() {
+    let office = Instance::start().await;
+    let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let (key, home) = (RequestKey::generate().expect("a key"), home());
+    let request = |nonce: &[u8]| EnrollRequest {
+        token: invite.token.expose().clone(),
+        csr: key.csr.clone(),
+        instance_id: home.to_string(),
+        instance_name: "home".to_owned(),
+        words_nonce: nonce.to_vec(),
+    };
+    for odd in [&[][..], &[6; 31], &[6; 33]] {
+        let refused = send(&invite, request(odd)).await.expect_err("enrolled");
+        assert_eq!(refusal(&refused), (Code::InvalidArgument, "MALFORMED".to_owned()));
+    }
+    let answer = send(&invite, request(&NONCE.0)).await.expect("a certificate");
+    let other = send(&invite, request(&[7; 32])).await.expect_err("a second guess");
+    assert_eq!(refusal(&other), (Code::FailedPrecondition, "INVITE_SPENT".to_owned()));
+    assert_eq!(send(&invite, request(&NONCE.0)).await.expect("the same again"), answer);
+    let views = office.store.grants().await.expect("grants");
+    let view = views.iter().find(|view| view.grant.id == grant.id).expect("the grant");
+    assert_eq!(office.spoke.words(view), Some(words(&invite, key.spki, &answer)), "both sides have the same words");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_grant_goes_on_until_whoever_enrols_anew_is_let_in() {
+    let office = Instance::start().await;
+    office.put(office.owner, vec![task("one")]).await;
+    let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    let (home, by) = (home(), office.by());
+    let holder = enrol_as(home, &invite).await.expect("a certificate");
+    let invited = async || {
+        let terms = Terms { confirm: true, ..Terms::default() };
+        let made = office.spoke.invite_on(by, grant.id, terms).await.expect("an invite");
+        domain::invite::Invite::decode(made.invite.expose()).expect("an invite")
+    };
+    let enrolled = async |invite: &domain::invite::Invite| {
+        let key = RequestKey::generate().expect("a key");
+        let answer = send_enrolment(invite, home, invite.token.expose(), key.csr.clone()).await.expect("a certificate");
+        assert!(answer.confirm && answer.certificate_not_after.is_some());
+        let words = words(invite, key.spki, &answer).to_string();
+        (Asker::new(home, grant.id, target(invite, None)).renewed(answer.certificate, &key), words)
+    };
+    let refused = async |link: &Asker| {
+        let status = link.list(tasks()).await.expect_err("rows for who was not let in");
+        assert_eq!(refusal(&status), (Code::PermissionDenied, "NOT_PERMITTED".to_owned()));
+    };
+    let (thief, thiefs) = enrolled(&invited().await).await;
+    refused(&thief).await;
+    assert_eq!(titles(&holder.list(tasks()).await.expect("the holder's rows").0), ["one"]);
+    // A newer invite takes the place of whoever waits, and their words let nobody in.
+    let (fresh, words) = enrolled(&invited().await).await;
+    refused(&fresh).await;
+    assert!(thief.dial().await.is_err(), "whoever waited before");
+    office.spoke.confirm(by, grant.id, &[thiefs]).await.expect_err("somebody else's words");
+    assert_eq!(titles(&holder.list(tasks()).await.expect("the holder's rows").0), ["one"]);
+    office.spoke.confirm(by, grant.id, &[words]).await.expect("the words");
+    assert_eq!(titles(&fresh.list(tasks()).await.expect("rows").0), ["one"]);
+    assert!(holder.dial().await.is_err(), "the certificate before");
+    assert!(thief.dial().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -207,8 +207,7 @@ async fn what_was_listed_stays_denied_over_a_restart_and_beyond_the_lists_end() 
     server.says(stage.old_list(4));
     stage.takes(&format!("http://{}/crl.der", server.address)).await;
     assert!(server.asked.load(Ordering::SeqCst) >= 1, "it is fetched at the start");
-    let failure = stage.taken().failure.expect("an alarm");
-    assert!(failure.contains("too old"), "{failure}");
+    stage.until("an alarm", |taken| taken.failure.as_ref().is_some_and(|why| why.contains("too old"))).await;
     assert!(stage.home.dial().await.is_err(), "what an old list names came in");
     // The next run finds nobody there.
     stage.starts_again("http://127.0.0.1:1/crl.der").await;

@@ -120,6 +120,7 @@ async fn grant_row_tampered() {
         "serial = set_byte(serial, 8, 255 - get_byte(serial, 8))",
         "leaf_not_after = leaf_not_after + interval '1 day'",
         "next_serial = set_byte(serial, 8, 255 - get_byte(serial, 8)), next_spki = sha256('mallory'), next_not_after = leaf_not_after, next_issued_at = now(), next_unused = 1",
+        "next_serial = set_byte(serial, 8, 255 - get_byte(serial, 8)), next_spki = sha256('mallory'), next_not_after = leaf_not_after, next_issued_at = now(), next_waits = true",
         "former_serial = set_byte(serial, 8, 255 - get_byte(serial, 8)), former_spki = sha256('mallory'), former_not_after = leaf_not_after, former_until = leaf_not_after",
         "generation = generation + 1",
         "seal = NULL",

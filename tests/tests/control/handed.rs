@@ -2,11 +2,11 @@
 
 use domain::{
     grant::{Grant, State},
-    id::{InstanceId, Spki},
+    id::{InstanceId, InviteId, Spki},
     invite::{Invite, Token},
     rights::Role,
     seal::Doubt,
-    words::Words,
+    words::{Added, Opening, Words},
     world::World,
 };
 use pki::RequestKey;
@@ -15,7 +15,7 @@ use sqlx::{Connection, PgConnection};
 use std::{sync::Arc, time::Duration};
 use store::Trust;
 use tests::{
-    asker::{Asker, refusal, send_enrolment, target, tasks},
+    asker::{Asker, NONCE, refusal, send_enrolment, target, tasks},
     cluster,
     instance::{Instance, task},
 };
@@ -33,6 +33,7 @@ struct Case {
     invite: Invite,
     key: RequestKey,
     home: InstanceId,
+    opening: Opening,
 }
 
 impl Stage {
@@ -45,13 +46,17 @@ impl Stage {
     }
 
     /// A grant whose holder has to be let in, with its invite for one key alone.
-    async fn invited(&self) -> Case {
+    async fn invited(&mut self) -> Case {
         let (grant, _) = self.office.grant("owner", r#"{"resources":["tasks"]}"#).await;
         let key = RequestKey::generate().expect("a key");
         let terms = Terms { key: Some(key.spki), confirm: true };
         let made = self.office.spoke.invite_on(self.office.by(), grant.id, terms).await.expect("an invite");
         let invite = Invite::decode(made.invite.expose()).expect("an invite");
-        Case { grant, invite, key, home: InstanceId(World::system().uuid()) }
+        let id = sqlx::query_scalar("SELECT id FROM invites WHERE grant_id = $1 ORDER BY expires_at DESC LIMIT 1");
+        let id = id.bind(grant.id.0).fetch_one(&mut self.superuser).await.expect("the invite");
+        let opening = cluster::row_key().opening(InviteId(id));
+        assert!(opening.commitment() == invite.commitment);
+        Case { grant, invite, key, home: InstanceId(World::system().uuid()), opening }
     }
 
     async fn write(&mut self, statement: &str) {
@@ -77,7 +82,8 @@ impl Stage {
     }
 
     async fn confirm(&self, case: &Case, key: Spki) -> Result<Grant, String> {
-        let words = Words::of(&case.invite.root, key, case.grant.id).to_string();
+        let added = Added { opening: case.opening, nonce: NONCE };
+        let words = Words::of(&case.invite.root, key, case.grant.id, added).to_string();
         let confirmed = self.office.spoke.confirm(self.office.by(), case.grant.id, &[words]).await;
         confirmed.map_err(|error| error.to_string())
     }
@@ -123,6 +129,7 @@ async fn invite_row_tampered() {
         format!("digest = decode('{}', 'hex')", digest(&mallorys)),
         "wrong_words = 1".to_owned(),
         "used_at = now(), claimed_spki = spki".to_owned(),
+        "used_at = now(), claimed_spki = spki, claimed_nonce = sha256('mallory')".to_owned(),
         "seal = NULL".to_owned(),
         "seal = sha256('mallory')".to_owned(),
     ];
@@ -228,7 +235,7 @@ async fn that_somebody_was_let_in_is_remembered_beside_the_database() {
     let open = || Arc::new(Trust::open(&path, cluster::row_key()).expect("a file"));
     let office = Instance::start_remembering(cluster::database().await, open()).await;
     let superuser = PgConnection::connect_with(&office.database.superuser()).await.expect("a connection");
-    let stage = Stage { office, superuser };
+    let mut stage = Stage { office, superuser };
     let case = stage.invited().await;
     case.enrol().await.expect("a certificate");
     let waiting = stage.office.standing(case.grant.id).await;

@@ -247,6 +247,7 @@ fn good(method: Method) -> Vec<u8> {
             csr: vec![0x30; 200],
             instance_id: id,
             instance_name: "home".to_owned(),
+            words_nonce: vec![6; 32],
         }
         .encode_to_vec(),
         Method::Connect => v1::ConnectRequest {

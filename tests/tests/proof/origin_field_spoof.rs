@@ -31,7 +31,8 @@ const NAMES: [&str; 7] = [
 ];
 
 /// Fields that name nobody, whatever is in them.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 23] = [
+    "EnrollRequest.words_nonce",
     "ConnectRequest.version_min",
     "ConnectRequest.version_max",
     "ConnectRequest.capabilities",

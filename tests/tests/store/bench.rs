@@ -8,12 +8,13 @@ use domain::{
     decide,
     grant::{Grant, Leaf, State},
     id::{GrantId, InstanceId, InviteId, ItemId, Name, RequestId, Resource, Serial, Spki, UserId, WorkspaceId},
-    invite::OPEN_LIFE,
+    invite::{Claimant, OPEN_LIFE},
     item::{Item, NewItem},
     kind::Kinds,
     operation::{Get, List, Method, Operation},
     rights::Role,
     scope::{Context, Scope, Spec, spec::FilterSpec},
+    words::Nonce,
     world::{Clock, FakeClock, SeededRng, World},
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -194,7 +195,7 @@ impl Bench {
         let (invite, now, digest) = (InviteId(self.world.uuid()), self.now(), self.world.bytes());
         let made = NewInvite { id: invite, grant, digest, expires_at: now + OPEN_LIFE, key: None, confirm: false };
         self.store.create_invite(&made, self.about(Act::InviteCreate, grant)).await?;
-        let claimed = self.store.claim_invite(invite, leaf.spki, now, self.about(Act::InviteClaim, grant)).await?;
+        let claimed = self.store.claim_invite(invite, by(leaf.spki), now, self.about(Act::InviteClaim, grant)).await?;
         assert!(claimed, "a fresh invite is open to anybody");
         let (peer_name, certificate) = (&name(called), &leaf.spki.0[..]);
         let enrolment = Enrolment { invite, peer, peer_name, leaf, certificate };
@@ -269,4 +270,9 @@ impl Bench {
 fn world() -> (Arc<FakeClock>, World) {
     let clock = Arc::new(FakeClock::new(START));
     (Arc::clone(&clock), World::new(clock, Arc::new(SeededRng::new(42))))
+}
+
+/// Whoever uses an invite with this key.
+pub fn by(key: Spki) -> Claimant {
+    Claimant { key, nonce: Nonce([6; 32]) }
 }

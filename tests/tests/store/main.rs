@@ -128,6 +128,7 @@ suite! {
         the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same
         a_bound_invite_is_of_use_to_its_key_alone
         whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in
+        whoever_waits_for_a_grant_that_is_active_takes_nothing_from_its_holder
         an_invite_gives_nothing_again_once_another_certificate_is_in_force
         the_last_invite_end_is_known;
     audit:

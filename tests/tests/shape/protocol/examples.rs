@@ -8,7 +8,7 @@ use domain::{
     invite::Invite,
     operation::{List, Operation},
     page::{PageToken, Position},
-    words::Words,
+    words::{Added, Nonce, Opening, Words},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -39,6 +39,7 @@ fn the_example_of_an_invite_is_read_as_the_page_says() {
         "grant_id": read.grant.to_string(),
         "offer": read.offer,
         "expires_at": read.expires_at,
+        "words_commitment": hex::encode(read.commitment.0),
     });
     assert_eq!(read, says);
     assert_eq!(says["tls_name"], format!("{}.mosaic-fed.internal", says["instance_id"].as_str().unwrap()));
@@ -69,6 +70,14 @@ fn the_examples_of_a_page_token_and_of_a_query_hash_are_the_programs_own() {
     assert!(section.contains(&format!("`{hash}`")), "{hash}");
 }
 
+/// 32 bytes that the page names with a byte of which there are 32: "`words_opening` is 32 bytes of 5".
+fn example(page: &str, field: &str) -> [u8; 32] {
+    let said = format!("`{field}` is 32 bytes of ");
+    let after = &page[page.find(&said).unwrap_or_else(|| panic!("no `{said}`")) + said.len()..];
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    [digits.parse().unwrap(); 32]
+}
+
 /// Made by hand from the page's own table, and by the program.
 #[test]
 fn the_example_of_four_words_is_made_as_the_page_says() {
@@ -77,12 +86,18 @@ fn the_example_of_four_words_is_made_as_the_page_says() {
     let key = [7; 32];
     let length = u64::try_from(read.root.len()).unwrap().to_be_bytes();
     let prefix = b"mosaic-fed words 1\0";
-    let hash = Sha256::digest([&prefix[..], &length, &read.root, &key, read.grant.0.as_bytes()].concat());
+    let opening = example(&page, "words_opening");
+    let nonce = example(&page, "words_nonce");
+    let commitment = Sha256::digest([&b"mosaic-fed words commitment 1\0"[..], &opening].concat());
+    assert_eq!(commitment.as_slice(), read.commitment.0, "the invite binds to the opening");
+    let parts = [&prefix[..], &length, &read.root, &key, read.grant.0.as_bytes(), &opening, &nonce];
+    let hash = Sha256::digest(parts.concat());
     let bits = hash.iter().map(|byte| format!("{byte:08b}")).collect::<Vec<_>>().concat();
     let places = (0..4).map(|at| usize::from_str_radix(&bits[11 * at..11 * at + 11], 2).unwrap());
     let list = bip39::Language::English.word_list();
     let words = places.map(|place| list[place]).collect::<Vec<_>>().join(" ");
-    assert_eq!(Words::of(&read.root, Spki(key), read.grant).to_string(), words);
+    let added = Added { opening: Opening(opening), nonce: Nonce(nonce) };
+    assert_eq!(Words::of(&read.root, Spki(key), read.grant, added).to_string(), words);
     let section = section(&page, "Enrolling");
     assert!(section.contains(&format!("they are `{words}`")), "{words}");
     assert!(section.contains("| 19 | `mosaic-fed words 1` in ASCII, and a zero byte |") && prefix.len() == 19);

@@ -1,12 +1,13 @@
 //! Invites: used once, by one.
 
-use crate::bench::{Bench, everything, name};
+use crate::bench::{Bench, by, everything, name};
 use domain::{
     audit::Act,
-    grant::{Leaf, State},
+    grant::{Grant, Leaf, State},
     id::{GrantId, InstanceId, InviteId, Spki},
-    invite::{AGAIN, BOUND_LIFE, OPEN_LIFE, Standing, Token},
+    invite::{AGAIN, BOUND_LIFE, Claimant, OPEN_LIFE, Standing, Token},
     renewal::Successor,
+    words::Nonce,
 };
 use std::{sync::Arc, time::Duration};
 use store::{Enrolled, Enrolment, Handed, NewInvite, StoreError};
@@ -23,7 +24,7 @@ async fn stands(bench: &Bench, invite: &NewInvite) -> Standing {
 }
 
 async fn stands_for(bench: &Bench, invite: &NewInvite, key: Spki) -> Standing {
-    bench.store.invited(&invite.digest).await.unwrap().unwrap().standing(key, bench.now())
+    bench.store.invited(&invite.digest).await.unwrap().unwrap().standing(by(key), bench.now())
 }
 
 async fn claim(bench: &Bench, invite: &NewInvite) -> bool {
@@ -31,7 +32,7 @@ async fn claim(bench: &Bench, invite: &NewInvite) -> bool {
 }
 
 async fn claim_for(bench: &Bench, invite: &NewInvite, key: Spki) -> bool {
-    bench.store.claim_invite(invite.id, key, bench.now(), bench.act(Act::InviteClaim)).await.unwrap()
+    bench.store.claim_invite(invite.id, by(key), bench.now(), bench.act(Act::InviteClaim)).await.unwrap()
 }
 
 async fn enrol(bench: &Bench, invite: &NewInvite, peer: InstanceId, leaf: &Leaf) -> Result<Enrolled, StoreError> {
@@ -51,7 +52,7 @@ pub async fn one_of_many_claims_wins(bench: &Bench) {
             let key = Spki(bench.world.bytes());
             tokio::spawn(async move {
                 gate.wait().await;
-                store.claim_invite(invite.id, key, now, record).await.unwrap()
+                store.claim_invite(invite.id, by(key), now, record).await.unwrap()
             })
         })
         .collect();
@@ -147,6 +148,9 @@ pub async fn the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same(
     let recorded = bench.store.head().await.unwrap().sequence;
     assert!(claim_for(bench, &invite, leaf.spki).await, "the answer was lost");
     assert!(!claim(bench, &invite).await, "another key");
+    let other = Claimant { nonce: Nonce([7; 32]), ..by(leaf.spki) };
+    let claimed = bench.store.claim_invite(invite.id, other, bench.now(), bench.act(Act::InviteClaim)).await.unwrap();
+    assert!(!claimed, "the same key with something else to add to the words");
     assert_eq!(bench.store.head().await.unwrap().sequence, recorded, "one claim, one record");
     let stolen = enrol(bench, &invite, peer, &bench.leaf()).await;
     assert!(matches!(stolen, Err(StoreError::Conflict(_))), "another key");
@@ -159,6 +163,13 @@ pub async fn the_key_that_claimed_an_invite_may_ask_again_and_is_given_the_same(
     assert!(bench.store.standing(None).await.unwrap().refused.is_empty());
     assert_eq!(stands_for(bench, &invite, leaf.spki).await, Standing::Open);
     assert_eq!(stands(bench, &invite).await, Standing::Used);
+    let invited = bench.store.invited(&invite.digest).await.unwrap().unwrap();
+    let other = Claimant { nonce: Nonce([7; 32]), ..by(leaf.spki) };
+    assert_eq!(
+        invited.standing(other, bench.now()),
+        Standing::Used,
+        "who saw the words' opening adds nothing else to them"
+    );
     let claim = bench.store.invited(&invite.digest).await.unwrap().unwrap().claim.unwrap();
     assert_eq!((claim.key, claim.given), (leaf.spki, Some(first.given)));
 }
@@ -184,7 +195,7 @@ pub async fn an_invite_gives_nothing_again_once_another_certificate_is_in_force(
     let (leaf, peer) = (bench.leaf(), InstanceId(bench.world.uuid()));
     assert!(claim_for(bench, &used, leaf.spki).await);
     enrol(bench, &used, peer, &leaf).await.unwrap();
-    let next = Successor { leaf: bench.leaf(), issued_at: bench.now(), unused: 0 };
+    let next = Successor::new(bench.leaf(), bench.now());
     bench.store.renew_grant(grant.id, &leaf.serial, &next, bench.act(Act::Certificate)).await.unwrap();
     assert_eq!(stands_for(bench, &used, leaf.spki).await, Standing::Open, "the next one was not used yet");
     assert!(bench.store.confirm_leaf(grant.id, &next.leaf.serial, bench.act(Act::Certificate)).await.unwrap());
@@ -225,14 +236,47 @@ pub async fn whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in(b
     assert!(claim_for(bench, &later, leaf.spki).await);
     let held = enrol(bench, &later, peer, &leaf).await.unwrap().grant;
     assert!(held.waits() && held.leaf.as_ref() == Some(&leaf));
-    assert_eq!(handed().await, Some(Handed { key: leaf.spki, confirm: true, wrong_words: 0 }));
+    let nonce = Some(by(leaf.spki).nonce);
+    let how = |wrong_words| Handed { invite: later.id, key: leaf.spki, nonce, confirm: true, wrong_words };
+    assert_eq!(handed().await, Some(how(0)));
     assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 1);
     assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 2);
     let other = bench.store.let_in(grant.id, Spki([1; 32]), confirm.clone()).await;
     assert!(matches!(other, Err(StoreError::Conflict(cause)) if cause.contains("enrolled anew")), "another key");
     let active = bench.store.let_in(grant.id, leaf.spki, confirm.clone()).await.unwrap();
     assert_eq!((active.state, active.generation), (State::Active, held.generation + 1));
-    assert_eq!(handed().await, Some(Handed { key: leaf.spki, confirm: true, wrong_words: 2 }));
+    assert_eq!(handed().await, Some(how(2)));
     let again = bench.store.let_in(grant.id, leaf.spki, confirm).await;
     assert!(matches!(again, Err(StoreError::Conflict(cause)) if cause.contains("does not wait")));
+}
+
+pub async fn whoever_waits_for_a_grant_that_is_active_takes_nothing_from_its_holder(bench: &Bench) {
+    let grant = bench.grant("home", bench.owner, &everything()).await;
+    let (old, peer) = (grant.leaf.clone().unwrap(), grant.peer.unwrap());
+    bench.clock.advance(Duration::from_secs(1));
+    let digest = [5; 32];
+    let (id, expires_at) = (InviteId(bench.world.uuid()), bench.now() + OPEN_LIFE);
+    let waits = NewInvite { id, grant: grant.id, digest, expires_at, key: None, confirm: true };
+    bench.store.create_invite(&waits, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
+    let leaf = bench.leaf();
+    assert!(claim_for(bench, &waits, leaf.spki).await);
+    let held = enrol(bench, &waits, peer, &leaf).await.unwrap();
+    assert_eq!(held.grant.waiting(), Some(&leaf));
+    assert_eq!((held.grant.state, held.grant.generation), (State::Active, grant.generation));
+    let good = |grant: &Grant| grant.accepted(bench.now()).cloned().collect::<Vec<_>>();
+    let stored = async || bench.standing().await[0].clone();
+    assert_eq!((good(&stored().await), stored().await), (vec![old.clone()], held.grant.clone()));
+    assert!(bench.store.standing(None).await.unwrap().refused.is_empty(), "neither is refused by name");
+    let again = enrol(bench, &waits, peer, &Leaf { spki: leaf.spki, ..bench.leaf() }).await.unwrap();
+    assert_eq!((again.given, again.grant), (held.given, held.grant), "whoever asks again is given the same");
+    assert_eq!(stands_for(bench, &waits, leaf.spki).await, Standing::Open);
+
+    let confirm = bench.act(Act::GrantConfirm);
+    assert!(
+        bench.store.let_in(grant.id, old.spki, confirm.clone()).await.is_err(),
+        "the holder has nothing to wait for"
+    );
+    let active = bench.store.let_in(grant.id, leaf.spki, confirm).await.unwrap();
+    assert_eq!((good(&active), active.generation), (vec![leaf], grant.generation + 1));
+    assert_eq!(bench.store.standing(None).await.unwrap().refused, [old], "from now on, and by name");
 }
