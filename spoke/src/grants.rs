@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{GrantView, StoreError, User, Workspace};
+use store::{GrantView, StoreError, User, Workspace, halt};
 use tokio::time::Instant;
 
 /// Who does it, and in which request: every record of the request carries its id.
@@ -243,6 +243,7 @@ impl Spoke {
         let audience = self.audience(|grant| grant.id == id);
         let calls = calls.saturating_sub(audience.len());
         let grant = self.parts.store.revoke_grant(id, record).await?;
+        halt::at("grant end stored").await;
         let at = self.parts.world.now();
         let ended = self.ended(by, std::slice::from_ref(&grant), audience).await;
         let receipt = ended.receipts.into_values().next().unwrap_or(Receipt::Unused);
@@ -264,11 +265,13 @@ impl Spoke {
         for grant in grants {
             self.snapshots.remember_end(grant.id).await;
         }
+        halt::at("grant end remembered").await;
         let receipts = grants.iter().map(|grant| {
             let listening = audience.remove(&grant.id);
             async move { (grant.id, self.receipt(by, grant, listening, committed).await) }
         });
         let receipts = futures::future::join_all(receipts).await.into_iter().collect();
+        halt::at("grant end acknowledged").await;
         let gone = futures::future::join_all(grants.iter().map(|grant| {
             self.controls.end(grant.id);
             self.registry.cut(grant.id)

@@ -24,6 +24,8 @@ mod load;
 #[cfg(test)]
 mod renewal;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod starts;
 #[cfg(test)]
 mod surroundings;

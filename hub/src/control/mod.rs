@@ -27,7 +27,7 @@ use proto::{
     v1::{self, connect_service_client::ConnectServiceClient, notice::News, session_request, session_response::Said},
 };
 use std::time::Duration;
-use store::LinkRecord;
+use store::{LinkRecord, halt};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
@@ -148,7 +148,9 @@ impl Hub {
                 Said::Welcome(_) => return Over::Lost,
                 Said::Heartbeat(answer) => shown.clock(offset(&answer, self.world.now())),
                 Said::Notice(v1::Notice { generation, news: Some(News::Ended(_)) }) => {
+                    halt::at("link end heard").await;
                     self.let_go(link, request).await;
+                    halt::at("link let go").await;
                     if say(&words, acknowledged(generation)).await.is_some() {
                         drop(timeout(FAREWELL, async { while let Ok(Some(_)) = news.message().await {} }).await);
                     }
