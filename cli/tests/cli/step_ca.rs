@@ -85,10 +85,15 @@ fn refused_start(office: &Instance) -> Ran {
     finish(program(&["-C", office.data().to_str().unwrap(), "serve"]))
 }
 
+/// A new link, which is asked at once. How long that took is told, for either issuer.
 fn linked(office: &Instance, home: &Instance, name: &str) {
+    let began = Instant::now();
     let invite = office.types(&format!("invite {name} --share tasks")).done().out;
     home.run(&["link", invite.trim(), "--yes", "--name", name]).done();
     asked(home, name);
+    let took = began.elapsed();
+    writeln!(std::io::stderr(), "from `invite` to the first answer of link {name}: {} ms", took.as_millis()).unwrap();
+    assert!(took < Duration::from_mins(1), "{took:?}");
 }
 
 fn asked(home: &Instance, name: &str) {
