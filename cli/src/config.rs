@@ -198,11 +198,12 @@ impl Config {
         Ok(format!("# Settings of this mosaic-fed instance; docs/configuration.md says what each means.\n{keys}"))
     }
 
-    /// What database it is, without a secret.
-    pub fn database(&self, version: &str) -> String {
+    /// What database it is, without a secret, and where its files lie if it is the daemon's own.
+    pub fn database(&self, version: &str, files: Option<&Path>) -> String {
+        let files = files.map_or_else(String::new, |files| format!(" in {}", files.display()));
         match &self.postgres {
             Some(url) => format!("PostgreSQL at {}", without_secrets(url)),
-            None => format!("embedded PostgreSQL {version}"),
+            None => format!("embedded PostgreSQL {version}{files}"),
         }
     }
 }

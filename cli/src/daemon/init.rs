@@ -119,7 +119,7 @@ async fn make(name: Name, owner: Name, config: Config, place: &Place, files: &mu
     *files = database.files();
     let record = identity::make(&world, &kek, instance, &name)?;
     let filled = fill(&database, &record, owner.clone(), &world).await;
-    let described = config.database(database.version());
+    let described = config.database(database.version(), database.files().as_deref());
     database.close().await;
     let workspace = filled?;
     place.mark(instance, &name)?;

@@ -291,7 +291,7 @@ impl Base<'_> {
             name: record.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
             since: self.world.now(),
-            database: self.config.database(self.database.version()),
+            database: self.config.database(self.database.version(), self.database.files().as_deref()),
             fingerprint: domain::invite::fingerprint(&record.root),
             listen: self.config.listen.to_string(),
             listen_enrolment: self.config.listen_enrolment.to_string(),
@@ -307,7 +307,7 @@ impl Base<'_> {
             pid: std::process::id(),
             directory: self.place.dir().to_owned(),
             socket: self.place.socket(),
-            database: self.config.database(self.database.version()),
+            database: self.config.database(self.database.version(), self.database.files().as_deref()),
             links: status.links_listener.map(|address| address.to_string()),
             enrolment: status.enrolment_listener.map(|address| address.to_string()),
         }

@@ -19,6 +19,18 @@ fn a_wrong_command_line_ends_with_two_and_says_what_is_right() {
 }
 
 #[test]
+fn the_place_that_is_really_used_for_the_database_is_said() {
+    let mut instance = Instance::unmade();
+    let made = instance.types(&instance.init("office")).done();
+    let database = super::harness::database(&instance.data()).unwrap();
+    let files = std::path::Path::new(database["cluster"].as_str().unwrap()).parent().unwrap().to_owned();
+    assert!(made.out.contains(&format!(" in {}", files.display())), "{made:?}");
+    instance.serve();
+    let status = instance.types("status --json").done().json();
+    assert!(status["database"].as_str().unwrap().ends_with(&format!(" in {}", files.display())), "{status}");
+}
+
+#[test]
 fn completions_exist_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(finish(program(&["completions", shell])).done().out.contains("mosaic-fed"), "{shell}");
