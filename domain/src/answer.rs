@@ -103,6 +103,9 @@ pub struct SourceOutcome {
     /// When trying again can help, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Of a link that waits to be let in: the words that the other side's owner has yet to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 impl SourceOutcome {
@@ -117,6 +120,7 @@ impl SourceOutcome {
             truncated: false,
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             retry_after_ms: None,
+            words: None,
         }
     }
 }

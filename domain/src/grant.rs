@@ -49,6 +49,49 @@ impl fmt::Display for State {
     }
 }
 
+/// Who or what ended a grant that did not come to its end by itself, as the record of it notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Whoever may revoke it.
+    Owner,
+    /// Other words than its holder's were typed too often.
+    Words,
+    /// Its holder, who left.
+    Holder,
+    /// Whoever removed the user on whose behalf it read.
+    Removal,
+}
+
+impl EndedBy {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Words, Self::Holder, Self::Removal];
+
+    /// What stands in the log.
+    pub const fn note(self) -> &'static str {
+        match self {
+            Self::Owner => "",
+            Self::Words => "other words than its holder's were typed three times",
+            Self::Holder => "by the asking side",
+            Self::Removal => "with its user",
+        }
+    }
+
+    /// The way that has this note; an end that nothing is noted of was its owner's.
+    pub fn of_note(note: &str) -> Self {
+        Self::ALL.into_iter().find(|way| way.note() == note).unwrap_or(Self::Owner)
+    }
+
+    /// The word for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "revoked",
+            Self::Words => "wrong_words",
+            Self::Holder => "unlinked",
+            Self::Removal => "user_removed",
+        }
+    }
+}
+
 /// A certificate that speaks for a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
@@ -181,6 +224,14 @@ impl Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_log_notes_of_an_end_says_who_ended_it() {
+        for way in EndedBy::ALL {
+            assert_eq!(EndedBy::of_note(way.note()), way);
+        }
+        assert_eq!(EndedBy::of_note("of a version that is not known"), EndedBy::Owner);
+    }
 
     #[test]
     fn revoked_never_comes_back_and_nothing_becomes_pending() {

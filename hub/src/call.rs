@@ -3,13 +3,14 @@
 use crate::{
     Hub,
     flight::{Aboard, Over},
+    health::LinkState,
     outcome::{Failure, Kind},
     session::{Channel, Live},
 };
 use domain::{Reason, answer::Outcome, id::RequestId};
 use proto::REQUEST_ID;
 use std::{sync::Arc, time::Duration};
-use store::LinkRecord;
+use store::{LinkEnd, LinkRecord};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
@@ -58,7 +59,7 @@ impl<'a> Call<'a> {
     {
         let (deadline, over) = (self.deadline, self.over());
         let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
-        answer.unwrap_or_else(|_| Err(self.late()))
+        answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure))
     }
 
     async fn send_anew<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
@@ -102,7 +103,9 @@ impl<'a> Call<'a> {
         let failure = Failure::from_status(status, self.waited());
         match (failure.kind, self.live.as_ref().and_then(Live::refusal), &self.link.words) {
             (Kind::Broken, Some(refusal), _) => refusal,
-            (_, None, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => Failure::unconfirmed(words),
+            (_, None, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => {
+                Failure::unconfirmed(self.link, words)
+            }
             _ => failure,
         }
     }
@@ -113,13 +116,19 @@ impl<'a> Call<'a> {
         if self.is_established() { Failure::silent(waited) } else { Failure::unreachable(waited) }
     }
 
+    /// That nobody is there says nothing new of a link whose grant the other side has ended.
+    fn as_known(&self, failure: Failure) -> Failure {
+        let away = matches!(failure.outcome, Outcome::Offline | Outcome::Timeout);
+        if away && self.hub.is_known_to_have_ended(self.link) { Failure::ended_before() } else { failure }
+    }
+
     fn waited(&self) -> Option<Duration> {
         (Instant::now() + SLACK >= self.deadline).then(|| self.started.elapsed())
     }
 
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
-        self.hub.sessions.note(self.link, failure);
+        self.hub.note(self.link, failure);
         if failure.is_none() && self.link.words.is_some() {
             self.hub.confirmed(self.link);
         }
@@ -146,6 +155,39 @@ impl<'a> Call<'a> {
 }
 
 impl Hub {
+    /// Notes how a call over a link ended; that its grant has ended, or was taken up again, is remembered over a restart.
+    pub(crate) fn note(&self, link: &LinkRecord, failure: Option<&Failure>) {
+        self.sessions.note(link, failure);
+        let last_answer = self.sessions.health(link.owner, link.id).last_success;
+        let end = match (failure, link.end) {
+            (Some(failure), None) if failure.outcome == Outcome::Revoked && !self.is_past_its_end(link) => {
+                Some(LinkEnd { at: self.world.now(), last_answer })
+            }
+            (None, Some(_)) => None,
+            _ => return,
+        };
+        let (store, link) = (Arc::clone(&self.store), link.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = store.remember_end(&link, end).await {
+                tracing::warn!(%error, link = %link.id, "whether the other side has ended this link could not be written");
+            }
+        });
+    }
+
+    /// A certificate that is past its end is refused as well, and says nothing of the grant.
+    pub(crate) fn is_past_its_end(&self, link: &LinkRecord) -> bool {
+        self.world.now() >= link.certificate_not_after
+    }
+
+    /// Whether the other side has ended the link's grant, as far as was heard.
+    pub(crate) fn is_known_to_have_ended(&self, link: &LinkRecord) -> bool {
+        match self.sessions.health(link.owner, link.id).state {
+            LinkState::Revoked => link.end.is_some() || !self.is_past_its_end(link),
+            LinkState::Up | LinkState::Degraded => false,
+            _ => link.end.is_some(),
+        }
+    }
+
     /// The other side's owner has let the link in. Should that not be written, the next answer tells it again.
     pub(crate) fn confirmed(&self, link: &LinkRecord) {
         let (store, owner, id) = (Arc::clone(&self.store), link.owner, link.id);

@@ -7,6 +7,7 @@ use crate::{
     enrol::Enrolled,
     health::{Health, LastFailure, LinkState},
     hello::{Left, Ping},
+    outcome::unconfirmed,
     record::Asking,
     renewal::RenewalStatus,
     session::key_context,
@@ -21,7 +22,7 @@ use domain::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-use store::{LinkEntry, LinkRecord};
+use store::{LinkEntry, LinkRecord, MadeOf};
 
 /// A link as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +47,8 @@ pub struct LinkStatus {
     pub renewal: RenewalStatus,
     /// The words that the other side's owner has yet to be told.
     pub words: Option<String>,
+    /// What is to be done with them, in words.
+    pub waits: Option<String>,
     /// From the last real call, and from a renewal that failed.
     pub state: LinkState,
     /// When a call last ended well, since this daemon started.
@@ -63,6 +66,8 @@ pub struct Linked {
     pub link: LinkStatus,
     /// Whether it was there before and only its certificate is new.
     pub replaced: bool,
+    /// Whether it was made of this very invite before, so that nothing was sent.
+    pub already: bool,
     /// What its owner and the other side's may compare: who used the invite, and with which root.
     pub words: String,
     /// How the first question over it ended. The link stays also when it failed: the other side may be back soon. None is asked of one
@@ -81,6 +86,8 @@ pub struct Unlinked {
     pub told: bool,
     /// Whether it had ended the grant before, so that there was nothing to tell it.
     pub ended_before: bool,
+    /// Whether it had not let the link in, with the certificate that it had, and so takes no word from it.
+    pub never_let_in: bool,
     /// Why it was not told, and what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -120,6 +127,9 @@ impl Hub {
             Some(former) => same_link(former, &invite, name.as_ref())?,
             None => free_name(&links, name.unwrap_or_else(|| invite.instance_name.clone()))?,
         };
+        if let Some(known) = former.as_ref().filter(|former| is_of(former, &invite)) {
+            return Ok(self.linked_already(asker, known).await);
+        }
         let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
         let linking = Asking::linking(self, asker, &invite, act);
         let (link, words) = match self.keep(asker, &invite, name, former.as_ref()).await {
@@ -129,12 +139,23 @@ impl Hub {
         linking.recorded();
         self.sessions.forget(asker.user, link.id);
         self.keeper.look();
-        let first = match &link.words {
-            Some(words) => Ping::waiting(&link.name, words),
-            None => self.try_out(asker, &link).await,
-        };
+        let first = self.first(asker, &link).await;
         let (link, words) = (self.status_of(&link), words.to_string());
-        Ok(Linked { link, replaced: former.is_some(), words, first })
+        Ok(Linked { link, replaced: former.is_some(), already: false, words, first })
+    }
+
+    async fn first(&self, asker: &Asker, link: &LinkRecord) -> Ping {
+        match &link.words {
+            Some(words) => Ping::waiting(link, words),
+            None => self.try_out(asker, link).await,
+        }
+    }
+
+    /// The answer to an invite that made this link before: whoever types it again has not seen that it went well.
+    async fn linked_already(&self, asker: &Asker, link: &LinkRecord) -> Linked {
+        let first = self.try_out(asker, link).await;
+        let words = link.made_of.as_ref().map(|made| made.words.clone()).unwrap_or_default();
+        Linked { link: self.status_of(link), replaced: false, already: true, words, first }
     }
 
     /// Trades the invite for a certificate and keeps it, with its record.
@@ -177,6 +198,7 @@ impl Hub {
         self.store.remove_link(asker.user, link.id, record).await?;
         let told = matches!(left, Some(Ok(Left::Told)));
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
+        let never_let_in = matches!(left, Some(Ok(Left::NeverLetIn)));
         let reason = if let Some(left) = left {
             left.err()
         } else {
@@ -185,7 +207,8 @@ impl Hub {
         };
         self.sessions.forget(asker.user, link.id);
         self.keeper.look();
-        Ok(Unlinked { id: link.id, name: link.name.clone(), told, ended_before, reason })
+        let reason = if never_let_in { Some(never_told(&link)) } else { reason };
+        Ok(Unlinked { id: link.id, name: link.name.clone(), told, ended_before, never_let_in, reason })
     }
 
     /// Removes exactly these links of any users, for an administrator who was judged to manage their owners; the other side
@@ -248,6 +271,8 @@ impl Hub {
             next: None,
             offer: invite.offer.clone(),
             words: waits.then(|| words.to_string()),
+            made_of: Some(MadeOf { invite: invite.digest(), key: key.spki, words: words.to_string() }),
+            end: None,
             added_at: former.map_or_else(|| self.world.now(), |former| former.added_at),
         })
     }
@@ -257,14 +282,25 @@ impl Hub {
         Record { grant: Some(link.id), peer: Some(link.peer), ..record }.noting(link.name.as_str())
     }
 
+    /// What calls have told since this daemon started, or what was remembered of the link's end before.
+    fn health_of(&self, link: &LinkRecord) -> Health {
+        let health = self.sessions.health(link.owner, link.id);
+        match link.end {
+            Some(end) if health.state != LinkState::Revoked && self.is_known_to_have_ended(link) => Health::ended(end),
+            Some(end) => Health { last_success: health.last_success.or(end.last_answer), ..health },
+            None => health,
+        }
+    }
+
     pub(crate) fn status_of(&self, link: &LinkRecord) -> LinkStatus {
-        let Health { state, last_success, last_failure } = self.sessions.health(link.owner, link.id);
+        let Health { state, last_success, last_failure } = self.health_of(link);
         let renewal = self.watch.status(link, self.world.now());
         let state = match state {
             LinkState::Unknown | LinkState::Up if link.words.is_some() && last_success.is_none() => LinkState::Waiting,
             LinkState::Unknown | LinkState::Up if renewal.failure.is_some() => LinkState::Degraded,
             state => state,
         };
+        let words = link.words.clone().filter(|_| state == LinkState::Waiting);
         LinkStatus {
             id: link.id,
             name: link.name.clone(),
@@ -273,7 +309,8 @@ impl Hub {
             addresses: link.addresses.clone(),
             offer: link.offer.clone(),
             added_at: link.added_at,
-            words: link.words.clone().filter(|_| state == LinkState::Waiting),
+            waits: words.as_ref().map(|words| unconfirmed(link, words)),
+            words,
             certificate_not_after: link.certificate_not_after,
             renewal,
             state,
@@ -282,6 +319,20 @@ impl Hub {
             session: self.keeper.status(link),
         }
     }
+}
+
+/// Whether a link was made of this invite.
+fn is_of(link: &LinkRecord, invite: &Invite) -> bool {
+    link.made_of.as_ref().is_some_and(|made| made.invite == invite.digest())
+}
+
+/// What stays at a side that did not let the link in.
+fn never_told(link: &LinkRecord) -> String {
+    format!(
+        "the owner of {} had not let it in, and its word is not taken there; the grant waits on until they end it: \
+         `mosaic-fed grant revoke {}` there",
+        link.peer_name, link.offer.grant_name
+    )
 }
 
 /// A fresh invite may only renew what is there: whoever can write an invite must not be able to move somebody's link.

@@ -3,6 +3,7 @@
 use crate::outcome::Failure;
 use domain::{Time, answer::Outcome};
 use serde::Serialize;
+use store::LinkEnd;
 
 /// The state of a link, from the last call over it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -72,12 +73,24 @@ pub(crate) struct Health {
 }
 
 impl Health {
+    /// Of a link whose end was heard by an earlier daemon.
+    pub(crate) fn ended(end: LinkEnd) -> Self {
+        let Failure { outcome, reason, .. } = Failure::ended();
+        let last_failure = Some(LastFailure { at: end.at, outcome, reason });
+        Self { state: LinkState::Revoked, last_success: end.last_answer, last_failure }
+    }
+
     pub(crate) fn succeeded(&mut self, at: Time) {
         self.state = LinkState::Up;
         self.last_success = Some(at);
     }
 
     pub(crate) fn failed(&mut self, at: Time, failure: &Failure) {
+        let is_silence = matches!(failure.outcome, Outcome::Timeout | Outcome::Offline | Outcome::Error);
+        // What has ended stays so while nobody is there to say anything else.
+        if self.state == LinkState::Revoked && is_silence {
+            return;
+        }
         self.state = LinkState::of(failure.outcome);
         self.last_failure = Some(LastFailure { at, outcome: failure.outcome, reason: failure.reason.clone() });
     }

@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub,
     call::Call,
     deadlines::message_bytes,
-    outcome::{Failure, unconfirmed},
+    outcome::Failure,
     record::{Asking, Sum},
 };
 use domain::{
@@ -84,12 +84,14 @@ pub(crate) enum Left {
     Told,
     /// The other side had ended it before.
     EndedBefore,
+    /// The other side has not let this one in, and does not take its word.
+    NeverLetIn,
 }
 
 impl Ping {
     /// Of a link that the other side's owner has yet to let in: nothing is asked.
-    pub(crate) fn waiting(link: &Name, words: &str) -> Self {
-        let outcome = SourceOutcome::empty(link.as_str(), Outcome::Denied, unconfirmed(words), Duration::ZERO);
+    pub(crate) fn waiting(link: &LinkRecord, words: &str) -> Self {
+        let outcome = Failure::unconfirmed(link, words).ending(link.name.as_str(), 0, Duration::ZERO);
         Self { outcome, hello: None, shares: None }
     }
 }
@@ -145,10 +147,8 @@ impl Hub {
         };
         match recorded.and(ended) {
             Ok(()) => Ok(Left::Told),
-            // A certificate that is past its end is refused as well, and says nothing of the grant.
-            Err(failure) if failure.outcome == Outcome::Revoked && self.world.now() < link.certificate_not_after => {
-                Ok(Left::EndedBefore)
-            }
+            Err(failure) if failure.words.is_some() => Ok(Left::NeverLetIn),
+            Err(failure) if failure.outcome == Outcome::Revoked && !self.is_past_its_end(link) => Ok(Left::EndedBefore),
             Err(failure) => Err(format!(
                 "it is not certain that the other side was told ({}); if not, its grant stays until it ends by itself or \
                  its owner revokes it",

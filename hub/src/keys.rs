@@ -15,6 +15,8 @@ use store::LinkKey;
 const PREPARED_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Of one user's.
 const MOST_PREPARED: usize = 16;
+/// Of one user's, for invites that were sent and whose answer has not come.
+const MOST_BEGUN: usize = 16;
 
 /// A key that waits for an invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +56,15 @@ impl Hub {
         let kept = self.store.link_keys(asker.user).await?;
         if let Some(bound) = invite.key {
             // One that was kept for another invite has been shown to whoever made that one.
-            let prepared = kept.iter().find(|kept| kept.spki == bound && kept.invite.is_none());
-            return self.opened(prepared.ok_or_else(|| no_such_key(bound, invite))?);
+            let Some(prepared) = kept.iter().find(|kept| kept.spki == bound && kept.invite.is_none()) else {
+                return Err(self.no_such_key(asker, bound, invite).await);
+            };
+            return self.opened(prepared);
         }
         if let Some(kept) = kept.iter().find(|kept| kept.invite == Some(digest)) {
             return self.opened(kept);
         }
+        room_for_one(&kept)?;
         let key = RequestKey::generate().map_err(unusable)?;
         let now = self.world.now();
         // By our clock the invite may be over already, or have years to live; it is the other side's clock that decides.
@@ -81,6 +86,30 @@ impl Hub {
         Ok(kept)
     }
 
+    /// What to do with an invite that is bound to a key which was used, is somebody else's, or is not kept any more.
+    async fn no_such_key(&self, asker: &Asker, bound: Spki, invite: &Invite) -> HubError {
+        // Only to say more: whoever cannot be asked is not asked again.
+        let links = self.store.links(asker.user).await.unwrap_or_default();
+        let made = links.iter().find(|link| link.made_of.as_ref().is_some_and(|made| made.key == bound));
+        let (why, elsewhere) = match made {
+            Some(link) => {
+                (format!("was used already, for your link `{}`: each key is good for one invite", link.name), "")
+            }
+            None => (
+                "is not kept here for you: it was made by another user or on another machine, was used already, or was forgotten after \
+                 30 days"
+                    .to_owned(),
+                "use the invite where and as whom the key was made, or ",
+            ),
+        };
+        let (owner, grant) = (&invite.instance_name, &invite.offer.grant_name);
+        HubError::PreparedKey(format!(
+            "this invite is bound to the key {bound}, which {why}; {elsewhere}type `mosaic-fed link --prepare` and send the fingerprint \
+             that it prints to the owner of {owner}, who types `mosaic-fed grant invite {grant} --key FINGERPRINT` there and sends back \
+             what that prints, then type `mosaic-fed link`, which asks for it"
+        ))
+    }
+
     fn opened(&self, kept: &LinkKey) -> Result<RequestKey, HubError> {
         let key = self.kek.open(&context(kept.owner, kept.spki), &kept.sealed_key).map_err(unusable)?;
         RequestKey::again(&key).map_err(unusable)
@@ -94,13 +123,15 @@ impl Hub {
     }
 }
 
-/// What to do with an invite that somebody else's key, or one that is not kept any more, was named for.
-fn no_such_key(bound: Spki, invite: &Invite) -> HubError {
-    HubError::PreparedKey(format!(
-        "this invite is bound to the key {bound}, which is not kept here for you; use it where and as whom that key was made, or make one \
-         with `mosaic-fed link --prepare` and send its fingerprint to the owner of {}, who makes another invite with --key",
-        invite.instance_name
-    ))
+/// Refuses one more key for an invite where there are too many already: whoever can make somebody type invites must not fill the database.
+fn room_for_one(kept: &[LinkKey]) -> Result<(), HubError> {
+    let mut begun = kept.iter().filter(|kept| kept.invite.is_some());
+    let Some(first) = begun.next().filter(|_| begun.count() + 1 >= MOST_BEGUN) else { return Ok(()) };
+    Err(HubError::PreparedKey(format!(
+        "{MOST_BEGUN} invites of yours were sent and not answered; type `mosaic-fed link` with one of them again, which goes on with it or \
+         forgets it, or wait until the first is forgotten at {}",
+        first.not_after
+    )))
 }
 
 fn unusable(error: impl std::fmt::Display) -> HubError {

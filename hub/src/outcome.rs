@@ -11,6 +11,7 @@ use domain::{
 };
 use link::{DialError, Dialled};
 use std::time::Duration;
+use store::LinkRecord;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -27,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) retry_after: Option<Duration>,
     /// The other side's own reason, where it gave one of the closed list.
     pub(crate) refusal: Option<Reason>,
+    /// The words that the other side's owner has yet to be told, where nothing else is missing.
+    pub(crate) words: Option<String>,
     /// What this says about the connection and the rows that came before.
     pub(crate) kind: Kind,
 }
@@ -46,7 +49,7 @@ pub(crate) enum Kind {
 
 impl Failure {
     pub(crate) fn new(outcome: Outcome, kind: Kind, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), retry_after: None, refusal: None, kind }
+        Self { outcome, reason: reason.into(), retry_after: None, refusal: None, words: None, kind }
     }
 
     /// The other side sent what cannot be.
@@ -95,9 +98,15 @@ impl Failure {
         Self::new(Outcome::Revoked, Kind::Ended, reason)
     }
 
+    /// As [`Failure::ended`], of a link whose other side is away now and said so before.
+    pub(crate) fn ended_before() -> Self {
+        Self { kind: Kind::Broken, ..Self::ended() }
+    }
+
     /// The other side's owner has not let this link in yet; nothing is wrong with it.
-    pub(crate) fn unconfirmed(words: &str) -> Self {
-        Self::new(Outcome::Denied, Kind::Broken, unconfirmed(words))
+    pub(crate) fn unconfirmed(link: &LinkRecord, words: &str) -> Self {
+        let failure = Self::new(Outcome::Denied, Kind::Broken, unconfirmed(link, words));
+        Self { words: Some(words.to_owned()), ..failure }
     }
 
     /// The stream ended without saying that it came to its end.
@@ -126,6 +135,7 @@ impl Failure {
         SourceOutcome {
             rows,
             retry_after_ms: self.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            words: self.words.clone(),
             ..SourceOutcome::empty(source, outcome, self.reason.clone(), took)
         }
     }
@@ -181,7 +191,9 @@ pub(crate) fn unclear(what: &str, invite: &Invite, now: Time) -> HubError {
     let what = format!("{what} after the invite was sent");
     HubError::Enrolment(if now < invite.expires_at {
         let end = invite.expires_at;
-        format!("{what}; nothing is lost: until {end}, type `mosaic-fed link`, which asks for the same invite again")
+        format!(
+            "{what}; nothing is lost: until {end}, type the same link command again: `mosaic-fed link`, which asks for the same invite"
+        )
     } else {
         format!("{what}; {}", anew(invite))
     })
@@ -195,7 +207,8 @@ pub(crate) fn unreached(error: &DialError, invite: &Invite, now: Time) -> HubErr
         // Who answered and was somebody else is nobody to try again.
         let is_silent = matches!(error, Unreachable { .. } | Refused { .. } | ConnectTimeout { .. } | HandshakeTimeout);
         let again = format!(
-            "; the invite was not used; once the other side is up, and until {}, type `mosaic-fed link`, which asks for it again",
+            "; the invite was not used; once the other side is up, and until {}, type the same link command again: `mosaic-fed link`, \
+             which asks for the same invite",
             invite.expires_at
         );
         return HubError::Enrolment(if is_silent { cause + &again } else { cause });
@@ -213,8 +226,12 @@ fn anew(invite: &Invite) -> String {
 }
 
 /// What is missing, and who does it.
-pub(crate) fn unconfirmed(words: &str) -> String {
-    format!("the other side's owner has not confirmed this link yet; read these words to them: {words}")
+pub(crate) fn unconfirmed(link: &LinkRecord, words: &str) -> String {
+    format!(
+        "this link waits to be let in by the owner of {}; read them these four words, by telephone say: {words}; they type \
+         `mosaic-fed grant confirm {} WORD WORD WORD WORD` there",
+        link.peer_name, link.offer.grant_name
+    )
 }
 
 const SPENT: &str = "this invite can no longer be used: it was used, it is too old, a newer one took its place, or its grant \

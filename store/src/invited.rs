@@ -40,6 +40,40 @@ pub struct Handed {
     pub wrong_words: u32,
 }
 
+/// The invite that was made last for a grant, as it is shown. Nobody is let in because of it: whoever can write to the database could
+/// delete it as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastInvite {
+    /// The only key that may use it.
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits to be let in.
+    pub confirm: bool,
+    /// Whether somebody was given a certificate for it.
+    pub used: bool,
+    /// When it stops working, or was made to.
+    pub expires_at: Time,
+}
+
+/// What a link was made of, as its owner may type it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeOf {
+    /// [`domain::invite::Invite::digest`].
+    pub invite: [u8; 32],
+    /// The key that was enrolled.
+    pub key: Spki,
+    /// The words that were shown.
+    pub words: String,
+}
+
+/// What is remembered of a link whose grant the other side has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkEnd {
+    /// When that was heard.
+    pub at: Time,
+    /// When the other side had answered last, where that was known then.
+    pub last_answer: Option<Time>,
+}
+
 /// A certificate that was issued to whoever claimed an invite.
 #[derive(Clone, Copy, Debug)]
 pub struct Enrolment<'a> {

@@ -26,7 +26,7 @@ pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
-pub use invited::{Enrolled, Enrolment, Handed, LinkKey, NewInvite};
+pub use invited::{Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite};
 pub use standing::{Held, Standing};
 pub use traits::*;
 pub use trust::{END, Trust};

@@ -3,7 +3,10 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, Standing, StoreError};
+use crate::{
+    Access, Ceilings, Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite, Standing,
+    StoreError,
+};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
@@ -221,6 +224,8 @@ pub struct GrantView {
     pub peer_name: Option<Name>,
     /// How it came to its holder, once it did.
     pub handed: Option<Handed>,
+    /// Its last invite.
+    pub invite: Option<LastInvite>,
     /// When it was made.
     pub created_at: Time,
     /// Why it is not to be believed, and permits nothing whatever else is said of it; none where it is.
@@ -330,6 +335,10 @@ pub struct LinkRecord {
     pub offer: Offer,
     /// The words that the other side's owner has yet to be told.
     pub words: Option<String>,
+    /// What it was made of; none of what an earlier version made.
+    pub made_of: Option<MadeOf>,
+    /// That the other side has ended the grant; none while it stands.
+    pub end: Option<LinkEnd>,
     /// When it was added.
     pub added_at: Time,
 }
@@ -387,6 +396,8 @@ pub trait Links: Send + Sync {
     async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
     /// Forgets the words of the owner's link: it was answered.
     async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError>;
+    /// Remembers the end of a link's grant, unless one is remembered, or forgets it; only where the link has this certificate still.
+    async fn remember_end(&self, link: &LinkRecord, end: Option<LinkEnd>) -> Result<(), StoreError>;
     /// Removes the owner's link and its key. False where there is none.
     async fn remove_link(&self, owner: UserId, link: GrantId, record: Record) -> Result<bool, StoreError>;
     /// Keeps a key, and forgets those of its owner whose time is over. Conflict where the owner keeps one for the same invite.

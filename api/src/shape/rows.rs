@@ -89,6 +89,9 @@ pub struct SourceOutcome {
     /// When trying again can help, in milliseconds.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Of a link that waits to be let in: the words that the other side's owner has yet to be told.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 /// A merged answer, ordered from newest to oldest.

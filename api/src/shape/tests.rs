@@ -98,6 +98,7 @@ fn end() -> answer::SourceOutcome {
         truncated: true,
         took_ms: 1,
         retry_after_ms: Some(1),
+        words: Some("a b c d".into()),
     }
 }
 
@@ -193,7 +194,7 @@ fn what_has_nothing_to_say_is_left_out_as_it_is_described() {
     let item = item::Item { tags: BTreeSet::new(), attributes: Map::new(), ..item };
     always_prints::<Row>(&answer::Row { late: false, item: item.clone(), ..row() });
     always_prints::<Item>(&item);
-    let silent = answer::SourceOutcome { reason: None, retry_after_ms: None, ..end() };
+    let silent = answer::SourceOutcome { reason: None, retry_after_ms: None, words: None, ..end() };
     always_prints::<SourceOutcome>(&silent);
     always_prints::<Page>(&answer::Page { rows: Vec::new(), sources: Vec::new(), next: None });
     always_prints::<One>(&answer::One { row: None, withheld: None, sources: Vec::new() });

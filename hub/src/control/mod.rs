@@ -70,7 +70,7 @@ impl Hub {
             Ok(None) => return Ok(Over::Unknown),
             Ok(Some(_)) => {
                 Asking::new(self, &asker, link).calling("session").answered(Sum::default(), "").await?;
-                self.sessions.note(link, None);
+                self.note(link, None);
                 if link.words.is_some() {
                     self.confirmed(link);
                 }
@@ -79,7 +79,7 @@ impl Hub {
                 if failure.refusal.is_some() {
                     Asking::new(self, &asker, link).calling("session").failed(failure).await?;
                 }
-                self.sessions.note(link, Some(failure));
+                self.note(link, Some(failure));
             }
         }
         let Some(open) = opened? else { return Ok(Over::Unknown) };
@@ -116,7 +116,7 @@ impl Hub {
         let failure = match (live.refusal(), Failure::from_status(&status, None), &link.words) {
             (Some(refusal), ..) => refusal,
             (None, failure, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => {
-                Failure::unconfirmed(words)
+                Failure::unconfirmed(link, words)
             }
             (None, failure, _) => failure,
         };
@@ -170,7 +170,7 @@ impl Hub {
     /// Ends what is under way over a link whose grant has ended; done when all of it is gone.
     async fn let_go(&self, link: &LinkRecord, request: RequestId) {
         self.sessions.let_go(link).await;
-        self.sessions.note(link, Some(&Failure::ended()));
+        self.note(link, Some(&Failure::ended()));
         let record = Record::new(self.world.now(), Stage::Ask, Ending::Done, Subject::Act(Act::LinkEnd), request);
         let record = Record { grant: Some(link.id), peer: Some(link.peer), subject: Some(link.owner), ..record };
         // Not waited for: the word that nothing is held must not wait for a disk.

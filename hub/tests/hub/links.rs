@@ -1,7 +1,7 @@
 //! Links: made, renewed, seen only by their owner, ended.
 
 use crate::{
-    home::{Home, fresh_invite, from, name, tasks},
+    home::{Home, assert_ended, fresh_invite, from, name, tasks},
     side::{Forge, Side, task},
 };
 use domain::{
@@ -97,11 +97,97 @@ async fn a_name_that_is_taken_or_reserved_is_refused_before_the_token_is_spent()
 }
 
 #[tokio::test]
-async fn the_same_invite_twice_is_told_as_spent() {
+async fn an_invite_that_made_the_link_before_is_answered_with_it_and_not_sent_again() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    let first = home.link(&side).await;
+    for hub in [&home.hub, &home.restarted()] {
+        let again = hub.link(&home.alice, &side.invite().encode(), None).await.unwrap();
+        assert!(again.already && !again.replaced && !first.already, "{again:?}");
+        assert_eq!((again.link.id, &again.words), (first.link.id, &first.words));
+        assert_eq!(again.first.outcome.outcome, Outcome::Ok);
+    }
+    assert_eq!(side.issued(), 1);
+    let other = home.hub.link(&home.alice, &fresh_invite(&side, 'c'), None).await.unwrap();
+    assert!(other.replaced && !other.already, "another invite of the same grant is used");
+    home.hub.unlink(&home.alice, &name("work"), true).await.unwrap();
+    let gone = home.hub.link(&home.alice, &side.invite().encode(), None).await;
+    assert!(matches!(gone, Err(HubError::Refused { .. })), "nothing is remembered of a link that is gone");
+}
+
+#[tokio::test]
+async fn that_a_grant_was_ended_is_remembered_with_the_last_answer_whoever_is_away() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    home.link(&side).await;
+    let answered = home.hub.links(&home.alice).await.unwrap()[0].last_success;
+    side.deny_all();
+    side.registry.cut_all().await;
+    assert_ended(&home.ask(5).await, "work", Outcome::Revoked, "new invite");
+    for _ in 0..200 {
+        if home.model.links(home.alice.user).await.unwrap()[0].end.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    side.die().await;
+    for hub in [&home.hub, &home.restarted()] {
+        for _ in 0..2 {
+            let link = hub.links(&home.alice).await.unwrap().remove(0);
+            assert_eq!((link.state, link.last_success), (LinkState::Revoked, answered), "{link:?}");
+            let page = hub.page(&home.alice, tasks(from(&["work"]), 5)).await.unwrap();
+            assert_ended(&page, "work", Outcome::Revoked, "new invite");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_is_answered_again_has_not_ended() {
     let home = Home::new().await;
     let side = Side::with("work", vec![]).await;
     home.link(&side).await;
-    let refused = home.hub.link(&home.alice, &side.invite().encode(), None).await.unwrap_err();
+    let link = home.model.links(home.alice.user).await.unwrap().remove(0);
+    let end = store::LinkEnd { at: home.world.now(), last_answer: None };
+    home.model.remember_end(&link, Some(end)).await.unwrap();
+    let hub = home.restarted();
+    assert_eq!(hub.links(&home.alice).await.unwrap()[0].state, LinkState::Revoked);
+    assert_eq!(hub.ping(&home.alice, &name("work")).await.unwrap().outcome.outcome, Outcome::Ok);
+    assert_eq!(hub.links(&home.alice).await.unwrap()[0].state, LinkState::Up);
+    for _ in 0..200 {
+        if home.model.links(home.alice.user).await.unwrap()[0].end.is_none() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the end stays remembered");
+}
+
+#[tokio::test]
+async fn no_more_than_sixteen_invites_are_begun_at_once() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    side.die().await;
+    let begin = async |invite: String| home.hub.link(&home.alice, &invite, None).await.unwrap_err();
+    for digit in "0123456789abcdef".chars() {
+        assert!(matches!(begin(fresh_invite(&side, digit)).await, HubError::Enrolment(_)));
+    }
+    let refused = begin(side.invite().encode()).await;
+    assert!(matches!(refused, HubError::PreparedKey(_)), "{refused:?}");
+    for said in ["16 invites of yours", "type `mosaic-fed link` with one of them again", "the first is forgotten at 20"]
+    {
+        assert!(refused.to_string().contains(said), "{refused}");
+    }
+    assert!(matches!(begin(fresh_invite(&side, '7')).await, HubError::Enrolment(_)), "one of them goes on");
+    let bobs = home.hub.link(&home.bob, &side.invite().encode(), None).await;
+    assert!(matches!(bobs, Err(HubError::Enrolment(_))), "nobody fills another's place");
+}
+
+#[tokio::test]
+async fn an_invite_that_somebody_else_used_is_told_as_spent() {
+    let home = Home::new().await;
+    let side = Side::with("work", vec![]).await;
+    home.link(&side).await;
+    let refused = home.hub.link(&home.bob, &side.invite().encode(), None).await.unwrap_err();
     assert!(matches!(refused, HubError::Refused { reason: Some(Reason::InviteSpent), .. }), "{refused:?}");
     let told = refused.to_string();
     assert!(
@@ -110,7 +196,11 @@ async fn the_same_invite_twice_is_told_as_spent() {
     );
     assert!(told.contains("; ask the owner of work for a new one, who types `mosaic-fed grant invite "), "{told}");
     assert!(!told.contains("spent"), "the words of the other side are not needed: {told}");
-    assert_eq!(home.hub.links(&home.alice).await.unwrap().len(), 1, "the link of the first use stays");
+    assert!(home.hub.links(&home.bob).await.unwrap().is_empty());
+    // Whoever holds the grant already is told that it stays.
+    home.hub.link(&home.alice, &fresh_invite(&side, 'c'), None).await.unwrap();
+    let refused = home.hub.link(&home.alice, &side.invite().encode(), None).await.unwrap_err();
+    assert!(refused.to_string().contains("linked as `work` already, which stays as it is"), "{refused}");
 }
 
 #[tokio::test]

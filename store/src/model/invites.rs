@@ -1,7 +1,7 @@
 //! Invites.
 
 use super::{Model, State};
-use crate::{Enrolled, Enrolment, Handed, NewInvite, StoreError, rules};
+use crate::{Enrolled, Enrolment, Handed, LastInvite, NewInvite, StoreError, rules};
 use domain::{
     Time,
     audit::Record,
@@ -110,6 +110,13 @@ impl State {
         let (kept, claim) = self.given(grant)?;
         let (KeptInvite { id, confirm, wrong_words, .. }, Claim { key, nonce, .. }) = (kept, claim);
         Some(Handed { invite: *id, key: *key, nonce: *nonce, confirm: *confirm, wrong_words: *wrong_words })
+    }
+
+    pub(super) fn last_invite(&self, grant: GrantId) -> Option<LastInvite> {
+        let kept = self.invites.values().filter(|kept| kept.grant == grant).max_by_key(|kept| kept.expires_at)?;
+        let KeptInvite { key, confirm, expires_at, .. } = *kept;
+        let used = kept.claim.as_ref().is_some_and(|claim| claim.given.is_some());
+        Some(LastInvite { key, confirm, used, expires_at })
     }
 
     fn invited(&self, id: InviteId) -> Result<Option<Invited>, StoreError> {

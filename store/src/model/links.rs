@@ -1,7 +1,7 @@
 //! Links.
 
 use super::{Model, State};
-use crate::{LinkEntry, LinkKey, LinkRecord, Links, NextLeaf, StoreError, rules};
+use crate::{LinkEnd, LinkEntry, LinkKey, LinkRecord, Links, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     audit::Record,
@@ -33,7 +33,8 @@ impl Links for Model {
     async fn replace_link(&self, link: &LinkRecord, record: Record) -> Result<(), StoreError> {
         self.change(|state| {
             let found = state.links.get_mut(&(link.owner, link.id)).ok_or_else(|| rules::no_link(link.id))?;
-            *found = LinkRecord { name: found.name.clone(), added_at: found.added_at, next: None, ..link.clone() };
+            let (name, added_at) = (found.name.clone(), found.added_at);
+            *found = LinkRecord { name, added_at, next: None, end: None, ..link.clone() };
             Ok(((), vec![record]))
         })
     }
@@ -66,6 +67,16 @@ impl Links for Model {
         self.change(|state| {
             if let Some(link) = state.links.get_mut(&(owner, link)) {
                 link.words = None;
+            }
+            Ok(((), Vec::new()))
+        })
+    }
+
+    async fn remember_end(&self, link: &LinkRecord, end: Option<LinkEnd>) -> Result<(), StoreError> {
+        self.change(|state| {
+            let found = state.links.get_mut(&(link.owner, link.id));
+            if let Some(found) = found.filter(|found| found.certificate == link.certificate) {
+                found.end = end.map(|end| found.end.unwrap_or(end));
             }
             Ok(((), Vec::new()))
         })

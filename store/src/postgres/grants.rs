@@ -3,7 +3,7 @@
 use super::{
     Postgres,
     change::Change,
-    invites::handed,
+    invites::{handed, last_invite},
     row::{self, bigint, name, number, time},
     sql, unit,
 };
@@ -182,6 +182,7 @@ impl Postgres {
                 subject_name: name(row, "subject_name")?,
                 peer_name: peer.map(|_| name(row, "peer_name")).transpose()?,
                 handed: handed(row)?,
+                invite: last_invite(row)?,
                 created_at: time(row, "created_at")?,
             })
         };

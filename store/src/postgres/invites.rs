@@ -6,7 +6,7 @@ use super::{
     row::{self, serial_number, time},
     sql, unit,
 };
-use crate::{Enrolled, Enrolment, Handed, NewInvite, StoreError, Trust, rules};
+use crate::{Enrolled, Enrolment, Handed, LastInvite, NewInvite, StoreError, Trust, rules};
 use domain::{
     Time,
     audit::Record,
@@ -214,6 +214,14 @@ pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
     let (invite, key) = (InviteId(row.try_get("invite")?), Spki(row::digest(key)?));
     let (nonce, confirm) = (nonce(row)?, row.try_get("confirm")?);
     Ok(Some(Handed { invite, key, nonce, confirm, wrong_words: wrong_words(row)? }))
+}
+
+/// Reads the last invite of a grant, to be shown.
+pub(super) fn last_invite(row: &PgRow) -> Result<Option<LastInvite>, StoreError> {
+    let expires_at: Option<OffsetDateTime> = row.try_get("last_expires_at")?;
+    let Some(expires_at) = expires_at.map(Time::from) else { return Ok(None) };
+    let key = row.try_get::<Option<&[u8]>, _>("last_spki")?.map(row::digest).transpose()?.map(Spki);
+    Ok(Some(LastInvite { key, confirm: row.try_get("last_confirm")?, used: row.try_get("last_used")?, expires_at }))
 }
 
 fn wrong_words(row: &PgRow) -> Result<u32, StoreError> {

@@ -3,17 +3,19 @@
 use super::{
     Postgres,
     people::subject,
-    row::{name, parsed, time},
+    row::{digest, name, parsed, time},
     sql, unit,
 };
-use crate::{LinkEntry, LinkKey, LinkRecord, Links, NextLeaf, StoreError, rules};
+use crate::{LinkEnd, LinkEntry, LinkKey, LinkRecord, Links, MadeOf, NextLeaf, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
+    Time,
     audit::Record,
     id::{GrantId, InstanceId, Spki, UserId},
     invite::Offer,
 };
 use sqlx::{Row, postgres::PgRow};
+use time::OffsetDateTime;
 
 #[async_trait]
 impl Links for Postgres {
@@ -47,6 +49,9 @@ impl Links for Postgres {
             .bind(link.offer.not_after.to_offset())
             .bind(link.added_at.to_offset())
             .bind(link.words.as_deref())
+            .bind(link.made_of.as_ref().map(|made| &made.invite[..]))
+            .bind(link.made_of.as_ref().map(|made| &made.key.0[..]))
+            .bind(link.made_of.as_ref().map(|made| &made.words))
             .execute(&mut *change)
             .await;
         match added {
@@ -77,6 +82,9 @@ impl Links for Postgres {
             .bind(link.offer.subject.as_str())
             .bind(link.offer.not_after.to_offset())
             .bind(link.words.as_deref())
+            .bind(link.made_of.as_ref().map(|made| &made.invite[..]))
+            .bind(link.made_of.as_ref().map(|made| &made.key.0[..]))
+            .bind(link.made_of.as_ref().map(|made| &made.words))
             .execute(&mut *change)
             .await?;
         if replaced.rows_affected() != 1 {
@@ -112,6 +120,19 @@ impl Links for Postgres {
         let mut unit = unit::write(&self.door).await?;
         subject(&mut unit, owner).await?;
         sqlx::query(sql::links::FORGET_WORDS).bind(owner.0).bind(link.0).execute(&mut *unit).await?;
+        Ok(unit.end().await?)
+    }
+
+    async fn remember_end(&self, link: &LinkRecord, end: Option<LinkEnd>) -> Result<(), StoreError> {
+        let mut unit = unit::write(&self.door).await?;
+        subject(&mut unit, link.owner).await?;
+        let how = if end.is_some() { sql::links::REMEMBER_END } else { sql::links::FORGET_END };
+        let query = sqlx::query(how).bind(link.owner.0).bind(link.id.0).bind(&link.certificate);
+        let query = match end {
+            Some(end) => query.bind(end.at.to_offset()).bind(end.last_answer.map(Time::to_offset)),
+            None => query,
+        };
+        query.execute(&mut *unit).await?;
         Ok(unit.end().await?)
     }
 
@@ -173,6 +194,19 @@ fn next(row: &PgRow) -> Result<Option<NextLeaf>, StoreError> {
     Ok(Some(NextLeaf { certificate, not_after, sealed_key: row.try_get("next_sealed_key")? }))
 }
 
+fn made_of(row: &PgRow) -> Result<Option<MadeOf>, StoreError> {
+    let invite: Option<&[u8]> = row.try_get("made_of")?;
+    let Some(invite) = invite else { return Ok(None) };
+    let key = Spki(digest(row.try_get("made_key")?)?);
+    Ok(Some(MadeOf { invite: digest(invite)?, key, words: row.try_get("made_words")? }))
+}
+
+fn end(row: &PgRow) -> Result<Option<LinkEnd>, StoreError> {
+    let at = |column| Ok::<_, StoreError>(row.try_get::<Option<OffsetDateTime>, _>(column)?.map(Time::from));
+    let last_answer = at("last_answer")?;
+    Ok(at("ended_at")?.map(|at| LinkEnd { at, last_answer }))
+}
+
 fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
     Ok(LinkRecord {
         id: GrantId(row.try_get("id")?),
@@ -195,6 +229,8 @@ fn link(row: &PgRow) -> Result<LinkRecord, StoreError> {
             not_after: time(row, "offer_not_after")?,
         },
         words: row.try_get("words")?,
+        made_of: made_of(row)?,
+        end: end(row)?,
         added_at: time(row, "added_at")?,
     })
 }

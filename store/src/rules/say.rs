@@ -4,7 +4,7 @@ use crate::{Enrolment, StoreError, User};
 use domain::{
     Time,
     audit::{Act, Record, Subject},
-    grant::{Grant, IllegalMove, Leaf, State},
+    grant::{EndedBy, Grant, IllegalMove, Leaf, State},
     id::{GrantId, InstanceId, InviteId, Name, Serial, Spki, TeamId, UserId, WorkspaceId},
     invite::{Invited, KeptInvite},
     renewal::Successor,
@@ -263,7 +263,7 @@ pub(crate) fn removal(record: &Record, revoked: &[Grant]) -> Vec<Record> {
         about: Subject::Act(Act::GrantRevoke),
         grant: Some(grant.id),
         peer: grant.peer,
-        ..record.clone()
+        ..record.clone().noting(EndedBy::Removal.note())
     };
     std::iter::once(record.clone()).chain(revoked.iter().map(grant)).collect()
 }

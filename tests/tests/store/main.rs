@@ -154,6 +154,7 @@ suite! {
     links:
         links_are_hidden_from_every_other_user
         a_link_is_replaced_in_place
+        the_end_of_a_link_is_remembered_until_it_has_another_certificate
         a_link_name_is_taken_only_for_its_owner
         a_kept_key_is_its_owners_until_its_time_is_over
         the_directory_says_only_that_links_exist;

@@ -30,9 +30,12 @@ statements! {
     STANDING = concat!("SELECT ", columns!(), " FROM grants g");
     /// What was written after a version.
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
-    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.invite, h.claimed_spki, h.claimed_nonce, h.confirm, h.wrong_words
+    /// An invite ends those before it, so the last one is the one with the last end.
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.invite, h.claimed_spki, h.claimed_nonce, h.confirm, h.wrong_words,
+            l.expires_at AS last_expires_at, l.spki AS last_spki, l.confirm AS last_confirm, l.certificate IS NOT NULL AS last_used
         FROM grants g LEFT JOIN LATERAL (SELECT i.id AS invite, i.claimed_spki, i.claimed_nonce, i.confirm, i.wrong_words FROM invites i WHERE ", handed!("g.id"), ") h
-            ON true ORDER BY g.created_at DESC, g.id DESC");
+            ON true LEFT JOIN (SELECT DISTINCT ON (i.grant_id) i.* FROM invites i ORDER BY i.grant_id, i.expires_at DESC) l
+            ON l.grant_id = g.id ORDER BY g.created_at DESC, g.id DESC");
     /// The invite by which a grant came to its holder.
     HANDED = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE ", handed!("$1"), " FOR UPDATE");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");

@@ -186,7 +186,11 @@ pub async fn a_bound_invite_is_of_use_to_its_key_alone(bench: &Bench) {
     assert_eq!(stands(bench, &bound).await, Standing::OtherKey);
     assert!(!claim(bench, &bound).await, "a thief");
     assert!(claim_for(bench, &bound, leaf.spki).await, "the thief used nothing up");
+    let last =
+        async || bench.store.grants().await.unwrap()[0].invite.map(|last| (last.key, last.used, last.expires_at));
+    assert_eq!(last().await, Some((Some(leaf.spki), false, bound.expires_at)), "the one before it ended with it");
     enrol(bench, &bound, InstanceId(bench.world.uuid()), &leaf).await.unwrap();
+    assert_eq!(last().await, Some((Some(leaf.spki), true, bound.expires_at)));
 }
 
 pub async fn an_invite_gives_nothing_again_once_another_certificate_is_in_force(bench: &Bench) {
@@ -228,17 +232,20 @@ pub async fn whoever_uses_an_invite_that_is_to_be_confirmed_waits_to_be_let_in(b
     };
     bench.store.create_invite(&waits, bench.about(Act::InviteCreate, grant.id)).await.unwrap();
     let handed = async || bench.store.grants().await.unwrap()[0].handed;
-    assert_eq!(handed().await, None);
+    let last = async || bench.store.grants().await.unwrap()[0].invite.map(|last| (last.key, last.confirm, last.used));
+    assert_eq!((handed().await, last().await), (None, Some((None, true, false))));
     // A later invite of the grant is no way round.
     bench.clock.advance(Duration::from_secs(1));
     let later = invite(bench, grant.id).await;
     let (peer, leaf) = (InstanceId(bench.world.uuid()), bench.leaf());
     assert!(claim_for(bench, &later, leaf.spki).await);
+    assert_eq!(last().await, Some((None, true, false)), "claimed is not given");
     let held = enrol(bench, &later, peer, &leaf).await.unwrap().grant;
     assert!(held.waits() && held.leaf.as_ref() == Some(&leaf));
     let nonce = Some(by(leaf.spki).nonce);
     let how = |wrong_words| Handed { invite: later.id, key: leaf.spki, nonce, confirm: true, wrong_words };
     assert_eq!(handed().await, Some(how(0)));
+    assert_eq!(last().await, Some((None, true, true)));
     assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 1);
     assert_eq!(bench.store.wrong_words(grant.id, confirm.clone()).await.unwrap(), 2);
     let other = bench.store.let_in(grant.id, Spki([1; 32]), confirm.clone()).await;

@@ -7,7 +7,7 @@ use domain::{
     invite::Offer,
     rights::Role,
 };
-use store::{LinkKey, LinkRecord, StoreError};
+use store::{LinkEnd, LinkKey, LinkRecord, MadeOf, StoreError};
 
 pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
     LinkRecord {
@@ -24,6 +24,8 @@ pub fn link(bench: &Bench, owner: UserId, link: &str) -> LinkRecord {
         sealed_key: vec![3; 60],
         next: None,
         words: Some("a b c d".into()),
+        made_of: Some(MadeOf { invite: [4; 32], key: Spki([5; 32]), words: "a b c d".into() }),
+        end: None,
         offer: Offer {
             grant_name: name("home"),
             workspace: name("main"),
@@ -49,13 +51,26 @@ fn told(link: &LinkRecord) -> String {
         certificate,
         offer,
         words,
+        made_of,
+        end,
         added_at,
         ..
     } = link;
-    let sealed = (&link.sealed_key, link.certificate_not_after);
+    let (sealed, made) = ((&link.sealed_key, link.certificate_not_after), (made_of, end));
     format!(
         "{:?}",
-        (id, name, owner, peer, peer_name, addresses, tls_name, root, certificate, (offer, words, added_at, sealed))
+        (
+            id,
+            name,
+            owner,
+            peer,
+            peer_name,
+            addresses,
+            tls_name,
+            root,
+            certificate,
+            (offer, words, made, added_at, sealed)
+        )
     )
 }
 
@@ -94,6 +109,30 @@ pub async fn a_link_is_replaced_in_place(bench: &Bench) {
     assert_eq!(links(bench, bench.owner).await, [told(&kept)], "it is nobody else's");
     bench.store.forget_words(bench.owner, kept.id).await.unwrap();
     assert_eq!(links(bench, bench.owner).await, [told(&LinkRecord { words: None, ..kept })]);
+}
+
+pub async fn the_end_of_a_link_is_remembered_until_it_has_another_certificate(bench: &Bench) {
+    let (alice, work) = (bench.user("alice", Role::Member).await, link(bench, bench.owner, "work"));
+    bench.store.add_link(&work, bench.act(Act::LinkAdd)).await.unwrap();
+    let kept = async || bench.store.links(bench.owner).await.unwrap().remove(0).end;
+    let end = LinkEnd { at: bench.now(), last_answer: Some(bench.now().before(std::time::Duration::from_secs(3))) };
+    let other = LinkRecord { certificate: vec![8; 8], ..work.clone() };
+    let foreign = LinkRecord { owner: alice, ..work.clone() };
+    for none in [&other, &foreign] {
+        bench.store.remember_end(none, Some(end)).await.unwrap();
+        assert_eq!(kept().await, None, "of another certificate, or of nobody's link");
+    }
+    bench.store.remember_end(&work, Some(end)).await.unwrap();
+    bench.clock.advance(std::time::Duration::from_secs(9));
+    bench.store.remember_end(&work, Some(LinkEnd { at: bench.now(), last_answer: None })).await.unwrap();
+    assert_eq!(kept().await, Some(end), "the first time that it was heard");
+    bench.store.remember_end(&other, None).await.unwrap();
+    assert_eq!(kept().await, Some(end));
+    bench.store.remember_end(&work, None).await.unwrap();
+    assert_eq!(kept().await, None);
+    bench.store.remember_end(&work, Some(end)).await.unwrap();
+    bench.store.replace_link(&LinkRecord { end: Some(end), ..other }, bench.act(Act::LinkReplace)).await.unwrap();
+    assert_eq!(kept().await, None, "another certificate is another link");
 }
 
 pub async fn a_link_name_is_taken_only_for_its_owner(bench: &Bench) {
