@@ -7,7 +7,7 @@ use crate::{
     out::Out,
     place::Place,
     reach::Reach,
-    rooms::{audit, grants, links, people, policy, rows, status},
+    rooms::{audit, can, grants, links, people, policy, rows, status, unlink},
 };
 use api::client::Client;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -60,7 +60,7 @@ pub enum Command {
     #[command(subcommand)]
     Grant(grants::GrantCommand),
     /// What a grant may do, and why
-    Can(grants::CanArgs),
+    Can(can::CanArgs),
     /// What no grant of this instance may exceed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -73,7 +73,7 @@ pub enum Command {
     /// Give a link its next certificate now; by itself that happens at two thirds of the present one's life
     Renew(links::RenewArgs),
     /// End a link
-    Unlink(links::UnlinkArgs),
+    Unlink(unlink::UnlinkArgs),
     /// Rows, wherever they are
     List(rows::ListArgs),
     /// One row with its body
@@ -124,12 +124,12 @@ impl Command {
             Self::Invite(args) => grants::invite(args, &global.client()?, out).await,
             Self::Grant(command) => grants::run(command, &global.client()?, out).await,
             Self::Policy(command) => policy::run(command, &global.client()?, out).await,
-            Self::Can(args) => grants::can(args, &global.client()?, out).await,
+            Self::Can(args) => can::can(args, &global.client()?, out).await,
             Self::Link(args) => links::link(args, &global.client()?, out).await,
             Self::Links(args) => links::links(&args, &global.client()?, out).await,
             Self::Ping(args) => links::ping(&args, &global.client()?, out).await,
             Self::Renew(args) => links::renew(&args, &global.client()?, out).await,
-            Self::Unlink(args) => links::unlink(&args, &global.client()?, out).await,
+            Self::Unlink(args) => unlink::unlink(&args, &global.client()?, out).await,
             Self::List(args) => rows::list(args, &global.client()?, out).await,
             Self::Get(args) => rows::get(args, &global.client()?, out).await,
             Self::Add(args) => rows::add(args, &global.client()?, out).await,

@@ -10,7 +10,7 @@ use domain::{
     Permitted, Reason, Refusal,
     audit::{Act, Ending, Record, Stage, Subject},
     caller::Presented,
-    grant::Grant,
+    grant::{EndedBy, Grant},
     id::{InstanceId, Name, RequestId},
     operation::{Connect, Disconnect, HealthCheck, HealthWatch, PROTOCOL_VERSION, Renew, Session},
     renewal::{AGAIN, NoRenewal, Successor},
@@ -167,7 +167,7 @@ impl Links {
         let grant = permit.grant();
         // Its answer is the last thing this grant is given: the connections are closed a moment after the access.
         self.snapshots.let_finish(grant.id);
-        let record = self.record(grant, grant.peer, Act::GrantRevoke, call).noting("by the asking side");
+        let record = self.record(grant, grant.peer, Act::GrantRevoke, call).noting(EndedBy::Holder.note());
         if let Err(error) = self.store.revoke_grant(grant.id, record).await {
             self.snapshots.let_finish_no_more(grant.id);
             return Err(from_store(error));

@@ -5,7 +5,7 @@ use domain::{
     Time,
     audit::{Act, Record, scope_note},
     decide::Ground,
-    grant::{Grant, State},
+    grant::{EndedBy, Grant, State},
     id::{GrantId, Name, RequestId, Resource, UserId},
     kind::Kinds,
     operation::Method,
@@ -16,7 +16,6 @@ use domain::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
     time::Duration,
 };
 use store::{GrantView, StoreError, User, Workspace, halt};
@@ -117,6 +116,8 @@ pub struct Revoked {
 pub enum Receipt {
     /// Nobody ever held the grant's certificate.
     Unused,
+    /// Its holder waited to be let in and never was: nothing was ever shown to them.
+    NeverLetIn,
     /// It said, this long after the end was committed, that its calls have ended and that it keeps and shows nothing of the grant any more.
     Acknowledged(Duration),
     /// It was told, and said nothing within [`domain::session::ACKNOWLEDGE`].
@@ -125,8 +126,13 @@ pub enum Receipt {
     Away(Time),
 }
 
-/// Who hears that grants end, by grant.
-pub type Audience = HashMap<GrantId, Listening>;
+/// Who hears that grants end.
+#[derive(Default)]
+pub struct Audience {
+    listening: HashMap<GrantId, Listening>,
+    /// Those that nobody was ever let in to and whose first holder waits, with how far they had come.
+    waiting: HashMap<GrantId, u64>,
+}
 
 /// What became of grants that were ended.
 #[derive(Clone, Debug)]
@@ -237,11 +243,16 @@ impl Spoke {
     /// Ends a grant: commit, refuse at the door, tell the asking side, cut its connections, report when its calls are gone and
     /// whether the asking side has let go.
     pub async fn revoke(&self, by: By, id: GrantId) -> Result<Revoked, AdminError> {
+        self.revoke_for(by, id, EndedBy::Owner).await
+    }
+
+    /// As [`Spoke::revoke`], for this reason.
+    pub(crate) async fn revoke_for(&self, by: By, id: GrantId, why: EndedBy) -> Result<Revoked, AdminError> {
         let began = Instant::now();
-        let record = self.act(Act::GrantRevoke, by, id);
+        let record = self.act(Act::GrantRevoke, by, id).noting(why.note());
         let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
         let audience = self.audience(|grant| grant.id == id);
-        let calls = calls.saturating_sub(audience.len());
+        let calls = calls.saturating_sub(audience.listening.len());
         let grant = self.parts.store.revoke_grant(id, record).await?;
         halt::at("grant end stored").await;
         let at = self.parts.world.now();
@@ -253,9 +264,13 @@ impl Spoke {
     /// Who will hear that these grants end: to be asked before the end is committed, which may be the last thing they hear.
     pub fn audience(&self, ending: impl Fn(&Grant) -> bool) -> Audience {
         let current = self.snapshots.current();
-        let ending = current.grants().filter(|grant| ending(grant));
-        let hears = |grant: &Arc<Grant>| Some((grant.id, self.controls.listening(grant.id)?));
-        ending.filter_map(hears).collect()
+        let mut audience = Audience::default();
+        for grant in current.grants().filter(|grant| ending(grant)) {
+            audience.listening.extend(self.controls.listening(grant.id).map(|listening| (grant.id, listening)));
+            let never = grant.state == State::Pending && grant.waits();
+            audience.waiting.extend(never.then_some((grant.id, grant.generation)));
+        }
+        audience
     }
 
     /// Cuts what is open of grants whose end is committed, and waits for the word of those who hear of it.
@@ -267,8 +282,14 @@ impl Spoke {
         }
         halt::at("grant end remembered").await;
         let receipts = grants.iter().map(|grant| {
-            let listening = audience.remove(&grant.id);
-            async move { (grant.id, self.receipt(by, grant, listening, committed).await) }
+            let listening = audience.listening.remove(&grant.id);
+            // What was seen to wait, and came no further than to its end, has shown nothing.
+            let never = audience.waiting.get(&grant.id).is_some_and(|generation| grant.generation == generation + 1);
+            async move {
+                let receipt =
+                    if never { Receipt::NeverLetIn } else { self.receipt(by, grant, listening, committed).await };
+                (grant.id, receipt)
+            }
         });
         let receipts = futures::future::join_all(receipts).await.into_iter().collect();
         halt::at("grant end acknowledged").await;

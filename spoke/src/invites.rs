@@ -13,7 +13,7 @@ use crate::{
 use domain::{
     Caller, Permitted, Reason, Refusal,
     audit::{Act, Ending, Record},
-    grant::{Grant, Leaf, State},
+    grant::{EndedBy, Grant, Leaf, State},
     id::{GrantId, InviteId, Name, RequestId, Spki},
     invite::{BOUND_LIFE, Claimant, Invite, Invited, OPEN_LIFE, Offer, Token},
     operation::Enroll,
@@ -42,10 +42,6 @@ pub struct Terms {
 /// After so many times of other words the grant ends.
 pub const WRONG_WORDS: u32 = 3;
 
-/// What is said of other words, whichever they are and however often.
-const OTHER_WORDS: &str = "these are not the four words that the other side shows, and nobody was let in; at the third time the grant \
-                           ends: let them be read to you once more, and if they stay others, somebody else may have used the invite";
-
 impl Spoke {
     /// The words of whoever enrolled under a grant; none before that.
     pub fn words(&self, view: &GrantView) -> Option<Words> {
@@ -61,13 +57,12 @@ impl Spoke {
         let view = self.view(id).await?;
         let name = &view.grant.name;
         let (true, Some(handed), Some(words)) = (view.grant.waits(), view.handed, self.words(&view)) else {
-            let cause = format!("grant {name} does not wait to be confirmed; see `mosaic-fed grant show {name}`");
-            return Err(AdminError::Conflict(cause));
+            return Err(waits_not(&view));
         };
         // Also where a crash came between the third time and the end.
         if handed.wrong_words >= WRONG_WORDS {
-            self.revoke(by, id).await?;
-            return Err(AdminError::Conflict(OTHER_WORDS.to_owned()));
+            self.revoke_for(by, id, EndedBy::Words).await?;
+            return Err(other_words(name, handed.wrong_words));
         }
         if words == typed {
             let record = self.act(Act::GrantConfirm, by, id).noting(&format!("the words of key {}", handed.key));
@@ -77,10 +72,11 @@ impl Spoke {
         }
         let record = self.act(Act::GrantConfirm, by, id);
         let record = Record { ending: Ending::Refused, ..record }.noting("other words");
-        if self.parts.store.wrong_words(id, record).await? >= WRONG_WORDS {
-            self.revoke(by, id).await?;
+        let times = self.parts.store.wrong_words(id, record).await?;
+        if times >= WRONG_WORDS {
+            self.revoke_for(by, id, EndedBy::Words).await?;
         }
-        Err(AdminError::Conflict(OTHER_WORDS.to_owned()))
+        Err(other_words(name, times))
     }
 
     /// Makes a fresh invite for a grant that anybody may use once; earlier ones stop working.
@@ -139,6 +135,38 @@ impl Spoke {
             lost: Vec::new(),
         })
     }
+}
+
+/// That words were others, for the how-manieth time: how often it may be tried yet, or that the grant has ended.
+fn other_words(grant: &Name, times: u32) -> AdminError {
+    let cause = "these are not the four words that the other side shows, and nobody was let in";
+    let stolen = "somebody else may have used the invite";
+    AdminError::Conflict(match WRONG_WORDS.saturating_sub(times) {
+        0 => format!(
+            "{cause}: it was the third time, so grant {grant} has ended now, and {stolen}; find out with its holder what happened to it, \
+             then see `mosaic-fed grant show {grant}`"
+        ),
+        left => format!(
+            "{cause}: {left} more {} left, then the grant ends; let them be read to you once more, and if they stay others {stolen}: \
+             `mosaic-fed grant confirm {grant} WORD WORD WORD WORD`",
+            if left == 1 { "try is" } else { "tries are" }
+        ),
+    })
+}
+
+/// Why nobody waits to be let in.
+fn waits_not(view: &GrantView) -> AdminError {
+    let name = &view.grant.name;
+    let why = match (view.grant.state, &view.peer_name) {
+        (State::Pending, _) if view.grant.leaf.is_none() => {
+            "nobody has used its invite yet: whoever does sees four words, and reads them to you".to_owned()
+        }
+        (State::Active, Some(holder)) => format!("its holder {holder} is let in already"),
+        _ => "it stands otherwise".to_owned(),
+    };
+    AdminError::Conflict(format!(
+        "grant {name} does not wait to be confirmed, {why}; see `mosaic-fed grant show {name}`"
+    ))
 }
 
 fn made(invite: &NewInvite) -> String {

@@ -6,10 +6,17 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use domain::{audit::Act, grant::State as GrantState, id::Name, rights::Role, say::existing};
+use domain::{
+    audit::{Act, Ending},
+    grant::{EndedBy, State as GrantState},
+    id::{Name, Spki},
+    invite::fingerprint,
+    rights::Role,
+    say::existing,
+};
 use spoke::{AdminError, Edit, GrantOrder, Terms};
 use std::{collections::BTreeSet, sync::Arc};
-use store::GrantView;
+use store::{AuditQuery, GrantView, LastInvite};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -21,11 +28,16 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
     Ok(all)
 }
 
-/// How many of them nobody has used the invite of.
-pub(super) async fn pending(door: &Door, person: &Person) -> Result<u64, Problem> {
+/// How many of them nobody has used the invite of, and those whose holder waits to be let in.
+pub(super) async fn open(door: &Door, person: &Person) -> Result<(u64, Vec<view::WaitingGrant>), Problem> {
     let now = door.world.now();
-    let all = visible(door, person).await?;
-    Ok(all.iter().filter(|view| view.grant.standing(now) == GrantState::Pending.word()).count() as u64)
+    let mut all = visible(door, person).await?;
+    let stands = |view: &GrantView, state: GrantState| view.standing(now) == state.word();
+    all.retain(|view| stands(view, GrantState::Pending) || stands(view, GrantState::Active) && view.grant.waits());
+    let (waiting, pending): (Vec<_>, Vec<_>) = all.into_iter().partition(|view| view.grant.waits());
+    let waiting = waiting.into_iter().map(|GrantView { grant, peer_name: holder, .. }| (grant.name, holder));
+    let waiting = waiting.map(|(grant, holder)| view::WaitingGrant { grant, holder }).collect();
+    Ok((pending.len() as u64, waiting))
 }
 
 /// The grant with this name (one that has not ended before one that has), or whose id begins so.
@@ -91,7 +103,41 @@ pub(super) async fn show(
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
     let session = door.spoke.session(view.grant.id).map(Into::into);
-    Ok(Json(view::GrantEntry { session, ..entry(&door, &view) }))
+    let ended = ended(&door, &view).await?;
+    Ok(Json(view::GrantEntry { session, ended, ..entry(&door, &view) }))
+}
+
+/// How many entries of the log about a grant are looked through for its end, which hardly anything follows.
+const LAST_ENTRIES: u32 = 50;
+
+/// How a grant ended, if it has: the log knows who did it and when.
+async fn ended(door: &Door, view: &GrantView) -> Result<Option<view::GrantEnd>, Problem> {
+    if view.grant.state != GrantState::Revoked {
+        let expired = view.doubt.is_none() && view.grant.has_expired(door.world.now());
+        let (at, why) = (Some(view.grant.scope.not_after()), "it came to its end by itself".to_owned());
+        return Ok(expired.then(|| view::GrantEnd { at, how: "expired".to_owned(), why }));
+    }
+    let (grant, ending) = (Some(view.grant.id), Some(Ending::Done));
+    let query = AuditQuery { grant, ending, last: true, limit: LAST_ENTRIES, ..AuditQuery::default() };
+    let entries = door.store.entries(&query).await?;
+    let Some(entry) = entries.iter().rev().find(|entry| entry.about == Act::GrantRevoke.word()) else {
+        let why = "it was revoked, and the log does not say by whom".to_owned();
+        return Ok(Some(view::GrantEnd { at: None, how: EndedBy::Owner.word().to_owned(), why }));
+    };
+    let way = EndedBy::of_note(&entry.note);
+    let why = match way {
+        EndedBy::Owner => {
+            let users = door.store.users().await?;
+            let who = users.into_iter().find(|user| Some(user.id) == entry.subject).map(|user| user.name.to_string());
+            format!("{} revoked it", who.unwrap_or_else(|| "a user who is gone".to_owned()))
+        }
+        EndedBy::Words => way.note().to_owned(),
+        EndedBy::Holder => {
+            format!("its holder {} unlinked it", view.peer_name.as_ref().map_or("", |name| name.as_str()))
+        }
+        EndedBy::Removal => format!("its user {} was removed", view.subject_name),
+    };
+    Ok(Some(view::GrantEnd { at: Some(entry.time), how: way.word().to_owned(), why }))
 }
 
 /// With the words of its holder, to be compared, but while it waits for these to be typed: then they are the other side's to say.
@@ -133,7 +179,7 @@ pub(super) async fn create(
     let order = permitted(&door, &person, order).await?;
     let subject = order.subject.clone();
     let created = door.spoke.create_on(person.by(), order, terms).await?;
-    Ok(Json(view::InviteMade { key: terms.key, ..made(&door, created, subject) }))
+    Ok(Json(made(&door, created, terms, subject)))
 }
 
 /// A fresh invite for a grant that has not ended.
@@ -141,11 +187,37 @@ pub(super) async fn invite(
     State(door): State<Arc<Door>>,
     person: Person,
     Path(grant): Path<String>,
+    Asked(order): Asked<view::FreshInvite>,
 ) -> Answer<view::InviteMade> {
     let view = find(&door, &person, &grant).await?;
     personal::may_invite(&door, &person, &view).await?;
-    let created = door.spoke.invite(person.by(), view.grant.id).await?;
-    Ok(Json(made(&door, created, view.subject_name)))
+    is_a_key(&door, &person, order.key).await?;
+    let terms = kept(view.invite, order);
+    let created = door.spoke.invite_on(person.by(), view.grant.id, terms).await?;
+    let made = made(&door, created, terms, view.subject_name);
+    let grant = view::GrantEntry { peer_name: view.peer_name, ..made.grant };
+    Ok(Json(view::InviteMade { grant, ..made }))
+}
+
+/// Who may use a further invite: what was said, else whoever might have used the one before it. A key that was used is good for no other.
+fn kept(last: Option<LastInvite>, order: view::FreshInvite) -> Terms {
+    let unused = last.filter(|last| !last.used && !order.no_key).and_then(|last| last.key);
+    Terms { key: order.key.or(unused), confirm: order.confirm || last.is_some_and(|last| last.confirm) }
+}
+
+/// Refuses what looks like the fingerprint of a key and is one of an instance, as `id` and `link` show it: nobody could use that invite.
+async fn is_a_key(door: &Door, person: &Person, key: Option<Spki>) -> Result<(), Problem> {
+    let Some(key) = key.map(|key| key.to_string()) else { return Ok(()) };
+    let links = door.store.links(person.user.id).await?;
+    let peer = links.iter().find(|link| fingerprint(&link.root) == key);
+    let whose = match peer {
+        _ if key == door.about.fingerprint => "this instance's own".to_owned(),
+        Some(link) => format!("that of the instance {}", link.peer_name),
+        None => return Ok(()),
+    };
+    let cause = format!("the fingerprint {key} is {whose}, and no key's");
+    Err(Problem::invalid(cause)
+        .next("have whoever is to link make a key, and give what `mosaic-fed link --prepare` printed there"))
 }
 
 /// Puts another scope in force.
@@ -209,6 +281,7 @@ pub(super) async fn can(
 /// The order, if the caller may give it.
 async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
     personal::may_create(door, person, &order).await?;
+    is_a_key(door, person, order.key).await?;
     let view::InviteOrder { name, subject, scope, sensitive, narrow, .. } = order;
     let personal_default = subject == person.user.name;
     Ok(GrantOrder { name, subject, spec: scope, personal_default, sensitive, narrow })
@@ -243,12 +316,12 @@ fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> P
     }
 }
 
-fn made(door: &Door, created: spoke::Created, subject: Name) -> view::InviteMade {
+fn made(door: &Door, created: spoke::Created, terms: Terms, subject: Name) -> view::InviteMade {
     let spoke::Created { grant, invite, expires_at, addresses, rows, lost } = created;
     let entry = view::GrantEntry::new(&grant, door.world.now());
     let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };
-    let invite = invite.expose().clone();
-    view::InviteMade { grant, invite, expires_at, key: None, addresses, rows }
+    let (invite, Terms { key, confirm }) = (invite.expose().clone(), terms);
+    view::InviteMade { grant, invite, expires_at, key, confirm, addresses, rows }
 }
 
 impl From<AdminError> for Problem {

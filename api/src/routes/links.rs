@@ -75,6 +75,7 @@ pub(super) async fn create(
     Extension(connection): Extension<Connection>,
     Asked(order): Asked<view::LinkOrder>,
 ) -> Result<Response, Problem> {
+    is_bound_to_a_key(&door, &order.invite)?;
     let linked = linked(&door, person.asker(), order).await?;
     let ping: view::PingReport = linked.first.into();
     let first = match ping.resources.first() {
@@ -82,8 +83,23 @@ pub(super) async fn create(
         None => Held::none(None),
     };
     let link = view::LinkEntry::new(linked.link, door.world.now());
-    let made = |first| view::LinkMade { link, replaced: linked.replaced, words: linked.words, ping, first };
+    let hub::Linked { replaced, already, words, .. } = linked;
+    let made = |first| view::LinkMade { link, replaced, already, words, ping, first };
     held::json(first.map(made), &connection)
+}
+
+/// Refuses an invite that is bound to what this instance shows as its own fingerprint, which is no key and can never be used.
+fn is_bound_to_a_key(door: &Door, invite: &str) -> Result<(), Problem> {
+    let invite = door.hub.offer(invite)?;
+    if invite.key.is_none_or(|key| key.to_string() != door.about.fingerprint) {
+        return Ok(());
+    }
+    let cause = "this invite is bound to the fingerprint of this instance, which is no key: nobody can use it";
+    let (owner, grant) = (&invite.instance_name, &invite.offer.grant_name);
+    Err(Problem::new(Kind::Conflict, cause).next(format!(
+        "type `mosaic-fed link --prepare` and send the fingerprint that it prints to the owner of {owner}, who types `mosaic-fed grant \
+         invite {grant} --key FINGERPRINT` there and sends back what that prints, then type `mosaic-fed link`, which asks for it"
+    )))
 }
 
 /// To its end, in a task of its own: a client who goes away meanwhile must not lose a certificate that was issued already.
@@ -133,8 +149,8 @@ pub(super) async fn unlink(
 ) -> Answer<view::UnlinkReport> {
     let link = find(&door, &person, &link).await?;
     let ended = door.hub.unlink(&person.asker(), &link, order.now).await?;
-    let hub::Unlinked { name: link, told, ended_before, reason, .. } = ended;
-    Ok(Json(view::UnlinkReport { link, told, ended_before, reason }))
+    let hub::Unlinked { name: link, told, ended_before, never_let_in, reason, .. } = ended;
+    Ok(Json(view::UnlinkReport { link, told, ended_before, never_let_in, reason }))
 }
 
 /// Everybody's links, as bare facts, for those who manage the workspace.

@@ -111,7 +111,7 @@ door! {
         post grants::revoke, "Ends a grant; answers when its connections and calls are gone" => Json view::RevokeReport;
     }
     "/v1/grants/{grant}/invite" {
-        post grants::invite, "A fresh invite for a grant that has not ended" => Json view::InviteMade;
+        post grants::invite, "A fresh invite for a grant that has not ended", body view::FreshInvite => Json view::InviteMade;
     }
     "/v1/grants/{grant}/confirm" {
         post grants::confirm, "Lets in the holder of a grant that waits, by the four words that they see", body view::ConfirmOrder

@@ -109,7 +109,7 @@ fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
 /// What reading the newest rows came to.
 enum Scanned {
     Found(Box<Row>),
-    /// Nothing, but these sources did not answer: the row may be with one of them.
+    /// Nothing, but not all of these sources answered: the row may be with one that did not.
     Unanswered(Vec<SourceOutcome>),
 }
 
@@ -126,7 +126,7 @@ async fn scan(
             .next(format!("type at least its first four characters, as `mosaic-fed list {resource}` shows them")));
     }
     let mut cursor = None;
-    let (mut found, mut unanswered) = (Vec::new(), BTreeMap::new());
+    let (mut found, mut ended) = (Vec::new(), BTreeMap::<String, SourceOutcome>::new());
     for _ in 0..SCAN_PAGES {
         let question = Question {
             from: from.clone(),
@@ -139,15 +139,18 @@ async fn scan(
         // Nothing of these rows is shown: the one that is found is asked for anew.
         let page = door.hub.page(&person.asker(), question).await?.part().0;
         found.extend(by_id(&page.rows, start, |row| row.item.id.to_string()).into_iter().cloned());
-        let missing = page.sources.into_iter().filter(|source| source.outcome != Outcome::Ok);
-        unanswered.extend(missing.map(|source| (source.source.clone(), source)));
+        for source in page.sources {
+            if source.outcome != Outcome::Ok || !ended.contains_key(&source.source) {
+                ended.insert(source.source.clone(), source);
+            }
+        }
         cursor = page.next;
         if cursor.is_none() || (start.len() >= SHOWN && !found.is_empty()) {
             break;
         }
     }
-    if found.is_empty() && !unanswered.is_empty() {
-        return Ok(Scanned::Unanswered(unanswered.into_values().collect()));
+    if found.is_empty() && ended.values().any(|source| source.outcome != Outcome::Ok) {
+        return Ok(Scanned::Unanswered(ended.into_values().collect()));
     }
     only(found, start, resource, cursor.is_none()).map(|row| Scanned::Found(Box::new(row)))
 }

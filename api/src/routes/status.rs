@@ -38,9 +38,9 @@ pub(super) async fn status(
     Extension(peer): Extension<Peer>,
     person: Result<Person, Problem>,
 ) -> Result<Json<view::Status>, Problem> {
-    let (entries, pending_grants) = match person {
-        Ok(person) => (super::links::entries(&door, &person).await?, super::grants::pending(&door, &person).await?),
-        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), 0),
+    let (entries, (pending_grants, waiting_grants)) = match person {
+        Ok(person) => (super::links::entries(&door, &person).await?, super::grants::open(&door, &person).await?),
+        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), (0, Vec::new())),
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
@@ -60,6 +60,7 @@ pub(super) async fn status(
         enrolment_listener: spoke.enrolment_listener.map(|address| address.to_string()),
         grants: spoke.grants as u64,
         pending_grants,
+        waiting_grants,
         connections: spoke.connections.iter().map(|(_, count)| *count as u64).sum(),
         sessions: spoke.sessions as u64,
         calls: spoke.calls as u64,

@@ -60,6 +60,12 @@ pub struct GrantEntry {
     /// What its holder saw when it was linked, to be compared; not while it waits to be typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// Its last invite; a further one is for the same, unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<InviteTerms>,
+    /// How it ended, where one grant is shown and it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<GrantEnd>,
     /// What was just left out because this instance does not allow it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Difference>,
@@ -82,6 +88,8 @@ impl GrantEntry {
             session: None,
             waiting: grant.waits(),
             words: None,
+            invite: None,
+            ended: None,
             narrowed: Vec::new(),
         }
     }
@@ -93,9 +101,46 @@ impl GrantEntry {
             subject: Some(view.subject_name.clone()),
             peer_name: view.peer_name.clone(),
             created_at: Some(view.created_at),
+            invite: view.invite.map(Into::into),
             ..Self::new(&view.grant, now)
         }
     }
+}
+
+/// Who may use an invite, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteTerms {
+    /// When it stops working, or was made to.
+    #[schemars(with = "shape::Time")]
+    pub expires_at: Time,
+    /// The only key that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits to be let in.
+    pub confirm: bool,
+    /// Whether somebody was given a certificate for it.
+    pub used: bool,
+}
+
+impl From<store::LastInvite> for InviteTerms {
+    fn from(invite: store::LastInvite) -> Self {
+        let store::LastInvite { key, confirm, used, expires_at } = invite;
+        Self { expires_at, key, confirm, used }
+    }
+}
+
+/// How a grant ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GrantEnd {
+    /// When, as far as the log says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub at: Option<Time>,
+    /// revoked, `wrong_words`, unlinked, `user_removed` or expired.
+    pub how: String,
+    /// The same for people, with who did it.
+    pub why: String,
 }
 
 /// The stream over which a grant's asking side hears of its changes and its end.
@@ -157,6 +202,22 @@ pub struct InviteOrder {
     pub confirm: bool,
 }
 
+/// Asks for a further invite of a grant. What is not said is as it was with the one before it, but for a key that was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FreshInvite {
+    /// The only key that may use it, by its fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
+    /// Whether it is for no key, also where the one before it was.
+    #[serde(default)]
+    pub no_key: bool,
+    /// Whether whoever uses it waits until the words that they see were typed here.
+    #[serde(default)]
+    pub confirm: bool,
+}
+
 /// A grant's invite, to be handed over once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InviteMade {
@@ -171,6 +232,8 @@ pub struct InviteMade {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub key: Option<Spki>,
+    /// Whether whoever uses it waits until the words that they see were typed here.
+    pub confirm: bool,
     /// Where the other side will look for this instance.
     pub addresses: Vec<String>,
     /// How many rows the grant shows now.
@@ -229,6 +292,8 @@ pub struct RevokeReport {
 pub enum Receipt {
     /// There is none: nobody ever used the grant's invite.
     Unused,
+    /// It waited to be let in and never was: nothing was shown to it.
+    NeverLetIn,
     /// It said that its calls have ended and that it neither keeps nor shows anything of the grant.
     Acknowledged {
         /// Microseconds from the commit to its word.
@@ -248,6 +313,7 @@ impl From<spoke::Receipt> for Receipt {
     fn from(receipt: spoke::Receipt) -> Self {
         match receipt {
             spoke::Receipt::Unused => Self::Unused,
+            spoke::Receipt::NeverLetIn => Self::NeverLetIn,
             spoke::Receipt::Acknowledged(after) => {
                 Self::Acknowledged { after_us: u64::try_from(after.as_micros()).unwrap_or(u64::MAX) }
             }

@@ -71,6 +71,10 @@ pub struct OfferView {
     /// When the invite stops working.
     #[schemars(with = "shape::Time")]
     pub expires_at: Time,
+    /// The only key that may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
 }
 
 impl From<&domain::invite::Invite> for OfferView {
@@ -86,6 +90,7 @@ impl From<&domain::invite::Invite> for OfferView {
             subject: invite.offer.subject.clone(),
             not_after: invite.offer.not_after,
             expires_at: invite.expires_at,
+            key: invite.key,
         }
     }
 }
@@ -104,8 +109,8 @@ pub struct LinkEntry {
     pub peer_name: Name,
     /// Which kinds of row its invite offered; what the grant gives now, a ping says.
     pub resources: Vec<String>,
-    /// unknown, up, waiting for the other side's owner to confirm it, or how the last call ended; degraded where it was answered, but the certificate could not be renewed when it
-    /// was time. Derived from real calls only.
+    /// unknown, up, waiting for the other side's owner to confirm it, or how the last call ended; degraded where it was answered, but the
+    /// certificate could not be renewed when it was time. Derived from real calls only; that it is revoked is remembered.
     pub state: String,
     /// Why, where it is not up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +132,7 @@ pub struct LinkEntry {
     /// Why it could not be renewed when it was time, and when it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal_failure: Option<RenewalFailure>,
-    /// The last answered call.
+    /// The last answered call since this daemon started; of a link that was ended, the last before that was heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub last_success: Option<Time>,
@@ -194,7 +199,7 @@ impl LinkEntry {
             peer_name: link.peer_name,
             resources: link.offer.resources,
             state: link.state.word().to_owned(),
-            reason: failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone()),
+            reason: link.waits.or_else(|| failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone())),
             words: link.words,
             days_left: days_until(link.certificate_not_after, now),
             certificate_not_after: link.certificate_not_after,
@@ -222,6 +227,8 @@ pub struct LinkMade {
     pub link: LinkEntry,
     /// Whether it took the place of the same grant's former certificate.
     pub replaced: bool,
+    /// Whether it was made of this very invite before, so that nothing was sent and nothing changed.
+    pub already: bool,
     /// Four words that its owner and the other side's may compare: they are the same where nobody else used or changed the invite.
     pub words: String,
     /// How the other side answered first. The link stays also when it did not.
@@ -243,6 +250,9 @@ pub struct PingReport {
     /// Why, where it was not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where the link waits to be let in: the words that the other side's owner has yet to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// Milliseconds until it ended.
     pub took_ms: u64,
     /// What the other side calls itself now.
@@ -279,6 +289,7 @@ impl From<hub::Ping> for PingReport {
             link: outcome.source,
             outcome: outcome.outcome,
             reason: outcome.reason,
+            words: outcome.words,
             took_ms: outcome.took_ms,
             peer_name: hello.as_ref().map(|hello| hello.name.clone()),
             round_trip_ms: hello.as_ref().map(|hello| hello.round_trip_ms),
@@ -310,6 +321,8 @@ pub struct UnlinkReport {
     pub told: bool,
     /// Whether it had ended the grant before, so that there was nothing to tell it.
     pub ended_before: bool,
+    /// Whether it had not let the link in, with the certificate that it had, and so takes no word from it: its grant waits on.
+    pub never_let_in: bool,
     /// Why it was not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -11,8 +11,8 @@ mod status;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use grants::{
-    CanQuestion, ConfirmOrder, Counted, EditOrder, GrantEntry, GrantSession, InviteMade, InviteOrder, Receipt,
-    RevokeReport, VerdictView,
+    CanQuestion, ConfirmOrder, Counted, EditOrder, FreshInvite, GrantEnd, GrantEntry, GrantSession, InviteMade,
+    InviteOrder, InviteTerms, Receipt, RevokeReport, VerdictView,
 };
 pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, PreparedKey,
@@ -27,4 +27,4 @@ pub use rows::{
     AlikeQuestion, AlikeRow, AlikeSource, GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys,
     SourceQuestion, Written,
 };
-pub use status::{DegradedLink, DoubtfulGrant, GivenList, Identity, LinkCount, Status, TakenList};
+pub use status::{DegradedLink, DoubtfulGrant, GivenList, Identity, LinkCount, Status, TakenList, WaitingGrant};

@@ -45,6 +45,9 @@ pub struct Status {
     /// Grants that nobody has used the invite of, as far as the caller may know of them.
     #[serde(default)]
     pub pending_grants: u64,
+    /// Grants whose holder waits until their words were typed here, as far as the caller may know of them.
+    #[serde(default)]
+    pub waiting_grants: Vec<WaitingGrant>,
     /// Connections under grants.
     pub connections: u64,
     /// Grants whose asking side holds a control session: it hears at once when its grant ends.
@@ -94,6 +97,18 @@ pub struct Status {
     pub renewals_failed: u64,
     /// The caller's own links whose certificate could not be renewed when it was time, or should have been long since.
     pub degraded_links: Vec<DegradedLink>,
+}
+
+/// A grant whose holder waits to be let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingGrant {
+    /// What people call it.
+    #[schemars(with = "shape::Name")]
+    pub grant: Name,
+    /// What its holder calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
+    pub holder: Option<Name>,
 }
 
 /// A grant that the database has and that permits nothing, because it is not to be believed.

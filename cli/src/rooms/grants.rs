@@ -1,8 +1,15 @@
 //! The sharing side: invites and grants.
 
 use super::{
-    agree::is_agreed, counted, joined, limits, limits::until, millis, minute, named, next_as, next_for_members,
-    or_dash, policy, scope_flags::ScopeFlags, segment, short,
+    agree::is_agreed,
+    counted,
+    ended::{again, explained, has_ended, revoke, told},
+    joined, limits,
+    limits::until,
+    millis, minute, named, next_for_members, or_dash, policy,
+    scope_flags::ScopeFlags,
+    segment, short,
+    waiting::{self, to_confirm},
 };
 use crate::{
     exit::{Exit, Failure, Outcome},
@@ -12,9 +19,10 @@ use crate::{
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
 use domain::{
+    Time,
     id::{Name, Resource, Spki},
     kind::{Kinds, Origin},
-    scope::{Context, Spec, Verb},
+    scope::{Context, Spec},
     world::World,
 };
 use std::io::{self, IsTerminal};
@@ -75,19 +83,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
     let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
-    print_invite(&made, out)?;
-    if confirm {
-        out.remark(&to_confirm(made.grant.name.as_str()));
-    }
-    Ok(Exit::Done)
-}
-
-/// What the owner of a grant that waits, or will, has to do.
-fn to_confirm(grant: &str) -> String {
-    format!(
-        "whoever links waits until you let them in: have them read their four words to you, by telephone say, and type \
-         `mosaic-fed grant confirm {grant} WORD WORD WORD WORD`"
-    )
+    print_invite(&made, out)
 }
 
 /// Which rows it lets through, on whose behalf and until when: what the one who invites must know before it is handed over.
@@ -152,6 +148,9 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     if !out.json {
         out.remark("next, on the other instance: mosaic-fed link, which asks for the invite");
     }
+    if made.confirm {
+        out.remark(&to_confirm(grant.name.as_str()));
+    }
     Ok(Exit::Done)
 }
 
@@ -200,11 +199,21 @@ pub enum GrantCommand {
         #[arg(value_parser = named)]
         grant: String,
     },
-    /// A fresh invite for a grant, for example for a new machine of the same holder
+    /// A fresh invite for a grant, for example for a new machine of the same holder. It is for the same key as the one before it, unless
+    /// that was used, and its user waits to be let in where that one's did
     Invite {
         /// Its name, or the beginning of its id
         #[arg(value_parser = named)]
         grant: String,
+        /// Only the holder of this key can use it, which then lives 7 days: what `mosaic-fed link --prepare` printed there
+        #[arg(long, value_name = "FINGERPRINT")]
+        key: Option<Spki>,
+        /// It is bound to no key, also where the one before it was
+        #[arg(long, conflicts_with = "key")]
+        no_key: bool,
+        /// Whoever uses it waits until you typed the four words that they see, with `mosaic-fed grant confirm`
+        #[arg(long)]
+        confirm: bool,
     },
 }
 
@@ -214,9 +223,12 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::List => return list(client, out).await,
         GrantCommand::Show { grant } => (show(client, out, &grant).await, grant),
         GrantCommand::Edit { grant, scope, yes } => (edit(client, out, &grant, scope, yes).await, grant),
-        GrantCommand::Confirm { grant, words } => (confirm(client, out, &grant, words).await, grant),
+        GrantCommand::Confirm { grant, words } => return confirm(client, out, &grant, words).await,
         GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
-        GrantCommand::Invite { grant } => (invite_again(client, out, &grant).await, grant),
+        GrantCommand::Invite { grant, key, no_key, confirm } => {
+            let order = view::FreshInvite { key, no_key, confirm };
+            (invite_again(client, out, &grant, order).await, grant)
+        }
     };
     match done {
         Err(failure) => Err(explained(failure, client, &grant).await),
@@ -225,61 +237,46 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
 }
 
 async fn confirm(client: &Client, out: &Out, grant: &str, words: Vec<String>) -> Outcome {
-    let path = format!("/v1/grants/{}/confirm", segment(grant));
-    let entry: view::GrantEntry = client.post(&path, &view::ConfirmOrder { words }).await?;
+    let path = format!("/v1/grants/{}", segment(grant));
+    let before = client.get::<view::GrantEntry>(&path).await.ok();
+    let entry = client.post(&format!("{path}/confirm"), &view::ConfirmOrder { words }).await;
+    let entry: view::GrantEntry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return Err(not_let_in(error.into(), client, grant, before).await),
+    };
     print_grant(&entry, out)?;
     let kind = entry.scope.resources.first().map_or("KIND", |kind| kind);
     out.next(&format!("can {} list {kind}", entry.name));
     Ok(Exit::Done)
 }
 
-async fn invite_again(client: &Client, out: &Out, grant: &str) -> Outcome {
-    let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &()).await;
+/// Words that ended the grant just now are the cause, and no grant that was over before.
+async fn not_let_in(failure: Failure, client: &Client, grant: &str, before: Option<view::GrantEntry>) -> Failure {
+    let Some(before) = before.filter(|before| !has_ended(before)) else {
+        return explained(failure, client, grant).await;
+    };
+    let after = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", before.id)).await;
+    match after.ok().filter(has_ended) {
+        Some(after) => failure.next(again(&after)),
+        None => failure,
+    }
+}
+
+async fn invite_again(client: &Client, out: &Out, grant: &str, order: view::FreshInvite) -> Outcome {
+    let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &order).await;
     let settings = out.reach.settings();
     let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
     print_invite(&made, out)?;
-    if made.grant.peer.is_none() && !out.json {
-        out.remark("whoever uses it first holds the grant: it is bound to no key, also where an earlier invite was");
+    if out.json {
+        return Ok(Exit::Done);
+    }
+    if made.key.is_none() && made.grant.peer.is_none() {
+        out.remark("whoever uses it first holds the grant: it is bound to no key; --key binds it to one");
+    }
+    if !made.confirm {
+        out.remark("whoever uses it is let in at once: no words are asked for; --confirm asks for them");
     }
     Ok(Exit::Done)
-}
-
-/// The next step that the failure of a command on one grant leaves open: an ended one is made anew under its name, and one
-/// that was named by its user, holder or state is named by its own.
-async fn explained(failure: Failure, client: &Client, grant: &str) -> Failure {
-    let all = client.get::<Vec<view::GrantEntry>>("/v1/grants").await.unwrap_or_default();
-    let is_meant = |entry: &&view::GrantEntry| entry.name.as_str() == grant || entry.id.to_string().starts_with(grant);
-    let others = || all.iter().filter(|entry| is_about(entry, grant)).map(|entry| &entry.name);
-    match (failure.exit, &all.iter().filter(is_meant).collect::<Vec<_>>()[..]) {
-        (Exit::Conflict, [entry]) if has_ended(entry) => {
-            Failure::new(Exit::Conflict, format!("grant {} is {} and does not come back", entry.name, entry.state))
-                .next(format!("make a new one: mosaic-fed {}", anew(entry)))
-        }
-        (Exit::Missing, []) => match others().next() {
-            Some(first) => failure.next(format!(
-                "a grant is called by its own name, and `{grant}` is said of {}: mosaic-fed grant show {first}",
-                joined(others())
-            )),
-            None => failure,
-        },
-        _ => failure,
-    }
-}
-
-fn is_about(entry: &view::GrantEntry, text: &str) -> bool {
-    let named = [entry.subject.as_ref(), entry.peer_name.as_ref()];
-    entry.state == text || named.into_iter().flatten().any(|name| name.as_str() == text)
-}
-
-fn has_ended(entry: &view::GrantEntry) -> bool {
-    matches!(entry.state.as_str(), "revoked" | "expired")
-}
-
-/// The command that makes a grant of the same name on the same behalf. What it shares is to be said again, where flags can say
-/// it with the limits of the old one, which must not be lost by pasting.
-fn anew(entry: &view::GrantEntry) -> String {
-    let subject = entry.subject.as_ref().map_or_else(String::new, |subject| format!(" --for {subject}"));
-    format!("invite {}{subject} {}", entry.name, limits::flags(&entry.scope))
 }
 
 async fn list(client: &Client, out: &Out) -> Outcome {
@@ -290,7 +287,7 @@ async fn list(client: &Client, out: &Out) -> Outcome {
             let scope = &grant.scope;
             table.row([
                 grant.name.to_string(),
-                grant.state.clone(),
+                if waits(grant) { "waiting".to_owned() } else { grant.state.clone() },
                 or_dash(grant.subject.as_ref()),
                 or_dash(grant.peer_name.as_ref()),
                 limits::of(scope),
@@ -300,11 +297,22 @@ async fn list(client: &Client, out: &Out) -> Outcome {
         }
         table
     })?;
-    match grants.first() {
+    let waiting: Vec<_> = grants.iter().filter(|grant| waits(grant)).collect();
+    for grant in waiting.iter().filter(|_| !out.json) {
+        let view::GrantEntry { name: grant, peer_name: holder, .. } = (*grant).clone();
+        out.remark(&waiting::waits(&view::WaitingGrant { grant, holder }));
+    }
+    match waiting.first().copied().or(grants.first()) {
+        Some(grant) if waits(grant) => out.next(&waiting::confirm(grant.name.as_str())),
         Some(grant) => out.next(&format!("grant show {}", grant.name)),
         None => next_for_members(client, out, "invite NAME --share tasks,notes", "list tasks").await,
     }
     Ok(Exit::Done)
+}
+
+/// Whether its holder waits to be let in.
+fn waits(grant: &view::GrantEntry) -> bool {
+    grant.waiting && !has_ended(grant)
 }
 
 async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
@@ -312,9 +320,9 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     print_grant(&entry, out)?;
     let name = &entry.name;
     match entry.state.as_str() {
-        "pending" if entry.waiting => {
+        _ if waits(&entry) => {
             out.remark(&to_confirm(name.as_str()));
-            out.next(&format!("grant confirm {name} WORD WORD WORD WORD"));
+            out.next(&waiting::confirm(name.as_str()));
         }
         "pending" => {
             out.remark(&format!("nobody has used the invite of {name} yet; if it is lost, make another"));
@@ -329,11 +337,25 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Who may use an invite that nobody has used, and until when.
+fn open_invite(terms: &view::InviteTerms, now: Time) -> String {
+    let until = until(terms.expires_at);
+    let open = if terms.expires_at > now { format!("open until {until}") } else { format!("of no use since {until}") };
+    let key =
+        terms.key.map_or_else(|| ", for no key in particular".to_owned(), |key| format!(", for the key {key} alone"));
+    let confirm = if terms.confirm { ", its user to be let in by four words" } else { "" };
+    format!("invite       {open}{key}{confirm}")
+}
+
 fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
     out.value(entry, |entry| {
         let mut lines = vec![
             format!("grant        {} ({})", entry.name, entry.id),
-            format!("state        {}", entry.state),
+            format!(
+                "state        {}{}",
+                entry.state,
+                if waits(entry) { ", and whoever used its last invite waits to be let in" } else { "" }
+            ),
             format!("for          {}", or_dash(entry.subject.as_ref())),
             format!("held by      {}", or_dash(entry.peer_name.as_ref())),
             format!("certificate  {}", entry.certificate_not_after.map_or_else(|| "-".to_owned(), until)),
@@ -343,6 +365,9 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             format!("connected    since {}, last heard {heard} ago", session.since)
         }));
         lines.extend(entry.words.as_ref().map(|words| format!("words        {words}")));
+        lines.extend(entry.ended.as_ref().map(|end| format!("ended        {}", told(end))));
+        let unused = entry.invite.as_ref().filter(|invite| !invite.used && !has_ended(entry));
+        lines.extend(unused.map(|invite| open_invite(invite, World::system().now())));
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })?;
@@ -404,87 +429,4 @@ fn changed(before: &[String], after: &[String]) -> Option<String> {
     let gone = (!gone.is_empty()).then(|| format!("no longer shares {gone}"));
     let said: Vec<_> = added.into_iter().chain(gone).collect();
     (!said.is_empty()).then(|| said.join(", and "))
-}
-
-async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
-    let report: view::RevokeReport = client.post(&format!("/v1/grants/{}/revoke", segment(grant)), &()).await?;
-    out.value(&report, |report| {
-        let ended = if report.drained { "all ended" } else { "not all were seen to end" };
-        format!(
-            "{} is {} since {}: {} cut, {} in flight, {ended} within {}\n{}",
-            report.grant.name,
-            report.grant.state,
-            report.at,
-            counted(report.connections, "connection"),
-            counted(report.calls, "call"),
-            millis(report.took_us),
-            escaped(&receipt(&report.receipt, &or_dash(report.grant.peer_name.as_ref())))
-        )
-    })?;
-    // The log is for those who manage every workspace, and for the operator as long as they act as nobody else.
-    let itself = out.reach.acting_as.is_none();
-    // By its id: a name may have been that of an earlier grant.
-    let log = format!("audit query --grant {}", short(&report.grant.id));
-    next_as(client, out, |me| if me.operator && itself { log } else { "grant list".to_owned() }).await;
-    Ok(Exit::Done)
-}
-
-/// What is known of the side that asked under a grant that has ended; `peer` is what it calls itself.
-pub(super) fn receipt(receipt: &view::Receipt, peer: &str) -> String {
-    match receipt {
-        view::Receipt::Unused => "nobody ever used its invite".to_owned(),
-        view::Receipt::Acknowledged { after_us } => format!(
-            "{peer} has acknowledged it after {}: its calls have ended, and it keeps and shows nothing of it",
-            millis(*after_us)
-        ),
-        view::Receipt::Silent => format!(
-            "{peer} was told and has not acknowledged it; nothing leaves any more, but what it was given before it may still show"
-        ),
-        view::Receipt::Away { until } => format!(
-            "{peer} was not connected: nothing leaves any more, and what it may still show of earlier answers ends by {until} if it \
-             keeps to the protocol"
-        ),
-    }
-}
-
-/// The arguments of `can`.
-#[derive(Args)]
-pub struct CanArgs {
-    /// The grant's name, or the beginning of its id
-    #[arg(value_parser = named)]
-    grant: String,
-    /// capabilities, list or get
-    #[arg(value_parser = verb)]
-    verb: Verb,
-    /// The kind of row
-    kind: String,
-}
-
-fn verb(text: &str) -> Result<Verb, String> {
-    let found = Verb::ALL.into_iter().find(|verb| verb.word() == text);
-    // Scopes know one verb more, which no call of this version has.
-    found.ok_or_else(|| format!("choose {}", joined(Verb::ALL.into_iter().filter(|verb| *verb != Verb::Search))))
-}
-
-/// `can`.
-pub async fn can(args: CanArgs, client: &Client, out: &Out) -> Outcome {
-    let CanArgs { grant, verb, kind } = args;
-    let question = view::CanQuestion { verb, resource: kind };
-    let verdict = client.post(&format!("/v1/grants/{}/can", segment(&grant)), &question).await;
-    let verdict: view::VerdictView = match verdict {
-        Ok(verdict) => verdict,
-        Err(error) => return Err(explained(error.into(), client, &grant).await),
-    };
-    out.value(&verdict, |verdict| {
-        let rows = verdict.rows.map_or_else(String::new, |rows| format!(" ({} now)", counted(rows, "row")));
-        format!("{}: {}{rows}", if verdict.allowed { "yes" } else { "no" }, verdict.why)
-    })?;
-    let shown = format!("grant show {}", crate::config::shell_word(&grant));
-    if verdict.allowed {
-        out.next(&shown);
-        return Ok(Exit::Done);
-    }
-    let entry = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", segment(&grant))).await;
-    out.next(&entry.ok().filter(has_ended).map_or(shown, |entry| anew(&entry)));
-    Ok(Exit::Failed)
 }

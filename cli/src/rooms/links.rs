@@ -60,10 +60,11 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     if !yes {
         agreed(piped)?;
     }
-    let made: view::LinkMade = client.post("/v1/links", &view::LinkOrder { invite, name }).await?;
+    let made = client.post("/v1/links", &view::LinkOrder { invite, name: name.clone() }).await;
+    let made: view::LinkMade = made.map_err(|error| keeping_name(error.into(), name.as_ref()))?;
     out.value(&made, |made| shown(made, out))?;
-    if let Some(words) = &made.link.words {
-        out.remark(&waits(words));
+    if made.link.words.is_some() {
+        out.remark(made.link.reason.as_deref().unwrap_or_default());
         out.next(&format!("ping {}", made.link.name));
         return Ok(Exit::Done);
     }
@@ -86,9 +87,11 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// That nothing is wrong, and who has to do what.
-fn waits(words: &str) -> String {
-    format!("the other side's owner has to confirm this link: read these four words to them, by telephone say: {words}")
+/// The same command again calls the link what this one did.
+fn keeping_name(failure: Failure, name: Option<&Name>) -> Failure {
+    let Some(name) = name else { return failure };
+    let next = failure.next.map(|next| next.replace("mosaic-fed link`", &format!("mosaic-fed link --name {name}`")));
+    Failure { next, ..failure }
 }
 
 /// Makes a key and says what to do with its fingerprint, which alone is on stdout.
@@ -104,8 +107,9 @@ async fn prepared(client: &Client, out: &Out) -> Outcome {
     out.value(&prepared, |prepared| prepared.key.to_string())?;
     if !out.json {
         out.remark(&format!(
-            "next, on the other instance: mosaic-fed invite NAME --for USER --share KINDS --key {}",
-            prepared.key
+            "next, on the other instance: mosaic-fed invite NAME --for USER --share KINDS --key {key}, or for a grant that is there \
+             already: mosaic-fed grant invite NAME --key {key}",
+            key = prepared.key
         ));
         out.remark("then, here: mosaic-fed link, which asks for that invite");
     }
@@ -182,15 +186,19 @@ fn agreed(piped: bool) -> Outcome<()> {
 }
 
 fn shown(made: &view::LinkMade, out: &Out) -> String {
-    let how = if made.replaced { "has a new certificate" } else { "is linked" };
+    let link = &made.link;
+    let waits = || format!("waits to be let in by the owner of {}", link.peer_name);
+    let how = match (made.already, made.replaced, link.words.is_some()) {
+        (true, _, true) => format!("linked already as {}, which {}", link.name, waits()),
+        (true, _, false) => format!("linked already as {}", link.name),
+        (false, true, true) => format!("{} has a new certificate and {}", link.name, waits()),
+        (false, true, false) => format!("{} has a new certificate", link.name),
+        (false, false, true) => format!("{} {}", link.name, waits()),
+        (false, false, false) => format!("{} is linked", link.name),
+    };
     let first = made.first.as_ref().map(|page| format!("\n{}", out.drawn(&rows_table(&page.rows, "no rows"))));
     let until = minute(made.link.certificate_not_after);
-    format!(
-        "{} {how} (certificate until {until} UTC){}{}",
-        made.link.name,
-        shares(&made.ping),
-        first.unwrap_or_default()
-    )
+    format!("{how} (certificate until {until} UTC){}{}", shares(&made.ping), first.unwrap_or_default())
 }
 
 /// What the grant gives by its present words, which its invite may be behind; nothing where they are not known.
@@ -237,8 +245,9 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         }
         table
     })?;
-    for (link, words) in links.iter().filter_map(|link| Some((link, link.words.as_ref()?))) {
-        out.remark(&format!("{}: {}", link.name, waits(words)));
+    let waiting = links.iter().filter(|link| link.words.is_some());
+    for (link, reason) in waiting.filter_map(|link| Some((link, link.reason.as_ref()?))) {
+        out.remark(&format!("{}: {reason}", link.name));
     }
     for (link, failure) in links.iter().filter_map(|link| Some((link, link.renewal_failure.as_ref()?))) {
         out.remark(&not_renewed(link.name.as_str(), link.certificate_not_after, &failure.reason, Some(failure.next)));
@@ -260,7 +269,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
 
 /// The command after a table of links; none where only the silent ones are left, of whom everything is said.
 fn after(links: &[view::LinkEntry]) -> Option<String> {
-    let answering = links.iter().find(|link| link.reason.is_none());
+    let answering = links.iter().find(|link| link.reason.is_none() || link.words.is_some());
     match links.iter().find(|link| has_ended(link)) {
         Some(ended) => Some(sources::unlink(ended.name.as_str())),
         None if links.is_empty() => Some("link".to_owned()),
@@ -281,7 +290,7 @@ fn has_ended(link: &view::LinkEntry) -> bool {
     link.state == hub::LinkState::Revoked.word()
 }
 
-fn directory(entries: &[view::DirectoryEntry]) -> Table {
+pub(super) fn directory(entries: &[view::DirectoryEntry]) -> Table {
     let mut table = Table::new(&["LINK", "OF", "TO", "SINCE (UTC)", "ID"], "no links");
     for entry in entries {
         let (link, owner, peer) = (entry.name.to_string(), entry.owner.to_string(), entry.peer_name.to_string());
@@ -302,6 +311,9 @@ pub struct PingArgs {
 pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     let report: view::PingReport = client.post(&format!("/v1/links/{}/ping", segment(&args.link)), &()).await?;
     out.value(&report, |report| {
+        if let (Some(_), Some(reason)) = (&report.words, &report.reason) {
+            return format!("{}: {reason}", report.link);
+        }
         let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
         let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
         let clock = report.clock_offset_ms.map_or_else(String::new, clock);
@@ -311,6 +323,10 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     if report.outcome == Ended::Revoked {
         sources::relink(&report.link, out);
         out.next(&sources::unlink(&report.link));
+        return Ok(Exit::Incomplete);
+    }
+    if report.words.is_some() {
+        out.next(&format!("ping {}", report.link));
         return Ok(Exit::Incomplete);
     }
     if report.outcome != Ended::Ok {
@@ -360,64 +376,6 @@ pub async fn renew(args: &RenewArgs, client: &Client, out: &Out) -> Outcome {
         format!("{} has a new key and certificate, until {} UTC", link.name, minute(link.certificate_not_after))
     })?;
     out.next(&format!("ping {}", link.name));
-    Ok(Exit::Done)
-}
-
-/// The arguments of `unlink`.
-#[derive(Args)]
-pub struct UnlinkArgs {
-    /// The link's name, or the beginning of its id
-    #[arg(value_parser = named)]
-    link: String,
-    /// Erase it at once; the other side is told in the background
-    #[arg(long)]
-    now: bool,
-    /// Somebody else's link, by the beginning of its id; for owners and admins
-    #[arg(long, conflicts_with = "now")]
-    any: bool,
-    /// Do not ask before it is ended
-    #[arg(short, long)]
-    yes: bool,
-}
-
-/// Asks at a terminal: the grant at the other side ends with the link, and only its owner can make a new one. A script has
-/// said what it means.
-fn ended_for_ever(args: &UnlinkArgs, out: &Out) -> Outcome<()> {
-    if args.yes || !io::stdin().is_terminal() {
-        return Ok(());
-    }
-    let link = &args.link;
-    let other =
-        if args.any { "its owner can" } else { "the other side's grant ends with it: only its owner there can" };
-    out.remark(&format!("the link {link} goes, with its key; {other} make a new one with a new invite"));
-    if is_agreed("End it for ever?")? {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Interrupted, format!("{link} is linked as before")))
-}
-
-/// `unlink`.
-pub async fn unlink(args: &UnlinkArgs, client: &Client, out: &Out) -> Outcome {
-    ended_for_ever(args, out)?;
-    if args.any {
-        let removed: Vec<view::DirectoryEntry> =
-            client.delete(&format!("/v1/directory/{}", segment(&args.link))).await?;
-        out.table(&removed, |removed| directory(removed))?;
-        out.next("links --all");
-        return Ok(Exit::Done);
-    }
-    let path = format!("/v1/links/{}/unlink", segment(&args.link));
-    let report: view::UnlinkReport = client.post(&path, &view::UnlinkOrder { now: args.now }).await?;
-    out.value(&report, |report| {
-        let told = match &report.reason {
-            _ if report.told => "the other side ended the grant".to_owned(),
-            _ if report.ended_before => "the other side has ended the grant already".to_owned(),
-            Some(reason) => format!("the other side did not confirm it: {reason}"),
-            None => "the other side did not confirm it".to_owned(),
-        };
-        format!("{} is gone here, with its key; {told}", report.link)
-    })?;
-    out.next("links");
     Ok(Exit::Done)
 }
 

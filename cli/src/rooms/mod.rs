@@ -3,6 +3,8 @@
 pub mod agree;
 pub mod audit;
 pub mod audit_verify;
+pub mod can;
+mod ended;
 pub mod grants;
 pub mod limits;
 pub mod links;
@@ -12,6 +14,8 @@ pub mod rows;
 pub mod scope_flags;
 pub mod sources;
 pub mod status;
+pub mod unlink;
+mod waiting;
 
 use crate::{
     exit::{Exit, Failure, Outcome},

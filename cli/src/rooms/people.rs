@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{agree::is_agreed, counted, grants, joined, next_as, next_for_managers, or_dash, segment, short};
+use super::{agree::is_agreed, counted, ended, joined, next_as, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -101,7 +101,7 @@ async fn remove(name: &Name, yes: bool, client: &Client, out: &Out) -> Outcome<(
     let removed: view::Removed = client.delete(&path).await?;
     out.value(&removed, |removed| {
         let first = format!("{} is removed, and with them {}", removed.name, gone(&theirs));
-        let receipts = removed.receipts.iter().map(|(grant, receipt)| grants::receipt(receipt, grant.as_str()));
+        let receipts = removed.receipts.iter().map(|(grant, receipt)| ended::receipt(receipt, grant.as_str()));
         std::iter::once(first).chain(receipts).collect::<Vec<_>>().join("\n")
     })?;
     out.next("user list");

@@ -216,12 +216,7 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
     let Some(row) = &one.row else {
         sources::tell(&one.sources, out);
-        if let Some(next) = sources::next(&one.sources) {
-            let cause = if sources::anybody_answered(&one.sources) {
-                format!("no such row in {kind} where it was answered; it may be with a source that did not answer")
-            } else {
-                format!("nobody answered, so whether there is such a row in {kind} is not known")
-            };
+        if let Some((cause, next)) = sources::not_found(&kind, &id, &one.sources).zip(sources::next(&one.sources)) {
             return Err(Failure::new(Exit::Incomplete, cause).next(format!("mosaic-fed {next}")));
         }
         return Err(

@@ -15,6 +15,10 @@ use std::collections::BTreeSet;
 pub fn tell(sources: &[SourceOutcome], out: &Out) {
     for source in failed(sources) {
         let reason = source.reason.as_deref().unwrap_or("no reason given");
+        if source.words.is_some() {
+            out.remark(&format!("{}: {reason}", source.source));
+            continue;
+        }
         let wait = source.retry_after_ms.map_or_else(String::new, |wait| format!(", in {} s", wait.div_ceil(1_000)));
         out.remark(&format!("{}: {} ({reason}{wait})", source.source, source.outcome));
         match source.outcome {
@@ -107,13 +111,32 @@ pub fn what_it_shares(sources: &[SourceOutcome]) -> String {
 
 /// What is said in place of a table without rows: nobody's silence is taken for an answer.
 pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
-    let denied = sources.iter().filter(|source| source.outcome == Ended::Denied).count();
+    let denied = sources.iter().filter(|source| source.outcome == Ended::Denied && source.words.is_none()).count();
     match failed(sources).count() {
         0 => "no rows",
         all if all == sources.len() && denied == all => "no source that was asked shares this",
         all if all == sources.len() => "no source answered",
         _ => "no rows from the sources that answered",
     }
+}
+
+/// That a row was not found where it was looked for, or that nobody could say: who did not answer may have it.
+pub fn not_found(kind: &Resource, id: &str, sources: &[SourceOutcome]) -> Option<String> {
+    let (silent, answered): (Vec<_>, Vec<_>) = sources.iter().partition(|source| source.outcome != Ended::Ok);
+    if silent.is_empty() {
+        return None;
+    }
+    let how = |source: &&SourceOutcome| match source.words {
+        Some(_) => format!("{} waits to be let in", source.source),
+        None => format!("{} did not answer ({})", source.source, source.outcome),
+    };
+    let (why, they) = (joined(silent.iter().map(how)), if silent.len() == 1 { "it" } else { "one of them" });
+    Some(if answered.is_empty() {
+        format!("nobody answered, so whether there is a row {id} in {kind} is not known: {why}")
+    } else {
+        let without = joined(answered.iter().map(|source| &source.source));
+        format!("there is no row {id} in {kind} of {without}; {why}, and {they} may have that row")
+    })
 }
 
 /// Whether there is an answer at all, be it in part.
@@ -204,6 +227,18 @@ mod tests {
         assert_eq!(no_rows(std::slice::from_ref(&work)), "no source answered");
         assert_eq!(no_rows(&[ended("lab", Ended::Denied, false)]), "no source that was asked shares this");
         assert_eq!(no_rows(&[ended("lab", Ended::Denied, false), work.clone()]), "no source answered");
+        let waits = SourceOutcome { words: Some("a b c d".to_owned()), ..ended("lab", Ended::Denied, false) };
+        assert_eq!(no_rows(std::slice::from_ref(&waits)), "no source answered", "it may share this once it is let in");
+        let kind = "tasks".parse().unwrap();
+        assert_eq!(not_found(&kind, "12ab", std::slice::from_ref(&here)), None);
+        assert_eq!(
+            not_found(&kind, "12ab", &[here.clone(), work.clone()]).unwrap(),
+            "there is no row 12ab in tasks of here; work did not answer (offline), and it may have that row"
+        );
+        assert_eq!(
+            not_found(&kind, "12ab", &[waits, work.clone()]).unwrap(),
+            "nobody answered, so whether there is a row 12ab in tasks is not known: lab waits to be let in, work did not answer (offline)"
+        );
         assert_eq!(next(&[here.clone(), work]), Some("ping work".to_owned()));
         assert_eq!(next(&[ended("lab", Ended::Revoked, false)]), Some("unlink lab".to_owned()));
         assert_eq!(next(&[here]), None);

@@ -2,7 +2,7 @@
 
 mod lists;
 
-use super::{counted, joined, minute, next_for_members, short};
+use super::{counted, joined, minute, next_for_members, short, waiting};
 use crate::{
     exit::{Exit, Outcome},
     out::Out,
@@ -44,6 +44,9 @@ async fn next(status: &view::Status, client: &Client, out: &Out) {
     if status.audit_fault.is_some() {
         out.remark("make room, or mend what else the database says is amiss; then answers are given again");
         out.next("status");
+    } else if let Some(first) = status.waiting_grants.first() {
+        status.waiting_grants.iter().for_each(|waiting| out.remark(&waiting::waits(waiting)));
+        out.next(&waiting::confirm(first.grant.as_str()));
     } else if status.pending_grants > 0 {
         let pending = counted(status.pending_grants, "pending grant");
         out.remark(&format!("nobody has linked to {pending} yet; if an invite is lost or too old, make another"));
@@ -81,7 +84,7 @@ fn shown(status: &view::Status) -> String {
         format!(
             "grants       {} in force, {}{}, {}",
             status.grants,
-            if status.pending_grants > 0 { format!("{} pending, ", status.pending_grants) } else { String::new() },
+            unlinked(status),
             counted(status.connections, "connection"),
             format!("{}, {}", counted(status.sessions, "session"), counted(status.calls, "call"))
         ),
@@ -92,6 +95,14 @@ fn shown(status: &view::Status) -> String {
     lines.extend(lists::lines(status));
     lines.extend(alarms(status));
     lines.join("\n")
+}
+
+/// How many grants nobody has used the invite of, and how many have a holder who waits.
+fn unlinked(status: &view::Status) -> String {
+    let (pending, waiting) = (status.pending_grants, status.waiting_grants.len() as u64);
+    let counts = [(pending, "pending"), (waiting, "waiting for you to let its holder in")];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    counts.map(|(count, what)| format!("{count} {what}, ")).collect::<Vec<_>>().concat()
 }
 
 /// What must not be: each with what it means.

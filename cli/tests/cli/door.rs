@@ -133,7 +133,7 @@ fn a_link_is_its_owners_alone_and_acting_as_them_is_recorded() {
     assert!(home.types("--as mallory links --all").done().out.contains("work"));
     let log = home.types("audit query --json").done().out;
     assert!(log.contains("impersonate") && log.contains("dana (uid"), "{log}");
-    home.run(&["link", invite.trim(), "--yes"]).fails(6, &["invite can no longer be used"]);
+    home.run(&["--as", "mallory", "link", invite.trim(), "--yes"]).fails(6, &["invite can no longer be used"]);
     let text = invite.trim();
     home.run(&["link", &format!("{}A{}", &text[..40], &text[41..]), "--yes"]).fails(2, &["damaged"]);
     home.run(&["link", &text[..412], "--yes"])

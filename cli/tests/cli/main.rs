@@ -53,6 +53,8 @@ mod slow;
 #[cfg(test)]
 mod step_ca;
 #[cfg(test)]
+mod waiting;
+#[cfg(test)]
 mod watch;
 #[cfg(test)]
 mod words;

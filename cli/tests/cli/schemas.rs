@@ -126,7 +126,8 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     confirmed(judge, office, home);
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
-    judge.ends(6, home, &format!("link {invite} --yes --name work"));
+    judge.does(home, &format!("link {invite} --yes --name work"));
+    judge.ends(6, home, &format!("link {invite} --yes --name other"));
     judge.ends(6, home, "renew work");
     let bare = judge.does(office, "add tasks bare --team core --tag red").json()["id"].as_str().unwrap().to_owned();
     judge.does(home, &format!("get tasks {bare} --from work"));
@@ -149,7 +150,10 @@ fn confirmed(judge: &mut Judge, office: &Instance, home: &Instance) {
     let made = judge.does(office, "invite waits --share tasks --confirm").json();
     let linked = judge.does(home, &format!("link {} --yes --name waits", made["invite"].as_str().unwrap())).json();
     judge.does(home, "links");
+    judge.ends(7, home, "ping waits");
+    judge.ends(7, home, "list tasks --from waits");
     judge.does(office, "grant show waits");
+    judge.does(office, "status");
     judge.ends(6, office, "grant confirm waits zoo zoo zoo zoo");
     judge.does(office, &format!("grant confirm waits {}", linked["words"].as_str().unwrap()));
     judge.does(home, "unlink waits");
@@ -171,6 +175,7 @@ fn bounded(judge: &mut Judge, office: &Instance) {
     judge.does(office, "policy show");
     judge.does(office, "invite below --share tasks --narrow");
     judge.does(office, "grant revoke below");
+    judge.does(office, "grant show below");
     judge.does(office, "policy clear");
 }
 

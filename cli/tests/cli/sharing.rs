@@ -63,8 +63,11 @@ fn an_invite_is_taken_as_mail_brings_it_and_what_is_none_says_what_to_type() {
         refused.fails(2, &["next: paste the whole line", "who types `mosaic-fed grant invite NAME` there"]);
     }
     link(Some(&mailed), &["-", "--yes"]).done();
-    let again = link(Some(&plain), &["-", "--yes"]);
-    again.fails(
+    let again = link(Some(&plain), &["-", "--yes"]).done();
+    assert!(again.out.contains("linked already as office"), "{again:?}");
+    home.types("user add eve").done();
+    let spent = link(Some(&plain), &["--as", "eve", "-", "--yes"]);
+    spent.fails(
         6,
         &["it was used", "too old", "next: ask the owner of office", "`mosaic-fed grant invite to-home` there"],
     );
@@ -194,6 +197,8 @@ fn what_an_invite_offered_is_not_told_as_what_its_grant_gives_now() {
     assert!(linked.out.contains("work is linked (") && linked.out.contains("shares notes until 20"), "{linked:?}");
     assert!(home.types("ping work").done().out.contains("shares notes until 20"));
     assert!(home.types("links").done().out.contains("INVITED TO"));
+    let fresh = office.types("grant invite to-home").done().out;
+    home.run(&["link", fresh.trim(), "--yes"]).done();
     let again = home.run(&["link", invite.trim(), "--yes"]);
     again.fails(6, &["this invite offered tasks", "can no longer be used", "linked as `work` already, which stays"]);
     assert!(!again.err.contains(" offers "), "{again:?}");
@@ -267,13 +272,18 @@ fn an_invite_that_reached_nobody_was_not_used_and_can_be_tried_again() {
     office.stop();
     let down = home.run(&["link", fresh.trim(), "--yes", "--name", "other"]);
     assert_ne!(down.code, 0);
-    for words in
-        ["the invite was not used", "next: once the other side is up, and until 20", " link`, which asks for it"]
-    {
+    for words in [
+        "the invite was not used",
+        "next: once the other side is up, and until 20",
+        " link --name other`, which asks for the same invite",
+    ] {
         assert!(down.err.contains(words), "{words} in {down:?}");
     }
     let nobody = home.types("get tasks 12345678 --from work");
-    nobody.fails(7, &["nobody answered, so whether there is such a row in tasks is not known"]);
+    nobody.fails(
+        7,
+        &["nobody answered, so whether there is a row 12345678 in tasks is not known: work did not answer (offline)"],
+    );
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn a_move_to_step_ca_and_back_breaks_no_link_and_each_failure_says_what_to_do() 
     asked(&home, "during");
     let invite = office.types("invite late --share tasks").done().out;
     let late = home.run(&["link", invite.trim(), "--yes", "--name", "late"]);
-    late.fails(8, &["the certificate could not be issued", "next: nothing is lost", "asks for the same invite again"]);
+    late.fails(8, &["the certificate could not be issued", "next: nothing is lost", "asks for the same invite"]);
     // Why, is for the one whose CA it is.
     let log = office.types("audit query --grant late --json").done().out;
     assert!(log.contains("cannot be reached") && log.contains(&at), "{log}");
