@@ -5,6 +5,7 @@
 //! higher than its end. `sealed MAC` is written once every row that was there before there were seals has one. A line that was
 //! cut off by a crash, or that somebody else wrote, does not count.
 
+use crate::file;
 use domain::{
     grant::{Grant, State},
     id::{GrantId, InviteId},
@@ -16,10 +17,9 @@ use serde_json::Value;
 use std::{
     collections::HashMap,
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -101,18 +101,9 @@ impl Trust {
                 Line::Sealed => sealed = true,
             }
         }
-        let shorter = beside(path);
-        let mut file = new(&shorter)?;
         let kept = sealed.then(|| signed(&key, SEALED));
         let kept = kept.into_iter().chain(floors.iter().map(|(grant, generation)| line(&key, *grant, *generation)));
-        file.write_all(kept.collect::<String>().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&shorter, path)?;
-        // Lines are appended to the new file from here on: after a loss of power it must be this one that is there.
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = file::replace(path, kept.collect::<String>().as_bytes(), 0o600)?;
         Ok(Self { key, known: Known::new(floors, sealed, Some(file)) })
     }
 
@@ -207,14 +198,6 @@ fn raise(floors: &mut HashMap<GrantId, u64>, grant: GrantId, generation: u64) ->
     higher
 }
 
-fn beside(path: &Path) -> PathBuf {
-    path.with_extension("new")
-}
-
-fn new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
 enum Line {
     Floor(GrantId, u64),
     Sealed,
@@ -270,6 +253,18 @@ mod tests {
             assert_eq!([again.floor(id(1)), again.floor(id(2)), again.floor(id(3))], [4, 2, 0]);
         }
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2, "one line for each");
+    }
+
+    #[test]
+    fn what_lies_where_it_is_written_anew_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, victim] = ["grants.floor", "victim"].map(|name| folder.path().join(name));
+        fs::write(&victim, "mine").unwrap();
+        for beside in ["grants.new", "grants.floor.new"] {
+            std::os::unix::fs::symlink(&victim, folder.path().join(beside)).unwrap();
+        }
+        drop(Trust::open(&path, RowKey::new(KEY)).unwrap());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
     }
 
     #[test]
