@@ -15,7 +15,8 @@ use std::{fmt, sync::Arc};
 /// HMAC-SHA256, 32 bytes.
 pub type Seal = [u8; 32];
 
-/// Why a grant that the database has permits nothing. It can be ended, and nothing else is done to it.
+/// Why a grant that the database has permits nothing. It can be ended, and nothing else is done to it. One that somebody else ended is
+/// doubtful too: its end is remembered nowhere until its owner ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Its row is not as this instance wrote it.
@@ -31,7 +32,9 @@ impl Doubt {
     pub const fn next(self) -> &'static str {
         match self {
             Self::Tampered | Self::Older => "end it with `mosaic-fed grant revoke` and make a new one",
-            Self::Unreadable => "start the version that wrote it, or put the database back",
+            Self::Unreadable => {
+                "start the version that wrote it, put the database back, or end it by its id: `mosaic-fed grant revoke ID`"
+            }
         }
     }
 }

@@ -26,8 +26,8 @@ pub struct Standing {
 pub enum Held {
     /// It may permit something.
     Stands(Box<Grant>),
-    /// It permits nothing any more; its last generation, where it is as the daemon wrote it.
-    Ended(Option<u64>),
+    /// It was ended here, at this generation, and permits nothing any more.
+    Ended(u64),
     /// It is not to be believed: it permits nothing.
     Doubtful(Doubt),
 }
@@ -37,7 +37,7 @@ impl Held {
     pub fn floor(&self) -> Option<u64> {
         match self {
             Self::Stands(grant) => Some(grant.generation),
-            Self::Ended(generation) => generation.map(|_| END),
+            Self::Ended(_) => Some(END),
             Self::Doubtful(_) => None,
         }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
-    grant::{Grant, Leaf, State},
+    grant::{Grant, Leaf},
     id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
     invite::{Claimant, Invited, Offer},
     item::{Item, NewItem},
@@ -230,7 +230,7 @@ pub struct GrantView {
 impl GrantView {
     /// What the grant is at `now`: as [`Grant::standing`], or `doubtful`.
     pub fn standing(&self, now: Time) -> &'static str {
-        if self.doubt.is_some() && self.grant.state != State::Revoked { "doubtful" } else { self.grant.standing(now) }
+        if self.doubt.is_some() { "doubtful" } else { self.grant.standing(now) }
     }
 }
 
@@ -252,8 +252,8 @@ pub trait Grants: Send + Sync {
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError>;
     /// Stores a pending grant. Conflict where an unended grant has its name, or it is beyond the ceiling.
     async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError>;
-    /// Puts another scope in force. Conflict where the grant is no longer of the generation that the edit was judged on,
-    /// or the scope is beyond the ceiling.
+    /// Puts another scope in force. Conflict where the grant has ended, also by time, is no longer of the generation that the edit
+    /// was judged on, or the scope is beyond the ceiling.
     async fn edit_grant(
         &self,
         grant: GrantId,
@@ -261,7 +261,7 @@ pub trait Grants: Send + Sync {
         scope: &Scope,
         record: Record,
     ) -> Result<Grant, StoreError>;
-    /// Ends a grant for ever. Takes the audit head's lock, so that no batch can commit an answer of it afterwards.
+    /// Ends a grant for ever, also one that is not to be believed, whatever it says of itself. Takes the audit head's lock, so that no batch can commit an answer of it afterwards.
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError>;
     /// Stores an invite; earlier open invites of the same grant stop working.
     async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError>;

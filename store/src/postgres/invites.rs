@@ -22,7 +22,7 @@ impl Postgres {
     pub(super) async fn new_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let now = self.clock.now();
-        rules::may_invite(&change.grant(invite.grant).await?, now)?;
+        rules::has_not_ended(&change.grant(invite.grant).await?, now)?;
         let confirm = change.end_invites(invite.grant, now).await? || invite.confirm;
         let NewInvite { id, grant, digest, expires_at, key, .. } = *invite;
         let invite = KeptInvite { id, grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None };
@@ -185,8 +185,10 @@ impl Change {
 
 /// An invite with its grant, both as they were written.
 fn invited(row: &PgRow, trust: &Trust) -> Result<(KeptInvite, Invited), StoreError> {
-    let grant = row::grant(row)?;
-    row::judged(row, &grant, trust)?.map_err(|doubt| rules::doubtful(&grant, doubt))?;
+    let grant = match row::held(row, trust)? {
+        (grant, None) => grant,
+        (grant, Some(doubt)) => return Err(rules::doubtful(&grant, doubt)),
+    };
     let kept = kept(row, trust)?.ok_or_else(|| rules::invite_tampered(&grant))?;
     Ok((kept.clone(), kept.of(grant)))
 }
