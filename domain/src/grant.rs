@@ -82,6 +82,9 @@ pub struct Grant {
     pub state: State,
     /// Counts every change; an answer decided under another generation is not given.
     pub generation: u64,
+    /// Counts how often its certificate was followed by another one that came into force; not the generation, since what is permitted stays
+    /// the same.
+    pub renewals: u64,
     /// The certificate in force.
     pub leaf: Option<Leaf>,
     /// The one that follows it, issued and not used yet.

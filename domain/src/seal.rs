@@ -125,6 +125,10 @@ impl RowKey {
         if next.is_some_and(|next| next.waits) {
             part(b"waits");
         }
+        // Rows that were sealed before there was this count have none.
+        if grant.renewals > 0 {
+            part(&grant.renewals.to_be_bytes());
+        }
         mac
     }
 

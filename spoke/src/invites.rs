@@ -59,6 +59,7 @@ impl Spoke {
     pub async fn confirm(&self, by: By, id: GrantId, typed: &[String]) -> Result<Grant, AdminError> {
         let typed = Words::read(typed).map_err(|slip| AdminError::Invalid(slip.to_string()))?;
         let view = self.view(id).await?;
+        view.trust_invite()?;
         let name = &view.grant.name;
         let (true, Some(handed), Some(words)) = (view.grant.waits(), view.handed, self.words(&view)) else {
             let cause = format!("grant {name} does not wait to be confirmed; see `mosaic-fed grant show {name}`");

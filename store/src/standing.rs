@@ -1,6 +1,6 @@
 //! The grants' table as those read it who judge callers by it.
 
-use crate::END;
+use crate::{END, Floor};
 use domain::{
     grant::{Grant, Leaf},
     id::GrantId,
@@ -33,10 +33,10 @@ pub enum Held {
 }
 
 impl Held {
-    /// The lowest generation in which it may stand from now on, as far as it is to be believed.
-    pub fn floor(&self) -> Option<u64> {
+    /// How far it has come, as far as it is to be believed.
+    pub fn floor(&self) -> Option<Floor> {
         match self {
-            Self::Stands(grant) => Some(grant.generation),
+            Self::Stands(grant) => Some(Floor::of(grant)),
             Self::Ended(_) => Some(END),
             Self::Doubtful(_) => None,
         }

@@ -3,7 +3,7 @@
 //!
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
-use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, Standing, StoreError};
+use crate::{Access, Ceilings, Enrolled, Enrolment, Handed, LinkKey, NewInvite, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
@@ -221,6 +221,8 @@ pub struct GrantView {
     pub peer_name: Option<Name>,
     /// How it came to its holder, once it did.
     pub handed: Option<Handed>,
+    /// Whether the invite by which it did is not as the daemon wrote it: then nothing is said of that.
+    pub invite_tampered: bool,
     /// When it was made.
     pub created_at: Time,
     /// Why it is not to be believed, and permits nothing whatever else is said of it; none where it is.
@@ -228,6 +230,14 @@ pub struct GrantView {
 }
 
 impl GrantView {
+    /// Refuses what would be made of how the grant came to its holder, where somebody else wrote that.
+    ///
+    /// # Errors
+    /// They did.
+    pub fn trust_invite(&self) -> Result<(), StoreError> {
+        if self.invite_tampered { Err(rules::invite_tampered(&self.grant)) } else { Ok(()) }
+    }
+
     /// What the grant is at `now`: as [`Grant::standing`], or `doubtful`.
     pub fn standing(&self, now: Time) -> &'static str {
         if self.doubt.is_some() { "doubtful" } else { self.grant.standing(now) }

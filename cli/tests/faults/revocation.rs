@@ -68,7 +68,8 @@ fn is_over(office: &Instance, home: &Instance, name: &str) {
     assert_eq!(state(office, name), "revoked", "{name}");
     let by_name = "SELECT count(*) FROM refused_leaves r JOIN before b ON b.serial = r.serial";
     assert_eq!(sql(office, by_name), "1", "{name}: its certificate is refused by name");
-    let back = "UPDATE grants g SET state = b.state, generation = b.generation, seal = b.seal FROM before b WHERE g.id = b.id";
+    let back =
+        "UPDATE grants g SET state = b.state, generation = b.generation, seal = b.seal FROM before b WHERE g.id = b.id";
     sql(office, &format!("DELETE FROM refused_leaves; {back}; DROP TABLE before"));
     let end = Instant::now() + Duration::from_secs(10);
     while state(office, name) != "doubtful" {

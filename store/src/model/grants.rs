@@ -48,6 +48,7 @@ impl Grants for Model {
             subject_name: kept.subject_name.clone(),
             peer_name: kept.peer_name.clone(),
             handed: state.handed(kept.grant.id),
+            invite_tampered: false,
             created_at: kept.created_at,
             doubt: None,
         };

@@ -176,13 +176,15 @@ impl Postgres {
         unit.end().await?;
         let view = |row: &PgRow| {
             let (grant, doubt) = row::held(row, &self.trust)?;
+            let (handed, invite_tampered) = handed(row, &self.trust)?;
             Ok(GrantView {
                 doubt,
+                handed,
+                invite_tampered,
                 // Nothing is decided by what people are called, and no name may hide a grant.
                 subject_name: name(row, "subject_name").unwrap_or_else(|_| grant.name.clone()),
                 peer_name: row.try_get::<Option<&str>, _>("peer_name")?.and_then(|name| name.parse().ok()),
                 grant,
-                handed: handed(row)?,
                 created_at: time(row, "created_at")?,
             })
         };
@@ -328,6 +330,7 @@ impl Change {
             .bind(next.is_some_and(|next| next.waits))
             .bind(self.sealed(grant)?)
             .bind(grant.name.as_str())
+            .bind(stored(grant.renewals)?)
             .execute(&mut **self)
             .await?;
         Ok(())

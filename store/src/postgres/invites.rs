@@ -17,6 +17,7 @@ use domain::{
 };
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 impl Postgres {
     pub(super) async fn new_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
@@ -209,13 +210,16 @@ fn kept(row: &PgRow, trust: &Trust) -> Result<Option<KeptInvite>, StoreError> {
     Ok(seal.is_some_and(|seal| trust.knows(&invite, seal)).then_some(invite))
 }
 
-/// Reads how a grant came to its holder, to be shown: nobody is let in because of it.
-pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
-    let key: Option<&[u8]> = row.try_get("claimed_spki")?;
-    let Some(key) = key else { return Ok(None) };
-    let (invite, key) = (InviteId(row.try_get("invite")?), Spki(row::digest(key)?));
-    let (nonce, confirm) = (nonce(row)?, row.try_get("confirm")?);
-    Ok(Some(Handed { invite, key, nonce, confirm, wrong_words: wrong_words(row)? }))
+/// Reads how a grant came to its holder, if it did, and whether that was changed by somebody else: then nothing is said of it.
+pub(super) fn handed(row: &PgRow, trust: &Trust) -> Result<(Option<Handed>, bool), StoreError> {
+    if row.try_get::<Option<Uuid>, _>("invite")?.is_none() {
+        return Ok((None, false));
+    }
+    let invite = kept(row, trust).ok().flatten();
+    let of = |KeptInvite { id, claim, confirm, wrong_words, .. }| {
+        claim.map(|Claim { key, nonce, .. }| Handed { invite: id, key, nonce, confirm, wrong_words })
+    };
+    Ok((invite.clone().and_then(of), invite.is_none()))
 }
 
 fn wrong_words(row: &PgRow) -> Result<u32, StoreError> {
