@@ -1,5 +1,11 @@
-//! What shows that a stored grant, or an invite to one, is as the daemon wrote it: a MAC over all that it permits and to whom, under a
-//! key that is never in the database. Whoever can write to the database alone cannot widen a grant, nor let anybody into one.
+//! What shows that a stored grant, or an invite to one, is as the daemon wrote it: a MAC over its scope, its subject, its holder and the
+//! certificates that speak for it, under a key that is never in the database. Whoever can write to the database alone can change
+//! none of these, nor let anybody into a grant.
+//!
+//! Nothing else is sealed. A grant shows what its subject may see, within its scope: the rows themselves, and who is in which workspace, role
+//! and team, are as the database says. Whoever can write there can show a grant's holder more by making its subject a member of
+//! another team whose rows the scope names or does not exclude. Nor are names sealed that are only shown to people, the ceiling, and the list
+//! of refused certificates: what these keep out, a sealed row does not let in.
 
 use crate::{
     grant::{Grant, Leaf},
