@@ -4,8 +4,6 @@ use crate::Door;
 use domain::audit::SignedHead;
 use std::{
     fs, io,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -52,9 +50,5 @@ async fn move_on(door: &Door, data_dir: &Path, written: Option<u64>) -> Result<u
 
 /// A crash leaves the old head or the new one.
 fn write(data_dir: &Path, head: &SignedHead) -> io::Result<()> {
-    let (path, new) = (data_dir.join(FILE), data_dir.join(".audit-head.json.new"));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&serde_json::to_vec(head)?)?;
-    file.sync_all()?;
-    fs::rename(new, path)
+    store::file::replace(&data_dir.join(FILE), &serde_json::to_vec(head)?, 0o600).map(drop)
 }

@@ -103,6 +103,9 @@ pub struct Leaf {
     pub not_after: Time,
 }
 
+/// The last generation there is; no grant comes near it, but a row that somebody else wrote may say so.
+pub const LAST_GENERATION: u64 = i64::MAX.cast_unsigned();
+
 /// What one other instance may ask, on whose behalf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -122,6 +125,9 @@ pub struct Grant {
     pub state: State,
     /// Counts every change; an answer decided under another generation is not given.
     pub generation: u64,
+    /// Counts how often its certificate was followed by another one that came into force; not the generation, since what is permitted stays
+    /// the same.
+    pub renewals: u64,
     /// The certificate in force.
     pub leaf: Option<Leaf>,
     /// The one that follows it, issued and not used yet.
@@ -201,8 +207,18 @@ impl Grant {
 
     /// Ends the grant for ever.
     pub fn revoke(&self) -> Result<Self, IllegalMove> {
-        let revoked = self.moved(State::Revoked)?;
-        Ok(Self { successor: None, former: None, ..revoked })
+        if self.state.may_become(State::Revoked) {
+            Ok(self.end())
+        } else {
+            Err(IllegalMove { from: self.state, to: State::Revoked })
+        }
+    }
+
+    /// The grant ended for ever, whatever is said of it: also one that says it has ended, which nobody here did.
+    #[must_use]
+    pub fn end(&self) -> Self {
+        let generation = self.generation.saturating_add(1).min(LAST_GENERATION);
+        Self { state: State::Revoked, generation, successor: None, former: None, ..self.clone() }
     }
 
     /// Puts another scope in force.
@@ -210,14 +226,14 @@ impl Grant {
         if self.state == State::Revoked {
             return Err(IllegalMove { from: self.state, to: self.state });
         }
-        Ok(Self { scope, generation: self.generation + 1, ..self.clone() })
+        Ok(Self { scope, generation: self.generation.saturating_add(1), ..self.clone() })
     }
 
     fn moved(&self, to: State) -> Result<Self, IllegalMove> {
         if !self.state.may_become(to) {
             return Err(IllegalMove { from: self.state, to });
         }
-        Ok(Self { state: to, generation: self.generation + 1, ..self.clone() })
+        Ok(Self { state: to, generation: self.generation.saturating_add(1), ..self.clone() })
     }
 }
 

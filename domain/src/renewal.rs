@@ -181,7 +181,8 @@ impl Grant {
     pub fn confirm(&self, serial: &Serial, now: Time) -> Option<Self> {
         let next = self.renewed().filter(|next| next.leaf.serial == *serial)?;
         let former = self.leaf.clone().map(|leaf| Former { leaf, until: now + OVERLAP });
-        Some(Self { leaf: Some(next.leaf.clone()), successor: None, former, ..self.clone() })
+        let renewals = self.renewals.saturating_add(1);
+        Some(Self { renewals, leaf: Some(next.leaf.clone()), successor: None, former, ..self.clone() })
     }
 }
 

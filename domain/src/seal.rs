@@ -1,5 +1,11 @@
-//! What shows that a stored grant, or an invite to one, is as the daemon wrote it: a MAC over all that it permits and to whom, under a
-//! key that is never in the database. Whoever can write to the database alone cannot widen a grant, nor let anybody into one.
+//! What shows that a stored grant, or an invite to one, is as the daemon wrote it: a MAC over its scope, its subject, its holder and the
+//! certificates that speak for it, under a key that is never in the database. Whoever can write to the database alone can change
+//! none of these, nor let anybody into a grant.
+//!
+//! Nothing else is sealed. A grant shows what its subject may see, within its scope: the rows themselves, and who is in which workspace, role
+//! and team, are as the database says. Whoever can write there can show a grant's holder more by making its subject a member of
+//! another team whose rows the scope names or does not exclude. Nor are names sealed that are only shown to people, the ceiling, and the list
+//! of refused certificates: what these keep out, a sealed row does not let in.
 
 use crate::{
     grant::{Grant, Leaf},
@@ -15,7 +21,8 @@ use std::{fmt, sync::Arc};
 /// HMAC-SHA256, 32 bytes.
 pub type Seal = [u8; 32];
 
-/// Why a grant that the database has permits nothing. It can be ended, and nothing else is done to it.
+/// Why a grant that the database has permits nothing. It can be ended, and nothing else is done to it. One that somebody else ended is
+/// doubtful too: its end is remembered nowhere until its owner ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Its row is not as this instance wrote it.
@@ -31,7 +38,9 @@ impl Doubt {
     pub const fn next(self) -> &'static str {
         match self {
             Self::Tampered | Self::Older => "end it with `mosaic-fed grant revoke` and make a new one",
-            Self::Unreadable => "start the version that wrote it, or put the database back",
+            Self::Unreadable => {
+                "start the version that wrote it, put the database back, or end it by its id: `mosaic-fed grant revoke ID`"
+            }
         }
     }
 }
@@ -121,6 +130,10 @@ impl RowKey {
         // A part of its own, so that what was sealed before anybody could wait stays as it was.
         if next.is_some_and(|next| next.waits) {
             part(b"waits");
+        }
+        // Rows that were sealed before there was this count have none.
+        if grant.renewals > 0 {
+            part(&grant.renewals.to_be_bytes());
         }
         mac
     }

@@ -72,6 +72,11 @@ impl<T> Held<T> {
         Self { value, places: Places::of(places) }
     }
 
+    /// In places that are taken already.
+    pub(crate) fn within(value: T, places: Places) -> Self {
+        Self { value, places }
+    }
+
     /// An answer made of this one, in the same places.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Held<U> {
         Held { value: make(self.value), places: self.places }
@@ -110,6 +115,11 @@ impl<T> DerefMut for Held<T> {
 impl Places {
     pub(crate) fn of(places: impl IntoIterator<Item = Aboard>) -> Self {
         Self(places.into_iter().collect())
+    }
+
+    /// Takes more.
+    pub(crate) fn join(&mut self, more: Self) {
+        self.0.extend(more.0);
     }
 
     /// Waits until the grant of one of them has ended.

@@ -3,7 +3,8 @@
 //! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
 //! certificate, [`keys`] for what is kept meanwhile, [`renewal`] for the one after it and [`control`] for the session
 //! that tells of the grant's end, which ends what is in [`flight`]. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
-//! [`stream`] as rows in arrival order, [`get`] for one row. Below them one source is asked by [`ask`]: it is read by
+//! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
+//! beginning of the id is known. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
 //!
 //! Must not: store or log a row of another instance, know anything of the sharing side, or let one user ask through another
@@ -31,6 +32,7 @@ mod question;
 mod reader;
 mod record;
 mod renewal;
+mod seek;
 mod session;
 mod stream;
 
@@ -44,6 +46,7 @@ pub use hello::{Hello, Ping, Shares};
 pub use keys::Prepared;
 pub use question::{Asker, Question, Sources};
 pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
+pub use seek::Sought;
 
 use dialling::Dialling;
 use domain::{

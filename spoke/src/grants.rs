@@ -368,6 +368,7 @@ impl Spoke {
             scope,
             state: State::Pending,
             generation: 1,
+            renewals: 0,
             leaf: None,
             successor: None,
             former: None,

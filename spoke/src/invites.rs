@@ -55,6 +55,7 @@ impl Spoke {
     pub async fn confirm(&self, by: By, id: GrantId, typed: &[String]) -> Result<Grant, AdminError> {
         let typed = Words::read(typed).map_err(|slip| AdminError::Invalid(slip.to_string()))?;
         let view = self.view(id).await?;
+        view.trust_invite()?;
         let name = &view.grant.name;
         let (true, Some(handed), Some(words)) = (view.grant.waits(), view.handed, self.words(&view)) else {
             return Err(waits_not(&view));

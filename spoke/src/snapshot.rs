@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use store::{END, Held, Shared, Standing, StoreError, Trust};
+use store::{END, Floor, Held, Shared, Standing, StoreError, Trust};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -230,7 +230,7 @@ impl Snapshots {
     }
 
     /// Once the change is in force: remembering it may wait for a disk. What an earlier attempt could not write is tried again.
-    async fn learn(&self, moved: Vec<(GrantId, u64)>) {
+    async fn learn(&self, moved: Vec<(GrantId, Floor)>) {
         let before = self.trust.failure();
         if moved.is_empty() && before.is_none() {
             return;

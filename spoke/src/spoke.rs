@@ -118,6 +118,8 @@ pub struct SpokeStatus {
     pub doubtful: Vec<(GrantId, Doubt)>,
     /// Why how far grants have come cannot be written beside the database: until it can, one that is put back is not noticed.
     pub floors_failure: Option<String>,
+    /// Whether it was forgotten how far grants had come, and nobody has looked after them yet.
+    pub floors_lost: bool,
     /// Records that nobody waited for and that could not be written.
     pub lost_records: u64,
     /// Grants and invites that were not made, and ends that were not moved later, because this machine's clock went back.
@@ -265,6 +267,7 @@ impl Spoke {
             replaced_of: faults.replaced_certificates.last(),
             doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
             floors_failure: self.parts.trust.failure(),
+            floors_lost: self.parts.trust.is_lost(),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),
             lists: self.lists.get().map(|lists| lists.status(now)).unwrap_or_default(),

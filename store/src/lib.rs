@@ -2,7 +2,7 @@
 //!
 //! Map: `traits` is what others may ask; [`access`] is on whose authority rows are read; [`audit`] is the writer whose
 //! receipt lets an answer leave; [`postgres`] is the real thing and `model` its stand-in for tests, held to one suite;
-//! [`embedded`] runs a PostgreSQL of our own.
+//! [`embedded`] runs a PostgreSQL of our own; [`file`] is how whatever else must outlive a crash is written.
 //!
 //! Must not: decide. A row leaves here only under a permit that `domain::decide` made, or under a local user's own rights.
 
@@ -11,6 +11,8 @@ pub mod audit;
 mod ceiling;
 pub mod embedded;
 mod error;
+pub mod file;
+mod floors;
 pub mod halt;
 mod heard;
 mod invited;
@@ -26,7 +28,8 @@ pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
+pub use floors::{END, Floor};
 pub use invited::{Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite};
 pub use standing::{Held, Standing};
 pub use traits::*;
-pub use trust::{END, Trust};
+pub use trust::Trust;

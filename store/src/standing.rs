@@ -1,6 +1,6 @@
 //! The grants' table as those read it who judge callers by it.
 
-use crate::END;
+use crate::{END, Floor};
 use domain::{
     grant::{Grant, Leaf},
     id::GrantId,
@@ -26,18 +26,18 @@ pub struct Standing {
 pub enum Held {
     /// It may permit something.
     Stands(Box<Grant>),
-    /// It permits nothing any more; its last generation, where it is as the daemon wrote it.
-    Ended(Option<u64>),
+    /// It was ended here, at this generation, and permits nothing any more.
+    Ended(u64),
     /// It is not to be believed: it permits nothing.
     Doubtful(Doubt),
 }
 
 impl Held {
-    /// The lowest generation in which it may stand from now on, as far as it is to be believed.
-    pub fn floor(&self) -> Option<u64> {
+    /// How far it has come, as far as it is to be believed.
+    pub fn floor(&self) -> Option<Floor> {
         match self {
-            Self::Stands(grant) => Some(grant.generation),
-            Self::Ended(generation) => generation.map(|_| END),
+            Self::Stands(grant) => Some(Floor::of(grant)),
+            Self::Ended(_) => Some(END),
             Self::Doubtful(_) => None,
         }
     }

@@ -5,13 +5,13 @@
 
 use crate::{
     Access, Ceilings, Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite, Standing,
-    StoreError,
+    StoreError, rules,
 };
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
     audit::{Entry, Head, Record},
-    grant::{Grant, Leaf, State},
+    grant::{Grant, Leaf},
     id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
     invite::{Claimant, Invited, Offer},
     item::{Item, NewItem},
@@ -224,7 +224,9 @@ pub struct GrantView {
     pub peer_name: Option<Name>,
     /// How it came to its holder, once it did.
     pub handed: Option<Handed>,
-    /// Its last invite.
+    /// Whether the invite by which it did, or its last one, is not as the daemon wrote it: then nothing is said of that.
+    pub invite_tampered: bool,
+    /// Its last invite; none where there is none that is as the daemon wrote it.
     pub invite: Option<LastInvite>,
     /// When it was made.
     pub created_at: Time,
@@ -233,9 +235,17 @@ pub struct GrantView {
 }
 
 impl GrantView {
+    /// Refuses what would be made of how the grant came to its holder, where somebody else wrote that.
+    ///
+    /// # Errors
+    /// They did.
+    pub fn trust_invite(&self) -> Result<(), StoreError> {
+        if self.invite_tampered { Err(rules::invite_tampered(&self.grant)) } else { Ok(()) }
+    }
+
     /// What the grant is at `now`: as [`Grant::standing`], or `doubtful`.
     pub fn standing(&self, now: Time) -> &'static str {
-        if self.doubt.is_some() && self.grant.state != State::Revoked { "doubtful" } else { self.grant.standing(now) }
+        if self.doubt.is_some() { "doubtful" } else { self.grant.standing(now) }
     }
 }
 
@@ -257,8 +267,8 @@ pub trait Grants: Send + Sync {
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError>;
     /// Stores a pending grant. Conflict where an unended grant has its name, or it is beyond the ceiling.
     async fn create_grant(&self, grant: &Grant, record: Record) -> Result<(), StoreError>;
-    /// Puts another scope in force. Conflict where the grant is no longer of the generation that the edit was judged on,
-    /// or the scope is beyond the ceiling.
+    /// Puts another scope in force. Conflict where the grant has ended, also by time, is no longer of the generation that the edit
+    /// was judged on, or the scope is beyond the ceiling.
     async fn edit_grant(
         &self,
         grant: GrantId,
@@ -266,7 +276,7 @@ pub trait Grants: Send + Sync {
         scope: &Scope,
         record: Record,
     ) -> Result<Grant, StoreError>;
-    /// Ends a grant for ever. Takes the audit head's lock, so that no batch can commit an answer of it afterwards.
+    /// Ends a grant for ever, also one that is not to be believed, whatever it says of itself. Takes the audit head's lock, so that no batch can commit an answer of it afterwards.
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError>;
     /// Stores an invite; earlier open invites of the same grant stop working.
     async fn create_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError>;

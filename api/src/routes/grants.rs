@@ -20,11 +20,15 @@ use store::{AuditQuery, GrantView, LastInvite};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-/// The grants that the caller may know of, newest first.
+/// The grants that the caller may know of, newest first. Whose a doubtful one is, and where, may be somebody else's word: the operator
+/// sees them all.
 async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem> {
     let managed = person.managed();
     let mut all = door.store.grants().await?;
-    all.retain(|view| view.grant.subject == person.user.id || managed.contains(view.grant.scope.workspace()));
+    all.retain(|view| {
+        let managed = managed.contains(view.grant.scope.workspace());
+        view.grant.subject == person.user.id || managed || (view.doubt.is_some() && person.operator)
+    });
     Ok(all)
 }
 
@@ -40,12 +44,17 @@ pub(super) async fn open(door: &Door, person: &Person) -> Result<(u64, Vec<view:
     Ok((pending.len() as u64, waiting))
 }
 
-/// The grant with this name (one that has not ended before one that has), or whose id begins so.
+/// The grant with this name (one that has not ended before one that has, one that is believed before one that is not), or whose id
+/// begins so.
 pub(super) async fn find(door: &Door, person: &Person, text: &str) -> Result<GrantView, Problem> {
     let all = visible(door, person).await?;
     let named = || all.iter().filter(|view| view.grant.name.as_str() == text);
-    if let Some(found) = named().find(|view| view.grant.state != GrantState::Revoked) {
+    let believed = |view: &&GrantView| view.doubt.is_none() && view.grant.state != GrantState::Revoked;
+    if let Some(found) = named().find(believed) {
         return Ok(found.clone());
+    }
+    if let [doubtful] = named().filter(|view| view.doubt.is_some()).collect::<Vec<_>>()[..] {
+        return Ok(doubtful.clone());
     }
     match named().collect::<Vec<_>>()[..] {
         [] => {}
@@ -192,6 +201,7 @@ pub(super) async fn invite(
     let view = find(&door, &person, &grant).await?;
     personal::may_invite(&door, &person, &view).await?;
     is_a_key(&door, &person, order.key).await?;
+    view.trust_invite().map_err(AdminError::from)?;
     let terms = kept(view.invite, order);
     let created = door.spoke.invite_on(person.by(), view.grant.id, terms).await?;
     let made = made(&door, created, terms, view.subject_name);

@@ -8,13 +8,12 @@ use axum::{
 };
 use domain::{
     audit::Act,
-    grant::{Grant, State as GrantState},
     id::{Name, UserId, WorkspaceId},
     rights::Role,
     say::existing,
 };
 use std::{collections::BTreeSet, sync::Arc};
-use store::User;
+use store::{GrantView, User};
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -123,9 +122,9 @@ pub(super) async fn belongings(
     let user = removable(&door, &person, &user).await?;
     let store::Belongings { rows, links } = door.store.belongings(&user.name).await?;
     let (now, all) = (door.world.now(), door.store.grants().await?);
-    let open = |grant: &Grant| grant.state != GrantState::Revoked && !grant.has_expired(now);
-    let theirs = all.into_iter().map(|view| view.grant).filter(|grant| grant.subject == user.id && open(grant));
-    Ok(Json(view::Belongings { name: user.name, rows, links, grants: theirs.map(|grant| grant.name).collect() }))
+    let open = |view: &GrantView| !["revoked", "expired"].contains(&view.standing(now));
+    let theirs = all.into_iter().filter(|view| view.grant.subject == user.id && open(view));
+    Ok(Json(view::Belongings { name: user.name, rows, links, grants: theirs.map(|view| view.grant.name).collect() }))
 }
 
 /// The user of this name, if the caller may remove them.

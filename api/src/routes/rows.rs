@@ -1,6 +1,6 @@
 //! Rows, from here and from links, in one answer.
 
-use super::{Queried, by_id, resource};
+use super::{Queried, resource};
 use crate::{
     Door, Problem,
     held::{self, Connection},
@@ -15,26 +15,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    answer::{One, Outcome, Row, SourceOutcome},
+    answer::One,
     id::{ItemId, Resource},
     scope::spec::MAX_ROWS,
 };
 use futures::StreamExt;
-use hub::{Question, Sources};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use hub::{Question, Sought, Sources};
+use std::sync::Arc;
 
 /// The word for every source.
 const ALL: &str = "all";
 /// Rows on a page that does not say.
 const PAGE: u32 = 50;
-/// A shortened id is looked for among this many pages of [`SCAN_PAGE`] rows.
-const SCAN_PAGES: usize = 25;
-const SCAN_PAGE: u32 = 400;
-/// The beginning of an id as tables show it: long enough that the first hit is taken, and no further rows are asked for.
-const SHOWN: usize = 8;
 
 /// Many rows, as one ordered page or as they arrive.
 pub(super) async fn list(
@@ -68,19 +60,18 @@ pub(super) async fn get(
     Queried(question): Queried<view::GetQuestion>,
 ) -> Result<Response, Problem> {
     let resource = resource(&kind)?;
-    let mut from = sources(question.from.as_deref())?;
-    let id = if let Ok(id) = id.parse::<ItemId>() {
-        id
-    } else {
-        let row = match scan(&door, &person, &resource, &from, &id).await? {
-            Scanned::Found(row) => row,
-            Scanned::Unanswered(sources) => {
-                return Ok(Json(One { row: None, withheld: None, sources }).into_response());
-            }
-        };
-        from = Sources::Some(vec![row.source]);
-        row.item.id
-    };
+    let from = sources(question.from.as_deref())?;
+    if let Ok(id) = id.parse::<ItemId>() {
+        return held::json(door.hub.get(&person.asker(), &from, resource, id).await?, &connection);
+    }
+    is_beginning(&id, &resource)?;
+    // What was found keeps its places until the row itself, which is asked for anew, has its own.
+    let (sought, _places) = door.hub.seek(&person.asker(), &from, &resource, &id).await?.part();
+    if sought.found.is_empty() && sought.is_uncertain() {
+        let sources = sought.ended.into_values().collect();
+        return Ok(Json(One { row: None, withheld: None, sources }).into_response());
+    }
+    let (id, from) = only(sought, &id, &resource)?;
     held::json(door.hub.get(&person.asker(), &from, resource, id).await?, &connection)
 }
 
@@ -106,64 +97,24 @@ fn limit(wanted: Option<u32>) -> Result<u32, Problem> {
     if fits { Ok(limit) } else { Err(problem()) }
 }
 
-/// What reading the newest rows came to.
-enum Scanned {
-    Found(Box<Row>),
-    /// Nothing, but not all of these sources answered: the row may be with one that did not.
-    Unanswered(Vec<SourceOutcome>),
+fn is_beginning(start: &str, resource: &Resource) -> Result<(), Problem> {
+    if start.len() >= 4 && start.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        return Ok(());
+    }
+    Err(Problem::invalid(format!("`{start}` is no id"))
+        .next(format!("type at least its first four characters, as `mosaic-fed list {resource}` shows them")))
 }
 
-/// The one row whose id begins with `start`. There is no question for that on the wire, so the newest rows are read.
-async fn scan(
-    door: &Door,
-    person: &Person,
-    resource: &Resource,
-    from: &Sources,
-    start: &str,
-) -> Result<Scanned, Problem> {
-    if start.len() < 4 || !start.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return Err(Problem::invalid(format!("`{start}` is no id"))
-            .next(format!("type at least its first four characters, as `mosaic-fed list {resource}` shows them")));
-    }
-    let mut cursor = None;
-    let (mut found, mut ended) = (Vec::new(), BTreeMap::<String, SourceOutcome>::new());
-    for _ in 0..SCAN_PAGES {
-        let question = Question {
-            from: from.clone(),
-            resource: resource.clone(),
-            limit: SCAN_PAGE,
-            include_body: false,
-            cursor,
-            strict: false,
-        };
-        // Nothing of these rows is shown: the one that is found is asked for anew.
-        let page = door.hub.page(&person.asker(), question).await?.part().0;
-        found.extend(by_id(&page.rows, start, |row| row.item.id.to_string()).into_iter().cloned());
-        for source in page.sources {
-            if source.outcome != Outcome::Ok || !ended.contains_key(&source.source) {
-                ended.insert(source.source.clone(), source);
-            }
-        }
-        cursor = page.next;
-        if cursor.is_none() || (start.len() >= SHOWN && !found.is_empty()) {
-            break;
-        }
-    }
-    if found.is_empty() && ended.values().any(|source| source.outcome != Outcome::Ok) {
-        return Ok(Scanned::Unanswered(ended.into_values().collect()));
-    }
-    only(found, start, resource, cursor.is_none()).map(|row| Scanned::Found(Box::new(row)))
-}
-
-fn only(mut found: Vec<Row>, start: &str, resource: &Resource, whole: bool) -> Result<Row, Problem> {
-    let ids: BTreeSet<_> = found.iter().map(|row| row.item.id).collect();
-    match (ids.len(), found.pop()) {
-        (1, Some(row)) => Ok(row),
+/// The one id that begins with `start`, and who has the row.
+fn only(sought: Sought, start: &str, resource: &Resource) -> Result<(ItemId, Sources), Problem> {
+    let (count, mut found) = (sought.found.len(), sought.found.into_iter());
+    match (count, found.next()) {
+        (1, Some((id, sources))) => Ok((id, Sources::Some(sources.into_iter().collect()))),
         (_, Some(_)) => {
-            let cause = format!("{} rows' ids begin with `{start}`", ids.len());
+            let cause = format!("{count} rows' ids begin with `{start}`");
             Err(Problem::new(Kind::Conflict, cause).next("type more of it"))
         }
-        (_, None) if whole => Err(Problem::missing("no such row").next(format!("mosaic-fed list {resource}"))),
+        (_, None) if sought.whole => Err(Problem::missing("no such row").next(format!("mosaic-fed list {resource}"))),
         (_, None) => {
             Err(Problem::missing(format!("no id among the newest rows begins with `{start}`"))
                 .next("type the whole id"))

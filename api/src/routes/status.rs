@@ -71,6 +71,7 @@ pub(super) async fn status(
         replaced_certificates: spoke.replaced_certificates,
         clock_refusals: spoke.clock_refusals,
         floors_failure: spoke.floors_failure.clone(),
+        floors_lost: spoke.floors_lost,
         doubtful_grants: doubtful(&spoke),
         list_given: spoke.lists.given.map(Into::into),
         list_taken: spoke.lists.taken.map(Into::into),

@@ -98,6 +98,7 @@ impl GrantEntry {
     pub fn named(view: &store::GrantView, now: Time) -> Self {
         Self {
             state: view.standing(now).to_owned(),
+            waiting: view.doubt.is_none() && view.grant.waits(),
             subject: Some(view.subject_name.clone()),
             peer_name: view.peer_name.clone(),
             created_at: Some(view.created_at),

@@ -87,6 +87,10 @@ pub struct Status {
     /// where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floors_failure: Option<String>,
+    /// Whether it was forgotten how far grants had come, so that one that was put back is not noticed; until somebody has looked at them
+    /// and removed `grants.floor.lost`.
+    #[serde(default)]
+    pub floors_lost: bool,
     /// Grants that the database has and that permit nothing.
     pub doubtful_grants: Vec<DoubtfulGrant>,
     /// The caller's own links, by state.

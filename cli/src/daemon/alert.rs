@@ -161,10 +161,17 @@ fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     })
 }
 
-fn floors(status: &SpokeStatus) -> Option<Found> {
-    let why = status.floors_failure.as_ref()?;
-    let text = format!("how far grants have come cannot be written to `grants.floor` ({why}): see to the disk");
-    Some(Found { alert: "floors_unwritten", about: "grants.floor".to_owned(), count: None, text })
+fn floors(status: &SpokeStatus) -> impl Iterator<Item = Found> {
+    const LOST: &str = "`grants.floor` was lost, or had lines of another key: grants that were ended, narrowed or renewed before may stand \
+                        again if the database was put back; look through `mosaic-fed grant list`, end what should not stand, then remove \
+                        `grants.floor.lost`";
+    let unwritten = status.floors_failure.as_ref().map(|why| {
+        let text = format!("how far grants have come cannot be written to `grants.floor` ({why}): see to the disk");
+        ("floors_unwritten", text)
+    });
+    let lost = status.floors_lost.then(|| ("floors_lost", LOST.to_owned()));
+    let found = |(alert, text)| Found { alert, about: "grants.floor".to_owned(), count: None, text };
+    unwritten.into_iter().chain(lost).map(found)
 }
 
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
@@ -374,5 +381,14 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(counted(&SpokeStatus::default()), []);
+    }
+
+    #[test]
+    fn what_is_amiss_with_what_is_remembered_of_grants_is_told_with_what_to_do() {
+        let status = SpokeStatus { floors_failure: Some("full".into()), floors_lost: true, ..SpokeStatus::default() };
+        let found: Vec<_> = floors(&status).map(|one| (one.alert, one.text)).collect();
+        assert_eq!(found.iter().map(|(alert, _)| *alert).collect::<Vec<_>>(), ["floors_unwritten", "floors_lost"]);
+        assert!(found[1].1.contains("grant list") && found[1].1.contains("remove `grants.floor.lost`"), "{found:?}");
+        assert_eq!(floors(&SpokeStatus::default()).count(), 0);
     }
 }

@@ -4,7 +4,7 @@
 use super::{
     database::Database,
     identity, kek,
-    serve::{record_of, told_to_stop},
+    serve::{is_ours, record_of, told_to_stop},
 };
 use crate::{
     config::{Config, shell_word},
@@ -100,7 +100,7 @@ async fn export(
 ) -> Outcome<CaExported> {
     let world = World::system();
     let kek = kek::read(config, place)?;
-    let database = Database::open(config, place, marker.instance, &world, &kek).await?;
+    let database = Database::open(config, place, marker.instance, &world, &kek, is_ours(config, marker, &kek)).await?;
     let written = async {
         let record = record_of(&database, config, marker).await?;
         let authority = identity::open(&world, &kek, &record)?.authority;

@@ -9,7 +9,7 @@ use domain::{id::InstanceId, world::World};
 use pki::Kek;
 use std::{path::PathBuf, sync::Arc};
 use store::{
-    Trust,
+    InstanceRecord, Trust,
     embedded::{self, EmbeddedError, Lifetime, Server, Supervised},
     postgres::Postgres,
 };
@@ -25,28 +25,42 @@ pub struct Database {
 }
 
 impl Database {
-    /// Starts what must be started, migrates, and checks that the database guards its rows.
-    pub async fn open(config: &Config, place: &Place, instance: InstanceId, world: &World, kek: &Kek) -> Outcome<Self> {
-        let floors = place.floors();
-        let cannot = |error| Failure::of(format!("{} cannot be read or written: {error}", floors.display()));
-        let trust = Trust::open(&floors, kek.row_key().map_err(Failure::of)?).map_err(cannot)?;
-        let trust = Arc::new(trust);
-        if let Some((owner, app)) = config.postgres.as_ref().zip(config.postgres_app.as_ref()) {
+    /// Starts what must be started, migrates, and checks that the database guards its rows. `is_ours` says whether what the database
+    /// holds belongs to this directory and its key: before anything is written to either.
+    pub async fn open(
+        config: &Config,
+        place: &Place,
+        instance: InstanceId,
+        world: &World,
+        kek: &Kek,
+        is_ours: impl FnOnce(Option<&InstanceRecord>) -> Outcome<()> + Send,
+    ) -> Outcome<Self> {
+        let (options, server) = if let Some((owner, app)) = config.postgres.as_ref().zip(config.postgres_app.as_ref()) {
             let options = owner.parse().and_then(|owner| Ok((owner, app.parse()?)));
             // The parser's own words may repeat the URL, and with it the password.
-            let (owner, app) = options.map_err(|_| {
+            let options = options.map_err(|_| {
                 Failure::new(Exit::Usage, "`postgres` or `postgres_app` is no URL of a database")
                     .next("as in postgres://user:password@host:5432/database")
             })?;
-            let store = Postgres::connect(owner, app, world.clock(), trust).await.map_err(away)?;
-            return Ok(Self { store: Arc::new(store), server: None });
-        }
-        let server = start(config, place, instance).await?;
-        match Postgres::connect(server.owner(), server.app(), world.clock(), trust).await {
-            Ok(store) => Ok(Self { store: Arc::new(store), server: Some(server.supervised()) }),
-            Err(error) => {
-                stopped(server.stop().await);
-                Err(away(error))
+            (options, None)
+        } else {
+            let server = start(config, place, instance).await?;
+            ((server.owner(), server.app()), Some(server))
+        };
+        let connected = async {
+            let (owner, app) = options;
+            // With a key that is not the instance's every grant would be one that somebody has changed.
+            is_ours(Postgres::found(&owner).await.map_err(away)?.instance.as_ref())?;
+            let trust = Arc::new(trust(place, kek)?);
+            Postgres::connect(owner, app, world.clock(), trust).await.map_err(away)
+        };
+        match connected.await {
+            Ok(store) => Ok(Self { store: Arc::new(store), server: server.map(Server::supervised) }),
+            Err(failure) => {
+                if let Some(server) = server {
+                    stopped(server.stop().await);
+                }
+                Err(failure)
             }
         }
     }
@@ -69,6 +83,12 @@ impl Database {
             stopped(server.stop().await);
         }
     }
+}
+
+fn trust(place: &Place, kek: &Kek) -> Outcome<Trust> {
+    let floors = place.floors();
+    let cannot = |error| Failure::of(format!("{} cannot be read or written: {error}", floors.display()));
+    Trust::open(&floors, kek.row_key().map_err(Failure::of)?).map_err(cannot)
 }
 
 async fn start(config: &Config, place: &Place, instance: InstanceId) -> Outcome<Server> {

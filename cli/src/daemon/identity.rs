@@ -3,6 +3,7 @@
 use crate::exit::{Failure, Outcome};
 use domain::{
     id::{InstanceId, Name},
+    secret::Secret,
     world::World,
 };
 use pki::{AuditKey, Authority, Kek};
@@ -40,16 +41,23 @@ pub fn make(world: &World, kek: &Kek, instance: InstanceId, name: &Name) -> Outc
 
 /// Opens the keys of an instance.
 pub fn open(world: &World, kek: &Kek, record: &InstanceRecord) -> Outcome<Identity> {
-    let open = |what, sealed: &[u8]| {
-        let opened = kek.open(&context(what, record.id), sealed);
-        opened.map_err(|error| {
-            Failure::of(format!("the {what} cannot be opened: {error}"))
-                .next("the key file is not the one this instance was made with; restore the right one")
-        })
-    };
-    let ca_key = open(CA, &record.sealed_ca_key)?;
+    let ca_key = opened(kek, record.id, CA, &record.sealed_ca_key)?;
+    let audit_key = opened(kek, record.id, LOG, &record.sealed_audit_key)?;
     Ok(Identity {
         authority: Authority::load(world, &record.root, &ca_key).map_err(Failure::of)?,
-        audit_key: AuditKey::load(open(LOG, &record.sealed_audit_key)?).map_err(Failure::of)?,
+        audit_key: AuditKey::load(audit_key).map_err(Failure::of)?,
+    })
+}
+
+/// Refuses a key that is not the instance's.
+pub fn fits(kek: &Kek, record: &InstanceRecord) -> Outcome<()> {
+    opened(kek, record.id, CA, &record.sealed_ca_key)?;
+    opened(kek, record.id, LOG, &record.sealed_audit_key).map(drop)
+}
+
+fn opened(kek: &Kek, instance: InstanceId, what: &str, sealed: &[u8]) -> Outcome<Secret<Vec<u8>>> {
+    kek.open(&context(what, instance), sealed).map_err(|error| {
+        Failure::of(format!("the {what} cannot be opened: {error}"))
+            .next("the key file is not the one this instance was made with; restore the right one")
     })
 }

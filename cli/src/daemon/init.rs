@@ -115,7 +115,7 @@ async fn make(name: Name, owner: Name, config: Config, place: &Place, files: &mu
     let kek = kek::make(&world, &config, place)?;
     // Where a root daemon's would lie: one that does not come up has no files to tell of.
     *files = Some(Environment::of_process().databases.join(instance.to_string()));
-    let database = Database::open(&config, place, instance, &world, &kek).await?;
+    let database = Database::open(&config, place, instance, &world, &kek, is_nobodys).await?;
     *files = database.files();
     let record = identity::make(&world, &kek, instance, &name)?;
     let filled = fill(&database, &record, owner.clone(), &world).await;
@@ -126,6 +126,12 @@ async fn make(name: Name, owner: Name, config: Config, place: &Place, files: &mu
     let fingerprint = domain::invite::fingerprint(&record.root);
     let directory = place.dir().to_owned();
     Ok(Made { name, instance, directory, database: described, workspace, owner, fingerprint })
+}
+
+/// A database that holds an instance is left as it is.
+fn is_nobodys(found: Option<&store::InstanceRecord>) -> Outcome<()> {
+    let taken = "this database belongs to an instance already";
+    found.map_or(Ok(()), |_| Err(Failure::new(Exit::Conflict, taken).next("choose another directory or database")))
 }
 
 /// The instance, its workspace and its owner, in one transaction.

@@ -133,7 +133,8 @@ impl Daemon {
     async fn open(config: &Config, place: &Place, marker: &Marker, clock_is_right: bool) -> Outcome<Self> {
         let world = World::system();
         let kek = Arc::new(kek::read(config, place)?);
-        let database = Database::open(config, place, marker.instance, &world, &kek).await?;
+        let database =
+            Database::open(config, place, marker.instance, &world, &kek, is_ours(config, marker, &kek)).await?;
         let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
         let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database, clock_is_right };
         match base.sides(marker).await {
@@ -163,13 +164,27 @@ impl Daemon {
 /// The instance that the directory names, from its database.
 pub async fn record_of(database: &Database, config: &Config, marker: &Marker) -> Outcome<InstanceRecord> {
     let record = database.store.instance().await.map_err(api::Problem::from)?;
-    let other = "the database holds another instance, or none";
+    record.filter(|record| record.id == marker.instance).ok_or_else(|| another(config))
+}
+
+/// Whether what a database holds is the instance that the directory names, and the key is its own.
+pub fn is_ours(
+    config: &Config,
+    marker: &Marker,
+    kek: &pki::Kek,
+) -> impl FnOnce(Option<&InstanceRecord>) -> Outcome<()> + Send {
+    move |found| {
+        let record = found.filter(|record| record.id == marker.instance).ok_or_else(|| another(config))?;
+        identity::fits(kek, record)
+    }
+}
+
+fn another(config: &Config) -> Failure {
     let next = match config.postgres {
         Some(_) => "check `postgres` in the settings and MOSAIC_FED_POSTGRES, or restore the database",
         None => "restore the database",
     };
-    let same = record.filter(|record| record.id == marker.instance);
-    same.ok_or_else(|| Failure::new(Exit::Conflict, other).next(next))
+    Failure::new(Exit::Conflict, "the database holds another instance, or none").next(next)
 }
 
 struct Base<'a> {

@@ -135,6 +135,12 @@ fn alarms(status: &view::Status) -> Vec<String> {
     lines.extend(status.floors_failure.as_ref().map(|why| {
         format!("ALARM        how far grants have come cannot be written to `grants.floor` ({why}): a database that is put back would not be noticed; see to the disk, it is tried again")
     }));
+    if status.floors_lost {
+        let lost = "ALARM        `grants.floor` was lost, or had lines of another key: grants that were ended, narrowed or renewed before may \
+                    stand again if the database was put back; look through `mosaic-fed grant list`, end what should not stand, then \
+                    remove `grants.floor.lost`";
+        lines.push(lost.to_owned());
+    }
     lines.extend(status.doubtful_grants.iter().map(|grant| {
         let (id, reason) = (short(&grant.id), &grant.reason);
         format!("ALARM        grant {id} permits nothing: {reason}")

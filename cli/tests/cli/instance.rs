@@ -104,6 +104,37 @@ fn a_key_file_that_others_may_read_or_that_is_another_ones_stops_the_start() {
 }
 
 #[test]
+fn another_instances_key_writes_nothing_and_a_lost_memory_of_grants_is_told_until_somebody_has_looked() {
+    let mut instance = Instance::running("office");
+    instance.types("invite home --share tasks").done();
+    instance.stop();
+    let [kek, floors, lost] = ["kek", "grants.floor", "grants.floor.lost"].map(|name| instance.data().join(name));
+    let key = fs::read_to_string(&kek).unwrap();
+    fs::remove_file(&floors).unwrap();
+    fs::copy(Instance::made("other").data().join("kek"), &kek).unwrap();
+    instance.run(&["serve"]).fails(1, &["cannot be opened", "restore the right one"]);
+    assert!(!floors.exists(), "with a key that is not the instance's nothing is written");
+    fs::write(&kek, key).unwrap();
+    instance.serve();
+    let told = |instance: &Instance| {
+        let (status, json) = (instance.types("status").done().out, instance.types("status --json").done().json());
+        (status.contains("`grants.floor` was lost"), json["floors_lost"].as_bool().unwrap())
+    };
+    assert_eq!(told(&instance), (true, true));
+    let status = instance.types("status").done().out;
+    assert!(status.contains("`mosaic-fed grant list`") && status.contains("remove `grants.floor.lost`"), "{status}");
+    instance.stop();
+    instance.serve();
+    assert_eq!(told(&instance), (true, true), "until somebody has looked");
+    fs::remove_file(lost).unwrap();
+    assert_eq!(told(&instance), (false, false));
+    instance.stop();
+    instance.serve();
+    assert_eq!(told(&instance), (false, false));
+    assert!(instance.types("grant list").done().out.contains("pending"), "each grant is as it was");
+}
+
+#[test]
 fn an_init_that_cannot_be_says_what_is_in_the_way() {
     let base = tempfile::tempdir().unwrap();
     let init = |dir: &str, words: &[&str]| {

@@ -30,6 +30,7 @@ fn grant() -> Grant {
         scope: spec.close(context).unwrap(),
         state: State::Active,
         generation: 2,
+        renewals: 0,
         leaf: Some(leaf(1)),
         successor: None,
         former: None,

@@ -157,6 +157,23 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// What permits nothing: it stands for a scope that cannot be read.
+    pub fn nothing(workspace: Name, not_after: Time) -> Self {
+        Self {
+            workspace,
+            resources: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+            withheld: BTreeSet::new(),
+            verbs: BTreeSet::new(),
+            commands: BTreeSet::new(),
+            topics: BTreeSet::new(),
+            doors: BTreeSet::new(),
+            max_rows: 1,
+            rate: Rate { per_minute: 1, burst: 1 },
+            not_after,
+        }
+    }
+
     /// The one workspace whose rows are shared.
     pub fn workspace(&self) -> &Name {
         &self.workspace

@@ -2,7 +2,7 @@
 
 use crate::{
     home::{Home, from, tasks},
-    service::{After, Behaviour, chunk, says},
+    service::{After, Behaviour, chunk, refusal, says},
     side::{Side, task},
 };
 use domain::answer::{Outcome, Step};
@@ -95,6 +95,42 @@ async fn a_question_that_waits_for_its_answer_ends_with_the_grant() {
         assert!(ended.reason.unwrap().contains("ask the owner"));
     }
     until("it is acknowledged", async || acknowledged(&side) == [3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_by_the_beginning_of_an_id_is_under_way_until_it_is_let_go_of() {
+    let (home, side) = pair(3).await;
+    let (start, kind) = (task(0, 2).id.to_string(), "tasks".parse().unwrap());
+    let sought = home.hub.seek(&home.alice, &from(&["work"]), &kind, &start).await.unwrap();
+    let ids: Vec<_> = sought.found.keys().copied().collect();
+    assert_eq!(ids, [task(0, 2).id]);
+    tell(&side, 3, News::Ended(v1::Ended { at: None }));
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(acknowledged(&side), [0; 0], "while somebody holds what was found");
+    drop(sought);
+    until("it is acknowledged", async || acknowledged(&side) == [3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_waits_for_one_source_forgets_what_another_ones_grant_showed_when_that_ends() {
+    let (home, side) = pair(3).await;
+    // Older, so that what the first page has of the other source is there when it ends.
+    let slow = Side::with("slow", (0..500).map(|id| task(id - 1_000, id)).collect()).await;
+    slow.board().has_sessions = true;
+    home.link(&slow).await;
+    slow.next(Behaviour::Honest);
+    slow.next(Behaviour::Hang);
+    let (hub, alice, kind) = (home.hub.clone(), home.alice, "tasks".parse().unwrap());
+    let both = from(&["work", "slow"]);
+    let seek = tokio::spawn(async move { hub.seek(&alice, &both, &kind, "0000").await.unwrap() });
+    until("the second page is asked for", async || slow.board().asked.len() == 2).await;
+    side.always(Behaviour::Refuse(refusal(tonic::Code::PermissionDenied, "NOT_PERMITTED", "it has ended")));
+    tell(&side, 3, News::Ended(v1::Ended { at: None }));
+    until("it is acknowledged", async || acknowledged(&side) == [3]).await;
+    assert!(!seek.is_finished(), "the other source is waited for still");
+    let sought = timeout(PATIENCE, seek).await.unwrap().unwrap();
+    assert!(!sought.found.is_empty() && sought.found.values().all(|sources| !sources.contains("work")));
+    assert!(sought.is_uncertain() && sought.ended.contains_key("work"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

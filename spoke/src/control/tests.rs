@@ -27,6 +27,7 @@ fn grant() -> Grant {
         scope: spec.close(context).unwrap(),
         state: State::Active,
         generation: 2,
+        renewals: 0,
         leaf: None,
         successor: None,
         former: None,

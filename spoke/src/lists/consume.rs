@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
-use tokio::{io::AsyncWriteExt, time::sleep};
+use tokio::time::sleep;
 
 /// How often it is fetched.
 const FETCH: Duration = Duration::from_mins(3);
@@ -207,10 +207,7 @@ impl Consumer {
 
 /// All of it or nothing, and only for this account.
 async fn write(file: &Path, der: &[u8]) -> std::io::Result<()> {
-    let beside = file.with_extension("new");
-    let mut options = tokio::fs::OpenOptions::new();
-    let mut written = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).await?;
-    written.write_all(der).await?;
-    written.sync_all().await?;
-    tokio::fs::rename(&beside, file).await
+    let (file, der) = (file.to_owned(), der.to_owned());
+    let written = tokio::task::spawn_blocking(move || store::file::replace(&file, &der, 0o600).map(drop)).await;
+    written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }

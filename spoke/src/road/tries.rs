@@ -1,9 +1,13 @@
-//! How often one address may try to use an invite. A token cannot be guessed in any number of tries; this keeps whoever tries all
+//! How often one network may try to use an invite. A token cannot be guessed in any number of tries; this keeps whoever tries all
 //! the same from costing more than the tries, and makes them seen.
 //!
 //! Each call takes a try, and gives it back when it ended well: an office that links thirty people behind one address is not held
-//! up, and whoever has one good invite wins no further try for a bad one. Memory is bounded: beyond so many addresses at
-//! once, those that are not known yet share one bucket.
+//! up, and whoever has one good invite wins no further try for a bad one.
+//!
+//! The bound on what others can take: an address waits for tries of its own network alone, an IPv4 address or a /64 of IPv6; and of
+//! IPv6, once its whole /48 has made [`WIDE`] times as many. No other network takes any, however many there are. Memory is bounded
+//! all the same: beyond so many networks those are forgotten that tried longest ago, which gives them their tries back and takes
+//! none from anybody. So thousands of unrelated networks at once are not slowed down here, but where connections are accepted.
 
 use super::{
     Road,
@@ -20,100 +24,129 @@ use domain::{Reason, Refusal, audit::Stage, scope::Rate};
 use link::Connection;
 use std::{
     collections::HashMap,
+    mem,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
-use tokio::time::Instant;
 
-/// Tries of one address a minute; as many at once.
+/// Tries of one network a minute; as many at once.
 pub const TRIES: Rate = Rate { per_minute: 5, burst: 5 };
-/// Addresses that are counted one by one.
+/// How many times as many a /48 of IPv6 has, which may be one customer's or thousands of them.
+pub const WIDE: u32 = 64;
+/// Networks that are remembered.
 const MOST: usize = 4_096;
-/// After this long without a try a bucket is full again and need not be remembered.
-const FULL_AGAIN: Duration = Duration::from_mins(1);
 
+/// The tries of one network.
 #[derive(Debug)]
 struct Tried {
     bucket: Arc<Bucket>,
     /// Tries that were given back.
-    back: u32,
-    last: Instant,
+    back: AtomicU32,
+    most: u32,
 }
 
-/// The buckets of every address that tried lately.
+impl Tried {
+    fn new(rate: Rate) -> Arc<Self> {
+        Arc::new(Self { bucket: bucket(rate), back: AtomicU32::new(0), most: rate.burst })
+    }
+
+    fn take(&self) -> Result<(), Refusal> {
+        let returned = self.back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |back| back.checked_sub(1));
+        if returned.is_ok() { Ok(()) } else { check(&self.bucket, Reason::PeerRate).map(drop) }
+    }
+
+    fn give_back(&self) {
+        let one_more = |back: u32| Some(back.saturating_add(1).min(self.most));
+        self.back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok();
+    }
+}
+
+/// A try that was taken, to be given back by a call that ended well.
+#[derive(Debug)]
+#[must_use = "a call that ended well gives it back"]
+pub struct Taken(Vec<Arc<Tried>>);
+
+impl Taken {
+    /// Gives it back.
+    pub fn give_back(self) {
+        self.0.iter().for_each(|tried| tried.give_back());
+    }
+}
+
+/// The tries of every network that tried lately.
 #[derive(Debug)]
 pub struct Tries {
     rate: Rate,
-    from: Mutex<Addresses>,
-    others: Arc<Bucket>,
+    from: Mutex<Networks>,
 }
 
-/// Each with when it tried last, and when those that rest were looked for.
+/// An address and how many of its bits count.
+type Network = (IpAddr, u32);
+
+/// Those that tried since half of the room was filled last, and those before them: forgetting costs no search, however many come.
 #[derive(Debug, Default)]
-struct Addresses {
-    known: HashMap<IpAddr, Tried>,
-    looked: Option<Instant>,
+struct Networks {
+    young: HashMap<Network, Arc<Tried>>,
+    old: HashMap<Network, Arc<Tried>>,
 }
 
-impl Addresses {
-    /// Forgets those that rest, not more often than every second: a flood of addresses must not make each of them cost a search.
-    fn make_room(&mut self) {
-        if self.known.len() < MOST || self.looked.is_some_and(|looked| looked.elapsed() < Duration::from_secs(1)) {
-            return;
+impl Networks {
+    fn of(&mut self, network: Network, rate: Rate) -> Arc<Tried> {
+        if let Some(tried) = self.young.get(&network) {
+            return Arc::clone(tried);
         }
-        self.looked = Some(Instant::now());
-        self.known.retain(|_, tried| tried.last.elapsed() < FULL_AGAIN);
+        let tried = self.old.remove(&network).unwrap_or_else(|| Tried::new(rate));
+        if self.young.len() >= MOST / 2 {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(network, Arc::clone(&tried));
+        tried
     }
 }
 
 impl Tries {
-    /// With this many tries for each address.
+    /// With this many tries for each network.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, from: Mutex::default(), others: bucket(rate) }
+        Self { rate, from: Mutex::default() }
     }
 
     /// Takes one try of this address, or says how long to wait.
-    pub fn take(&self, address: IpAddr) -> Result<(), Refusal> {
-        let Some(bucket) = self.bucket(network(address)) else { return Ok(()) };
-        check(&bucket, Reason::PeerRate).map(drop).map_err(|refusal| {
-            let wait = refusal.retry().unwrap_or_default().as_secs() + 1;
-            refusal.saying(format!("too many tries to use an invite came from this address; try again in {wait} s"))
-        })
-    }
-
-    /// The bucket to take from; none where a try that was given back is taken again.
-    fn bucket(&self, network: IpAddr) -> Option<Arc<Bucket>> {
-        let mut from = lock(&self.from);
-        if let Some(tried) = from.known.get_mut(&network) {
-            tried.last = Instant::now();
-            let returned = tried.back > 0;
-            tried.back = tried.back.saturating_sub(1);
-            return (!returned).then(|| Arc::clone(&tried.bucket));
+    pub fn take(&self, address: IpAddr) -> Result<Taken, Refusal> {
+        let networks: Vec<_> = {
+            let mut from = lock(&self.from);
+            networks(address, self.rate).map(|(network, rate)| from.of(network, rate)).collect()
+        };
+        let mut taken = Taken(Vec::with_capacity(networks.len()));
+        // The narrow one first: a network that waits takes nothing from its neighbours.
+        for tried in networks {
+            if let Err(refusal) = tried.take() {
+                taken.give_back();
+                let wait = refusal.retry().unwrap_or_default().as_secs() + 1;
+                let said = format!("too many tries to use an invite came from this address; try again in {wait} s");
+                return Err(refusal.saying(said));
+            }
+            taken.0.push(tried);
         }
-        from.make_room();
-        if from.known.len() >= MOST {
-            return Some(Arc::clone(&self.others));
-        }
-        let bucket = bucket(self.rate);
-        from.known.insert(network, Tried { bucket: Arc::clone(&bucket), back: 0, last: Instant::now() });
-        Some(bucket)
-    }
-
-    /// Gives back the try of a call that ended well.
-    pub fn give_back(&self, address: IpAddr) {
-        if let Some(tried) = lock(&self.from).known.get_mut(&network(address)) {
-            tried.back = (tried.back + 1).min(self.rate.burst);
-        }
+        Ok(taken)
     }
 }
 
-/// Who is behind an address: of IPv6 a /64, which is what one household or one host has.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
+/// The networks that an address is counted in, each with its tries: of IPv6 the /64, which is what one household or one host has, and
+/// the /48.
+fn networks(address: IpAddr, rate: Rate) -> impl Iterator<Item = (Network, Rate)> {
+    let wide = Rate { per_minute: rate.per_minute.saturating_mul(WIDE), burst: rate.burst.saturating_mul(WIDE) };
+    let (own, around) = match address.to_canonical() {
+        IpAddr::V6(v6) => (part(v6, 64), Some((part(v6, 48), wide))),
+        v4 @ IpAddr::V4(_) => ((v4, 32), None),
+    };
+    std::iter::once((own, rate)).chain(around)
+}
+
+fn part(address: Ipv6Addr, bits: u32) -> Network {
+    (Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits))).into(), bits)
 }
 
 /// Takes a try, or refuses with the time to wait.
@@ -121,16 +154,19 @@ pub async fn tries(State(road): State<Arc<Road>>, request: Request, next: Next) 
     let Some(address) = request.extensions().get::<Connection>().map(|connection| connection.address().ip()) else {
         return status::response(&Refusal::new(Reason::NotPermitted).because("no connection"));
     };
-    if let Err(refusal) = road.limits.tries.take(address) {
-        if let Some(draft) = request.extensions().get::<Draft>() {
-            draft.refuse(Stage::Limit, &refusal);
+    let taken = match road.limits.tries.take(address) {
+        Ok(taken) => taken,
+        Err(refusal) => {
+            if let Some(draft) = request.extensions().get::<Draft>() {
+                draft.refuse(Stage::Limit, &refusal);
+            }
+            return status::response(&refusal);
         }
-        return status::response(&refusal);
-    }
+    };
     let response = next.run(request).await;
     // A refusal is all headers; an answer has its status behind the message.
     if response.headers().get("grpc-status").is_none_or(|status| status == "0") {
-        road.limits.tries.give_back(address);
+        taken.give_back();
     }
     response
 }
@@ -138,6 +174,7 @@ pub async fn tries(State(road): State<Arc<Road>>, request: Request, next: Next) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn refused(tries: &Tries, address: &str) -> Option<Refusal> {
         tries.take(address.parse().unwrap()).err()
@@ -169,20 +206,59 @@ mod tests {
 
     #[test]
     fn what_ended_well_costs_no_try_and_wins_none() {
-        let (tries, address) = (Tries::new(TRIES), "192.0.2.7".parse().unwrap());
-        for _ in 0..100 {
-            tries.take(address).unwrap();
-            tries.give_back(address);
+        for address in ["192.0.2.7", "2001:db8::7"].map(|address| address.parse().unwrap()) {
+            let tries = Tries::new(TRIES);
+            for _ in 0..100 {
+                tries.take(address).unwrap().give_back();
+            }
+            assert_eq!(tries_of(&tries, address), 5);
+            // Also where it was forgotten meanwhile, and is as good as new.
+            let before = tries.take("192.0.2.9".parse().unwrap()).unwrap();
+            flood(&tries);
+            before.give_back();
+            assert_eq!(tries_of(&tries, "192.0.2.9".parse().unwrap()), 5);
         }
-        let more = (0..10).filter(|_| tries.take(address).is_ok()).count();
-        assert_eq!(more, 5);
+    }
+
+    fn tries_of(tries: &Tries, address: IpAddr) -> usize {
+        (0..10).filter(|_| tries.take(address).is_ok()).count()
+    }
+
+    /// As many bad tries as can be, from 20,000 networks each of IPv4 and of IPv6, which have no /48 in common.
+    fn flood(tries: &Tries) {
+        for n in 0..20_000_u32 {
+            let v6 = Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) + (u128::from(n) << 80));
+            for address in [IpAddr::V4((0x0a00_0000 + n).into()), v6.into()] {
+                while tries.take(address).is_ok() {}
+            }
+        }
     }
 
     #[test]
-    fn any_number_of_addresses_takes_bounded_memory_and_shares_what_is_left() {
+    fn any_number_of_other_networks_takes_no_try_of_an_address_and_bounded_memory() {
         let tries = Tries::new(TRIES);
-        let passed = (0..6_000_u32).filter(|n| tries.take(IpAddr::V4((0x0a00_0000 + n).into())).is_ok()).count();
-        assert_eq!(passed, MOST + 5);
-        assert_eq!(lock(&tries.from).known.len(), MOST);
+        let [known, unknown]: [IpAddr; 2] = ["192.0.2.7", "2001:4860::7"].map(|address| address.parse().unwrap());
+        drop(tries.take(known).unwrap());
+        flood(&tries);
+        for address in [known, unknown] {
+            assert!(tries_of(&tries, address) >= 4, "{address}");
+            assert_eq!(tries_of(&tries, address), 0, "{address}");
+        }
+        let from = lock(&tries.from);
+        assert!(from.young.len() + from.old.len() <= MOST);
+    }
+
+    #[test]
+    fn a_48_has_64_times_the_tries_of_a_64_and_takes_none_from_the_next() {
+        let tries = Tries::new(TRIES);
+        let address = |site: u16, network: u16| Ipv6Addr::new(0x2001, 0xdb8, site, network, 0, 0, 0, 7).into();
+        // A network that has none left takes none from those beside it either.
+        for network in 0..63 {
+            assert_eq!(tries_of(&tries, address(1, network)), 5, "{network}");
+        }
+        assert_eq!(tries_of(&tries, address(1, 100)), 5, "one more beside 63 that used up theirs");
+        let spent: usize = (200..300).map(|network| tries_of(&tries, address(1, network))).sum();
+        assert_eq!(spent, 0, "the /48 has none left");
+        assert_eq!(tries_of(&tries, address(2, 0)), 5, "the next /48");
     }
 }

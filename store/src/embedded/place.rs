@@ -7,6 +7,7 @@ use super::account::Account;
 use super::environment::Environment;
 use super::error::at;
 use super::{Config, EmbeddedError, Lifetime, leftover};
+use crate::file;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -130,16 +131,7 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> Result<(), EmbeddedError
 
 /// Replaces a file durably by one rename.
 pub(super) fn replace_file(path: &Path, content: &[u8], mode: u32) -> Result<(), EmbeddedError> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&new)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        std::io::Write::write_all(&mut file, content)?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().map_err(at("write", path))
+    file::replace(path, content, mode).map(drop).map_err(at("write", path))
 }
 
 fn read_record(file: &Path) -> Result<Option<Record>, EmbeddedError> {

@@ -25,7 +25,7 @@ impl Ceilings for Model {
         self.change(|state| {
             let (mut edited, mut records) = (Vec::new(), vec![record]);
             for Narrowed { grant, generation, scope, record } in narrowed {
-                let grant = rules::edited(&state.grant(grant)?, generation, &scope)?;
+                let grant = rules::edited(&state.grant(grant)?, generation, &scope, now)?;
                 state.update(&grant);
                 edited.push(grant);
                 records.push(record);

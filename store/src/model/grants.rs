@@ -23,7 +23,7 @@ impl Grants for Model {
         let (state, now) = (self.state(), self.world.now());
         let since = known.filter(|known| *known <= state.version);
         let held = |kept: &Kept| match kept.grant.state {
-            Stage::Revoked => Held::Ended(Some(kept.grant.generation)),
+            Stage::Revoked => Held::Ended(kept.grant.generation),
             _ => Held::Stands(Box::new(kept.grant.clone())),
         };
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
@@ -49,6 +49,7 @@ impl Grants for Model {
             peer_name: kept.peer_name.clone(),
             handed: state.handed(kept.grant.id),
             invite: state.last_invite(kept.grant.id),
+            invite_tampered: false,
             created_at: kept.created_at,
             doubt: None,
         };
@@ -87,7 +88,7 @@ impl Grants for Model {
         let now = self.world.now();
         self.change(|state| {
             let found = state.grant(grant)?;
-            let edited = rules::edited(&found, generation, scope)?;
+            let edited = rules::edited(&found, generation, scope, now)?;
             state.name_is_free(&edited, now)?;
             state.is_within_ceiling(&edited, now)?;
             state.update(&edited);

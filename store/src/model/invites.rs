@@ -14,7 +14,7 @@ impl Model {
     pub(super) fn new_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
         let now = self.world.now();
         self.change(|state| {
-            rules::may_invite(&state.grant(invite.grant)?, now)?;
+            rules::has_not_ended(&state.grant(invite.grant)?, now)?;
             state.end_invites(invite.grant, now);
             let taken = state.invites.iter().any(|(id, kept)| *id == invite.id || kept.digest == invite.digest);
             if taken {

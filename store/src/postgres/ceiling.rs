@@ -34,7 +34,7 @@ impl Ceilings for Postgres {
         let mut change = self.change().await?;
         let (mut edited, mut records) = (Vec::new(), vec![record]);
         for Narrowed { grant, generation, scope, record } in narrowed {
-            let grant = rules::edited(&change.grant(grant).await?, generation, &scope)?;
+            let grant = rules::edited(&change.grant(grant).await?, generation, &scope, self.clock.now())?;
             change.update(&grant, None).await?;
             edited.push(grant);
             records.push(record);
@@ -64,9 +64,8 @@ impl Change {
     async fn every_grant_is_within(&mut self, ceiling: &Ceiling, now: Time) -> Result<(), StoreError> {
         let rows = sqlx::query(sql::grants::LIVE).fetch_all(&mut **self).await?;
         for row in &rows {
-            let grant = row::grant(row)?;
             // What is not to be believed permits nothing already.
-            if row::judged(row, &grant, self.trust())?.is_ok() {
+            if let (grant, None) = row::held(row, self.trust())? {
                 ceiling::check(Some(ceiling), &grant, now)?;
             }
         }

@@ -4,7 +4,7 @@ use super::{
     Postgres,
     change::Change,
     invites::{handed, last_invite},
-    row::{self, bigint, name, number, time},
+    row::{self, bigint, name, number, stored, time},
     sql, unit,
 };
 use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
@@ -20,6 +20,7 @@ use domain::{
     seal::Doubt,
 };
 use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+use std::collections::HashMap;
 
 #[async_trait]
 impl Grants for Postgres {
@@ -87,7 +88,7 @@ impl Grants for Postgres {
     ) -> Result<Grant, StoreError> {
         let mut change = self.change().await?;
         let found = change.grant(grant).await?;
-        let edited = rules::edited(&found, generation, scope)?;
+        let edited = rules::edited(&found, generation, scope, self.clock.now())?;
         change.name_is_free(&edited, self.clock.now()).await?;
         change.is_within_ceiling(&edited, self.clock.now()).await?;
         change.update(&edited, None).await?;
@@ -97,8 +98,9 @@ impl Grants for Postgres {
 
     async fn revoke_grant(&self, grant: GrantId, record: Record) -> Result<Grant, StoreError> {
         let mut change = self.urgent_change().await?;
-        let found = change.grant_to_end(grant).await?;
-        let revoked = change.revoke(&found, self.clock.now()).await?;
+        let row = change.row_of(grant).await?;
+        let (found, doubt) = row::held(&row, change.trust())?;
+        let revoked = change.end(&found, doubt, self.clock.now()).await?;
         change.record(&record).await?;
         Ok(revoked)
     }
@@ -172,40 +174,36 @@ impl Postgres {
     async fn views(&self) -> Result<Vec<GrantView>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
         let rows = sqlx::query(sql::grants::ALL_GRANTS).fetch_all(&mut *unit).await?;
+        let last = sqlx::query(sql::grants::LAST_INVITES).fetch_all(&mut *unit).await?;
         unit.end().await?;
+        let last: HashMap<_, _> = last.iter().map(|row| last_invite(row, &self.trust)).collect::<Result<_, _>>()?;
         let view = |row: &PgRow| {
-            let (peer, grant) = (row.try_get::<Option<&str>, _>("peer_name")?, row::grant(row)?);
+            let (grant, doubt) = row::held(row, &self.trust)?;
+            let (handed, is_other) = handed(row, &self.trust)?;
+            let last = last.get(&grant.id);
             Ok(GrantView {
-                // What has ended permits nothing in any case.
-                doubt: row::judged(row, &grant, &self.trust)?.err().filter(|_| grant.state != State::Revoked),
+                doubt,
+                handed,
+                invite_tampered: is_other || last.is_some_and(Option::is_none),
+                invite: last.copied().flatten(),
+                // Nothing is decided by what people are called, and no name may hide a grant.
+                subject_name: name(row, "subject_name").unwrap_or_else(|_| grant.name.clone()),
+                peer_name: row.try_get::<Option<&str>, _>("peer_name")?.and_then(|name| name.parse().ok()),
                 grant,
-                subject_name: name(row, "subject_name")?,
-                peer_name: peer.map(|_| name(row, "peer_name")).transpose()?,
-                handed: handed(row)?,
-                invite: last_invite(row)?,
                 created_at: time(row, "created_at")?,
             })
         };
-        let legible = rows.iter().filter(|row| {
-            let read = row::grant(row);
-            read.inspect_err(|error| tracing::error!(%error, "a grant cannot be read, and is not shown")).is_ok()
-        });
-        legible.map(view).collect()
+        rows.iter().map(view).collect()
     }
 
     /// One grant that is not to be believed must not hide the others; it permits nothing.
     fn standing_of(&self, row: &PgRow) -> Result<(GrantId, Held), StoreError> {
-        let id = GrantId(row.try_get("id")?);
-        let held = match row::grant(row) {
-            Ok(grant) => match (grant.state, row::judged(row, &grant, &self.trust)?) {
-                (State::Revoked, judged) => Held::Ended(judged.ok().map(|()| grant.generation)),
-                (_, Ok(())) => Held::Stands(Box::new(grant)),
-                (_, Err(doubt)) => Held::Doubtful(doubt),
-            },
-            Err(error) => {
-                tracing::error!(%error, grant = %id, "a grant cannot be read");
-                Held::Doubtful(Doubt::Unreadable)
-            }
+        let (grant, doubt) = row::held(row, &self.trust)?;
+        let id = grant.id;
+        let held = match (grant.state, doubt) {
+            (_, Some(doubt)) => Held::Doubtful(doubt),
+            (State::Revoked, None) => Held::Ended(grant.generation),
+            (_, None) => Held::Stands(Box::new(grant)),
         };
         Ok((id, held))
     }
@@ -222,20 +220,23 @@ impl Postgres {
         let mut change = self.change().await?;
         let rows = sqlx::query(sql::grants::UNSEALED).fetch_all(&mut *change).await?;
         for row in &rows {
-            match row::grant(row) {
-                Ok(grant) => change.update(&grant, None).await?,
-                Err(error) => tracing::error!(%error, "a grant that cannot be read is not sealed"),
+            let (grant, doubt) = row::held(row, change.trust())?;
+            if doubt != Some(Doubt::Unreadable) {
+                change.update(&grant, None).await?;
             }
         }
         change.commit().await
     }
 
-    /// Revokes every grant that reads on behalf of a user.
+    /// Ends every grant that reads on behalf of a user, also those that are not as they were written.
     pub(super) async fn revoke_all(&self, change: &mut Change, subject: UserId) -> Result<Vec<Grant>, StoreError> {
         let rows = sqlx::query(sql::grants::GRANTS_OF).bind(subject.0).fetch_all(&mut **change).await?;
         let mut revoked = Vec::with_capacity(rows.len());
         for row in &rows {
-            revoked.push(change.revoke(&row::grant(row)?, self.clock.now()).await?);
+            let (grant, doubt) = row::held(row, change.trust())?;
+            if grant.state != State::Revoked || doubt.is_some() {
+                revoked.push(change.end(&grant, doubt, self.clock.now()).await?);
+            }
         }
         Ok(revoked)
     }
@@ -245,14 +246,10 @@ impl Change {
     /// The grant, locked until the end. Conflict where it is not as it was written: nothing more is made of it.
     pub(super) async fn grant(&mut self, id: GrantId) -> Result<Grant, StoreError> {
         let row = self.row_of(id).await?;
-        let grant = row::grant(&row)?;
-        row::judged(&row, &grant, self.trust())?.map_err(|doubt| rules::doubtful(&grant, doubt))?;
-        Ok(grant)
-    }
-
-    /// The grant, locked until the end, whoever wrote it: to be ended.
-    async fn grant_to_end(&mut self, id: GrantId) -> Result<Grant, StoreError> {
-        row::grant(&self.row_of(id).await?)
+        match row::held(&row, self.trust())? {
+            (grant, None) => Ok(grant),
+            (grant, Some(doubt)) => Err(rules::doubtful(&grant, doubt)),
+        }
     }
 
     async fn row_of(&mut self, id: GrantId) -> Result<PgRow, StoreError> {
@@ -288,7 +285,7 @@ impl Change {
             .bind(Json(grant.scope.to_spec()))
             .bind(grant.scope.not_after().to_offset())
             .bind(grant.state.word())
-            .bind(bigint(grant.generation))
+            .bind(stored(grant.generation)?)
             .bind(leaf.map(|leaf| leaf.serial.as_bytes()))
             .bind(leaf.map(|leaf| &leaf.spki.0[..]))
             .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
@@ -321,7 +318,7 @@ impl Change {
             .bind(Json(grant.scope.to_spec()))
             .bind(grant.scope.not_after().to_offset())
             .bind(grant.state.word())
-            .bind(bigint(grant.generation))
+            .bind(stored(grant.generation)?)
             .bind(leaf.map(|leaf| leaf.serial.as_bytes()))
             .bind(leaf.map(|leaf| &leaf.spki.0[..]))
             .bind(leaf.map(|leaf| leaf.not_after.to_offset()))
@@ -337,14 +334,20 @@ impl Change {
             .bind(next.map_or(0, |next| i64::from(next.unused)))
             .bind(next.is_some_and(|next| next.waits))
             .bind(self.sealed(grant)?)
+            .bind(grant.name.as_str())
+            .bind(stored(grant.renewals)?)
             .execute(&mut **self)
             .await?;
         Ok(())
     }
 
-    /// Ends a grant: its certificate is refused at the door and its open invites stop working.
-    async fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
-        let revoked = grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?;
+    /// Ends a grant: its certificate is refused at the door and its open invites stop working. One that is doubtful is ended whatever it
+    /// says of itself, and its row is one of ours from then on.
+    async fn end(&mut self, grant: &Grant, doubt: Option<Doubt>, now: Time) -> Result<Grant, StoreError> {
+        let revoked = match doubt {
+            Some(_) => grant.end(),
+            None => grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?,
+        };
         self.refuse_all(grant.leaves(), now).await?;
         self.end_invites(grant.id, now).await?;
         self.update(&revoked, None).await?;

@@ -13,22 +13,27 @@ use domain::{
     id::{InstanceId, Name, UserId, WorkspaceId},
     rights::Role,
 };
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
+
+/// The instance that a database holds.
+pub(super) async fn read(connection: &mut PgConnection) -> Result<Option<InstanceRecord>, StoreError> {
+    let Some(row) = sqlx::query(sql::people::INSTANCE).fetch_optional(connection).await? else { return Ok(None) };
+    Ok(Some(InstanceRecord {
+        id: InstanceId(row.try_get("id")?),
+        name: name(&row, "name")?,
+        root: row.try_get("root")?,
+        sealed_ca_key: row.try_get("sealed_ca_key")?,
+        sealed_audit_key: row.try_get("sealed_audit_key")?,
+    }))
+}
 
 #[async_trait]
 impl Instance for Postgres {
     async fn instance(&self) -> Result<Option<InstanceRecord>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
-        let row = sqlx::query(sql::people::INSTANCE).fetch_optional(&mut *unit).await?;
+        let record = read(&mut unit).await?;
         unit.end().await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(InstanceRecord {
-            id: InstanceId(row.try_get("id")?),
-            name: name(&row, "name")?,
-            root: row.try_get("root")?,
-            sealed_ca_key: row.try_get("sealed_ca_key")?,
-            sealed_audit_key: row.try_get("sealed_audit_key")?,
-        }))
+        Ok(record)
     }
 
     async fn create_instance(

@@ -17,12 +17,13 @@ use domain::{
 };
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 impl Postgres {
     pub(super) async fn new_invite(&self, invite: &NewInvite, record: Record) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let now = self.clock.now();
-        rules::may_invite(&change.grant(invite.grant).await?, now)?;
+        rules::has_not_ended(&change.grant(invite.grant).await?, now)?;
         let confirm = change.end_invites(invite.grant, now).await? || invite.confirm;
         let NewInvite { id, grant, digest, expires_at, key, .. } = *invite;
         let invite = KeptInvite { id, grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None };
@@ -185,8 +186,10 @@ impl Change {
 
 /// An invite with its grant, both as they were written.
 fn invited(row: &PgRow, trust: &Trust) -> Result<(KeptInvite, Invited), StoreError> {
-    let grant = row::grant(row)?;
-    row::judged(row, &grant, trust)?.map_err(|doubt| rules::doubtful(&grant, doubt))?;
+    let grant = match row::held(row, trust)? {
+        (grant, None) => grant,
+        (grant, Some(doubt)) => return Err(rules::doubtful(&grant, doubt)),
+    };
     let kept = kept(row, trust)?.ok_or_else(|| rules::invite_tampered(&grant))?;
     Ok((kept.clone(), kept.of(grant)))
 }
@@ -207,21 +210,25 @@ fn kept(row: &PgRow, trust: &Trust) -> Result<Option<KeptInvite>, StoreError> {
     Ok(seal.is_some_and(|seal| trust.knows(&invite, seal)).then_some(invite))
 }
 
-/// Reads how a grant came to its holder, to be shown: nobody is let in because of it.
-pub(super) fn handed(row: &PgRow) -> Result<Option<Handed>, StoreError> {
-    let key: Option<&[u8]> = row.try_get("claimed_spki")?;
-    let Some(key) = key else { return Ok(None) };
-    let (invite, key) = (InviteId(row.try_get("invite")?), Spki(row::digest(key)?));
-    let (nonce, confirm) = (nonce(row)?, row.try_get("confirm")?);
-    Ok(Some(Handed { invite, key, nonce, confirm, wrong_words: wrong_words(row)? }))
+/// Reads how a grant came to its holder, if it did, and whether that was changed by somebody else: then nothing is said of it.
+pub(super) fn handed(row: &PgRow, trust: &Trust) -> Result<(Option<Handed>, bool), StoreError> {
+    if row.try_get::<Option<Uuid>, _>("invite")?.is_none() {
+        return Ok((None, false));
+    }
+    let invite = kept(row, trust).ok().flatten();
+    let of = |KeptInvite { id, claim, confirm, wrong_words, .. }| {
+        claim.map(|Claim { key, nonce, .. }| Handed { invite: id, key, nonce, confirm, wrong_words })
+    };
+    Ok((invite.clone().and_then(of), invite.is_none()))
 }
 
-/// Reads the last invite of a grant, to be shown.
-pub(super) fn last_invite(row: &PgRow) -> Result<Option<LastInvite>, StoreError> {
-    let expires_at: Option<OffsetDateTime> = row.try_get("last_expires_at")?;
-    let Some(expires_at) = expires_at.map(Time::from) else { return Ok(None) };
-    let key = row.try_get::<Option<&[u8]>, _>("last_spki")?.map(row::digest).transpose()?.map(Spki);
-    Ok(Some(LastInvite { key, confirm: row.try_get("last_confirm")?, used: row.try_get("last_used")?, expires_at }))
+/// Reads the last invite of a grant, and whose it is; none where it is not as it was written.
+pub(super) fn last_invite(row: &PgRow, trust: &Trust) -> Result<(GrantId, Option<LastInvite>), StoreError> {
+    let last = kept(row, trust).ok().flatten().map(|KeptInvite { key, confirm, claim, expires_at, .. }| {
+        let used = claim.is_some_and(|claim| claim.given.is_some());
+        LastInvite { key, confirm, used, expires_at }
+    });
+    Ok((GrantId(row.try_get("grant_id")?), last))
 }
 
 fn wrong_words(row: &PgRow) -> Result<u32, StoreError> {

@@ -27,13 +27,13 @@ mod start;
 mod teams;
 mod unit;
 
-pub use start::{Pools, StartError};
+pub use start::{Found, Pools, StartError};
 
 use crate::Trust;
 use domain::world::Clock;
 use listen::Changes;
 use sqlx::postgres::PgConnectOptions;
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use unit::Pool;
 
 /// How long the last calls may take to end.
@@ -77,17 +77,31 @@ impl Postgres {
     ) -> Result<Self, StartError> {
         let app = start::serving(app);
         boot::check_role(&app).await?;
+        let found = start::look(&owner).await?;
+        let floors = |error: io::Error| StartError::Floors(error.to_string());
+        if !found.has_seals {
+            // Before the migration: whatever comes between, the next start knows that rows without a seal are of that time.
+            trust.note_unsealed().map_err(floors)?;
+        }
         start::migrate(owner, &app).await?;
         boot::check(&app).await?;
         let changes = Changes::listen(&app).await?;
         let serving = Pool::new(&app, pools.serving);
         let [door, reserved] = [pools.door, pools.reserved].map(|size| serving.beside(&app, size));
         let store = Self { serving, door, reserved, changes, last_end: audit::LastEnd::default(), clock, trust };
-        if !store.trust.is_sealed() {
+        if store.trust.is_to_seal() {
             store.seal_every_grant().await.map_err(|error| StartError::Migrate(error.to_string()))?;
-            store.trust.note_sealed().map_err(|error| StartError::Migrate(error.to_string()))?;
         }
+        if found.instance.is_some() && found.has_seals {
+            store.trust.note_lost().map_err(floors)?;
+        }
+        store.trust.note_sealed().map_err(floors)?;
         Ok(store)
+    }
+
+    /// What the database of this owner holds, before anything is done to it: to see that it is the right one, and its keys too.
+    pub async fn found(owner: &PgConnectOptions) -> Result<Found, StartError> {
+        start::look(owner).await
     }
 
     /// What judges the grants' rows.

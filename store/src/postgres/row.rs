@@ -48,13 +48,51 @@ pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
     bytes.try_into().map_err(|cause| damaged("hash", cause))
 }
 
-/// A bigint parameter; what exceeds it is cut, which no real count does.
+/// A bigint parameter to compare with, or a place in the log; what exceeds it is cut, which no real count does.
 pub(super) fn bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A number to be stored: what is stored must be what was meant, and sealed.
+pub(super) fn stored(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Unavailable(format!("{number} is more than the database can hold")))
+}
+
+/// A grant as its row has it, and why it is not to be believed, if it is not. Of one that cannot be read there is as much as it takes to
+/// show that, and to end it.
+pub(super) fn held(row: &PgRow, trust: &Trust) -> Result<(Grant, Option<Doubt>), StoreError> {
+    let read = grant(row).and_then(|grant| judged(row, &grant, trust).map(|judged| (grant, judged.err())));
+    read.or_else(|error| {
+        let remains = remains(row)?;
+        tracing::error!(%error, grant = %remains.id, "a grant cannot be read");
+        Ok((remains, Some(Doubt::Unreadable)))
+    })
+}
+
+/// What is left of a grant that cannot be read: its scope is nothing, and nobody waits for anything of it.
+fn remains(row: &PgRow) -> Result<Grant, StoreError> {
+    let id: Uuid = row.try_get("id")?;
+    let named = |column| name(row, column).ok();
+    let stand_in = || parsed("name", &format!("unreadable-{}", &id.to_string()[..8]));
+    let workspace = named("workspace_name").map_or_else(stand_in, Ok)?;
+    Ok(Grant {
+        id: GrantId(id),
+        name: named("name").map_or_else(stand_in, Ok)?,
+        workspace: WorkspaceId(row.try_get("workspace")?),
+        subject: UserId(row.try_get("subject")?),
+        peer: row.try_get::<Option<Uuid>, _>("peer")?.map(InstanceId),
+        scope: Scope::nothing(workspace, time(row, "created_at")?),
+        state: State::Revoked,
+        generation: number(row, "generation").unwrap_or(0),
+        renewals: number(row, "renewals").unwrap_or(0),
+        leaf: held_leaf(row).ok().flatten(),
+        successor: successor(row).ok().flatten(),
+        former: former(row).ok().flatten(),
+    })
+}
+
 /// Reads a grant.
-pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
+fn grant(row: &PgRow) -> Result<Grant, StoreError> {
     let state: &str = row.try_get("state")?;
     let Json(spec): Json<Spec> = row.try_get("scope")?;
     Ok(Grant {
@@ -66,6 +104,7 @@ pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
         scope: scope(&spec)?,
         state: State::from_word(state).ok_or_else(|| damaged("state", state))?,
         generation: number(row, "generation")?,
+        renewals: number(row, "renewals")?,
         leaf: held_leaf(row)?,
         successor: successor(row)?,
         former: former(row)?,
@@ -73,7 +112,7 @@ pub(super) fn grant(row: &PgRow) -> Result<Grant, StoreError> {
 }
 
 /// Whether the row is to be believed, and why not.
-pub(super) fn judged(row: &PgRow, grant: &Grant, trust: &Trust) -> Result<Result<(), Doubt>, StoreError> {
+fn judged(row: &PgRow, grant: &Grant, trust: &Trust) -> Result<Result<(), Doubt>, StoreError> {
     let Json(scope): Json<serde_json::Value> = row.try_get("scope")?;
     let seal: Option<&[u8]> = row.try_get("seal")?;
     Ok(trust.judge(grant, &scope, seal))
@@ -81,6 +120,9 @@ pub(super) fn judged(row: &PgRow, grant: &Grant, trust: &Trust) -> Result<Result
 
 /// A stored scope says everything itself, so what it is read with does not matter; what was confirmed once stays confirmed.
 fn scope(spec: &Spec) -> Result<Scope, StoreError> {
+    if spec.resources.is_empty() {
+        return Ok(Scope::nothing(spec.workspace.clone(), spec.not_after.unwrap_or_default()));
+    }
     let context = Context { kinds: Kinds::builtin(), now: Time::default(), personal: false, sensitive: true };
     spec.read(context).map_err(|cause| damaged("scope", cause))
 }

@@ -1,8 +1,9 @@
 //! From connection options to a database that may be served from: migrations and rights, as the owner.
 
-use super::error::describe;
+use super::{error::describe, instance, sql};
+use crate::{InstanceRecord, StoreError};
 use sqlx::{
-    Connection, PgConnection,
+    Connection, PgConnection, Row,
     migrate::{MigrateError, Migrator},
     postgres::PgConnectOptions,
 };
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The database does not hold tenants apart, or may lose what it acknowledged.
     #[error("the database is not safe to serve from:\n{}", list(.0))]
     Unsafe(Vec<String>),
+    /// How far grants have come cannot be written beside the database.
+    #[error("`grants.floor` cannot be written: {0}")]
+    Floors(String),
     /// A probe failed.
     #[error("the database could not be examined: {0}")]
     Probe(String),
@@ -76,6 +80,32 @@ pub(super) fn serving(app: PgConnectOptions) -> PgConnectOptions {
         ("idle_in_transaction_session_timeout", "15s"),
         ("timezone", "UTC"),
     ])
+}
+
+/// What a database holds before anything is done to it.
+#[derive(Default)]
+pub struct Found {
+    /// The instance, where there is one.
+    pub instance: Option<InstanceRecord>,
+    /// Whether its grants have a place for their seals, which those that are made get.
+    pub(super) has_seals: bool,
+}
+
+/// Looks, as the owner, and changes nothing.
+pub(super) async fn look(owner: &PgConnectOptions) -> Result<Found, StartError> {
+    let mut connection = connect(&owner.clone().options([("search_path", "public")])).await?;
+    let looked = tokio::time::timeout(PROBE, found(&mut connection)).await;
+    let looked =
+        looked.unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer within {} s", PROBE.as_secs()))));
+    drop(tokio::time::timeout(PROBE, connection.close()).await);
+    looked.map_err(|error| StartError::Probe(error.to_string()))
+}
+
+async fn found(connection: &mut PgConnection) -> Result<Found, StoreError> {
+    let row = sqlx::query(sql::people::FOUND).fetch_one(&mut *connection).await?;
+    let (is_made, has_seals): (bool, bool) = (row.try_get("is_made")?, row.try_get("has_seals")?);
+    let instance = if is_made { instance::read(connection).await? } else { None };
+    Ok(Found { instance, has_seals })
 }
 
 /// Connects within [`PROBE`], or says why not.

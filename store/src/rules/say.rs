@@ -119,9 +119,10 @@ pub(crate) fn no_grant(id: GrantId) -> StoreError {
 }
 
 pub(crate) fn doubtful(grant: &Grant, doubt: Doubt) -> StoreError {
+    let Grant { name, id, .. } = grant;
+    // Its name may be anybody's word too.
     StoreError::Conflict(format!(
-        "grant {} permits nothing: {doubt}; end it with `mosaic-fed grant revoke {}` and make a new one",
-        grant.name, grant.name
+        "grant {name} permits nothing: {doubt}; end it with `mosaic-fed grant revoke {id}` and make a new one"
     ))
 }
 
@@ -207,8 +208,9 @@ pub(crate) fn confirmed(grant: &Grant, serial: &Serial, now: Time) -> Option<Gra
     if grant.state == State::Active { grant.confirm(serial, now) } else { None }
 }
 
-/// The grant with another scope, if it is still the one that the edit was judged on.
-pub(crate) fn edited(grant: &Grant, generation: u64, scope: &Scope) -> Result<Grant, StoreError> {
+/// The grant with another scope, if it is still the one that the edit was judged on. One that has ended stays so, also by time.
+pub(crate) fn edited(grant: &Grant, generation: u64, scope: &Scope, now: Time) -> Result<Grant, StoreError> {
+    has_not_ended(grant, now)?;
     let edited = grant.edit(scope.clone()).map_err(|cause| illegal_move(grant, cause))?;
     if grant.generation == generation {
         return Ok(edited);
@@ -227,8 +229,8 @@ pub(crate) fn beyond_ceiling(grant: &Name, excess: &Excess) -> StoreError {
     ))
 }
 
-/// Refuses to invite to a grant that has ended.
-pub(crate) fn may_invite(grant: &Grant, now: Time) -> Result<(), StoreError> {
+/// Refuses what would make anything of a grant that has ended.
+pub(crate) fn has_not_ended(grant: &Grant, now: Time) -> Result<(), StoreError> {
     match grant.standing(now) {
         ended @ ("revoked" | "expired") => {
             Err(StoreError::Conflict(format!("grant {} is {ended}; {NEW_GRANT}", grant.name)))

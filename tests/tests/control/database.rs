@@ -1,6 +1,7 @@
 //! A database that says other things than this instance wrote: changed behind the daemon's back, or put back to an earlier state.
 
 use domain::{
+    audit::Act,
     grant::State,
     id::Resource,
     rights::Role,
@@ -10,7 +11,7 @@ use domain::{
 use spoke::{Edit, Receipt};
 use sqlx::{Connection, PgConnection, Row};
 use std::{sync::Arc, time::Duration};
-use store::{END, Trust};
+use store::{END, Floor, Held, Trust};
 use tests::{
     asker::{Asker, enrol, refusal, tasks},
     cluster,
@@ -67,7 +68,7 @@ impl Stage {
     async fn can_only_be_ended(&self, doubt: Doubt) {
         let (spoke, by, id) = (&self.office.spoke, self.office.by(), self.grant.id);
         let now = self.office.standing(id).await;
-        let edit = spoke.edit(by, &now, Edit::to(now.scope.to_spec())).await.expect_err("an edit of it");
+        let edit = spoke.edit(by, &now, Edit::to(self.grant.scope.to_spec())).await.expect_err("an edit of it");
         assert!(edit.to_string().contains(&doubt.to_string()), "{edit}");
         let again = spoke.invite(by, id).await.err().expect("an invite to it");
         assert!(again.to_string().contains("make a new one"), "{again}");
@@ -84,8 +85,18 @@ impl Stage {
         self.is_refused().await;
         let ended = spoke.revoke(by, id).await.expect("it can be ended");
         assert_eq!(ended.grant.state, State::Revoked);
+        self.has_ended().await;
+    }
+
+    /// Whatever its row was like.
+    async fn has_ended(&self) {
+        let (spoke, id) = (&self.office.spoke, self.grant.id);
         assert_eq!(spoke.status().doubtful, []);
-        assert_eq!(self.office.trust.floor(id), END, "remembered, whatever its row was like");
+        assert_eq!(self.office.trust.floor(id), END, "remembered");
+        let anew = self.office.store.standing(None).await.expect("the table");
+        assert!(matches!(anew.grants[&id], Held::Ended(_)), "{:?}", anew.grants[&id]);
+        let again = spoke.revoke(self.office.by(), id).await.expect_err("it has ended");
+        assert!(again.to_string().contains("revoked already"), "{again}");
     }
 
     async fn is_refused(&self) {
@@ -127,6 +138,10 @@ async fn grant_row_tampered() {
         "seal = sha256('mallory')",
         // A number that no next one follows.
         "generation = 9223372036854775807",
+        "renewals = renewals + 1",
+        // Ended, by nobody here.
+        "state = 'revoked'",
+        "state = 'revoked', generation = generation + 1",
     ];
     let mut stage = Stage::open().await;
     let columns = "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'grants'";
@@ -142,6 +157,46 @@ async fn grant_row_tampered() {
         stage.write(change).await;
         stage.is_doubted(Doubt::Tampered).await;
         stage.can_only_be_ended(Doubt::Tampered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_cannot_be_read_is_shown_and_ended_by_its_id() {
+    let changes = [
+        "name = 'No name!'",
+        "scope = '[]'",
+        r#"scope = '{"workspace": "main", "resources": ["nothing-known"]}'"#,
+        "generation = -1",
+        "serial = '\\x00'",
+        "spki = '\\x00'",
+    ];
+    let mut stage = Stage::open().await;
+    for change in changes {
+        stage = stage.anew().await;
+        stage.write(change).await;
+        stage.is_doubted(Doubt::Unreadable).await;
+        stage.can_only_be_ended(Doubt::Unreadable).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_user_end_all_their_grants_whatever_their_rows_say() {
+    let mut stage = Stage::open().await;
+    for (change, doubt) in [("state = 'revoked'", Doubt::Tampered), ("scope = '[]'", Doubt::Unreadable)] {
+        let user = name(&format!("leaver-{}", &stage.office.world.uuid().to_string()[..8]));
+        stage.office.user(user.as_str(), Role::Member).await;
+        let (grant, invite) = stage.office.grant(user.as_str(), r#"{"resources":["tasks"]}"#).await;
+        let asker = enrol(&invite).await;
+        stage = Stage { grant, asker, ..stage };
+        stage.write(change).await;
+        stage.is_doubted(doubt).await;
+        let ended = stage.office.store.remove_user(&user, stage.office.act(Act::UserRemove)).await.expect("a removal");
+        assert_eq!(
+            ended.iter().map(|grant| (grant.id, grant.state)).collect::<Vec<_>>(),
+            [(stage.grant.id, State::Revoked)]
+        );
+        stage.office.spoke.ended(stage.office.by(), &ended, stage.office.spoke.audience(|_| false)).await;
+        stage.has_ended().await;
     }
 }
 
@@ -203,6 +258,6 @@ async fn an_end_that_a_crash_kept_from_being_remembered_is_learnt_at_the_next_st
     let again = stage.office.spoke_after_a_stop(open()).await;
     assert_eq!(again.status().doubtful, []);
     assert_eq!(open().floor(id), END);
-    assert_eq!(open().floor(kept), stage.office.standing(kept).await.generation);
+    assert_eq!(open().floor(kept), Floor::of(&stage.office.standing(kept).await));
     again.stop().await;
 }

@@ -13,7 +13,7 @@ use pki::RequestKey;
 use spoke::{Edit, Terms};
 use sqlx::{Connection, PgConnection};
 use std::{sync::Arc, time::Duration};
-use store::Trust;
+use store::{Floor, Trust};
 use tests::{
     asker::{Asker, NONCE, refusal, send_enrolment, target, tasks},
     cluster,
@@ -121,8 +121,10 @@ async fn is_refused(link: &Asker) {
 async fn invite_row_tampered() {
     let [mallorys, other] = ["42", "43"].map(|digits| digits.repeat(32));
     let digest = |token| hex::encode(Token::parse(token).expect("a token").digest());
-    let changes = [
-        // Nobody waits, any key may, for longer, another token, as good as new, another grant's.
+    let mut stage = Stage::open().await;
+    let elsewhere = stage.invited().await.grant.id;
+    let unused = [
+        // Nobody waits, any key may, for longer, another token, as good as new, another grant's, another's words are not wrong.
         "confirm = false".to_owned(),
         "spki = NULL".to_owned(),
         "expires_at = expires_at + interval '1 year'".to_owned(),
@@ -130,18 +132,40 @@ async fn invite_row_tampered() {
         "wrong_words = 1".to_owned(),
         "used_at = now(), claimed_spki = spki".to_owned(),
         "used_at = now(), claimed_spki = spki, claimed_nonce = sha256('mallory')".to_owned(),
+        format!("grant_id = '{elsewhere}'"),
+        "id = gen_random_uuid()".to_owned(),
         "seal = NULL".to_owned(),
         "seal = sha256('mallory')".to_owned(),
     ];
-    let mut stage = Stage::open().await;
-    for change in changes {
+    // What it gave is given again, to the same key: another certificate, or one that is not the one it says.
+    let used = [
+        "certificate = set_byte(certificate, 40, 255 - get_byte(certificate, 40))",
+        "serial = set_byte(serial, 8, 255 - get_byte(serial, 8))",
+        "serial = NULL, certificate = NULL",
+        "used_at = used_at + interval '1 minute'",
+        "claimed_nonce = sha256('mallory')",
+    ];
+    let changes: Vec<_> = unused.into_iter().map(|change| (change, false)).collect();
+    let changes: Vec<_> = changes.into_iter().chain(used.map(|change| (change.to_owned(), true))).collect();
+    let columns = "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'invites'";
+    let columns: Vec<String> = sqlx::query_scalar(columns).fetch_all(&mut stage.superuser).await.expect("columns");
+    assert!(!columns.is_empty());
+    for column in columns {
+        let sets = |one: &str| one.starts_with(&format!("{column} ="));
+        assert!(changes.iter().any(|(change, _)| change.split(", ").any(sets)), "{column} is changed here");
+    }
+    for (change, used) in changes {
         let case = stage.invited().await;
+        if used {
+            case.enrol().await.expect("a certificate");
+        }
+        let before = stage.office.standing(case.grant.id).await;
         stage.write_invite(&case, &change).await;
         let token = if change.starts_with("digest") { &mallorys } else { case.invite.token.expose() };
         let refused = case.enrol_with(token, &case.key).await.err().expect("enrolled");
         assert_eq!(refusal(&refused), spent(), "{change}");
-        let grant = stage.office.standing(case.grant.id).await;
-        assert_eq!((grant.state, grant.peer, grant.leaf), (State::Pending, None, None), "{change}");
+        assert_eq!(stage.office.standing(case.grant.id).await, before, "{change}");
+        assert!(used || before.peer.is_none());
         stage.can_be_ended(&case).await;
     }
     let case = stage.invited().await;
@@ -156,6 +180,23 @@ async fn invite_row_tampered() {
     let refused = case.enrol_with(&other, &RequestKey::generate().expect("a key")).await.err().expect("enrolled");
     assert_eq!(refusal(&refused), spent());
     case.enrol().await.expect("the one that was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_words_are_shown_that_somebody_else_wrote() {
+    let mut stage = Stage::open().await;
+    let victims = RequestKey::generate().expect("a key").spki;
+    let case = stage.invited().await;
+    case.enrol().await.expect("a certificate");
+    let words = async |stage: &Stage| {
+        let views = stage.office.store.grants().await.expect("grants");
+        let view = views.into_iter().find(|view| view.grant.id == case.grant.id).expect("the grant");
+        stage.office.spoke.words(&view)
+    };
+    let added = Added { opening: case.opening, nonce: NONCE };
+    assert_eq!(words(&stage).await, Some(Words::of(&case.invite.root, case.key.spki, case.grant.id, added)));
+    stage.write_invite(&case, &format!("spki = NULL, claimed_spki = decode('{victims}', 'hex')")).await;
+    assert_eq!(words(&stage).await, None, "of the victim's key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,5 +282,6 @@ async fn that_somebody_was_let_in_is_remembered_beside_the_database() {
     let waiting = stage.office.standing(case.grant.id).await;
     assert!(waiting.waits());
     let confirmed = stage.confirm(&case, case.key.spki).await.expect("the words");
-    assert_eq!((confirmed.generation, open().floor(case.grant.id)), (waiting.generation + 1, waiting.generation + 1));
+    assert_eq!(confirmed.generation, waiting.generation + 1);
+    assert_eq!(open().floor(case.grant.id), Floor::of(&confirmed));
 }

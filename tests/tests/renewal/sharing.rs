@@ -5,6 +5,7 @@ use domain::{
     audit::Ending,
     grant::{Grant, State},
     renewal::{AGAIN, LIFE, OVERLAP},
+    seal::Doubt,
     world::{FakeClock, World},
 };
 use pki::{Issuer, RequestKey};
@@ -12,10 +13,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use store::{END, Floor, Trust};
 use tests::{
     asker::{Asker, enrol, refusal, tasks, titles},
     clock::standing,
-    cluster::database,
+    cluster::{self, database},
+    hold::run,
     instance::{Instance, task},
 };
 use tonic::{Code, Status};
@@ -328,4 +331,52 @@ async fn renewals_that_come_to_nothing_are_few_a_minute_and_others_are_not_count
     let last = refusals.pop().expect("a refusal");
     assert!(wait(&last) <= Duration::from_secs(6) && last.message().contains("came to nothing"), "{last:?}");
     good(&stage.home).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_brings_back_no_certificate_that_was_followed_by_another() {
+    let stage = stage().await;
+    stage.ripen().await;
+    let superuser = stage.office.database.superuser();
+    run(&superuser, "CREATE TABLE before_grants AS TABLE grants; CREATE TABLE before_invites AS TABLE invites").await;
+    let next = stage.next(&stage.home).await;
+    stage.used(&next).await;
+    let (grant, by) = (stage.grant().await, stage.office.by());
+    assert_eq!((grant.generation, grant.renewals), (2, 1));
+    stage.outlive_the_overlap().await;
+    // Each row as it was written, seal and all.
+    let back = "DELETE FROM refused_leaves; DELETE FROM invites; DELETE FROM grants;
+                INSERT INTO grants SELECT * FROM before_grants; INSERT INTO invites SELECT * FROM before_invites";
+    run(&superuser, back).await;
+    for _ in 0..400 {
+        if !stage.office.spoke.status().doubtful.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(stage.office.spoke.status().doubtful, [(grant.id, Doubt::Older)]);
+    for asker in [&stage.home, &next] {
+        let Ok(dialled) = asker.dial().await else { continue };
+        let mut query = proto::v1::query_service_client::QueryServiceClient::new(dialled.channel);
+        let refused = tests::asker::list(&mut query, tasks()).await.expect_err("rows by a backup's certificate");
+        assert_eq!(refusal(&refused).1, "NOT_PERMITTED");
+    }
+    stage.office.spoke.revoke(by, grant.id).await.expect("it can be ended");
+    assert_eq!(stage.office.trust.floor(grant.id), END);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_a_crash_kept_from_being_remembered_is_learnt_at_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("grants.floor");
+    let open = || Arc::new(Trust::open(&path, cluster::row_key()).expect("a file"));
+    let stage = stage().await;
+    stage.ripen().await;
+    let next = stage.next(&stage.home).await;
+    stage.used(&next).await;
+    // Nothing is in this file: as if the daemon had been killed between the commit and the line.
+    let again = stage.office.spoke_after_a_stop(open()).await;
+    assert_eq!(again.status().doubtful, []);
+    assert_eq!(open().floor(stage.home.grant), Floor { generation: 2, renewals: 1 });
+    again.stop().await;
 }

@@ -171,6 +171,7 @@ impl Bench {
             scope: self.scope(spec),
             state: State::Pending,
             generation: 1,
+            renewals: 0,
             leaf: None,
             successor: None,
             former: None,

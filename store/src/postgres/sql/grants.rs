@@ -1,11 +1,12 @@
 //! Grants and what bounds them, certificates that are refused, and invites.
 
-/// What `row::grant` reads, of a row `g` of grants.
+/// What `row::held` reads, of a row `g` of grants.
 macro_rules! columns {
     () => {
-        "g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer, g.scope, g.state, g.generation, g.serial, g.spki, \
+        "g.id, g.name, g.workspace, g.subject, g.subject_name, g.peer, g.scope, g.state, g.generation, g.renewals, g.serial, g.spki, \
          g.leaf_not_after, g.created_at, g.next_serial, g.next_spki, g.next_not_after, g.next_issued_at, g.next_unused, g.next_waits, \
-         g.former_serial, g.former_spki, g.former_not_after, g.former_until, g.seal"
+         g.former_serial, g.former_spki, g.former_not_after, g.former_until, g.seal, \
+         (SELECT w.name FROM workspaces w WHERE w.id = g.workspace) AS workspace_name"
     };
 }
 
@@ -30,19 +31,18 @@ statements! {
     STANDING = concat!("SELECT ", columns!(), " FROM grants g");
     /// What was written after a version.
     MOVED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.moved > $1");
-    /// An invite ends those before it, so the last one is the one with the last end.
-    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.invite, h.claimed_spki, h.claimed_nonce, h.confirm, h.wrong_words,
-            l.expires_at AS last_expires_at, l.spki AS last_spki, l.confirm AS last_confirm, l.certificate IS NOT NULL AS last_used
-        FROM grants g LEFT JOIN LATERAL (SELECT i.id AS invite, i.claimed_spki, i.claimed_nonce, i.confirm, i.wrong_words FROM invites i WHERE ", handed!("g.id"), ") h
-            ON true LEFT JOIN (SELECT DISTINCT ON (i.grant_id) i.* FROM invites i ORDER BY i.grant_id, i.expires_at DESC) l
-            ON l.grant_id = g.id ORDER BY g.created_at DESC, g.id DESC");
+    ALL_GRANTS = concat!("SELECT ", columns!(), ", g.peer_name, h.*
+        FROM grants g LEFT JOIN LATERAL (SELECT ", invite_columns!(), " FROM invites i WHERE ", handed!("g.id"), ") h
+            ON true ORDER BY g.created_at DESC, g.id DESC");
+    /// The last invite of each grant. An invite ends those before it, so that is the one with the last end.
+    LAST_INVITES = concat!("SELECT DISTINCT ON (i.grant_id) ", invite_columns!(), " FROM invites i ORDER BY i.grant_id, i.expires_at DESC");
     /// The invite by which a grant came to its holder.
     HANDED = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE ", handed!("$1"), " FOR UPDATE");
     GRANT = concat!("SELECT ", columns!(), " FROM grants g WHERE g.id = $1 FOR UPDATE");
     ANY_UNSEALED = "SELECT EXISTS (SELECT FROM grants WHERE seal IS NULL)";
     UNSEALED = concat!("SELECT ", columns!(), " FROM grants g WHERE g.seal IS NULL FOR UPDATE");
     GRANTS_OF = concat!("SELECT ", columns!(), "
-        FROM grants g WHERE g.subject = $1 AND g.state <> 'revoked' ORDER BY g.id FOR UPDATE");
+        FROM grants g WHERE g.subject = $1 ORDER BY g.id FOR UPDATE");
     /// Whether another grant that has not ended has this name.
     NAME_TAKEN = "SELECT EXISTS (SELECT FROM grants WHERE name = $1 AND id <> $2 AND state <> 'revoked' AND not_after > $3)";
     ADD = "INSERT INTO grants (id, name, workspace, subject, subject_name, peer, scope, not_after, state, generation, serial,
@@ -52,7 +52,7 @@ statements! {
     UPDATE = "UPDATE grants SET peer = $2, scope = $3, not_after = $4, state = $5, generation = $6, serial = $7, spki = $8,
             leaf_not_after = $9, peer_name = coalesce($10, peer_name), next_serial = $11, next_spki = $12,
             next_not_after = $13, next_issued_at = $14, former_serial = $15, former_spki = $16, former_not_after = $17,
-            former_until = $18, next_unused = $19, next_waits = $20, seal = $21
+            former_until = $18, next_unused = $19, next_waits = $20, seal = $21, name = $22, renewals = $23
         WHERE id = $1";
     CEILING = "SELECT ceiling, set_at, set_by FROM ceiling";
     SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";

@@ -2,6 +2,10 @@
 
 statements! {
     INSTANCE = "SELECT id, name, root, sealed_ca_key, sealed_audit_key FROM instance";
+    /// What a database is that may not be one of ours yet.
+    FOUND = "SELECT to_regclass('public.instance') IS NOT NULL AS is_made,
+        EXISTS (SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('public.grants') AND attname = 'seal' AND NOT attisdropped) AS has_seals";
     ADD_INSTANCE = "INSERT INTO instance (id, name, root, sealed_ca_key, sealed_audit_key) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT DO NOTHING";
     /// The tenant of the rest of this transaction.

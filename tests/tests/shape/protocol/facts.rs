@@ -12,7 +12,11 @@ use domain::{
     wire,
 };
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
-use spoke::road::{limit::PEER, status, tries::TRIES};
+use spoke::road::{
+    limit::PEER,
+    status,
+    tries::{TRIES, WIDE},
+};
 use std::{fs, time::Duration};
 
 const BEGIN: &str = "<!-- what follows is written by `UPDATE_DOCS=1 cargo test -p tests --test shape protocol` -->\n";
@@ -104,6 +108,10 @@ fn limits() -> Vec<[String; 2]> {
         (
             "tries to enrol of one address (IPv6: /64) that do not end well",
             format!("{} at once, {} a minute", TRIES.burst, TRIES.per_minute),
+        ),
+        (
+            "the same of one /48 of IPv6",
+            format!("{} at once, {} a minute", WIDE * TRIES.burst, WIDE * TRIES.per_minute),
         ),
     ];
     told.map(|(what, limit)| [what.to_owned(), limit]).to_vec()

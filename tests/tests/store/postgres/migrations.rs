@@ -1,12 +1,14 @@
 //! Migrations: from nothing, again, and together.
 
 use super::{ask, run};
-use domain::world::World;
+use crate::bench::{Bench, everything};
+use domain::{seal::Doubt, world::World};
+use std::sync::Arc;
 use store::{
-    Instance, People,
+    Grants, Held, Instance, People, Trust,
     postgres::{Postgres, StartError},
 };
-use tests::cluster::database;
+use tests::cluster::{database, row_key};
 
 #[tokio::test]
 async fn migrations_run_once_however_often_and_from_how_many() {
@@ -40,4 +42,35 @@ async fn a_database_of_another_build_is_refused() {
     run(&database.owner(), changed).await.unwrap();
     let refused = open().await.unwrap_err();
     assert!(matches!(&refused, StartError::Migrate(cause) if cause.contains("migration 1 is not")), "{refused}");
+}
+
+/// As the database was before there were seals.
+const UNSEALED: &str = "ALTER TABLE grants DROP COLUMN seal; DELETE FROM _sqlx_migrations WHERE version = 13";
+
+#[tokio::test]
+async fn only_rows_of_a_time_before_seals_are_sealed_at_a_start() {
+    let bench = Bench::on_postgres().await;
+    let grant = bench.pending("home", bench.owner, &everything()).await;
+    let database = bench.database.as_ref().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let trust = |file: &str| Arc::new(Trust::open(&folder.path().join(file), row_key()).unwrap());
+    let open =
+        async |trust| Postgres::connect(database.owner(), database.app(), bench.world.clock(), trust).await.unwrap();
+    let held = async |store: &Postgres| store.standing(None).await.unwrap().grants[&grant.id].clone();
+    // A row that lost its seal is not as it was written, also where nothing is remembered any more: that is told.
+    run(&database.superuser(), "UPDATE grants SET seal = NULL").await.unwrap();
+    let store = open(trust("lost")).await;
+    assert_eq!(held(&store).await, Held::Doubtful(Doubt::Tampered));
+    assert!(store.trust().is_lost());
+    // What is of that time gets its seal once; a start that was broken off between is gone on with.
+    run(&database.superuser(), UNSEALED).await.unwrap();
+    run(&database.superuser(), "ALTER TABLE grants ADD CHECK (generation < 0) NOT VALID").await.unwrap();
+    let broken = Postgres::connect(database.owner(), database.app(), bench.world.clock(), trust("first")).await;
+    assert!(broken.is_err(), "no row can be written");
+    run(&database.superuser(), "ALTER TABLE grants DROP CONSTRAINT grants_generation_check").await.unwrap();
+    let store = open(trust("first")).await;
+    assert_eq!(held(&store).await, Held::Stands(Box::new(grant.clone())));
+    assert!(!store.trust().is_lost());
+    run(&database.superuser(), UNSEALED).await.unwrap();
+    assert_eq!(held(&open(trust("first")).await).await, Held::Doubtful(Doubt::Tampered));
 }

@@ -38,7 +38,8 @@ pub async fn a_successor_comes_into_force_with_its_first_use(bench: &Bench) {
     bench.clock.advance(Duration::from_secs(5));
     assert!(confirm(bench, &grant, &second.leaf).await);
     let former = Former { leaf: first, until: bench.now() + OVERLAP };
-    let after = Grant { leaf: Some(second.leaf.clone()), successor: None, former: Some(former), ..grant.clone() };
+    let leaf = Some(second.leaf.clone());
+    let after = Grant { renewals: 1, leaf, successor: None, former: Some(former), ..grant.clone() };
     assert_eq!(told(bench).await, (after.clone(), vec![]), "the old one stays for the overlap");
     assert_eq!(bench.store.grants().await.unwrap()[0].grant, after);
     assert!(!confirm(bench, &grant, &second.leaf).await, "once");
