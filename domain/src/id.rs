@@ -70,6 +70,8 @@ uuid_id! {
     ItemId "item id";
     /// An invite; its token is never part of it.
     InviteId "invite id";
+    /// An asking side's wait to be called by a sharing side that cannot be reached itself.
+    AwaitId "await id";
     /// One call, as both sides' logs name it.
     RequestId "request id";
 }

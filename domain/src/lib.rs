@@ -4,7 +4,8 @@
 //! be asked, [`caller`] judges the standing of who asks, [`decide()`] turns both into a [`Permitted`] or a [`Refusal`],
 //! [`audit`] is the record of it. [`scope`] and [`grant`] are what an owner wrote; [`item`] and [`kind`] are what rows are;
 //! [`session`] has the times of the control session; [`answer`] is what an asking side tells its person, [`say`] how messages
-//! name what there is; [`world`] is where time and randomness come from.
+//! name what there is; [`calling`] is what a side hands over that
+//! waits to be called; [`world`] is where time and randomness come from.
 //!
 //! Must not: do I/O, be async, or know of tokio, tonic, sqlx or rustls. Every decision here is a pure function over values.
 #![deny(missing_docs)]
@@ -12,6 +13,7 @@
 pub mod answer;
 pub mod audit;
 pub mod caller;
+pub mod calling;
 pub mod decide;
 pub mod grant;
 pub mod id;

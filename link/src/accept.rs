@@ -7,7 +7,7 @@ use crate::{
     Accepted, Class, Identity, Incident, Incidents, Limits, Registry,
     bucket::{Buckets, Source},
     crowd::{Crowd, Place},
-    handshake,
+    handshake::{self, Failure},
 };
 use domain::world::Clock;
 use futures::Stream;
@@ -86,35 +86,109 @@ const READY: usize = 64;
 
 /// Listens on `listener` as `door`, in a task of its own.
 pub fn listen(listener: TcpListener, door: Door, options: Options) -> Incoming {
+    Incoming(admit(Arrivals::Listener(listener), door, options))
+}
+
+/// Serves sockets as `door` that this side opened itself, where nobody can dial it: from the first byte of the other side on they go the
+/// way of every accepted one.
+pub fn serve_called(door: Door, options: Options) -> (Called, Incoming) {
+    let (called, arrivals) = mpsc::channel(READY);
+    (Called(called), Incoming(admit(Arrivals::Called(arrivals), door, options)))
+}
+
+/// Where sockets go that this side opened and over which the other side has begun to speak.
+#[derive(Clone, Debug)]
+pub struct Called(mpsc::Sender<(TcpStream, SocketAddr)>);
+
+impl Called {
+    /// Hands one over, as if it had been accepted from `address`. Where the door is closed it is closed, too.
+    pub async fn arrive(&self, socket: TcpStream, address: SocketAddr) {
+        drop(self.0.send((socket, address)).await);
+    }
+}
+
+/// Makes of a socket whatever a listener is there for, or says why not, within the limits' handshake time.
+pub(crate) trait Greet: Send + Sync + 'static {
+    /// What a listener gives out.
+    type Out: Send + 'static;
+
+    fn greet(
+        &self,
+        socket: TcpStream,
+        address: SocketAddr,
+        place: Place,
+        options: &Options,
+    ) -> impl Future<Output = Result<Self::Out, Failure>> + Send;
+}
+
+impl Greet for Door {
+    type Out = Accepted;
+
+    async fn greet(
+        &self,
+        socket: TcpStream,
+        address: SocketAddr,
+        place: Place,
+        options: &Options,
+    ) -> Result<Accepted, Failure> {
+        handshake::shake(socket, address, place, self, options).await
+    }
+}
+
+/// Where sockets come from.
+pub(crate) enum Arrivals {
+    Listener(TcpListener),
+    Called(mpsc::Receiver<(TcpStream, SocketAddr)>),
+}
+
+impl Arrivals {
+    /// None when there will be no more.
+    async fn next(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        match self {
+            Self::Listener(listener) => Some(listener.accept().await),
+            Self::Called(called) => called.recv().await.map(Ok),
+        }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Listener(listener) => listener.local_addr().ok(),
+            Self::Called(_) => None,
+        }
+    }
+}
+
+/// Greets what arrives, in a task of its own, and gives out what comes of it.
+pub(crate) fn admit<G: Greet>(arrivals: Arrivals, greet: G, options: Options) -> mpsc::Receiver<G::Out> {
     let (ready, incoming) = mpsc::channel(READY);
     let Limits { address_rate, address_burst, unproven, unproven_per_address, .. } = options.limits;
     let loop_ = AcceptLoop {
         buckets: Buckets::new(address_rate, address_burst),
         crowd: Crowd::new(unproven, unproven_per_address),
-        listener,
-        shared: Arc::new(Shared { door, options, ready }),
+        arrivals,
+        shared: Arc::new(Shared { greet, options, ready }),
         handshakes: JoinSet::new(),
     };
     tokio::spawn(loop_.run());
-    Incoming(incoming)
+    incoming
 }
 
-struct AcceptLoop {
-    listener: TcpListener,
+struct AcceptLoop<G: Greet> {
+    arrivals: Arrivals,
     buckets: Buckets,
     crowd: Crowd,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<G>>,
     // Handshakes end with the loop: a connection that has not proved itself has no claim to outlive the listener.
     handshakes: JoinSet<()>,
 }
 
-struct Shared {
-    door: Door,
+struct Shared<G: Greet> {
+    greet: G,
     options: Options,
-    ready: mpsc::Sender<Accepted>,
+    ready: mpsc::Sender<G::Out>,
 }
 
-impl AcceptLoop {
+impl<G: Greet> AcceptLoop<G> {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         loop {
@@ -122,9 +196,10 @@ impl AcceptLoop {
                 () = shared.options.shutdown.cancelled() => break,
                 () = shared.ready.closed() => break,
                 Some(_) = self.handshakes.join_next() => {}
-                accepted = self.listener.accept() => match accepted {
-                    Ok((socket, address)) => self.admit(socket, address),
-                    Err(error) => self.rest(&error).await,
+                arrived = self.arrivals.next() => match arrived {
+                    Some(Ok((socket, address))) => self.admit(socket, address),
+                    Some(Err(error)) => self.rest(&error).await,
+                    None => break,
                 }
             }
         }
@@ -152,18 +227,18 @@ impl AcceptLoop {
             return;
         }
         tracing::warn!(%error, "no connection could be accepted; raise the limit of open files if this stays so");
-        if let Ok(address) = self.listener.local_addr() {
+        if let Some(address) = self.arrivals.address() {
             self.shared.report(address, Class::Exhausted.into());
         }
         sleep(self.shared.options.limits.pause).await;
     }
 }
 
-impl Shared {
+impl<G: Greet> Shared<G> {
     async fn shake(&self, socket: TcpStream, address: SocketAddr, place: Place) {
         let gives_way = place.gives_way().clone();
         let shaken = tokio::select! {
-            shaken = handshake::shake(socket, address, place, &self.door, &self.options) => shaken,
+            shaken = self.greet.greet(socket, address, place, &self.options) => shaken,
             () = gives_way.cancelled() => Err(Class::Full.into()),
         };
         match shaken {
@@ -173,7 +248,7 @@ impl Shared {
         }
     }
 
-    fn report(&self, address: SocketAddr, failure: handshake::Failure) {
+    fn report(&self, address: SocketAddr, failure: Failure) {
         let (serial, grant) = failure.refused.map_or((None, None), |refused| (refused.serial, refused.grant));
         let at = self.options.clock.now();
         self.options.incidents.report(Incident { address, class: failure.class, serial, grant, at });

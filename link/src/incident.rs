@@ -42,6 +42,10 @@ pub enum Class {
     Resumed,
     /// Its grant has too many connections.
     GrantFull,
+    /// It called, and did not prove that it may: no such form, no such id, or not its proof.
+    Call,
+    /// It called, and said more than a call says.
+    CallTooLong,
     /// The listener itself had to rest: no descriptors or no memory.
     Exhausted,
 }
@@ -62,6 +66,8 @@ impl Class {
             Self::Protocol => "protocol",
             Self::Resumed => "resumed",
             Self::GrantFull => "grant_full",
+            Self::Call => "call",
+            Self::CallTooLong => "call_too_long",
             Self::Exhausted => "exhausted",
         }
     }

@@ -4,7 +4,7 @@
 //! from an [`order`] and a checked [`request`]; [`verify::ClientVerifier`] lets callers in. On the asking side [`request`]
 //! makes the key, [`enrolled`] checks what came back and [`verify::ServerVerifier`] checks who answers. [`profile`] says what
 //! a leaf must look like, [`spiffe`] how an instance is named in it, [`flaw`] why one is refused, [`crl`] what a list of
-//! revoked ones is. [`audit_key`] signs heads. [`step_ca`] issues through another program; [`fit`] looks at what any issuer made.
+//! revoked ones is. [`audit_key`] signs heads, [`call`] has the keys of calls the other way round. [`step_ca`] issues through another program; [`fit`] looks at what any issuer made.
 //!
 //! Must not: know of sockets or HTTP outside [`step_ca`], which alone waits for anything; know of databases; read a clock that
 //! was not handed in. Nobody else names rcgen or x509-parser.
@@ -13,6 +13,7 @@
 mod anchor;
 pub mod audit_key;
 pub mod authority;
+pub mod call;
 pub mod clock;
 pub mod crl;
 pub mod enrolled;
@@ -31,6 +32,7 @@ pub mod verify;
 pub use anchor::BadRoot;
 pub use audit_key::{AuditKey, verify_head};
 pub use authority::Authority;
+pub use call::{CallKey, CallSecret, Challenge};
 pub use crl::{CrlError, CrlNumber, CrlOrder, ReadCrl, Revoked, Why};
 pub use fit::Unfit;
 pub use flaw::Flaw;

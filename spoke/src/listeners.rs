@@ -24,7 +24,7 @@ use proto::v1::{
     query_service_server::QueryServiceServer,
 };
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -194,7 +194,7 @@ impl Listeners {
                 return Err(error);
             }
         };
-        let hosts = |bound| hosts(&self.parts.listen, bound);
+        let hosts = |bound| link::hosts::reached_at(&self.parts.listen.advertise, bound);
         Ok(Addresses { links: hosts(links), enrolment: hosts(enrolment) })
     }
 
@@ -387,42 +387,6 @@ pub(crate) fn local(listener: &TcpListener) -> Result<SocketAddr, ListenError> {
     listener.local_addr().map_err(ListenError::Address)
 }
 
-/// `host:port` under which other machines may reach `bound`.
-fn hosts(listen: &Listen, bound: SocketAddr) -> Vec<String> {
-    let port = bound.port();
-    if !listen.advertise.is_empty() {
-        return listen.advertise.iter().map(|host| with_port(host, port)).collect();
-    }
-    if !bound.ip().is_unspecified() {
-        return vec![bound.to_string()];
-    }
-    let own = own_addresses().into_iter().map(|ip| SocketAddr::new(ip, port).to_string()).collect::<Vec<_>>();
-    if own.is_empty() { vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port).to_string()] } else { own }
-}
-
-/// An IPv6 address is bracketed; a name and an IPv4 address are not.
-fn with_port(host: &str, port: u16) -> String {
-    host.parse::<IpAddr>().map_or_else(|_| format!("{host}:{port}"), |ip| SocketAddr::new(ip, port).to_string())
-}
-
-/// The addresses of this machine's interfaces, without loopback and link-local ones, which nobody else can use.
-fn own_addresses() -> Vec<IpAddr> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let found = interfaces.filter_map(|interface| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    });
-    found.filter(|ip| !ip.is_loopback() && !is_link_local(*ip)).collect()
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    }
-}
-
 /// Writes what was turned away at the doors into the log. Garbage is folded and never awaited.
 async fn record_incidents(mut turned_away: Receiver<Incident>, road: Arc<Road>, count: Arc<AtomicU64>) {
     while let Some(incident) = turned_away.recv().await {
@@ -440,17 +404,5 @@ async fn record_incidents(mut turned_away: Receiver<Incident>, road: Arc<Road>, 
         let reason = incident.class.is_certificate().then_some(Reason::NotPermitted);
         let record = Record { address: incident.address.to_string(), grant: incident.grant, reason, ..record };
         road.auditor.enqueue(record.noting(&format!("{}{serial}", incident.class)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_invite_names_hosts_in_a_form_that_can_be_dialled() {
-        assert_eq!(with_port("work.example.org", 7443), "work.example.org:7443");
-        assert_eq!(with_port("10.1.2.3", 7443), "10.1.2.3:7443");
-        assert_eq!(with_port("2001:db8::1", 7443), "[2001:db8::1]:7443");
     }
 }

@@ -114,6 +114,8 @@ words! {
         LinkRenew = "link_renew",
         /// The other side said that its grant has ended; what was open under it was ended, and that was said back.
         LinkEnd = "link_end",
+        /// Somebody here waits to be called by another instance, or does so no longer.
+        LinkAwait = "link_await",
         /// A link was removed.
         LinkRemove = "link_remove",
         /// A user was made.

@@ -24,20 +24,26 @@ pub struct TcpConnect;
 impl Connect for TcpConnect {
     fn connect(&self, address: String) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
         Box::pin(async move {
-            let found = lookup_host(address).await?;
-            let sockets = found.map(|address| {
-                Box::pin(async move {
-                    let socket = TcpStream::connect(address).await?;
-                    socket.set_nodelay(true)?;
-                    Ok(Box::new(socket) as Box<dyn Io>)
-                }) as BoxFuture<'static, io::Result<Box<dyn Io>>>
-            });
-            race(sockets.collect()).await.map_err(|errors| {
-                let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-                errors.into_iter().next().unwrap_or_else(none)
-            })
+            let socket = socket(address).await?;
+            Ok(Box::new(socket) as Box<dyn Io>)
         })
     }
+}
+
+/// A socket to `host:port`, over whichever of its addresses answers first.
+pub(crate) async fn socket(address: String) -> io::Result<TcpStream> {
+    let found = lookup_host(address).await?;
+    let sockets = found.map(|address| {
+        Box::pin(async move {
+            let socket = TcpStream::connect(address).await?;
+            socket.set_nodelay(true)?;
+            Ok(socket)
+        }) as BoxFuture<'static, io::Result<TcpStream>>
+    });
+    race(sockets.collect()).await.map_err(|errors| {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        errors.into_iter().next().unwrap_or_else(none)
+    })
 }
 
 /// The first stream to any of `addresses` until `end`.
@@ -58,7 +64,7 @@ pub(super) async fn first(
 /// The first success; the next attempt begins when one fails, or beside it when it hesitates. All errors if there is none.
 ///
 /// Takes a list, not an iterator: a closure held across an await would keep a dial from moving between threads.
-async fn race<T>(attempts: Vec<BoxFuture<'static, io::Result<T>>>) -> Result<T, Vec<io::Error>> {
+pub(crate) async fn race<T>(attempts: Vec<BoxFuture<'static, io::Result<T>>>) -> Result<T, Vec<io::Error>> {
     let (mut waiting, mut running, mut errors) = (attempts.into_iter(), FuturesUnordered::new(), Vec::new());
     running.extend(waiting.next());
     loop {

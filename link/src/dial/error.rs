@@ -31,6 +31,15 @@ pub enum DialError {
         /// The addresses.
         tried: String,
     },
+    /// It is the other side that opens connections, and there is none.
+    #[error(
+        "the other side has not called: it opens the connections itself, to {at}; is mosaic-fed running there, and does a firewall here \
+         let this port through?"
+    )]
+    NotCalled {
+        /// Where it calls.
+        at: String,
+    },
     /// A connection, then silence.
     #[error("the other side took the connection and then said nothing; is the address that of a mosaic-fed instance?")]
     HandshakeTimeout,

@@ -4,14 +4,18 @@
 //! before its certificate was looked at, so only that word, or the alert in its place, tells whether it was let in.
 
 mod cell;
-mod connect;
+pub(crate) mod connect;
 mod error;
 
 pub use cell::{ErrorCell, Failure, OurCertificate};
 pub use connect::{Connect, TcpConnect};
 pub use error::DialError;
 
-use crate::{Io, Limits, tls};
+use crate::{
+    Io, Limits,
+    call::{Parked, ParkedKey},
+    tls,
+};
 use cell::Kept;
 use domain::{id::InstanceId, secret::Secret, world::Clock};
 use hyper_util::rt::TokioIo;
@@ -107,10 +111,39 @@ impl Dialler {
     /// Dials: TCP, TLS, HTTP/2, and the other side's first word.
     pub async fn dial(&self, target: &Target) -> Result<Dialled, DialError> {
         let started = Instant::now();
-        let (tls, verifier) = self.tls(target)?;
-        let name = ServerName::try_from(target.tls_name.clone()).map_err(|_| DialError::Target("TLS name"))?;
+        // What this side keeps is judged first: a damaged record is no reason to knock anywhere.
+        let prepared = self.tls(target)?;
         let stream = connect::first(&self.connector, &target.addresses, started + self.dial.connect).await?;
-        let end = started + self.dial.established;
+        self.establish(target, prepared, stream, started + self.dial.established).await
+    }
+
+    /// As [`Dialler::dial`], over a socket that the other side opened: one that waits for `key`, or the next that comes.
+    pub async fn dial_called(&self, target: &Target, parked: &Parked, key: ParkedKey) -> Result<Dialled, DialError> {
+        let started = Instant::now();
+        let (comes, end) = (started + self.dial.connect, started + self.dial.established);
+        let mut failed = None;
+        loop {
+            let prepared = self.tls(target)?;
+            let until = if failed.is_none() { comes } else { started };
+            let Some(stream) = parked.take(key, until).await else { break };
+            // A socket may be dead in a way that shows only when it is used; another one may be there.
+            let each = end.min(Instant::now() + self.dial.established / 3);
+            match self.establish(target, prepared, Box::new(stream), each).await {
+                Err(error @ (DialError::HandshakeTimeout | DialError::Lost(_))) => failed = Some(error),
+                ended => return ended,
+            }
+        }
+        Err(failed.unwrap_or_else(|| DialError::NotCalled { at: target.addresses.join(", ") }))
+    }
+
+    async fn establish(
+        &self,
+        target: &Target,
+        (tls, verifier): (TlsConnector, Arc<ServerVerifier>),
+        stream: Box<dyn Io>,
+        end: Instant,
+    ) -> Result<Dialled, DialError> {
+        let name = ServerName::try_from(target.tls_name.clone()).map_err(|_| DialError::Target("TLS name"))?;
         let stream = match timeout_at(end, tls.connect(name, stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(error::of_handshake(&error, verifier.flaw())),
@@ -125,6 +158,7 @@ impl Dialler {
     fn tls(&self, target: &Target) -> Result<(TlsConnector, Arc<ServerVerifier>), DialError> {
         let verifier = ServerVerifier::new(&target.root, target.instance, Arc::clone(&self.clock));
         let verifier = Arc::new(verifier.map_err(|_| DialError::Target("root certificate"))?);
+        ServerName::try_from(target.tls_name.as_str()).map_err(|_| DialError::Target("TLS name"))?;
         let credential = target.credential.as_ref().map(|own| (own.certificate.as_slice(), &own.key));
         let config = tls::client(Arc::clone(&verifier) as _, credential, Arc::clone(&self.clock))
             .map_err(|_| DialError::Target("own key"))?;

@@ -3,6 +3,7 @@
 
 mod ages;
 mod caller;
+mod calls;
 mod crowds;
 mod cuts;
 mod descriptors;

@@ -7,8 +7,8 @@ use domain::{
 };
 use http::{Request, Response};
 use link::{
-    CallGuard, ClientCredential, Connection, Door, Identity, Incident, Incidents, Limits, Options, Registry, Target,
-    listen,
+    CallGuard, Called, ClientCredential, Connection, Door, Identity, Incident, Incidents, Incoming, Limits, Options,
+    Registry, Target, listen, serve_called,
 };
 use pki::{Authority, CheckedCsr, ClientVerifier, DenyList, GrantOrder, InstanceOrder, Issued, LEAF_LIFE, RequestKey};
 use std::{
@@ -123,6 +123,15 @@ impl Sharing {
     /// Opens a door on a socket that listens already.
     pub fn open_on(&self, listener: TcpListener, door: Door) -> Opened {
         let address = listener.local_addr().unwrap();
+        self.serve(address, |options| ((), listen(listener, door, options))).0
+    }
+
+    /// Opens a door for sockets that this side opens itself.
+    pub fn open_called(&self, door: Door) -> (Opened, Called) {
+        self.serve(([127, 0, 0, 1], 0).into(), |options| serve_called(door, options))
+    }
+
+    fn serve<T>(&self, address: SocketAddr, open: impl FnOnce(Options) -> (T, Incoming)) -> (Opened, T) {
         let (reporter, incidents) = Incidents::channel(10_000);
         let shutdown = CancellationToken::new();
         let options = Options {
@@ -131,11 +140,11 @@ impl Sharing {
             incidents: reporter,
             shutdown: shutdown.clone(),
         };
-        let incoming = listen(listener, door, options);
+        let (opened, incoming) = open(options);
         let calls = self.calls.clone();
         let service = tower::service_fn(move |request| answer(request, calls.clone()));
         tokio::spawn(self.limits.apply(Server::builder()).serve_with_incoming(service, incoming));
-        Opened { address, incidents, _end: shutdown.clone().drop_guard(), shutdown }
+        (Opened { address, incidents, _end: shutdown.clone().drop_guard(), shutdown }, opened)
     }
 
     /// A certificate of the grant for a new key.
