@@ -4,7 +4,7 @@
 use crate::{
     Asker, Hub, HubError,
     control::SessionStatus,
-    enrol::Enrolled,
+    enrol::{Enrolled, Over},
     health::{Health, LastFailure, LinkState},
     hello::{Left, Ping},
     outcome::unconfirmed,
@@ -37,6 +37,8 @@ pub struct LinkStatus {
     pub peer_name: Name,
     /// `host:port`, in the order to try.
     pub addresses: Vec<String>,
+    /// Whether it is the other side that opens the connections, to these addresses.
+    pub calls: bool,
     /// What its invite offered; the grant may have changed since.
     pub offer: Offer,
     /// When it was added.
@@ -115,6 +117,17 @@ impl Hub {
     /// Makes a link of an invite, or gives the link of the same grant a new certificate; then asks the first question over
     /// it. `name` is what the owner calls it, else the sharing instance's own name.
     pub async fn link(&self, asker: &Asker, invite: &str, name: Option<Name>) -> Result<Linked, HubError> {
+        self.link_over(asker, invite, name, None).await
+    }
+
+    /// As [`Hub::link`]; over a socket that the other side opened, where it did.
+    pub(crate) async fn link_over(
+        &self,
+        asker: &Asker,
+        invite: &str,
+        name: Option<Name>,
+        over: Option<Over>,
+    ) -> Result<Linked, HubError> {
         let invite = self.offer(invite)?;
         if invite.instance == self.instance {
             let own = "this invite is this instance's own and was not used; give it to the other instance's owner";
@@ -132,11 +145,15 @@ impl Hub {
         }
         let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
         let linking = Asking::linking(self, asker, &invite, act);
-        let (link, words) = match self.keep(asker, &invite, name, former.as_ref()).await {
+        let (link, words) = match self.keep(asker, &invite, name, former.as_ref(), over.as_ref()).await {
             Ok(kept) => kept,
             Err(error) => return Err(staying(linking.no_link(error).await, former.as_ref())),
         };
         linking.recorded();
+        if over.is_none() {
+            // An invite that was handed over is of an instance that is dialled.
+            self.forget_calls(asker.user, link.id).await;
+        }
         self.sessions.forget(asker.user, link.id);
         self.keeper.look();
         let first = self.first(asker, &link).await;
@@ -165,10 +182,15 @@ impl Hub {
         invite: &Invite,
         name: Name,
         former: Option<&LinkRecord>,
+        over: Option<&Over>,
     ) -> Result<(LinkRecord, Words), HubError> {
-        let enrolled = self.enrol(asker, invite).await?;
+        let enrolled = self.enrol(asker, invite, over).await?;
         let (key, words) = (enrolled.key.spki, enrolled.words);
         let link = self.link_record(asker, invite, name, former, enrolled)?;
+        if let Some(over) = over {
+            self.store.keep_link_call(asker.user, invite.grant, &over.sealed).await?;
+            self.calls.table.learn((asker.user, invite.grant), over.key.clone());
+        }
         match former {
             Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,
             None => self.store.add_link(&link, self.act(Act::LinkAdd, asker, &link)).await?,
@@ -200,8 +222,10 @@ impl Hub {
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
         let never_let_in = matches!(left, Some(Ok(Left::NeverLetIn)));
         let reason = if let Some(left) = left {
+            self.forget_calls(asker.user, link.id).await;
             left.err()
         } else {
+            self.leaves(asker.user, link.id);
             self.leave_later(*asker, Arc::clone(&link));
             Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
         };
@@ -234,6 +258,7 @@ impl Hub {
         if removed {
             self.sessions.forget(owner.id, link.id);
             self.keeper.look();
+            self.leaves(owner.id, link.id);
             self.leave_later(*by, Arc::new(link));
         }
         Ok(removed)
@@ -243,6 +268,7 @@ impl Hub {
     pub fn forget_user(&self, user: UserId) {
         self.sessions.forget_user(user);
         self.keeper.look();
+        self.look_at_calls();
     }
 
     fn link_record(
@@ -307,6 +333,7 @@ impl Hub {
             peer: link.peer,
             peer_name: link.peer_name.clone(),
             addresses: link.addresses.clone(),
+            calls: self.is_called(link.owner, link.id),
             offer: link.offer.clone(),
             added_at: link.added_at,
             waits: words.as_ref().map(|words| unconfirmed(link, words)),
@@ -366,7 +393,7 @@ fn staying(error: HubError, former: Option<&LinkRecord>) -> HubError {
     HubError::Refused { said, reason }
 }
 
-fn free_name(links: &[LinkRecord], name: Name) -> Result<Name, HubError> {
+pub(crate) fn free_name(links: &[LinkRecord], name: Name) -> Result<Name, HubError> {
     if !may_name_a_link(&name) {
         return Err(HubError::Name(format!("a link cannot be called `{name}`; give it another name")));
     }

@@ -1,6 +1,7 @@
 //! Dials in tasks of their own, so that a caller who goes away does not end what others wait for, and all end with the hub.
 
-use link::{DialError, Dialled, Dialler, Target};
+use crate::calls::table::Table;
+use link::{DialError, Dialled, Dialler, Target, call::ParkedKey};
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -8,19 +9,46 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Clone)]
 pub(crate) struct Dialling {
     dialler: Arc<Dialler>,
+    called: Arc<Table>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
 impl Dialling {
-    pub(crate) fn new(dialler: Arc<Dialler>, tasks: TaskTracker, stopping: CancellationToken) -> Self {
-        Self { dialler, tasks, stopping }
+    pub(crate) fn new(
+        dialler: Arc<Dialler>,
+        called: Arc<Table>,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { dialler, called, tasks, stopping }
     }
 
-    /// Begins to dial at once. The future is the caller's part: it may be dropped.
-    pub(crate) fn dial(&self, target: Target) -> impl Future<Output = Result<Dialled, DialError>> + Send + use<> {
+    /// Begins to dial for a link at once, or takes a socket that its other side opened where it is that one which calls. The future is the
+    /// caller's part: it may be dropped.
+    pub(crate) fn dial(
+        &self,
+        target: Target,
+        link: ParkedKey,
+    ) -> impl Future<Output = Result<Dialled, DialError>> + Send + use<> {
+        self.dial_over(target, Some(link).filter(|link| self.called.is_called(*link)))
+    }
+
+    /// The same over a socket that is parked there, or with none by dialling.
+    pub(crate) fn dial_over(
+        &self,
+        target: Target,
+        parked: Option<ParkedKey>,
+    ) -> impl Future<Output = Result<Dialled, DialError>> + Send + use<> {
         let own = self.clone();
-        let task = self.tasks.spawn(async move { own.stopping.run_until_cancelled(own.dialler.dial(&target)).await });
+        let dial = async move {
+            match parked {
+                Some(key) => own.dialler.dial_called(&target, &own.called.parked, key).await,
+                None => own.dialler.dial(&target).await,
+            }
+        };
+        let stopping = self.stopping.clone();
+        let task = self.tasks.spawn(async move { stopping.run_until_cancelled(dial).await });
         async move {
             let dialled = task.await.ok().flatten();
             dialled.unwrap_or_else(|| Err(DialError::Broken("this instance is stopping".to_owned())))

@@ -13,8 +13,8 @@ use domain::{
     invite::Invite,
     words::{Added, Nonce, Opening, Words},
 };
-use link::Target;
-use pki::{GrantLeaf, RequestKey, enrolled};
+use link::{Target, call::ParkedKey};
+use pki::{CallKey, GrantLeaf, RequestKey, enrolled};
 use proto::v1::{self, enrol_service_client::EnrolServiceClient};
 use store::halt;
 use tokio::time::timeout;
@@ -30,13 +30,27 @@ pub(crate) struct Enrolled {
     pub(crate) waits: bool,
 }
 
+/// A call of the other side that the enrolment goes over.
+pub(crate) struct Over {
+    /// Where its socket is parked.
+    pub(crate) socket: ParkedKey,
+    /// What will prove its calls for the link, and the same sealed.
+    pub(crate) key: CallKey,
+    pub(crate) sealed: Vec<u8>,
+}
+
 impl Hub {
     /// Trades the invite's token for a certificate, with the key that is kept for it.
-    pub(crate) async fn enrol(&self, asker: &Asker, invite: &Invite) -> Result<Enrolled, HubError> {
+    pub(crate) async fn enrol(
+        &self,
+        asker: &Asker,
+        invite: &Invite,
+        over: Option<&Over>,
+    ) -> Result<Enrolled, HubError> {
         let key = self.key_for(asker, invite).await?;
         halt::at("link key kept").await;
         let nonce = key.nonce(&invite.digest());
-        let answer = match self.enrol_call(invite, (key.csr.clone(), nonce), asker.request).await {
+        let answer = match self.enrol_call(invite, (key.csr.clone(), nonce), asker.request, over).await {
             Err(error @ HubError::Refused { reason: Some(Reason::InviteSpent | Reason::InviteUnknown), .. }) => {
                 // One that was prepared may have another invite to come.
                 if invite.key.is_none() {
@@ -80,6 +94,7 @@ impl Hub {
         invite: &Invite,
         (csr, nonce): (Vec<u8>, Nonce),
         id: RequestId,
+        over: Option<&Over>,
     ) -> Result<v1::EnrollResponse, HubError> {
         let target = Target {
             addresses: invite.enrol_addresses.clone(),
@@ -88,7 +103,8 @@ impl Hub {
             root: invite.root.clone(),
             credential: None,
         };
-        let dialled = self.dialling.dial(target).await.map_err(|error| unreached(&error, invite, self.world.now()))?;
+        let dialled = self.dialling.dial_over(target, over.map(|over| over.socket)).await;
+        let dialled = dialled.map_err(|error| unreached(&error, invite, self.world.now()))?;
         let message = v1::EnrollRequest {
             token: invite.token.expose().clone(),
             csr,

@@ -55,6 +55,12 @@ pub enum HubError {
     /// A strict question, and not every source answered: nothing is shown.
     #[error("not every source answered: {}", listed(.0))]
     Incomplete(Vec<SourceOutcome>),
+    /// Nobody can be waited for like this; the text says why.
+    #[error("{0}")]
+    Waiting(String),
+    /// Calls cannot be taken.
+    #[error("{0}")]
+    Listener(String),
     /// A key could not be made, sealed or opened.
     #[error("the key of the link cannot be used: {0}")]
     Key(String),

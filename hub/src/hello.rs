@@ -173,6 +173,7 @@ impl Hub {
                 tracing::warn!(link = %link.id, reason, "a link was removed here only");
             }
             hub.sessions.forget(link.owner, link.id);
+            hub.forget_calls(link.owner, link.id).await;
         });
     }
 }

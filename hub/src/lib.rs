@@ -2,7 +2,8 @@
 //!
 //! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
 //! certificate, [`keys`] for what is kept meanwhile, [`renewal`] for the one after it and [`control`] for the session
-//! that tells of the grant's end, which ends what is in [`flight`]. [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
+//! that tells of the grant's end, which ends what is in [`flight`]; [`calls`] takes the calls of sharing sides that nobody can reach.
+//! [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
 //! beginning of the id is known. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
@@ -12,6 +13,7 @@
 
 mod ask;
 mod call;
+pub mod calls;
 pub mod connect;
 mod control;
 mod cursor;
@@ -36,6 +38,7 @@ mod seek;
 mod session;
 mod stream;
 
+pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
 pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
 pub use deadlines::Deadlines;
@@ -73,6 +76,8 @@ pub struct Parts {
     pub name: Name,
     /// Makes connections to other instances.
     pub dialler: Arc<link::Dialler>,
+    /// Where calls of instances that cannot be reached are taken.
+    pub calls: Listen,
 }
 
 /// The asking side of this instance, for all its users.
@@ -88,6 +93,7 @@ pub struct Hub {
     deadlines: Deadlines,
     watch: renewal::Watch,
     keeper: Arc<control::Keeper>,
+    calls: calls::Calls,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -100,9 +106,10 @@ impl Hub {
 
     /// The same with other deadlines.
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
-        let Parts { world, store, auditor, kek, instance, name, dialler } = parts;
+        let Parts { world, store, auditor, kek, instance, name, dialler, calls } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let dialling = Dialling::new(dialler, tasks.clone(), stopping.clone());
+        let calls = calls::Calls::new(&world, calls);
+        let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
         let watch = renewal::Watch::default();
         let keeper = Arc::default();
@@ -118,6 +125,7 @@ impl Hub {
             deadlines,
             watch,
             keeper,
+            calls,
             tasks,
             stopping,
         })

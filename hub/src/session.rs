@@ -102,7 +102,7 @@ impl Sessions {
         match self.target(link) {
             Ok(target) if link.next.is_some() => self.dial_either(link, target),
             Ok(target) => {
-                let dial = self.dialling.dial(target);
+                let dial = self.dialling.dial(target, (link.owner, link.id));
                 async move { dial.await.map_err(|error| Failure::dial(&error)) }.boxed().shared()
             }
             Err(failure) => ready(Err(failure)).boxed().shared(),
@@ -113,15 +113,15 @@ impl Sessions {
     /// good for a moment only.
     fn dial_either(&self, link: &LinkRecord, current: Target) -> Dial {
         let next = link.next.as_ref().and_then(|next| self.target(&link.following(next)).ok());
-        let dialling = self.dialling.clone();
+        let (dialling, key) = (self.dialling.clone(), (link.owner, link.id));
         let dial = async move {
             if let Some(next) = next {
-                match dialling.dial(next).await {
+                match dialling.dial(next, key).await {
                     Err(DialError::OurCertificate(_)) => {}
                     dialled => return dialled,
                 }
             }
-            dialling.dial(current).await
+            dialling.dial(current, key).await
         };
         dial.map(|dialled| dialled.map_err(|error| Failure::dial(&error))).boxed().shared()
     }
@@ -129,7 +129,7 @@ impl Sessions {
     /// A connection with a link's next certificate, which nobody else uses yet.
     pub(crate) async fn dial_next(&self, link: &LinkRecord) -> Result<Dialled, Failure> {
         let target = self.target(link)?;
-        self.dialling.dial(target).await.map_err(|error| Failure::dial(&error))
+        self.dialling.dial(target, (link.owner, link.id)).await.map_err(|error| Failure::dial(&error))
     }
 
     /// Puts another connection in the place of the link's. Calls in flight end on the old one, which closes after the last.

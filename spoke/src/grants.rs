@@ -352,7 +352,7 @@ impl Spoke {
         Ok(Verdict { allowed, why, rows })
     }
 
-    async fn draft(&self, order: &GrantOrder) -> Result<(Grant, Vec<Difference>), AdminError> {
+    pub(crate) async fn draft(&self, order: &GrantOrder) -> Result<(Grant, Vec<Difference>), AdminError> {
         let workspace = self.workspace(&order.spec.workspace).await?;
         let subject = self.subject(&order.subject, &workspace).await?;
         let spec = self.filled(order.spec.clone()).await?;

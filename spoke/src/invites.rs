@@ -7,12 +7,14 @@
 use crate::{
     AdminError, By, Created, Spoke,
     connect::Links,
+    listeners::Addresses,
     road::gate::{Answer, from_store},
     told,
 };
 use domain::{
-    Caller, Permitted, Reason, Refusal,
+    Caller, Permitted, Reason, Refusal, Time,
     audit::{Act, Ending, Record},
+    calling::Calling,
     grant::{EndedBy, Grant, Leaf, State},
     id::{GrantId, InviteId, Name, RequestId, Spki},
     invite::{BOUND_LIFE, Claimant, Invite, Invited, OPEN_LIFE, Offer, Token},
@@ -37,6 +39,25 @@ pub struct Terms {
     pub key: Option<Spki>,
     /// Whether they wait until the owner typed the words that they see.
     pub confirm: bool,
+}
+
+/// How whoever is invited comes to the door.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// They dial this instance.
+    Dials,
+    /// This instance calls them, where they wait.
+    Calls(&'a Calling),
+}
+
+impl Way<'_> {
+    /// Until when an invite may be used. One that is brought to whoever has a secret is of use to nobody else, and lives as long as they wait.
+    fn end(self, now: Time, terms: &Terms) -> Time {
+        match self {
+            Self::Dials => now + if terms.key.is_some() { BOUND_LIFE } else { OPEN_LIFE },
+            Self::Calls(calling) => calling.expires_at.min(now + BOUND_LIFE),
+        }
+    }
 }
 
 /// After so many times of other words the grant ends.
@@ -85,8 +106,18 @@ impl Spoke {
         self.invite_on(by, id, Terms::default()).await
     }
 
-    /// Makes a fresh invite for a grant; earlier ones stop working.
+    /// Makes a fresh invite for a grant; earlier ones stop working. Who was called before dials from now on.
     pub async fn invite_on(&self, by: By, id: GrantId, terms: Terms) -> Result<Created, AdminError> {
+        self.invite_by(by, id, terms, Way::Dials).await
+    }
+
+    pub(crate) async fn invite_by(
+        &self,
+        by: By,
+        id: GrantId,
+        terms: Terms,
+        way: Way<'_>,
+    ) -> Result<Created, AdminError> {
         let view = self.view(id).await?;
         let (grant, now) = (view.grant, self.parts.world.now());
         if grant.state == State::Revoked || grant.has_expired(now) {
@@ -97,19 +128,29 @@ impl Spoke {
             )));
         }
         self.clock.check()?;
-        let addresses = self.listeners.open_for_invite().await?;
+        let addresses = match way {
+            Way::Dials => {
+                self.calls.forget(id).await?;
+                self.listeners.open_for_invite().await?
+            }
+            Way::Calls(Calling { addresses, .. }) => {
+                Addresses { links: addresses.clone(), enrolment: addresses.clone() }
+            }
+        };
         let token = Token::generate(&self.parts.world);
         let invite = NewInvite {
             id: InviteId(self.parts.world.uuid()),
             grant: id,
             digest: token.digest(),
-            expires_at: now + if terms.key.is_some() { BOUND_LIFE } else { OPEN_LIFE },
+            expires_at: way.end(now, &terms),
             key: terms.key,
             confirm: terms.confirm,
         };
         let record = self.act(Act::InviteCreate, by, id).noting(&made(&invite));
         self.parts.store.create_invite(&invite, record).await?;
-        self.listeners.follow_invites();
+        if matches!(way, Way::Dials) {
+            self.listeners.follow_invites();
+        }
         let rows = self.parts.store.count(&grant).await?;
         let text = Invite {
             token: Secret::new(token.expose()),

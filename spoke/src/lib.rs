@@ -4,12 +4,13 @@
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
 //! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
-//! [`listeners`] opens and closes the two doors; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
+//! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
 //! does: create, edit, revoke, [`invites`] how a grant comes to its holder, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
 
+pub mod calls;
 pub mod confirming;
 pub mod connect;
 pub mod control;
@@ -26,6 +27,7 @@ pub mod snapshot;
 mod spoke;
 mod told;
 
+pub use calls::{CallState, CallView};
 pub use control::SessionView;
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
 pub use invites::Terms;

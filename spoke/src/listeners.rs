@@ -6,6 +6,7 @@
 
 use crate::{
     AdminError, Parts,
+    calls::Calls,
     connect::Links,
     query::Query,
     road::{self, Road},
@@ -17,7 +18,7 @@ use domain::{
     invite::OPEN_LIFE,
     session,
 };
-use link::{Door, Identity, Incident, Incidents, Options};
+use link::{Called, Door, Identity, Incident, Incidents, Incoming, Options};
 use pki::{ClientVerifier, DenyList, InstanceIdentity, InstanceOrder};
 use proto::v1::{
     connect_service_server::ConnectServiceServer, enrol_service_server::EnrolServiceServer,
@@ -112,6 +113,7 @@ pub struct Listeners {
     parts: Parts,
     road: Arc<Road>,
     rooms: Rooms,
+    calls: Arc<Calls>,
     deny: Arc<DenyList>,
     incidents: Incidents,
     refused: Arc<AtomicU64>,
@@ -119,6 +121,7 @@ pub struct Listeners {
     tasks: TaskTracker,
     links: Mutex<Option<Open>>,
     enrolment: Mutex<Option<Open>>,
+    called: Mutex<(Option<Called>, Option<Called>)>,
     identity: Mutex<Option<Arc<Identity>>>,
     bound: std::sync::Mutex<Bound>,
     invited: Notify,
@@ -143,7 +146,7 @@ impl Listeners {
     pub fn new(
         parts: &Parts,
         road: &Arc<Road>,
-        rooms: Rooms,
+        (rooms, calls): (Rooms, Arc<Calls>),
         deny: Arc<DenyList>,
         stop: CancellationToken,
         tasks: TaskTracker,
@@ -156,6 +159,7 @@ impl Listeners {
             parts: parts.clone(),
             road: Arc::clone(road),
             rooms,
+            calls,
             deny,
             incidents,
             refused,
@@ -163,6 +167,7 @@ impl Listeners {
             tasks,
             links: Mutex::default(),
             enrolment: Mutex::default(),
+            called: Mutex::default(),
             identity: Mutex::default(),
             bound: std::sync::Mutex::default(),
             invited: Notify::new(),
@@ -233,7 +238,9 @@ impl Listeners {
 
     fn grants_stand(&self) -> bool {
         let now = self.parts.world.now();
-        self.road.snapshots.current().grants().any(|grant| !grant.has_expired(now))
+        // Who is called does not dial.
+        let dials = |id| !self.calls.is_called(id);
+        self.road.snapshots.current().grants().any(|grant| !grant.has_expired(now) && dials(grant.id))
     }
 
     async fn invites_stand(&self) -> Result<bool, ListenError> {
@@ -248,18 +255,8 @@ impl Listeners {
             return Ok(open.address);
         }
         let listener = bind(self.parts.listen.links, "listen").await?;
-        let door = Door::Federation {
-            identity: self.identity().await?,
-            verifier: self.verifier()?,
-            registry: self.road.registry.clone(),
-        };
-        let limit = self.parts.limits.message;
-        let query = QueryServiceServer::new(self.rooms.query.clone()).max_decoding_message_size(limit);
-        // What is said over a session is as short as what is asked beside it.
-        let connect = ConnectServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(session::MESSAGE);
-        let health = HealthServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
-        let rooms = Routes::new(query).add_service(connect).add_service(health);
-        let opened = self.serve(listener, door, road::federation(&self.road, rooms))?;
+        let (door, road) = self.federation().await?;
+        let opened = self.open(listener, door, road)?;
         self.note_addresses(|both| both.0 = Some(opened.address));
         Ok(open.insert(opened).address)
     }
@@ -271,32 +268,89 @@ impl Listeners {
             return Ok(open.address);
         }
         let listener = bind(self.parts.listen.enrolment, "listen_enrolment").await?;
-        let door = Door::Enrolment { identity: self.identity().await? };
-        let limit = self.parts.limits.message;
-        let enrol = EnrolServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
-        let opened = self.serve(listener, door, road::enrolment(&self.road, Routes::new(enrol)))?;
+        let (door, road) = self.enrolling().await?;
+        let opened = self.open(listener, door, road)?;
         self.note_addresses(|both| both.1 = Some(opened.address));
         Ok(open.insert(opened).address)
     }
 
-    fn serve(&self, listener: TcpListener, door: Door, road: axum::Router) -> Result<Open, ListenError> {
+    /// The door for those with a grant, and what is behind it.
+    async fn federation(&self) -> Result<(Door, axum::Router), ListenError> {
+        let door = Door::Federation {
+            identity: self.identity().await?,
+            verifier: self.verifier()?,
+            registry: self.road.registry.clone(),
+        };
+        let limit = self.parts.limits.message;
+        let query = QueryServiceServer::new(self.rooms.query.clone()).max_decoding_message_size(limit);
+        // What is said over a session is as short as what is asked beside it.
+        let connect = ConnectServiceServer::new(self.rooms.links.clone()).max_decoding_message_size(session::MESSAGE);
+        let health = HealthServer::new(self.rooms.links.clone()).max_decoding_message_size(limit);
+        let rooms = Routes::new(query).add_service(connect).add_service(health);
+        Ok((door, road::federation(&self.road, rooms)))
+    }
+
+    /// The door for those with an invite, and what is behind it.
+    async fn enrolling(&self) -> Result<(Door, axum::Router), ListenError> {
+        let door = Door::Enrolment { identity: self.identity().await? };
+        let enrol = EnrolServiceServer::new(self.rooms.links.clone());
+        let enrol = enrol.max_decoding_message_size(self.parts.limits.message);
+        Ok((door, road::enrolment(&self.road, Routes::new(enrol))))
+    }
+
+    /// Where sockets go that this side opened to those with a grant: the same door, without a port.
+    pub(crate) async fn called_links(&self) -> Result<Called, ListenError> {
+        let mut called = self.called.lock().await;
+        if let Some(called) = &called.0 {
+            return Ok(called.clone());
+        }
+        let (door, road) = self.federation().await?;
+        Ok(called.0.insert(self.serve_called(door, road)).clone())
+    }
+
+    /// The same for those with an invite.
+    pub(crate) async fn called_enrolment(&self) -> Result<Called, ListenError> {
+        let mut called = self.called.lock().await;
+        if let Some(called) = &called.1 {
+            return Ok(called.clone());
+        }
+        let (door, road) = self.enrolling().await?;
+        Ok(called.1.insert(self.serve_called(door, road)).clone())
+    }
+
+    fn serve_called(&self, door: Door, road: axum::Router) -> Called {
+        let stop = self.stop.child_token();
+        let (called, incoming) = link::serve_called(door, self.options(&stop));
+        self.serve(incoming, road, stop, "what is called");
+        called
+    }
+
+    fn open(&self, listener: TcpListener, door: Door, road: axum::Router) -> Result<Open, ListenError> {
         let (address, stop) = (local(&listener)?, self.stop.child_token());
-        let options = Options {
+        let incoming = link::listen(listener, door, self.options(&stop));
+        self.serve(incoming, road, stop.clone(), &address.to_string());
+        Ok(Open { address, stop, needed: Instant::now() })
+    }
+
+    fn options(&self, stop: &CancellationToken) -> Options {
+        Options {
             limits: self.parts.limits,
             clock: self.parts.world.clock(),
             incidents: self.incidents.clone(),
             shutdown: stop.clone(),
-        };
-        let incoming = link::listen(listener, door, options);
+        }
+    }
+
+    fn serve(&self, incoming: Incoming, road: axum::Router, until: CancellationToken, at: &str) {
         let mut server = self.parts.limits.apply(Server::builder());
-        let until = stop.clone().cancelled_owned();
+        let until = until.cancelled_owned();
         let ended = server.add_routes(Routes::from(road)).serve_with_incoming_shutdown(incoming, until);
+        let at = at.to_owned();
         self.tasks.spawn(async move {
             if let Err(error) = ended.await {
-                tracing::error!(%error, %address, "a listener ended");
+                tracing::error!(%error, at, "a listener ended");
             }
         });
-        Ok(Open { address, stop, needed: Instant::now() })
     }
 
     /// This instance's certificate, shared by both doors and reissued every day while it is used.

@@ -1,6 +1,7 @@
 //! The sharing side as one thing that starts, answers, reports and stops.
 
 use crate::{
+    calls::Calls,
     confirming::{Confirming, FirstUses},
     connect::Links,
     control::{Controls, SessionView},
@@ -21,7 +22,7 @@ use domain::{
     world::World,
 };
 use link::Registry;
-use pki::{DenyList, Issuer};
+use pki::{DenyList, Issuer, Kek};
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock, atomic::Ordering},
@@ -54,6 +55,8 @@ pub struct Parts {
     pub certificate_life: Duration,
     /// What judges the grants' rows: the store's own.
     pub trust: Arc<Trust>,
+    /// Seals whom to call, and with what.
+    pub kek: Arc<Kek>,
 }
 
 /// Why a sharing side could not start.
@@ -75,6 +78,7 @@ pub struct Spoke {
     renewals: Renewals,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) listeners: Arc<Listeners>,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) clock: Arc<SaneClock>,
     pub(crate) deny: Arc<DenyList>,
     pub(crate) lists: OnceLock<Lists>,
@@ -173,7 +177,11 @@ impl Spoke {
             query: Query::new(Gate::new(&road), Arc::clone(&parts.store)),
         };
         let (rounds, told) = watch::channel(0);
-        let listeners = Listeners::new(&parts, &road, rooms, Arc::clone(&deny), stop.clone(), tasks.clone());
+        let kept = (Arc::clone(&parts.store), parts.world.clone(), Arc::clone(&parts.kek));
+        let calls = Calls::new(kept, &snapshots, &stop, &tasks);
+        calls.read().await?;
+        let inside = (rooms, Arc::clone(&calls));
+        let listeners = Listeners::new(&parts, &road, inside, Arc::clone(&deny), stop.clone(), tasks.clone());
         let clock = Arc::new(SaneClock::start(parts.world.clock(), &parts.store).await?);
         let spoke = Arc::new(Self {
             parts,
@@ -182,6 +190,7 @@ impl Spoke {
             renewals,
             snapshots,
             listeners,
+            calls,
             clock,
             deny,
             lists: OnceLock::new(),
@@ -229,6 +238,7 @@ impl Spoke {
         let confirmed = first_uses.confirm(store, Arc::clone(&self.snapshots), world);
         let until = self.stop.clone();
         self.tasks.spawn(async move { until.run_until_cancelled(confirmed).await });
+        self.call_everybody();
     }
 
     /// Stops listening, lets calls end for at most five seconds, ends every task.

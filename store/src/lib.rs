@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod audit;
+mod calls;
 mod ceiling;
 pub mod embedded;
 mod error;
@@ -26,6 +27,7 @@ mod trust;
 
 pub use access::Access;
 pub use audit::{Auditor, ReleaseError, Released};
+pub use calls::{Await, Calls};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
 pub use floors::{END, Floor};

@@ -2,7 +2,7 @@
 
 use super::{
     Over,
-    pause::{FINAL, GOOD, pause},
+    pause::{FINAL, FIRST, GOOD, pause},
 };
 use crate::{Hub, outcome::Failure};
 use domain::{
@@ -157,7 +157,7 @@ impl Hub {
                 let ended = hub.converse(&link, &shown).await;
                 shown.over();
                 failures = if began.elapsed() >= GOOD { 1 } else { failures + 1 };
-                tokio::time::sleep(hub.until_next(&ended, failures)).await;
+                hub.rest(&link, &ended, failures).await;
             }
         };
         let stopping = self.stopping.clone();
@@ -168,6 +168,25 @@ impl Hub {
                 () = held => {}
             }
         });
+    }
+
+    /// Waits before the next session. One that failed because the other side had not called begins when it does.
+    async fn rest(&self, link: &LinkRecord, ended: &Result<Over, Failure>, failures: u32) {
+        let pause = self.until_next(ended, failures);
+        let least = pause.min(FIRST);
+        tokio::time::sleep(least).await;
+        let offline = matches!(ended, Err(failure) if failure.outcome == Outcome::Offline);
+        let called = async {
+            if offline && self.is_called(link.owner, link.id) {
+                self.calls.table.parked.some((link.owner, link.id)).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = called => {}
+            () = tokio::time::sleep(pause - least) => {}
+        }
     }
 
     fn until_next(&self, ended: &Result<Over, Failure>, failures: u32) -> Duration {

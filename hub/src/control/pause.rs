@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_secs(1);
+pub(crate) const FIRST: Duration = Duration::from_secs(1);
 /// The longest, before its chance part.
 const CAP: Duration = Duration::from_mins(5);
 /// A session that lived this long was a good one: the next pause is the first again.

@@ -93,7 +93,14 @@ impl Model {
 
     pub(super) fn last_end(&self) -> Result<Option<Time>, StoreError> {
         let state = self.state();
-        let all: Vec<_> = state.invites.keys().map(|id| state.invited(*id)).collect::<Result<_, _>>()?;
+        let dials = |kept: &&KeptInvite| !state.grant_calls.contains_key(&kept.grant);
+        let all: Vec<_> = state
+            .invites
+            .values()
+            .filter(dials)
+            .map(|kept| &kept.id)
+            .map(|id| state.invited(*id))
+            .collect::<Result<_, _>>()?;
         Ok(all.iter().flatten().map(Invited::last_use).max())
     }
 }

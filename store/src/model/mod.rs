@@ -4,6 +4,7 @@
 //! shipped build contains it.
 
 mod audit;
+mod calls;
 mod ceiling;
 mod directory;
 mod grants;
@@ -12,12 +13,12 @@ mod items;
 mod links;
 mod people;
 
-use crate::{InstanceRecord, KeptCeiling, LinkKey, LinkRecord, StoreError, heard::Heard};
+use crate::{Await, InstanceRecord, KeptCeiling, LinkKey, LinkRecord, StoreError, heard::Heard};
 use domain::{
     Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
-    id::{EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, UserId, WorkspaceId},
+    id::{AwaitId, EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, UserId, WorkspaceId},
     invite::KeptInvite,
     item::{StoredItem, Whose},
     rights::{Rights, Role},
@@ -56,6 +57,9 @@ struct State {
     version: u64,
     links: BTreeMap<(UserId, GrantId), LinkRecord>,
     link_keys: BTreeMap<(UserId, Spki), LinkKey>,
+    grant_calls: BTreeMap<GrantId, Vec<u8>>,
+    awaits: BTreeMap<(UserId, AwaitId), Await>,
+    link_calls: BTreeMap<(UserId, GrantId), Vec<u8>>,
     log: Arc<Vec<Entry>>,
 }
 

@@ -91,6 +91,8 @@ impl People for Model {
             state.users.remove(name);
             state.links.retain(|(owner, _), _| *owner != user.id);
             state.link_keys.retain(|(owner, _), _| *owner != user.id);
+            state.awaits.retain(|(owner, _), _| *owner != user.id);
+            state.link_calls.retain(|(owner, _), _| *owner != user.id);
             Arc::make_mut(&mut state.items).retain(|_, row| !row.is_personal_to(user.id));
             let records = rules::removal(&record, &revoked);
             Ok((revoked, records))

@@ -8,11 +8,12 @@ use super::start::{PROBE, StartError, connect};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 /// Tables that belong to the instance and to no tenant. Every other table must force row-level security.
-pub const EXEMPT: [&str; 11] = [
+pub const EXEMPT: [&str; 12] = [
     "_sqlx_migrations",
     "audit",
     "audit_head",
     "ceiling",
+    "grant_calls",
     "grants",
     "grants_version",
     "instance",

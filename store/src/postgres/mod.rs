@@ -8,6 +8,7 @@
 
 mod audit;
 mod boot;
+mod calls;
 mod ceiling;
 mod change;
 mod error;

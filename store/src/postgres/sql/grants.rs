@@ -75,5 +75,6 @@ statements! {
     INVITED_BY_ID = concat!("SELECT ", invite_columns!(), ", ", columns!(), "
         FROM invites i JOIN grants g ON g.id = i.grant_id WHERE i.id = $1 FOR UPDATE");
     /// $1 is how long one that was answered may be used again.
-    LAST_INVITE_END = "SELECT max(CASE WHEN certificate IS NULL THEN expires_at ELSE least(expires_at, used_at + $1) END) FROM invites";
+    LAST_INVITE_END = "SELECT max(CASE WHEN certificate IS NULL THEN expires_at ELSE least(expires_at, used_at + $1) END) FROM invites
+        WHERE grant_id NOT IN (SELECT grant_id FROM grant_calls)";
 }

@@ -10,6 +10,7 @@ macro_rules! statements {
 }
 
 pub mod audit;
+pub mod calls;
 pub mod grants;
 pub mod items;
 pub mod links;
@@ -17,5 +18,5 @@ pub mod people;
 
 /// Every fixed statement of the serving role, by name.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [audit::ALL, grants::ALL, items::ALL, links::ALL, people::ALL].into_iter().flatten().copied()
+    [audit::ALL, calls::ALL, grants::ALL, items::ALL, links::ALL, people::ALL].into_iter().flatten().copied()
 }

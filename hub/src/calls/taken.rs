@@ -1,0 +1,77 @@
+//! What becomes of a call that was proved: a socket that waits for its link, or a link.
+
+use super::{
+    link_context, lock,
+    table::{Busy, of_await},
+};
+use crate::{Asker, Hub, HubError, enrol::Over};
+use domain::{
+    id::{AwaitId, RequestId, WorkspaceId},
+    secret::Secret,
+};
+use link::call::{Answered, Who};
+use std::sync::Arc;
+use store::Await;
+
+impl Hub {
+    pub(super) fn taken(self: &Arc<Self>, call: Answered) {
+        match &call.who {
+            Who::Link(owner, link) => self.calls.table.parked.park((*owner, *link), call),
+            Who::Invite(id, invite) => {
+                let (hub, id, invite, stop) = (Arc::clone(self), *id, invite.clone(), self.stopping.clone());
+                self.tasks.spawn(async move { stop.run_until_cancelled(hub.invited(id, invite, call)).await });
+            }
+        }
+    }
+
+    /// Links with the invite that came, over the socket that it came over.
+    async fn invited(self: Arc<Self>, id: AwaitId, invite: Secret<String>, call: Answered) {
+        let Some(busy) = self.calls.table.begin(id) else { return };
+        let at = of_await(busy.owner, id);
+        self.calls.table.parked.park(at, call);
+        match self.link_called(id, &busy, &invite).await {
+            Ok(()) => {
+                lock(&self.calls.failures).remove(&id);
+                self.calls.table.wait_no_more(id);
+            }
+            Err(error) => {
+                tracing::warn!(%error, await_id = %id, "a call came to no link");
+                lock(&self.calls.failures).insert(id, error.to_string());
+            }
+        }
+        self.look_at_calls();
+    }
+
+    async fn link_called(
+        self: &Arc<Self>,
+        id: AwaitId,
+        busy: &Busy<'_>,
+        invite: &Secret<String>,
+    ) -> Result<(), HubError> {
+        let owner = busy.owner;
+        let request = RequestId(self.world.uuid());
+        let asker = Asker { user: owner, workspace: WorkspaceId(uuid::Uuid::nil()), request };
+        let (kept, grant) = (self.kept_await(owner, id).await?, self.offer(invite.expose())?.grant);
+        // Whose grant comes first holds the text; a second one needs a text of its own.
+        if !self.store.claim_await(owner, id, grant).await? {
+            return Err(HubError::OtherLink(
+                "another grant was called with under this text before; give the other side's owner a new one, with `mosaic-fed link await`"
+                    .to_owned(),
+            ));
+        }
+        let key = busy.secret.grant(grant).map_err(|error| HubError::Key(error.to_string()))?;
+        let sealed = self.kek.seal(&link_context(owner, grant), key.expose());
+        let sealed = sealed.map_err(|error| HubError::Key(error.to_string()))?;
+        let over = Over { socket: of_await(owner, id), sealed, key };
+        self.hold_calls(owner, grant);
+        let linked = self.link_over(&asker, invite.expose(), kept.name, Some(over)).await;
+        lock(&self.calls.held).remove(&(owner, grant));
+        linked?;
+        Ok(self.store.use_await(owner, id).await?)
+    }
+
+    async fn kept_await(&self, owner: domain::id::UserId, id: AwaitId) -> Result<Await, HubError> {
+        let kept = self.store.awaits(owner).await?.into_iter().find(|kept| kept.id == id);
+        kept.ok_or_else(|| HubError::NoSuchLink("nobody waits for this call any more".to_owned()))
+    }
+}

@@ -1,0 +1,187 @@
+//! The calls of one grant: the invite is brought until it is used or too old, then spare sockets are kept at the other side, a new one as
+//! soon as one was taken. What fails is tried again after pauses that grow and are partly chance.
+
+use super::{
+    CallState, Calls,
+    plan::{Bringing, Plan},
+};
+use domain::{
+    id::GrantId,
+    invite::{Invite, Token},
+};
+use link::{
+    Called,
+    call::{Line, Saying, call},
+};
+use pki::CallSecret;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+/// Sockets that wait at the other side: one to ask over, and one for whoever asks meanwhile.
+const SPARES: usize = 2;
+/// The first pause, before its chance part.
+const FIRST: Duration = Duration::from_millis(250);
+/// The longest, before its chance part.
+const CAP: Duration = Duration::from_mins(1);
+/// A socket that waited this long was a good one: the next pause is the first again.
+const GOOD: Duration = Duration::from_secs(5);
+/// Between two calls that went well: whoever takes one socket after the other does not have this side dial as fast as it can.
+const BREATH: Duration = Duration::from_millis(50);
+/// A socket that is still there after this time was taken by the other side.
+const TAKEN: Duration = Duration::from_millis(500);
+/// How long the other side may think about an invite before it uses it.
+const READ: Duration = Duration::from_secs(10);
+/// How long using it may take.
+const USED: Duration = Duration::from_secs(15);
+
+/// Where the sockets go once the other side speaks.
+#[derive(Clone)]
+pub(super) struct Doors {
+    pub(super) links: Called,
+    pub(super) enrolment: Called,
+}
+
+/// Everything about the calls of one grant.
+pub(super) struct Caller {
+    pub(super) calls: Arc<Calls>,
+    pub(super) grant: GrantId,
+    pub(super) plan: Arc<Plan>,
+    pub(super) state: watch::Sender<CallState>,
+    pub(super) doors: Doors,
+}
+
+impl Caller {
+    /// Calls for as long as it is polled.
+    pub(super) async fn run(self) {
+        if let Some(bringing) = &self.plan.bringing {
+            self.bring(bringing).await;
+            self.calls.used(self.grant, &self.plan).await;
+        }
+        futures::future::join_all((0..SPARES).map(|_| self.spare())).await;
+    }
+
+    /// Resolves once the invite was used.
+    async fn bring(&self, bringing: &Bringing) {
+        let Some(digest) = digest(bringing) else { return };
+        let secret = CallSecret::new(bringing.id, bringing.secret.clone());
+        let saying = Saying::Invite { id: bringing.id, secret, invite: bringing.invite.clone() };
+        let mut failures = 0;
+        while !self.is_used(&digest).await {
+            if self.calls.world.now() >= bringing.until {
+                self.state.send_replace(CallState::TooLate);
+                // Only a fresh invite helps now, and with it comes another plan.
+                std::future::pending::<()>().await;
+            }
+            match call(&self.plan.addresses, &saying).await {
+                Ok(line) => self.brought(line, &digest).await,
+                Err(error) => self.failed(error.to_string()),
+            }
+            if self.is_used(&digest).await {
+                break;
+            }
+            failures += 1;
+            sleep(self.pause(failures)).await;
+        }
+    }
+
+    /// The other side has the invite: it uses it over this very socket, or closes it.
+    async fn brought(&self, line: Line, digest: &[u8; 32]) {
+        if let Ok(Ok((socket, address))) = timeout(READ, line.asked()).await {
+            self.state.send_replace(CallState::Brought);
+            self.doors.enrolment.arrive(socket, address).await;
+            let mut grants = self.calls.snapshots.watch();
+            let used = async { while !self.is_used(digest).await && grants.changed().await.is_ok() {} };
+            if timeout(USED, used).await.is_err() {
+                self.failed(
+                    "the other side began to use the invite and did not come to its end; its owner sees why with `mosaic-fed link await --list`"
+                        .to_owned(),
+                );
+            }
+        } else {
+            let at = self.plan.addresses.join(", ");
+            self.failed(format!(
+                "who answers at {at} did not take the invite: the text of `link await` was used already, has ended, or is another instance's; \
+                 ask its owner for a new one"
+            ));
+        }
+    }
+
+    /// Keeps one socket at the other side, a new one as soon as it was taken.
+    async fn spare(&self) {
+        let saying = Saying::Grant { grant: self.grant, key: self.plan.key.clone() };
+        let mut failures = 0;
+        loop {
+            let began = Instant::now();
+            let taken = match call(&self.plan.addresses, &saying).await {
+                Ok(line) => self.wait(line).await.is_ok(),
+                Err(error) => {
+                    self.failed(error.to_string());
+                    false
+                }
+            };
+            failures = if taken || began.elapsed() >= GOOD { 0 } else { failures + 1 };
+            sleep(if failures == 0 { BREATH } else { self.pause(failures) }).await;
+        }
+    }
+
+    async fn wait(&self, line: Line) -> io::Result<()> {
+        let mut asked = std::pin::pin!(line.asked());
+        // One that is refused is closed at once.
+        let (socket, address) = match timeout(TAKEN, &mut asked).await {
+            Ok(asked) => asked?,
+            Err(_) => {
+                self.state.send_replace(CallState::Up);
+                asked.await?
+            }
+        };
+        self.state.send_replace(CallState::Up);
+        self.doors.links.arrive(socket, address).await;
+        Ok(())
+    }
+
+    fn failed(&self, cause: String) {
+        self.state.send_replace(CallState::Failing(cause));
+    }
+
+    /// Whether the invite gave somebody a certificate. Where that cannot be read it is tried again.
+    async fn is_used(&self, digest: &[u8; 32]) -> bool {
+        let invited = self.calls.store.invited(digest).await;
+        invited.ok().flatten().and_then(|invited| invited.claim).is_some_and(|claim| claim.given.is_some())
+    }
+
+    fn pause(&self, failures: u32) -> Duration {
+        let [chance] = self.calls.world.bytes();
+        pause(failures, chance)
+    }
+}
+
+fn digest(bringing: &Bringing) -> Option<[u8; 32]> {
+    let invite = Invite::decode(bringing.invite.expose()).ok()?;
+    Token::parse(invite.token.expose()).map(|token| token.digest())
+}
+
+/// A quarter of a second, doubled to a minute, and by chance (0 to 255) up to as long again: the many who lost one side at once do not come
+/// back at one moment.
+fn pause(failures: u32, chance: u8) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).and_then(|times| FIRST.checked_mul(times));
+    let pause = doubled.map_or(CAP, |pause| pause.min(CAP));
+    pause + pause * u32::from(chance) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_to_a_minute_and_chance_only_lengthens_it() {
+        let pauses: Vec<_> = (1..=10).map(|failures| pause(failures, 0).as_millis()).collect();
+        assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        for failures in [0, 1, 8, 31, 32, 33, u32::MAX] {
+            let (least, most) = (pause(failures, 0), pause(failures, 255));
+            assert!(least >= FIRST && most == least * 2 && most <= CAP * 2, "{failures}");
+        }
+    }
+}

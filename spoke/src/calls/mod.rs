@@ -1,0 +1,314 @@
+//! Grants whose asking side is called, because nobody can reach this instance: whom to call, with what, and how that goes.
+//!
+//! [`plan`] is what is kept of one, sealed. Here every grant that has a plan and stands has its callers (`caller`): first the one that
+//! brings its invite, then a few that keep spare sockets waiting at the other side. A grant that ends has none from that moment on. What the
+//! other side says over these sockets meets the same door as any connection.
+
+mod caller;
+pub mod plan;
+
+use crate::{
+    AdminError, By, Created, GrantOrder, Spoke, Terms,
+    invites::Way,
+    listeners::{ListenError, Listeners},
+    snapshot::Snapshots,
+};
+use domain::{
+    Time,
+    audit::{Act, scope_note},
+    calling::{BadCalling, Calling},
+    id::GrantId,
+    world::World,
+};
+use pki::{CallSecret, Kek};
+use plan::{Bringing, Plan};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use store::{Shared, StoreError};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// How often grants are looked at whose time may be over.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long whoever makes an invite waits to hear how its first call went.
+const FIRST: Duration = Duration::from_secs(15);
+
+/// How calling goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CallState {
+    /// It has begun, and nothing is known yet.
+    #[default]
+    Calling,
+    /// The last call failed; cause and next step. It goes on.
+    Failing(String),
+    /// The invite came, and was not used yet.
+    Brought,
+    /// The other side has spare sockets, or took them.
+    Up,
+    /// The invite's time ended before it was used.
+    TooLate,
+}
+
+/// How it stands with the calls of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallView {
+    /// Whom it calls, `host:port`.
+    pub addresses: Vec<String>,
+    /// How that goes.
+    pub state: CallState,
+    /// Until when the invite is brought; none once it was used.
+    pub until: Option<Time>,
+}
+
+/// Everybody who is called.
+pub struct Calls {
+    store: Shared,
+    world: World,
+    kek: Arc<Kek>,
+    snapshots: Arc<Snapshots>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    plans: Mutex<HashMap<GrantId, Called>>,
+}
+
+/// One who is called.
+struct Called {
+    plan: Arc<Plan>,
+    state: watch::Sender<CallState>,
+    /// Its callers, while the grant stands; they end when this is dropped.
+    callers: Option<DropGuard>,
+}
+
+impl Calls {
+    /// Nobody is called before [`Calls::read`] and [`Spoke::call_everybody`].
+    pub(crate) fn new(
+        (store, world, kek): (Shared, World, Arc<Kek>),
+        snapshots: &Arc<Snapshots>,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Arc<Self> {
+        let (stop, tasks) = (stop.clone(), tasks.clone());
+        Arc::new(Self { store, world, kek, snapshots: Arc::clone(snapshots), stop, tasks, plans: Mutex::default() })
+    }
+
+    /// Reads who was called before this daemon began.
+    pub(crate) async fn read(&self) -> Result<(), StoreError> {
+        for (grant, sealed) in self.store.grant_calls().await? {
+            match plan::open(&self.kek, grant, &sealed) {
+                Some(plan) => self.put(grant, plan),
+                None => {
+                    tracing::error!(%grant, "whom to call for this grant does not open with this key; make it a fresh invite")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, grant: GrantId, plan: Plan) {
+        let called = Called { plan: Arc::new(plan), state: watch::Sender::default(), callers: None };
+        self.lock().insert(grant, called);
+    }
+
+    /// Keeps another plan for a grant, in the place of any before.
+    async fn keep(&self, grant: GrantId, plan: Plan) -> Result<(), AdminError> {
+        let sealed = plan::seal(&self.kek, grant, &plan).ok_or_else(|| {
+            AdminError::Listener("whom to call could not be sealed; check that the machine gives randomness".to_owned())
+        })?;
+        self.store.keep_grant_call(grant, &sealed).await?;
+        self.put(grant, plan);
+        Ok(())
+    }
+
+    /// Calls nobody for this grant any more: it is this instance that is dialled from now on.
+    pub(crate) async fn forget(&self, grant: GrantId) -> Result<(), StoreError> {
+        if self.lock().remove(&grant).is_some() {
+            self.store.forget_grant_call(grant).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the holder of this grant is called, and does not dial.
+    pub(crate) fn is_called(&self, grant: GrantId) -> bool {
+        self.lock().contains_key(&grant)
+    }
+
+    fn view(&self, grant: GrantId) -> Option<CallView> {
+        let plans = self.lock();
+        let Called { plan, state, .. } = plans.get(&grant)?;
+        let until = plan.bringing.as_ref().map(|bringing| bringing.until);
+        Some(CallView { addresses: plan.addresses.clone(), state: state.borrow().clone(), until })
+    }
+
+    fn state(&self, grant: GrantId) -> Option<watch::Receiver<CallState>> {
+        self.lock().get(&grant).map(|called| called.state.subscribe())
+    }
+
+    /// The invite was used: what is left to be kept is the key of later calls.
+    async fn used(&self, grant: GrantId, used: &Arc<Plan>) {
+        let is_it = |called: &Called| Arc::ptr_eq(&called.plan, used);
+        // A fresh invite may have come meanwhile, with a plan of its own.
+        if !self.lock().get(&grant).is_some_and(is_it) {
+            return;
+        }
+        let plan = Plan { bringing: None, ..Plan::clone(used) };
+        let kept = match plan::seal(&self.kek, grant, &plan) {
+            Some(sealed) => self.store.keep_grant_call(grant, &sealed).await.map_err(|error| error.to_string()),
+            None => Err("it could not be sealed".to_owned()),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, %grant, "a used invite is kept until the next start");
+        }
+        if let Some(called) = self.lock().get_mut(&grant).filter(|called| is_it(called)) {
+            called.plan = Arc::new(plan);
+        }
+    }
+
+    /// Grants that stand have their callers, and those that have ended have none.
+    fn adjust(self: &Arc<Self>, doors: &caller::Doors) -> Vec<GrantId> {
+        let (current, now) = (self.snapshots.current(), self.world.now());
+        let mut ended = Vec::new();
+        for (grant, called) in &mut *self.lock() {
+            let stands = current.grant(*grant).is_some_and(|grant| !grant.has_expired(now));
+            if !stands {
+                called.callers = None;
+                ended.extend((!current.doubtful().contains_key(grant)).then_some(*grant));
+            } else if called.callers.is_none() {
+                let until = CancellationToken::new();
+                let caller = caller::Caller {
+                    calls: Arc::clone(self),
+                    grant: *grant,
+                    plan: Arc::clone(&called.plan),
+                    state: called.state.clone(),
+                    doors: doors.clone(),
+                };
+                let (stop, own) = (self.stop.clone(), until.clone());
+                self.tasks.spawn(async move {
+                    stop.run_until_cancelled(own.run_until_cancelled(caller.run())).await;
+                });
+                called.callers = Some(until.drop_guard());
+            }
+        }
+        ended
+    }
+
+    /// Looks at every grant whose holder is called. Without any there is no door either.
+    async fn look(self: &Arc<Self>, listeners: &Listeners) -> Result<(), ListenError> {
+        if self.lock().is_empty() {
+            return Ok(());
+        }
+        let doors =
+            caller::Doors { links: listeners.called_links().await?, enrolment: listeners.called_enrolment().await? };
+        for grant in self.adjust(&doors) {
+            // Whoever ended cannot come back; what proved their calls is of no more use.
+            if let Err(error) = self.forget(grant).await {
+                tracing::warn!(%error, %grant, "whom to call for a grant that ended is kept until the next start");
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls whoever is to be called, until the daemon stops this task.
+    async fn follow(self: Arc<Self>, listeners: Arc<Listeners>) {
+        let mut grants = self.snapshots.watch();
+        loop {
+            if let Err(error) = self.look(&listeners).await {
+                tracing::error!(%error, "nobody can be called");
+            }
+            tokio::select! {
+                changed = grants.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    // Held for a few lines, never across an await.
+    fn lock(&self) -> MutexGuard<'_, HashMap<GrantId, Called>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spoke {
+    /// Calls whoever is to be called, in the background.
+    pub(crate) fn call_everybody(&self) {
+        let (until, follow) = (self.stop.clone(), Arc::clone(&self.calls).follow(Arc::clone(&self.listeners)));
+        self.tasks.spawn(async move { until.run_until_cancelled(follow).await });
+    }
+
+    /// Makes a grant, and an invite that this instance brings to whoever waits for it.
+    pub async fn create_calling(
+        &self,
+        by: By,
+        order: GrantOrder,
+        terms: Terms,
+        text: &str,
+    ) -> Result<(Created, CallView), AdminError> {
+        let calling = self.calling(text)?;
+        self.clock.check()?;
+        let (grant, lost) = self.draft(&order).await?;
+        let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
+        self.parts.store.create_grant(&grant, record).await?;
+        self.snapshots.refresh_after_change().await;
+        let (created, call) = self.bring(by, grant.id, terms, calling).await?;
+        Ok((Created { lost, ..created }, call))
+    }
+
+    /// Makes a fresh invite for a grant, which this instance brings to whoever waits for it; earlier ones stop working.
+    pub async fn invite_calling(&self, by: By, grant: GrantId, text: &str) -> Result<(Created, CallView), AdminError> {
+        let calling = self.calling(text)?;
+        self.bring(by, grant, Terms::default(), calling).await
+    }
+
+    /// How it stands with the calls of a grant; none for one whose holder dials.
+    pub fn call(&self, grant: GrantId) -> Option<CallView> {
+        self.calls.view(grant)
+    }
+
+    /// Every grant whose holder is called.
+    pub fn called(&self) -> BTreeSet<GrantId> {
+        self.calls.lock().keys().copied().collect()
+    }
+
+    fn calling(&self, text: &str) -> Result<Calling, AdminError> {
+        let calling = Calling::decode(text).map_err(|error: BadCalling| AdminError::Invalid(error.to_string()))?;
+        if calling.expires_at <= self.parts.world.now() {
+            return Err(AdminError::Conflict(format!(
+                "the other side waited for this call until {}; ask its owner for a new text, with `mosaic-fed link await` there",
+                calling.expires_at
+            )));
+        }
+        Ok(calling)
+    }
+
+    async fn bring(
+        &self,
+        by: By,
+        grant: GrantId,
+        terms: Terms,
+        calling: Calling,
+    ) -> Result<(Created, CallView), AdminError> {
+        let created = self.invite_by(by, grant, terms, Way::Calls(&calling)).await?;
+        let secret = CallSecret::new(calling.id, calling.secret.clone());
+        let key = secret.grant(grant).map_err(|error| AdminError::Listener(error.to_string()))?;
+        let bringing = Bringing {
+            id: calling.id,
+            secret: calling.secret,
+            invite: created.invite.clone(),
+            until: created.expires_at,
+        };
+        self.calls.keep(grant, Plan { addresses: calling.addresses, key, bringing: Some(bringing) }).await?;
+        self.calls.look(&self.listeners).await?;
+        if let Some(mut state) = self.calls.state(grant) {
+            let told = |state: &CallState| !matches!(state, CallState::Calling | CallState::Brought);
+            drop(timeout(FIRST, state.wait_for(told)).await);
+        }
+        let view =
+            self.calls.view(grant).ok_or_else(|| AdminError::Conflict("the grant has ended meanwhile".to_owned()))?;
+        Ok((created, view))
+    }
+}
