@@ -27,6 +27,9 @@ pub struct Config {
     /// Where invites are taken.
     #[serde(deserialize_with = "read_address")]
     pub listen_enrolment: SocketAddr,
+    /// Where calls of instances that cannot be reached are taken, once somebody waits for one.
+    #[serde(deserialize_with = "read_address")]
+    pub listen_calls: SocketAddr,
     /// Hosts that invites name, without port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advertise: Vec<String>,
@@ -80,9 +83,10 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 19] = [
+pub const KEYS: [&str; 20] = [
     "listen",
     "listen_enrolment",
+    "listen_calls",
     "advertise",
     "public_names",
     "crl_listen",
@@ -108,6 +112,7 @@ impl Default for Config {
         Self {
             listen: any(7443),
             listen_enrolment: any(7444),
+            listen_calls: any(7446),
             advertise: Vec::new(),
             public_names: Vec::new(),
             crl_listen: None,
@@ -183,9 +188,13 @@ impl Config {
                 Failure::new(Exit::Usage, cause).next("set both, or neither for a PostgreSQL of the daemon's own")
             );
         }
-        if self.listen == self.listen_enrolment && self.listen.port() != 0 {
-            let cause = format!("`listen` and `listen_enrolment` are both {}", self.listen);
-            return Err(Failure::new(Exit::Usage, cause).next("give each a port of its own"));
+        let doors =
+            [("listen", self.listen), ("listen_enrolment", self.listen_enrolment), ("listen_calls", self.listen_calls)];
+        for (one, other) in [(0, 1), (0, 2), (1, 2)].map(|(one, other)| (doors[one], doors[other])) {
+            if one.1 == other.1 && one.1.port() != 0 {
+                let cause = format!("`{}` and `{}` are both {}", one.0, other.0, one.1);
+                return Err(Failure::new(Exit::Usage, cause).next("give each a port of its own"));
+            }
         }
         lists::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;

@@ -25,7 +25,7 @@ fn reference() -> String {
 fn leaves(command: &Command, path: &str, text: &mut String) {
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let path = format!("{path} {}", sub.get_name());
-        if sub.has_subcommands() {
+        if sub.is_subcommand_required_set() {
             leaves(sub, &path, text);
             continue;
         }
@@ -37,6 +37,7 @@ fn leaves(command: &Command, path: &str, text: &mut String) {
         if !own.is_empty() {
             text.extend(["\n", &own]);
         }
+        leaves(sub, &path, text);
     }
 }
 

@@ -188,8 +188,7 @@ impl Hub {
         let (key, words) = (enrolled.key.spki, enrolled.words);
         let link = self.link_record(asker, invite, name, former, enrolled)?;
         if let Some(over) = over {
-            self.store.keep_link_call(asker.user, invite.grant, &over.sealed).await?;
-            self.calls.table.learn((asker.user, invite.grant), over.key.clone());
+            self.learn_calls(asker.user, invite.grant, over).await?;
         }
         match former {
             Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,

@@ -65,6 +65,11 @@ impl Home {
             instance: id,
             name: home_name(),
             dialler: Arc::clone(&dialler),
+            calls: hub::Listen {
+                address: ([127, 0, 0, 1], 0).into(),
+                advertise: Vec::new(),
+                limits: link::Limits::default(),
+            },
         });
         let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
         Self { id, hub: Hub::new(parts()), parts, kek: sealing, owner, world, database, store }
@@ -73,6 +78,12 @@ impl Home {
     /// A hub as it would be after a restart: the same database and key, no memory.
     pub fn restarted(&self) -> Arc<Hub> {
         Hub::new((self.parts)())
+    }
+
+    /// The same, taking calls there.
+    pub fn restarted_at(&self, calls: std::net::SocketAddr) -> Arc<Hub> {
+        let parts = (self.parts)();
+        Hub::new(Parts { calls: hub::Listen { address: calls, ..parts.calls.clone() }, ..parts })
     }
 
     /// The owner with a new question.

@@ -11,7 +11,7 @@ use domain::{
     scope::{Rate, Spec},
     world::World,
 };
-use pki::{Authority, Issuer};
+use pki::{Authority, Issuer, Kek};
 use spoke::{By, GrantOrder, Listen, Parts, Spoke, lists::ListsOrder, road::limit::Limits};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use store::{After, AuditQuery, Auditor, InstanceRecord, Put, Shared, Trust, postgres::Postgres};
@@ -30,6 +30,8 @@ pub struct Instance {
     pub auditor: Arc<Auditor>,
     /// What judges its grants' rows.
     pub trust: Arc<Trust>,
+    /// What seals whom it calls.
+    pub kek: Arc<Kek>,
     /// Its CA.
     pub authority: Arc<Authority>,
     /// Its sharing side.
@@ -173,7 +175,7 @@ impl Instance {
         let people = ((workspace, name("main")), (owner, name("owner"), None));
         store.create_instance(&record, people.0, people.1, begin).await.expect("an instance");
         let (auditor, _writer) = Auditor::start(Arc::clone(&store), world.clock());
-        let auditor = Arc::new(auditor);
+        let (auditor, kek) = (Arc::new(auditor), Arc::new(Kek::generate(&world)));
         let parts = Parts {
             world: world.clone(),
             store: Arc::clone(&store),
@@ -185,9 +187,10 @@ impl Instance {
             limits: link::Limits { address_burst: 10_000, address_rate: 10_000, ..link::Limits::default() },
             certificate_life,
             trust: Arc::clone(&trust),
+            kek: Arc::clone(&kek),
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
-        Self { id, world, database, store, auditor, trust, authority, spoke, workspace, owner }
+        Self { id, world, database, store, auditor, trust, kek, authority, spoke, workspace, owner }
     }
 
     /// The sharing side of a daemon that starts after this one stopped, with the same certificate authority and what is remembered
@@ -218,6 +221,7 @@ impl Instance {
             limits: link::Limits::default(),
             certificate_life: domain::renewal::LIFE,
             trust,
+            kek: Arc::clone(&self.kek),
         }
     }
 

@@ -113,7 +113,8 @@ pub(super) async fn show(
     let view = find(&door, &person, &grant).await?;
     let session = door.spoke.session(view.grant.id).map(Into::into);
     let ended = ended(&door, &view).await?;
-    Ok(Json(view::GrantEntry { session, ended, ..entry(&door, &view) }))
+    let call = door.spoke.call(view.grant.id).map(Into::into);
+    Ok(Json(view::GrantEntry { session, call, ended, ..entry(&door, &view) }))
 }
 
 /// How many entries of the log about a grant are looked through for its end, which hardly anything follows.
@@ -289,7 +290,7 @@ pub(super) async fn can(
 }
 
 /// The order, if the caller may give it.
-async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
+pub(super) async fn permitted(door: &Door, person: &Person, order: view::InviteOrder) -> Result<GrantOrder, Problem> {
     personal::may_create(door, person, &order).await?;
     is_a_key(door, person, order.key).await?;
     let view::InviteOrder { name, subject, scope, sensitive, narrow, .. } = order;
@@ -326,7 +327,7 @@ fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> P
     }
 }
 
-fn made(door: &Door, created: spoke::Created, terms: Terms, subject: Name) -> view::InviteMade {
+pub(super) fn made(door: &Door, created: spoke::Created, terms: Terms, subject: Name) -> view::InviteMade {
     let spoke::Created { grant, invite, expires_at, addresses, rows, lost } = created;
     let entry = view::GrantEntry::new(&grant, door.world.now());
     let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };

@@ -193,10 +193,11 @@ impl From<HubError> for Problem {
             HubError::Name(_)
             | HubError::OtherLink(_)
             | HubError::PreparedKey(_)
+            | HubError::Waiting(_)
             | HubError::Refused { .. }
             | HubError::Renewal { outcome: Outcome::Revoked | Outcome::RateLimited, .. } => Kind::Conflict,
             HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,
-            HubError::Enrolment(_) | HubError::Renewal { .. } => Kind::Unavailable,
+            HubError::Enrolment(_) | HubError::Listener(_) | HubError::Renewal { .. } => Kind::Unavailable,
             HubError::Incomplete(_) => Kind::Incomplete,
             HubError::Key(_) => Kind::Internal,
         };

@@ -1,6 +1,7 @@
 //! Everything that can be asked at this door, in one list. One file per room answers.
 
 mod audit;
+mod calls;
 mod grants;
 mod links;
 mod people;
@@ -103,6 +104,10 @@ door! {
         post grants::preview, "How many rows a grant would show, without making it", body view::InviteOrder
             => Json BTreeMap<String, u64>;
     }
+    "/v1/grants/call" {
+        post calls::create, "Makes a grant, and brings its invite to whoever waits for it", body view::CallOrder
+            => Json view::CallMade;
+    }
     "/v1/grants/{grant}" {
         get grants::show, "One grant, by its name or the beginning of its id" => Json view::GrantEntry;
         put grants::edit, "Puts another scope in force", body view::EditOrder => Json view::GrantEntry;
@@ -112,6 +117,10 @@ door! {
     }
     "/v1/grants/{grant}/invite" {
         post grants::invite, "A fresh invite for a grant that has not ended", body view::FreshInvite => Json view::InviteMade;
+    }
+    "/v1/grants/{grant}/call" {
+        post calls::again, "Brings a fresh invite of a grant to whoever waits for it", body view::CallAgain
+            => Json view::CallMade;
     }
     "/v1/grants/{grant}/confirm" {
         post grants::confirm, "Lets in the holder of a grant that waits, by the four words that they see", body view::ConfirmOrder
@@ -137,6 +146,14 @@ door! {
     }
     "/v1/links/prepare" {
         post links::prepare, "Makes and keeps a key for an invite that is to be bound to it" => Json view::PreparedKey;
+    }
+    "/v1/awaits" {
+        get calls::awaits, "Whose calls the caller waits for, and what came of it" => Json Vec<view::AwaitEntry>;
+        post calls::wait, "Waits to be called by an instance that cannot be reached", body view::AwaitOrder
+            => Json view::AwaitMade;
+    }
+    "/v1/awaits/{id}" {
+        delete calls::end, "Waits no longer; found by the beginning of its id" => Json Vec<view::AwaitEntry>;
     }
     "/v1/links/{link}/ping" {
         post links::ping, "Whether a link answers, and what its grant may do" => Json view::PingReport;

@@ -47,7 +47,7 @@ pub(super) async fn status(
     let head = tokio::time::timeout(PATIENCE, door.store.head()).await;
     let audit_head = head.ok().and_then(Result::ok).map(|head| head.sequence);
     let about = &door.about;
-    let spoke = door.spoke.status();
+    let (spoke, called) = (door.spoke.status(), door.hub.call_status());
     let (renewals, now) = (door.hub.renewals(), door.world.now());
     Ok(Json(view::Status {
         name: about.name.clone(),
@@ -58,6 +58,8 @@ pub(super) async fn status(
         database_answers: answers,
         links_listener: spoke.links_listener.map(|address| address.to_string()),
         enrolment_listener: spoke.enrolment_listener.map(|address| address.to_string()),
+        calls_listener: called.listener.map(|address| address.to_string()),
+        calls_parked: called.parked as u64,
         grants: spoke.grants as u64,
         pending_grants,
         waiting_grants,
@@ -75,7 +77,7 @@ pub(super) async fn status(
         doubtful_grants: doubtful(&spoke),
         list_given: spoke.lists.given.map(Into::into),
         list_taken: spoke.lists.taken.map(Into::into),
-        incidents: spoke.incidents,
+        incidents: spoke.incidents + called.incidents,
         audit_records_lost: door.auditor.lost(),
         audit_fault: door.auditor.fault(),
         audit_head,

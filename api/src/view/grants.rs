@@ -66,6 +66,9 @@ pub struct GrantEntry {
     /// How it ended, where one grant is shown and it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<GrantEnd>,
+    /// How it stands with the calls of its holder, where it is this instance that opens the connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallEntry>,
     /// What was just left out because this instance does not allow it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowed: Vec<Difference>,
@@ -90,6 +93,7 @@ impl GrantEntry {
             words: None,
             invite: None,
             ended: None,
+            call: None,
             narrowed: Vec::new(),
         }
     }

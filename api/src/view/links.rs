@@ -142,6 +142,9 @@ pub struct LinkEntry {
     pub last_failure: Option<Time>,
     /// Where it is looked for.
     pub addresses: Vec<String>,
+    /// Whether it is the other side that opens the connections, to these addresses.
+    #[serde(default)]
+    pub calls: bool,
     /// Its control session, while it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<LinkSession>,
@@ -209,6 +212,7 @@ impl LinkEntry {
             last_success: link.last_success,
             last_failure: failure.map(|failure| failure.at),
             addresses: link.addresses,
+            calls: link.calls,
             session: link.session.map(Into::into),
         }
     }

@@ -2,6 +2,7 @@
 //! same values. One file per room.
 
 mod audit;
+mod calls;
 mod grants;
 mod links;
 mod people;
@@ -10,6 +11,7 @@ mod rows;
 mod status;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
+pub use calls::{AwaitEntry, AwaitMade, AwaitOrder, CallAgain, CallEntry, CallMade, CallOrder};
 pub use grants::{
     CanQuestion, ConfirmOrder, Counted, EditOrder, FreshInvite, GrantEnd, GrantEntry, GrantSession, InviteMade,
     InviteOrder, InviteTerms, Receipt, RevokeReport, VerdictView,

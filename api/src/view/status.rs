@@ -40,6 +40,12 @@ pub struct Status {
     /// Where invites are taken; none while there is no open invite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrolment_listener: Option<String>,
+    /// Where calls are taken; none while nobody waits for one and no link is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_listener: Option<String>,
+    /// Connections of other sides that wait to be used.
+    #[serde(default)]
+    pub calls_parked: u64,
     /// Grants that are active: held by another instance, neither revoked nor expired.
     pub grants: u64,
     /// Grants that nobody has used the invite of, as far as the caller may know of them.

@@ -16,7 +16,7 @@ use domain::{
     seal::RowKey,
     world::World,
 };
-use pki::{Authority, InstanceOrder};
+use pki::{Authority, InstanceOrder, Kek};
 use spoke::{By, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -167,6 +167,7 @@ async fn open(
         limits: link::Limits { address_burst: u32::MAX, address_rate: u32::MAX, ..link::Limits::default() },
         certificate_life: pki::LEAF_LIFE,
         trust: store.trust(),
+        kek: Arc::new(Kek::generate(world)),
     };
     Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL).enrolling(NEVER_FULL)).await?)
 }

@@ -16,7 +16,9 @@ pub(super) fn checked(config: &Config) -> Outcome<()> {
         let (why, next) = told.split_once("; ").unwrap_or((&told, "write it as in http://ca.example/crl.der"));
         return Err(Failure::new(Exit::Usage, format!("`crl_source`: {why}")).next(next));
     }
-    let taken = |listen: &SocketAddr| listen.port() != 0 && [config.listen, config.listen_enrolment].contains(listen);
+    let taken = |listen: &SocketAddr| {
+        listen.port() != 0 && [config.listen, config.listen_enrolment, config.listen_calls].contains(listen)
+    };
     match config.crl_listen.filter(taken) {
         Some(listen) => {
             let cause = format!("`crl_listen` is {listen}, where links are served or invites taken");

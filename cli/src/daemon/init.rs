@@ -42,6 +42,15 @@ pub struct InitArgs {
         value_parser = address
     )]
     listen_enrolment: SocketAddr,
+    /// Where calls of instances that cannot be reached are taken, once somebody waits for one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "[::]:7446",
+        env = "MOSAIC_FED_LISTEN_CALLS",
+        value_parser = address
+    )]
+    listen_calls: SocketAddr,
     /// A host, without port, under which others reach this machine; may be repeated. This machine's own addresses if not given
     #[arg(long, value_name = "HOST", value_parser = host)]
     advertise: Vec<String>,
@@ -101,8 +110,8 @@ pub async fn run(args: InitArgs, place: &Place, out: &Out) -> Outcome {
 
 impl InitArgs {
     fn config(self) -> Config {
-        let Self { listen, listen_enrolment, advertise, postgres, postgres_app, .. } = self;
-        Config { listen, listen_enrolment, advertise, postgres, postgres_app, ..Config::default() }
+        let Self { listen, listen_enrolment, listen_calls, advertise, postgres, postgres_app, .. } = self;
+        Config { listen, listen_enrolment, listen_calls, advertise, postgres, postgres_app, ..Config::default() }
     }
 }
 

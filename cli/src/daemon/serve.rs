@@ -216,6 +216,7 @@ impl Base<'_> {
                 return Err(failure);
             }
         };
+        hub.take_calls();
         hub.keep_renewed();
         hub.keep_in_touch();
         self.alerts(&record, &spoke, &hub);
@@ -255,6 +256,11 @@ impl Base<'_> {
             instance: record.id,
             name: record.name.clone(),
             dialler: Arc::new(link::Dialler::new(self.world.clock())),
+            calls: hub::Listen {
+                address: self.config.listen_calls,
+                advertise: self.config.advertise.clone(),
+                limits: link::Limits::default(),
+            },
         })
     }
 
@@ -271,6 +277,7 @@ impl Base<'_> {
             limits: link::Limits::default(),
             certificate_life: self.config.certificate_life.0,
             trust: self.database.store.trust(),
+            kek: Arc::clone(&self.kek),
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))

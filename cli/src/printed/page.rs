@@ -90,9 +90,9 @@ fn leaves() -> BTreeMap<String, Command> {
         // `help` is the parser's own and prints the text that `--help` prints.
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             let path = format!("{path}{}", sub.get_name());
-            if sub.has_subcommands() {
-                below(sub, &format!("{path} "), found);
-            } else {
+            below(sub, &format!("{path} "), found);
+            // One that has others below it may do something by itself as well.
+            if !sub.is_subcommand_required_set() {
                 found.insert(path, sub.clone());
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{
     agree::is_agreed,
+    calls,
     counted,
     ended::{again, explained, has_ended, revoke, told},
     joined, limits,
@@ -41,6 +42,10 @@ pub struct InviteArgs {
     /// Only the holder of this key can use the invite, which then lives 7 days: what `mosaic-fed link --prepare` printed there
     #[arg(long, value_name = "FINGERPRINT")]
     key: Option<Spki>,
+    /// Bring the invite to an instance that waits to be called, because this one cannot be reached: what `mosaic-fed link await` printed there,
+    /// or - for stdin. From then on this instance opens the connections
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "dry_run"])]
+    call: Option<String>,
     /// Whoever uses the invite waits until you typed the four words that they see, with `mosaic-fed grant confirm`
     #[arg(long)]
     confirm: bool,
@@ -51,7 +56,8 @@ pub struct InviteArgs {
 
 /// `invite`.
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
-    let InviteArgs { name, subject, scope, key, confirm, dry_run } = args;
+    let InviteArgs { name, subject, scope, key, call, confirm, dry_run } = args;
+    let call = call.map(calls::text).transpose()?;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
     let order = view::InviteOrder {
@@ -79,6 +85,14 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         }
         out.remark("nothing was made; leave out --dry-run to make it");
         return Ok(Exit::Done);
+    }
+    if let Some(call) = call {
+        let grant = order.name.to_string();
+        let done = calls::brought("/v1/grants/call", &view::CallOrder { invite: order, call }, client, out).await;
+        if confirm && done.is_ok() {
+            out.remark(&to_confirm(&grant));
+        }
+        return done;
     }
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
@@ -154,7 +168,7 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn shown_now(rows: &view::Counted) -> String {
+pub(super) fn shown_now(rows: &view::Counted) -> String {
     if rows.is_empty() {
         "no rows".to_owned()
     } else {
@@ -214,6 +228,9 @@ pub enum GrantCommand {
         /// Whoever uses it waits until you typed the four words that they see, with `mosaic-fed grant confirm`
         #[arg(long)]
         confirm: bool,
+        /// Bring it to an instance that waits to be called: what `mosaic-fed link await` printed there, or - for stdin
+        #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "no_key", "confirm"])]
+        call: Option<String>,
     },
 }
 
@@ -225,8 +242,12 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::Edit { grant, scope, yes } => (edit(client, out, &grant, scope, yes).await, grant),
         GrantCommand::Confirm { grant, words } => return confirm(client, out, &grant, words).await,
         GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
-        GrantCommand::Invite { grant, key, no_key, confirm } => {
+        GrantCommand::Invite { grant, key, no_key, confirm, call } => {
             let order = view::FreshInvite { key, no_key, confirm };
+            if let Some(call) = call {
+                let (path, order) = (format!("/v1/grants/{}/call", segment(&grant)), view::CallAgain { call: calls::text(call)? });
+                return calls::brought(&path, &order, client, out).await;
+            }
             (invite_again(client, out, &grant, order).await, grant)
         }
     };
@@ -364,6 +385,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             let heard = millis(session.heard_ms.saturating_mul(1_000));
             format!("connected    since {}, last heard {heard} ago", session.since)
         }));
+        lines.extend(entry.call.as_ref().map(|call| format!("calls        {}", calls::line(call))));
         lines.extend(entry.words.as_ref().map(|words| format!("words        {words}")));
         lines.extend(entry.ended.as_ref().map(|end| format!("ended        {}", told(end))));
         let unused = entry.invite.as_ref().filter(|invite| !invite.used && !has_ended(entry));
@@ -371,6 +393,9 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })?;
+    if let Some(reason) = entry.call.as_ref().and_then(|call| call.reason.as_ref()).filter(|_| !out.json) {
+        out.remark(&format!("the last call did not come through: {reason}"));
+    }
     if let Some(idle) = limits::idle(&entry.scope).filter(|_| !out.json) {
         out.remark(&idle);
     }

@@ -1,6 +1,12 @@
 //! The asking side: your links.
 
-use super::{agree::is_agreed, joined, minute, named, rows::rows_table, segment, short, sources};
+use super::{
+    agree::is_agreed,
+    calls::{self, LinkCommand},
+    joined, minute, named,
+    rows::rows_table,
+    segment, short, sources,
+};
 use crate::{
     config::shell_word,
     exit::{Exit, Failure, Outcome},
@@ -17,7 +23,10 @@ use std::{
 
 /// The arguments of `link`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct LinkArgs {
+    #[command(subcommand)]
+    command: Option<LinkCommand>,
     /// What the other side's `mosaic-fed invite` printed. Better left out, or - : it is asked for or read from stdin then, and a
     /// command line is seen by everybody on this machine
     #[arg(default_value = "-", hide_default_value = true)]
@@ -35,7 +44,10 @@ pub struct LinkArgs {
 
 /// `link`.
 pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
-    let LinkArgs { invite, name, yes, prepare } = args;
+    let LinkArgs { command, invite, name, yes, prepare } = args;
+    if let Some(LinkCommand::Await(args)) = command {
+        return calls::wait(args, client, out).await;
+    }
     if prepare {
         return prepared(client, out).await;
     }

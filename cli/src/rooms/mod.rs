@@ -3,6 +3,7 @@
 pub mod agree;
 pub mod audit;
 pub mod audit_verify;
+pub mod calls;
 pub mod can;
 mod ended;
 pub mod grants;

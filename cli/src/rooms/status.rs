@@ -90,6 +90,7 @@ fn shown(status: &view::Status) -> String {
         ),
         format!("listening    {}", at_or(&status.links_listener, "nowhere: there is no grant")),
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
+        format!("calls        {}", called(status)),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
     lines.extend(lists::lines(status));
@@ -161,6 +162,12 @@ fn alarms(status: &view::Status) -> Vec<String> {
         lines.push(format!("turned away  {turned_away} before any call, at the handshake or before it"));
     }
     lines
+}
+
+/// Where this instance is called, by those who cannot be reached.
+fn called(status: &view::Status) -> String {
+    let Some(at) = &status.calls_listener else { return "closed: nobody is waited for".to_owned() };
+    format!("{at}, {} ready", counted(status.calls_parked, "connection"))
 }
 
 /// `id`.

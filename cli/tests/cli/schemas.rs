@@ -124,6 +124,7 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let key = judge.does(home, "link --prepare").json()["key"].as_str().unwrap().to_owned();
     judge.does(office, &format!("invite bound --share tasks --key {key}"));
     confirmed(judge, office, home);
+    called(judge, office, home);
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.does(home, &format!("link {invite} --yes --name work"));
@@ -143,6 +144,26 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let limited = (0..16).any(|_| home.types("list tasks --from work --strict").code == 7);
     assert!(limited, "sixteen calls were answered");
     judge.does(home, "list tasks");
+}
+
+/// A link whose sharing side calls.
+fn called(judge: &mut Judge, office: &Instance, home: &Instance) {
+    let wait = "link await --name called --address 127.0.0.1";
+    let made = judge.does(home, wait).json();
+    judge.ends(6, home, "link await --name work --address nowhere:0");
+    let text = made["call"].as_str().unwrap();
+    judge.does(office, &format!("invite called --share tasks --call {text}"));
+    judge.ends(2, office, "invite cut --share tasks --call mfa1.cut");
+    for line in ["link await --list", "links", "status"] {
+        judge.does(home, line);
+    }
+    judge.does(office, "grant show called");
+    // The text is used up.
+    let again = judge.does(office, &format!("grant invite called --call {text}")).json();
+    assert!(again["call"]["reason"].as_str().unwrap().contains("used already"), "{again}");
+    judge.does(home, &format!("link await --end {}", made["id"].as_str().unwrap()));
+    judge.does(home, "unlink called --now");
+    judge.does(office, "grant revoke called");
 }
 
 /// A link that waits for the words which it was shown.

@@ -79,6 +79,7 @@ impl Calls {
             failures: Mutex::new(HashMap::new()),
             held: Mutex::new(HashSet::new()),
             changed: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
             refused: AtomicU64::new(0),
             incidents,
         }

@@ -9,7 +9,7 @@ mod taken;
 
 pub use listener::Listen;
 
-use crate::{Asker, Hub, HubError, connect::free_name};
+use crate::{Asker, Hub, HubError, connect::free_name, enrol::Over};
 use domain::{
     Time,
     audit::{Act, Record},
@@ -20,7 +20,6 @@ use domain::{
 use link::{Incidents, call::ParkedKey, hosts};
 use listener::Listener;
 use pki::{CallKey, CallSecret};
-use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
@@ -48,6 +47,8 @@ pub(crate) struct Calls {
     /// Links whose calls are taken though they are not there: not yet, or only until the other side was told that they are gone.
     held: Mutex<HashSet<ParkedKey>>,
     changed: Notify,
+    /// What is kept and what is in the table change together, one at a time.
+    turn: tokio::sync::Mutex<()>,
     refused: AtomicU64,
     incidents: Incidents,
 }
@@ -65,8 +66,7 @@ pub struct Awaiting {
 }
 
 /// How it stands with an await.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwaitState {
     /// Nobody has called.
     Waiting,
@@ -76,6 +76,18 @@ pub enum AwaitState {
     Linked,
     /// Its time is over.
     Expired,
+}
+
+impl AwaitState {
+    /// One stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Failing => "failing",
+            Self::Linked => "linked",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// An await as its owner sees it.
@@ -119,11 +131,7 @@ impl Hub {
 
     async fn attend_calls(self: &Arc<Self>) {
         loop {
-            let looked = match self.read_calls().await {
-                Ok(()) => self.adjust_listener().await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = looked {
+            if let Err(error) = self.look().await {
                 tracing::error!(%error, "calls are not taken as they should be; it is tried again");
             }
             tokio::select! {
@@ -131,6 +139,12 @@ impl Hub {
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+
+    async fn look(self: &Arc<Self>) -> Result<(), HubError> {
+        let _turn = self.calls.turn.lock().await;
+        self.read_calls().await?;
+        self.adjust_listener().await
     }
 
     /// Waits to be called, under this name, and says what to hand over. `hosts` are what it names in the place of this machine's addresses.
@@ -150,6 +164,7 @@ impl Hub {
                 "you wait for {MOST} calls already; end one of them with `mosaic-fed link await --end ID`, `--list` has the ids"
             )));
         }
+        let _turn = self.calls.turn.lock().await;
         let bound = self.open_listener().await?;
         let advertise = &self.calls.listener.listen.advertise;
         let addresses = if hosts.is_empty() { hosts::reached_at(advertise, bound) } else { hosts::named(hosts, bound) };
@@ -201,6 +216,7 @@ impl Hub {
 
     /// Waits no longer. A link that came of it stays.
     pub async fn end_await(&self, asker: &Asker, id: AwaitId) -> Result<(), HubError> {
+        let _turn = self.calls.turn.lock().await;
         if !self.store.forget_await(asker.user, id, self.await_record(asker, id, "ends")).await? {
             let cause = format!("you wait for no call `{id}`; see `mosaic-fed link await --list`");
             return Err(HubError::NoSuchLink(cause));
@@ -232,13 +248,21 @@ impl Hub {
 
     /// Takes no calls of a link any more, and closes what waits.
     pub(crate) async fn forget_calls(&self, owner: UserId, link: GrantId) {
-        let key = (owner, link);
+        let (key, _turn) = ((owner, link), self.calls.turn.lock().await);
         let was = self.calls.table.forget(key);
         lock(&self.calls.held).remove(&key);
         if was && let Err(error) = self.store.forget_link_call(owner, link).await {
             tracing::warn!(%error, "what proved the calls of a link that is gone is kept; it is of no use");
         }
         self.look_at_calls();
+    }
+
+    /// Takes the calls of a link that is about to be there.
+    pub(crate) async fn learn_calls(&self, owner: UserId, link: GrantId, over: &Over) -> Result<(), HubError> {
+        let _turn = self.calls.turn.lock().await;
+        self.store.keep_link_call(owner, link, &over.sealed).await?;
+        self.calls.table.learn((owner, link), over.key.clone());
+        Ok(())
     }
 
     /// The link is removed here, and its calls are taken until the other side was told.
@@ -268,9 +292,10 @@ impl Hub {
                 if !there.contains(&link) && !held.contains(&(user.id, link)) {
                     continue;
                 }
-                match self.unsealed(&link_context(user.id, link), &sealed) {
-                    Some(key) => links.entry(link).or_default().push((user.id, CallKey::from_bytes(key))),
-                    None => tracing::error!(%link, "what proves the calls of this link does not open with this key"),
+                if let Some(key) = self.unsealed(&link_context(user.id, link), &sealed) {
+                    links.entry(link).or_default().push((user.id, CallKey::from_bytes(key)));
+                } else {
+                    tracing::error!(%link, "what proves the calls of this link does not open with this key");
                 }
             }
             for kept in waiting {

@@ -23,6 +23,8 @@ pub(super) struct Waits {
 struct Known {
     awaits: HashMap<AwaitId, Waits>,
     links: HashMap<GrantId, Vec<(UserId, CallKey)>>,
+    /// Links that are being made: the other side calls as soon as it has given the certificate.
+    coming: HashMap<ParkedKey, CallKey>,
     /// Awaits that a call is being used for: one at a time.
     busy: HashSet<AwaitId>,
 }
@@ -62,11 +64,11 @@ impl Table {
     pub(super) fn put(&self, awaits: HashMap<AwaitId, Waits>, links: HashMap<GrantId, Vec<(UserId, CallKey)>>) {
         let mut known = self.lock();
         (known.awaits, known.links) = (awaits, links);
-        let busy = known.busy.clone();
+        let (busy, coming) = (known.busy.clone(), known.coming.keys().copied().collect::<HashSet<_>>());
         let linked: HashSet<_> =
             known.links.iter().flat_map(|(link, of)| of.iter().map(|(owner, _)| (*owner, *link))).collect();
         drop(known);
-        self.parked.keep_only(|key| linked.contains(key) || busy.contains(&AwaitId(key.1.0)));
+        self.parked.keep_only(|key| linked.contains(key) || coming.contains(key) || busy.contains(&AwaitId(key.1.0)));
     }
 
     pub(super) fn wait(&self, id: AwaitId, waits: Waits) {
@@ -77,8 +79,18 @@ impl Table {
         self.lock().awaits.remove(&id);
     }
 
+    /// Takes the calls of a link that is being made, beside those of one that it takes the place of.
+    pub(super) fn expect(&self, link: ParkedKey, key: CallKey) {
+        self.lock().coming.insert(link, key);
+    }
+
+    /// It is made, or it is not.
+    pub(super) fn expect_no_more(&self, link: ParkedKey) {
+        self.lock().coming.remove(&link);
+    }
+
     /// Takes the calls of a link.
-    pub(crate) fn learn(&self, (owner, link): ParkedKey, key: CallKey) {
+    pub(super) fn learn(&self, (owner, link): ParkedKey, key: CallKey) {
         let mut known = self.lock();
         let of = known.links.entry(link).or_default();
         of.retain(|(other, _)| *other != owner);
@@ -128,6 +140,9 @@ impl Callees for Table {
     }
 
     fn linked(&self, grant: GrantId) -> Vec<(UserId, CallKey)> {
-        self.lock().links.get(&grant).cloned().unwrap_or_default()
+        let known = self.lock();
+        let coming = known.coming.iter().filter(|((_, link), _)| *link == grant);
+        let coming = coming.map(|((owner, _), key)| (*owner, key.clone()));
+        known.links.get(&grant).cloned().unwrap_or_default().into_iter().chain(coming).collect()
     }
 }

@@ -19,7 +19,8 @@ impl Hub {
             Who::Link(owner, link) => self.calls.table.parked.park((*owner, *link), call),
             Who::Invite(id, invite) => {
                 let (hub, id, invite, stop) = (Arc::clone(self), *id, invite.clone(), self.stopping.clone());
-                self.tasks.spawn(async move { stop.run_until_cancelled(hub.invited(id, invite, call)).await });
+                self.tasks
+                    .spawn(async move { stop.run_until_cancelled(Box::pin(hub.invited(id, invite, call))).await });
             }
         }
     }
@@ -64,8 +65,10 @@ impl Hub {
         let sealed = sealed.map_err(|error| HubError::Key(error.to_string()))?;
         let over = Over { socket: of_await(owner, id), sealed, key };
         self.hold_calls(owner, grant);
+        self.calls.table.expect((owner, grant), over.key.clone());
         let linked = self.link_over(&asker, invite.expose(), kept.name, Some(over)).await;
         lock(&self.calls.held).remove(&(owner, grant));
+        self.calls.table.expect_no_more((owner, grant));
         linked?;
         Ok(self.store.use_await(owner, id).await?)
     }

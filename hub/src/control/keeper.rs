@@ -185,7 +185,7 @@ impl Hub {
         };
         tokio::select! {
             () = called => {}
-            () = tokio::time::sleep(pause - least) => {}
+            () = tokio::time::sleep(pause.saturating_sub(least)) => {}
         }
     }
 

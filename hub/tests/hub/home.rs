@@ -100,6 +100,11 @@ impl Home {
             instance,
             name: name("laptop"),
             dialler: Arc::clone(&dialler),
+            calls: hub::Listen {
+                address: ([127, 0, 0, 1], 0).into(),
+                advertise: Vec::new(),
+                limits: link::Limits::default(),
+            },
         });
         let hub = Hub::with_deadlines(parts(), deadlines);
         Self { world, model, log, hub, parts, alice, bob }

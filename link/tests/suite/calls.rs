@@ -65,6 +65,9 @@ impl Callees for Known {
     }
 }
 
+/// What somebody says to a challenge.
+type Words = Box<dyn Fn(&Challenge) -> Vec<u8>>;
+
 /// An asking side that takes calls.
 struct Asking {
     address: SocketAddr,
@@ -210,7 +213,6 @@ async fn whoever_does_not_prove_that_they_may_call_is_closed_without_a_word() {
             words
         }
     };
-    type Words = Box<dyn Fn(&Challenge) -> Vec<u8>>;
     let cases: Vec<(&str, Words, Class)> = vec![
         ("unknown version", Box::new(changed(spare(), 0)), Class::Call),
         ("another kind", Box::new(changed(spare(), 1)), Class::Call),
@@ -331,11 +333,11 @@ async fn a_socket_that_is_dead_without_a_sign_costs_a_moment_and_the_next_is_use
     asking.park().await;
     let started = Instant::now();
     let dial = DialLimits { connect: Duration::from_millis(600), established: Duration::from_millis(1_500) };
-    let dialler = Dialler::with(Arc::clone(&sharing.clock) as _, Arc::new(TcpConnect), Limits::default(), dial);
-    let dialled = dialler.dial_called(&target(&sharing, &opened), &asking.parked, KEY).await.unwrap();
+    let hurried = Dialler::with(Arc::clone(&sharing.clock) as _, Arc::new(TcpConnect), Limits::default(), dial);
+    let dialled = hurried.dial_called(&target(&sharing, &opened), &asking.parked, KEY).await.unwrap();
     who(&dialled).await.unwrap();
     assert!((450..1_400).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
-    let error = dialler.dial_called(&target(&sharing, &opened), &asking.parked, KEY).await.unwrap_err();
+    let error = hurried.dial_called(&target(&sharing, &opened), &asking.parked, KEY).await.unwrap_err();
     assert!(matches!(&error, DialError::NotCalled { at } if at == "nobody.invalid:1"), "{error}");
     assert!(error.is_offline() && error.to_string().contains(';'));
 }

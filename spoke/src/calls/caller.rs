@@ -130,12 +130,11 @@ impl Caller {
     async fn wait(&self, line: Line) -> io::Result<()> {
         let mut asked = std::pin::pin!(line.asked());
         // One that is refused is closed at once.
-        let (socket, address) = match timeout(TAKEN, &mut asked).await {
-            Ok(asked) => asked?,
-            Err(_) => {
-                self.state.send_replace(CallState::Up);
-                asked.await?
-            }
+        let (socket, address) = if let Ok(asked) = timeout(TAKEN, &mut asked).await {
+            asked?
+        } else {
+            self.state.send_replace(CallState::Up);
+            asked.await?
         };
         self.state.send_replace(CallState::Up);
         self.doors.links.arrive(socket, address).await;

@@ -17,6 +17,7 @@ use domain::{
     Time,
     audit::{Act, scope_note},
     calling::{BadCalling, Calling},
+    grant::Grant,
     id::GrantId,
     world::World,
 };
@@ -55,6 +56,19 @@ pub enum CallState {
     TooLate,
 }
 
+impl CallState {
+    /// One stable word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Calling => "calling",
+            Self::Failing(_) => "failing",
+            Self::Brought => "brought",
+            Self::Up => "up",
+            Self::TooLate => "too_late",
+        }
+    }
+}
+
 /// How it stands with the calls of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallView {
@@ -75,6 +89,8 @@ pub struct Calls {
     stop: CancellationToken,
     tasks: TaskTracker,
     plans: Mutex<HashMap<GrantId, Called>>,
+    /// Grants that are being made and will be called: no door is opened for them meanwhile.
+    coming: Mutex<BTreeSet<GrantId>>,
 }
 
 /// One who is called.
@@ -94,17 +110,25 @@ impl Calls {
         tasks: &TaskTracker,
     ) -> Arc<Self> {
         let (stop, tasks) = (stop.clone(), tasks.clone());
-        Arc::new(Self { store, world, kek, snapshots: Arc::clone(snapshots), stop, tasks, plans: Mutex::default() })
+        Arc::new(Self {
+            store,
+            world,
+            kek,
+            snapshots: Arc::clone(snapshots),
+            stop,
+            tasks,
+            plans: Mutex::default(),
+            coming: Mutex::default(),
+        })
     }
 
     /// Reads who was called before this daemon began.
     pub(crate) async fn read(&self) -> Result<(), StoreError> {
         for (grant, sealed) in self.store.grant_calls().await? {
-            match plan::open(&self.kek, grant, &sealed) {
-                Some(plan) => self.put(grant, plan),
-                None => {
-                    tracing::error!(%grant, "whom to call for this grant does not open with this key; make it a fresh invite")
-                }
+            if let Some(plan) = plan::open(&self.kek, grant, &sealed) {
+                self.put(grant, plan);
+            } else {
+                tracing::error!(%grant, "whom to call for this grant does not open with this key; make it a fresh invite");
             }
         }
         Ok(())
@@ -135,7 +159,7 @@ impl Calls {
 
     /// Whether the holder of this grant is called, and does not dial.
     pub(crate) fn is_called(&self, grant: GrantId) -> bool {
-        self.lock().contains_key(&grant)
+        self.lock().contains_key(&grant) || self.coming().contains(&grant)
     }
 
     fn view(&self, grant: GrantId) -> Option<CallView> {
@@ -227,6 +251,10 @@ impl Calls {
         }
     }
 
+    fn coming(&self) -> MutexGuard<'_, BTreeSet<GrantId>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     // Held for a few lines, never across an await.
     fn lock(&self) -> MutexGuard<'_, HashMap<GrantId, Called>> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
@@ -251,17 +279,26 @@ impl Spoke {
         let calling = self.calling(text)?;
         self.clock.check()?;
         let (grant, lost) = self.draft(&order).await?;
-        let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
-        self.parts.store.create_grant(&grant, record).await?;
-        self.snapshots.refresh_after_change().await;
-        let (created, call) = self.bring(by, grant.id, terms, calling).await?;
+        self.calls.coming().insert(grant.id);
+        let made = self.make_calling(by, &grant, terms, calling).await;
+        self.calls.coming().remove(&grant.id);
+        let created = made?;
+        let call = self.first_call(grant.id).await?;
         Ok((Created { lost, ..created }, call))
+    }
+
+    async fn make_calling(&self, by: By, grant: &Grant, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
+        let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
+        self.parts.store.create_grant(grant, record).await?;
+        self.snapshots.refresh_after_change().await;
+        self.bring(by, grant.id, terms, calling).await
     }
 
     /// Makes a fresh invite for a grant, which this instance brings to whoever waits for it; earlier ones stop working.
     pub async fn invite_calling(&self, by: By, grant: GrantId, text: &str) -> Result<(Created, CallView), AdminError> {
         let calling = self.calling(text)?;
-        self.bring(by, grant, Terms::default(), calling).await
+        let created = self.bring(by, grant, Terms::default(), calling).await?;
+        Ok((created, self.first_call(grant).await?))
     }
 
     /// How it stands with the calls of a grant; none for one whose holder dials.
@@ -285,13 +322,7 @@ impl Spoke {
         Ok(calling)
     }
 
-    async fn bring(
-        &self,
-        by: By,
-        grant: GrantId,
-        terms: Terms,
-        calling: Calling,
-    ) -> Result<(Created, CallView), AdminError> {
+    async fn bring(&self, by: By, grant: GrantId, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
         let created = self.invite_by(by, grant, terms, Way::Calls(&calling)).await?;
         let secret = CallSecret::new(calling.id, calling.secret.clone());
         let key = secret.grant(grant).map_err(|error| AdminError::Listener(error.to_string()))?;
@@ -303,12 +334,15 @@ impl Spoke {
         };
         self.calls.keep(grant, Plan { addresses: calling.addresses, key, bringing: Some(bringing) }).await?;
         self.calls.look(&self.listeners).await?;
+        Ok(created)
+    }
+
+    /// Waits for a moment to hear how the first call went.
+    async fn first_call(&self, grant: GrantId) -> Result<CallView, AdminError> {
         if let Some(mut state) = self.calls.state(grant) {
             let told = |state: &CallState| !matches!(state, CallState::Calling | CallState::Brought);
             drop(timeout(FIRST, state.wait_for(told)).await);
         }
-        let view =
-            self.calls.view(grant).ok_or_else(|| AdminError::Conflict("the grant has ended meanwhile".to_owned()))?;
-        Ok((created, view))
+        self.calls.view(grant).ok_or_else(|| AdminError::Conflict("the grant has ended meanwhile".to_owned()))
     }
 }

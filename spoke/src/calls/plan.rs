@@ -52,14 +52,14 @@ pub(super) fn seal(kek: &Kek, grant: GrantId, plan: &Plan) -> Option<Vec<u8>> {
         (*id, *secret.expose(), invite.expose().clone(), until.micros())
     });
     let form = Form { addresses: plan.addresses.clone(), key: *plan.key.expose(), bringing };
-    let plain = Zeroizing::new(serde_json::to_vec(&form).ok()?);
-    kek.seal(&context(grant), &plain).ok()
+    let text = Zeroizing::new(serde_json::to_vec(&form).ok()?);
+    kek.seal(&context(grant), &text).ok()
 }
 
 /// None where it was not sealed by this instance, for this grant.
 pub(super) fn open(kek: &Kek, grant: GrantId, sealed: &[u8]) -> Option<Plan> {
-    let plain = kek.open(&context(grant), sealed).ok()?;
-    let Form { addresses, key, bringing } = serde_json::from_slice(plain.expose()).ok()?;
+    let text = kek.open(&context(grant), sealed).ok()?;
+    let Form { addresses, key, bringing } = serde_json::from_slice(text.expose()).ok()?;
     let bringing = bringing.map(|(id, secret, invite, until)| Bringing {
         id,
         secret: Secret::new(secret),

@@ -1,6 +1,9 @@
 //! Two whole instances: the hub of one asks the spoke of the other, over TLS on loopback, each on a database of its own.
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage fails loudly")]
 
+#[cfg(test)]
+mod calls;
+
 use domain::{
     answer::{Outcome, Page, Step},
     audit::Stage,

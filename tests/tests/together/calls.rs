@@ -1,0 +1,242 @@
+//! A sharing side that nobody can reach, and an asking side that it calls: real databases, the hub and the spoke, no port of the sharing
+//! side at all.
+
+use domain::{audit::Act, id::GrantId, rights::Role, scope::Spec, world::World};
+use hub::{AwaitState, Awaiting, Hub, HubError, Question, Sources};
+use spoke::{AdminError, CallState, CallView, Created, GrantOrder, Receipt, Terms};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tests::{
+    cluster,
+    home::Home,
+    instance::{Instance, name, task},
+};
+use tokio::time::{sleep, timeout};
+
+/// Long enough for any step, short enough for a test that fails.
+const SOON: Duration = Duration::from_secs(20);
+
+struct Stage {
+    office: Instance,
+    home: Home,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let (of_office, of_home) = cluster::two_databases().await;
+        let (office, home) = (Instance::start_on(World::system(), of_office).await, Home::start_on(of_home).await);
+        let alice = office.user("alice", Role::Member).await;
+        office.put(alice, vec![task("call the data centre")]).await;
+        home.hub.take_calls();
+        home.hub.keep_in_touch();
+        Self { office, home }
+    }
+
+    async fn wait(&self) -> Awaiting {
+        self.home.hub.wait_for_call(&self.home.anew(), Some(name("work")), &[]).await.unwrap()
+    }
+
+    async fn call(&self, grant: &str, text: &str, confirm: bool) -> Result<(Created, CallView), AdminError> {
+        let spec = serde_json::json!({"workspace": "main", "resources": ["tasks"]});
+        let spec: Spec = serde_json::from_value(spec).unwrap();
+        let order = GrantOrder {
+            name: name(grant),
+            subject: name("alice"),
+            spec,
+            personal_default: true,
+            sensitive: false,
+            narrow: false,
+        };
+        self.office.spoke.create_calling(self.office.by(), order, Terms { key: None, confirm }, text).await
+    }
+
+    /// Linked as `work`, by a call.
+    async fn linked() -> (Self, GrantId) {
+        let stage = Self::new().await;
+        let waits = stage.wait().await;
+        let (created, call) = stage.call("home", waits.text.expose(), false).await.unwrap();
+        assert_eq!(call.state, CallState::Up, "{call:?}");
+        (stage, created.grant.id)
+    }
+
+    async fn titles(&self, hub: &Arc<Hub>) -> Result<Vec<String>, String> {
+        let from = Sources::Some(vec!["work".to_owned()]);
+        let resource = "tasks".parse().unwrap();
+        let question = Question { from, resource, limit: 10, include_body: false, cursor: None, strict: true };
+        let page = hub.page(&self.home.anew(), question).await.map_err(|error| error.to_string())?.part().0;
+        Ok(page.rows.iter().map(|row| row.item.title.clone().unwrap_or_default()).collect())
+    }
+
+    fn nothing_listens(&self) {
+        let status = self.office.spoke.status();
+        assert_eq!((status.links_listener, status.enrolment_listener), (None, None));
+    }
+
+    async fn session(&self, hub: &Arc<Hub>) {
+        eventually("a control session", async || {
+            hub.links(&self.home.anew()).await.unwrap().iter().any(|link| link.session.is_some())
+        })
+        .await;
+    }
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let held = timeout(SOON, async {
+        while !holds().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    held.await.unwrap_or_else(|_| panic!("{what}: still not so"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sharing_side_without_any_port_is_linked_asked_and_revoked_with_a_receipt() {
+    let (stage, grant) = Stage::linked().await;
+    stage.nothing_listens();
+    assert_eq!(stage.titles(&stage.home.hub).await.unwrap(), ["call the data centre"]);
+    let links = stage.home.hub.links(&stage.home.anew()).await.unwrap();
+    assert!(links[0].calls && links[0].name == name("work"));
+    eventually("the text is used up", async || {
+        let awaits = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
+        (awaits[0].state, awaits[0].link.clone()) == (AwaitState::Linked, Some(name("work")))
+    })
+    .await;
+    stage.session(&stage.home.hub).await;
+    eventually("spares wait", async || stage.home.hub.call_status().parked == 2).await;
+    let revoked = stage.office.spoke.revoke(stage.office.by(), grant).await.unwrap();
+    assert!(matches!(revoked.receipt, Receipt::Acknowledged(_)), "{:?}", revoked.receipt);
+    // Its spare sockets are gone with it, and nobody is called any more.
+    eventually("no spare waits", async || stage.home.hub.call_status().parked == 0).await;
+    eventually("nobody is called", async || stage.office.spoke.called().is_empty()).await;
+    assert!(stage.office.store.grant_calls().await.unwrap().is_empty());
+    sleep(Duration::from_millis(700)).await;
+    assert_eq!(stage.home.hub.call_status().parked, 0);
+    stage.nothing_listens();
+    assert!(stage.titles(&stage.home.hub).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn either_side_starts_anew_and_the_link_is_there_again() {
+    let (mut stage, _) = Stage::linked().await;
+    // Its memory is gone, its database is not.
+    let at = stage.home.hub.call_status().listener.unwrap();
+    stage.home.hub.stop().await;
+    let hub = stage.home.restarted_at(at);
+    hub.take_calls();
+    hub.keep_in_touch();
+    eventually("rows after the asking side's restart", async || stage.titles(&hub).await.is_ok()).await;
+    stage.office.spoke = stage.office.spoke_again(spoke::lists::ListsOrder::default()).await;
+    eventually("rows after the sharing side's restart", async || stage.titles(&hub).await.is_ok()).await;
+    stage.nothing_listens();
+    stage.session(&hub).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_ended_over_a_called_connection() {
+    let (stage, _) = Stage::linked().await;
+    let ended = stage.home.hub.unlink(&stage.home.anew(), &name("work"), false).await.unwrap();
+    assert!(ended.told, "{:?}", ended.reason);
+    eventually("nobody is called", async || stage.office.spoke.called().is_empty()).await;
+    eventually("nothing listens", async || stage.home.hub.call_status().listener.is_none()).await;
+    assert!(stage.home.store.link_calls(stage.home.owner.user).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_removed_in_passing_is_told_and_refuses_its_calls_afterwards() {
+    let (stage, grant) = Stage::linked().await;
+    stage.home.hub.unlink(&stage.home.anew(), &name("work"), true).await.unwrap();
+    eventually("it was told", async || stage.office.standing(grant).await.state == domain::grant::State::Revoked).await;
+    eventually("nothing listens", async || stage.home.hub.call_status().listener.is_none()).await;
+    assert_eq!(stage.home.hub.call_status().parked, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_text_is_good_for_one_link_and_says_why_it_is_not() {
+    let (stage, _) = Stage::linked().await;
+    let hub = &stage.home.hub;
+    let wait = async || hub.wait_for_call(&stage.home.anew(), Some(name("other")), &[]).await.unwrap();
+    let (first, used) = (wait().await, wait().await);
+    let taken = hub.wait_for_call(&stage.home.anew(), Some(name("work")), &[]).await;
+    assert!(matches!(taken, Err(HubError::Name(_))));
+    let (_, first) = stage.call("first", first.text.expose(), false).await.unwrap();
+    assert_eq!(first.state, CallState::Up, "{first:?}");
+    // The name is taken by now.
+    let (_, first) = stage.call("second", used.text.expose(), false).await.unwrap();
+    assert!(matches!(&first.state, CallState::Failing(why) if why.contains(';')), "{first:?}");
+    let listed = hub.awaits(&stage.home.anew()).await.unwrap();
+    let failing = listed.iter().find(|one| one.id == used.id).unwrap();
+    assert_eq!(failing.state, AwaitState::Failing);
+    assert!(failing.reason.as_ref().unwrap().contains("other"), "{failing:?}");
+    // Another grant does not get it.
+    let (_, second) = stage.call("third", used.text.expose(), false).await.unwrap();
+    assert!(matches!(second.state, CallState::Failing(_)), "{second:?}");
+    let links = hub.links(&stage.home.anew()).await.unwrap();
+    assert_eq!(links.len(), 2);
+    // Ended by its owner it is nobody's.
+    hub.end_await(&stage.home.anew(), used.id).await.unwrap();
+    assert!(matches!(hub.end_await(&stage.home.anew(), used.id).await, Err(HubError::NoSuchLink(_))));
+    let (_, third) = stage.call("fourth", used.text.expose(), false).await.unwrap();
+    assert!(matches!(&third.state, CallState::Failing(why) if why.contains("used already")), "{third:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_reaches_nobody_says_why_goes_on_and_comes_through_once_it_can() {
+    let stage = Stage::new().await;
+    let waits = stage.wait().await;
+    let at = stage.home.hub.call_status().listener.unwrap();
+    stage.home.hub.stop().await;
+    eventually("the port is free", async || tokio::net::TcpStream::connect(at).await.is_err()).await;
+    let (created, call) = stage.call("home", waits.text.expose(), false).await.unwrap();
+    assert!(matches!(&call.state, CallState::Failing(why) if why.contains("refused") && why.contains(';')), "{call:?}");
+    assert_eq!(call.until, Some(created.expires_at));
+    assert!(created.expires_at > stage.office.world.now() + Duration::from_hours(6 * 24));
+    stage.nothing_listens();
+    let hub = stage.home.restarted_at(at);
+    hub.take_calls();
+    eventually("the link", async || !hub.links(&stage.home.anew()).await.unwrap().is_empty()).await;
+    eventually("rows", async || stage.titles(&hub).await.is_ok()).await;
+    assert_eq!(stage.office.spoke.call(created.grant.id).unwrap().state, CallState::Up);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_waits_to_be_confirmed_waits_also_when_it_came_by_a_call() {
+    let stage = Stage::new().await;
+    let waits = stage.wait().await;
+    let (created, _) = stage.call("home", waits.text.expose(), true).await.unwrap();
+    eventually("a link that waits", async || {
+        stage.home.hub.links(&stage.home.anew()).await.unwrap().iter().any(|link| link.words.is_some())
+    })
+    .await;
+    assert!(stage.titles(&stage.home.hub).await.is_err());
+    let words = stage.home.hub.links(&stage.home.anew()).await.unwrap()[0].words.clone().unwrap();
+    let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+    stage.office.spoke.confirm(stage.office.by(), created.grant.id, &words).await.unwrap();
+    eventually("rows", async || stage.titles(&stage.home.hub).await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_invite_by_a_call_replaces_the_certificate_in_place() {
+    let (stage, grant) = Stage::linked().await;
+    let before = stage.office.standing(grant).await.leaf.unwrap().serial;
+    let again = stage.home.hub.wait_for_call(&stage.home.anew(), None, &[]).await.unwrap();
+    let (_, call) = stage.office.spoke.invite_calling(stage.office.by(), grant, again.text.expose()).await.unwrap();
+    assert_eq!(call.state, CallState::Up, "{call:?}");
+    assert_ne!(stage.office.standing(grant).await.leaf.unwrap().serial, before);
+    assert_eq!(stage.home.hub.links(&stage.home.anew()).await.unwrap().len(), 1);
+    assert_eq!(stage.titles(&stage.home.hub).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_of_calls_is_sealed_and_what_people_do_with_them_is_in_the_log() {
+    let (stage, _) = Stage::linked().await;
+    let kept = stage.office.store.grant_calls().await.unwrap();
+    assert!(kept.iter().all(|(_, sealed)| !sealed.windows(4).any(|part| part == b"mfi1" || part == b"127.")));
+    let log = stage.home.store.entries(&store::AuditQuery::default()).await.unwrap();
+    let acts: BTreeSet<_> = log.iter().map(|entry| entry.about.clone()).collect();
+    assert!(acts.contains(Act::LinkAwait.word()) && acts.contains(Act::LinkAdd.word()), "{acts:?}");
+    assert_eq!(stage.home.hub.call_status().incidents, 0, "a link is made without anybody being turned away");
+    let at = stage.home.hub.call_status().listener.unwrap();
+    let mut stranger = tokio::net::TcpStream::connect(at).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stranger, &[0; 60]).await.unwrap();
+    eventually("it is counted", async || stage.home.hub.call_status().incidents == 1).await;
+    drop(stranger);
+}
