@@ -1,5 +1,6 @@
 //! An asking side as a stranger would write it: the generated client over the dialler, nothing of `hub`.
 
+use crate::direction;
 use domain::{
     id::{GrantId, InstanceId, Name, Spki},
     invite::Invite,
@@ -100,7 +101,7 @@ pub fn target(invite: &Invite, credential: Option<ClientCredential>) -> Target {
 /// A dialler with the machine's clock.
 pub fn dialler() -> Dialler {
     pki::install_provider();
-    Dialler::new(World::system().clock())
+    direction::dialler(World::system().clock())
 }
 
 /// The answer to a whole List: rows and how it ended.
@@ -128,7 +129,7 @@ impl Asker {
     /// The same link under another clock.
     #[must_use]
     pub fn under(&self, world: &World) -> Self {
-        Self { dialler: Dialler::new(world.clock()), ..self.clone() }
+        Self { dialler: direction::dialler(world.clock()), ..self.clone() }
     }
 
     /// Asks for the next certificate, on a connection of its own.

@@ -2,6 +2,7 @@
 
 use crate::{
     cluster::Database,
+    direction,
     instance::{home_name, name},
 };
 use domain::{
@@ -12,7 +13,6 @@ use domain::{
     world::World,
 };
 use hub::{Asker, Hub, Parts};
-use link::Dialler;
 use pki::Kek;
 use std::sync::Arc;
 use store::{After, Auditor, InstanceRecord, Shared};
@@ -54,7 +54,7 @@ impl Home {
         store.create_instance(&instance, people.0, people.1, begin).await.expect("an instance");
         let (auditor, _writer) = Auditor::start(Arc::clone(&store), world.clock());
         let (auditor, kek, dialler) =
-            (Arc::new(auditor), Arc::new(Kek::generate(&world)), Arc::new(Dialler::new(world.clock())));
+            (Arc::new(auditor), Arc::new(Kek::generate(&world)), Arc::new(direction::dialler(world.clock())));
         let (of, shared) = (world.clone(), Arc::clone(&store));
         let sealing = Arc::clone(&kek);
         let parts = Box::new(move || Parts {

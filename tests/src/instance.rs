@@ -1,6 +1,9 @@
 //! A sharing instance in this process: a real database, a real CA, real listeners on loopback, and people and rows to share.
 
-use crate::cluster::{self, Database};
+use crate::{
+    cluster::{self, Database},
+    direction,
+};
 use domain::{
     audit::{Act, Record},
     grant::Grant,
@@ -190,6 +193,7 @@ impl Instance {
             kek: Arc::clone(&kek),
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
+        direction::register(&spoke);
         Self { id, world, database, store, auditor, trust, kek, authority, spoke, workspace, owner }
     }
 
@@ -199,14 +203,14 @@ impl Instance {
         self.spoke.stop().await;
         let (owner, app) = (self.database.owner(), self.database.app());
         let store = Postgres::connect(owner, app, self.world.clock(), Arc::clone(&trust)).await.expect("a database");
-        Spoke::start(self.parts(Arc::new(store), trust)).await.expect("a sharing side")
+        registered(Spoke::start(self.parts(Arc::new(store), trust)).await.expect("a sharing side"))
     }
 
     /// The sharing side of a daemon that starts after this one stopped, on the same store and with these lists.
     pub async fn spoke_again(&self, lists: ListsOrder) -> Arc<Spoke> {
         self.spoke.stop().await;
         let parts = self.parts(Arc::clone(&self.store), Arc::clone(&self.trust));
-        Spoke::start_with_lists(parts, lists).await.expect("a sharing side")
+        registered(Spoke::start_with_lists(parts, lists).await.expect("a sharing side"))
     }
 
     fn parts(&self, store: Shared, trust: Arc<Trust>) -> Parts {
@@ -288,6 +292,11 @@ impl Instance {
     pub fn act(&self, act: Act) -> Record {
         Record::act(self.world.now(), act, self.owner, RequestId(self.world.uuid()))
     }
+}
+
+fn registered(spoke: Arc<Spoke>) -> Arc<Spoke> {
+    direction::register(&spoke);
+    spoke
 }
 
 /// Free ports of loopback.

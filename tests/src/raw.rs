@@ -1,6 +1,6 @@
 //! An asking side that speaks HTTP/2 by hand: frames, header blocks and gRPC messages as bytes, to say what no library would.
 
-use crate::asker::Asker;
+use crate::{asker::Asker, direction};
 use domain::world::World;
 use link::tls;
 use pki::ServerVerifier;
@@ -139,7 +139,11 @@ impl Raw {
         let credential = target.credential.as_ref().map(|own| (own.certificate.as_slice(), &own.key));
         let config = tls::client(Arc::new(verifier), credential, clock).expect("a key");
         let name = ServerName::try_from(target.tls_name.clone()).expect("a name");
-        let socket = connect(&target.addresses[0], from).await?;
+        let socket = if from == Ipv4Addr::LOCALHOST {
+            direction::socket(&target.addresses[0]).await?
+        } else {
+            connect(&target.addresses[0], from).await?
+        };
         Ok(Self { stream: TlsConnector::from(Arc::new(config)).connect(name, socket).await? })
     }
 

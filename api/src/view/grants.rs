@@ -1,6 +1,6 @@
 //! Grants and invites.
 
-use super::Difference;
+use super::{CallEntry, Difference};
 use crate::shape;
 use domain::{
     Time,

@@ -289,6 +289,7 @@ mod tests {
             last_failure: None,
             session: None,
             addresses: Vec::new(),
+            calls: false,
         }
     }
 

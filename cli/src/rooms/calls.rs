@@ -95,7 +95,9 @@ async fn until_linked(made: &view::AwaitMade, client: &Client, out: &Out) -> Out
         }
         if entry.reason != told {
             told.clone_from(&entry.reason);
-            told.iter().for_each(|reason| out.remark(&format!("a call came to no link: {reason}")));
+            if let Some(reason) = &told {
+                out.remark(&format!("a call came to no link: {reason}"));
+            }
         }
         sleep(LOOK).await;
     }

@@ -112,8 +112,10 @@ impl Instance {
 
     /// The command that makes it.
     pub fn init(&self, name: &str) -> String {
-        let Self { links, enrolment, .. } = self;
-        let ports = format!("--listen 127.0.0.1:{links} --listen-enrolment 127.0.0.1:{enrolment}");
+        let (Self { links, enrolment, .. }, calls) = (self, free_port());
+        let ports = format!(
+            "--listen 127.0.0.1:{links} --listen-enrolment 127.0.0.1:{enrolment} --listen-calls 127.0.0.1:{calls}"
+        );
         format!("init {name} --user dana --advertise 127.0.0.1 {ports}")
     }
 

@@ -1,6 +1,8 @@
 //! The program as people run it: built, started as processes, typed at. One file per theme; every test is a sentence.
 
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod dead;

@@ -61,7 +61,7 @@ fn ports_of(pids: &BTreeSet<u32>) -> BTreeSet<u16> {
 
 /// What the daemon of this instance and its PostgreSQL have open. Where the kernel does not say it of the daemon: what PostgreSQL has,
 /// and which of the daemon's two ports somebody listens on.
-fn ports(instance: &Instance) -> BTreeSet<u16> {
+pub fn ports(instance: &Instance) -> BTreeSet<u16> {
     let cluster = database(&instance.data()).unwrap()["cluster"].as_str().unwrap().to_owned();
     let postmaster = fs::read_to_string(format!("{cluster}/postmaster.pid")).unwrap();
     let mut pids = family(postmaster.lines().next().unwrap().parse().unwrap());

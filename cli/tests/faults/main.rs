@@ -11,6 +11,17 @@
 mod asker;
 #[cfg(test)]
 mod busy;
+/// Processes are dialled: the suites in `tests/` turn sockets round.
+#[cfg(test)]
+mod direction {
+    use domain::world::Clock;
+    use link::Dialler;
+    use std::sync::Arc;
+
+    pub fn dialler(clock: Arc<dyn Clock>) -> Dialler {
+        Dialler::new(clock)
+    }
+}
 #[cfg(test)]
 mod enrolment;
 #[cfg(test)]

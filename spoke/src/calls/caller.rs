@@ -39,9 +39,11 @@ const USED: Duration = Duration::from_secs(15);
 
 /// Where the sockets go once the other side speaks.
 #[derive(Clone)]
-pub(super) struct Doors {
-    pub(super) links: Called,
-    pub(super) enrolment: Called,
+pub struct Doors {
+    /// Of those with a grant.
+    pub links: Called,
+    /// Of those with an invite.
+    pub enrolment: Called,
 }
 
 /// Everything about the calls of one grant.

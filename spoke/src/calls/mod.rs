@@ -7,6 +7,8 @@
 mod caller;
 pub mod plan;
 
+pub use caller::Doors;
+
 use crate::{
     AdminError, By, Created, GrantOrder, Spoke, Terms,
     invites::Way,
@@ -194,7 +196,7 @@ impl Calls {
     }
 
     /// Grants that stand have their callers, and those that have ended have none.
-    fn adjust(self: &Arc<Self>, doors: &caller::Doors) -> Vec<GrantId> {
+    fn adjust(self: &Arc<Self>, doors: &Doors) -> Vec<GrantId> {
         let (current, now) = (self.snapshots.current(), self.world.now());
         let mut ended = Vec::new();
         for (grant, called) in &mut *self.lock() {
@@ -226,8 +228,7 @@ impl Calls {
         if self.lock().is_empty() {
             return Ok(());
         }
-        let doors =
-            caller::Doors { links: listeners.called_links().await?, enrolment: listeners.called_enrolment().await? };
+        let doors = doors(listeners).await?;
         for grant in self.adjust(&doors) {
             // Whoever ended cannot come back; what proved their calls is of no more use.
             if let Err(error) = self.forget(grant).await {
@@ -259,6 +260,10 @@ impl Calls {
     fn lock(&self) -> MutexGuard<'_, HashMap<GrantId, Called>> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn doors(listeners: &Listeners) -> Result<Doors, ListenError> {
+    Ok(Doors { links: listeners.called_links().await?, enrolment: listeners.called_enrolment().await? })
 }
 
 impl Spoke {
@@ -299,6 +304,11 @@ impl Spoke {
         let calling = self.calling(text)?;
         let created = self.bring(by, grant, Terms::default(), calling).await?;
         Ok((created, self.first_call(grant).await?))
+    }
+
+    /// Where sockets go that were opened to an asking side, once that has begun to speak.
+    pub async fn doors_for_calls(&self) -> Result<Doors, ListenError> {
+        doors(&self.listeners).await
     }
 
     /// How it stands with the calls of a grant; none for one whose holder dials.

@@ -10,10 +10,7 @@ use tests::{
     asker::{Asker, enrol},
     instance::Instance,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
 /// A client that wants to resume: default ticket store, early data on.
@@ -40,7 +37,7 @@ async fn shake(
     address: &str,
 ) -> Result<Option<HandshakeKind>, std::io::Error> {
     let name = ServerName::try_from(home.target.tls_name.clone()).expect("a name");
-    let socket = TcpStream::connect(address).await?;
+    let socket = tests::direction::socket(address).await?;
     let mut stream = TlsConnector::from(Arc::clone(config)).connect(name, socket).await?;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
     stream.flush().await?;

@@ -90,7 +90,7 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sharing_side_without_any_port_is_linked_asked_and_revoked_with_a_receipt() {
-    let (stage, grant) = Stage::linked().await;
+    let (stage, grant) = Box::pin(Stage::linked()).await;
     stage.nothing_listens();
     assert_eq!(stage.titles(&stage.home.hub).await.unwrap(), ["call the data centre"]);
     let links = stage.home.hub.links(&stage.home.anew()).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_sharing_side_without_any_port_is_linked_asked_and_revoked_with_a_rece
 
 #[tokio::test(flavor = "multi_thread")]
 async fn either_side_starts_anew_and_the_link_is_there_again() {
-    let (mut stage, _) = Stage::linked().await;
+    let (mut stage, _) = Box::pin(Stage::linked()).await;
     // Its memory is gone, its database is not.
     let at = stage.home.hub.call_status().listener.unwrap();
     stage.home.hub.stop().await;
@@ -132,7 +132,7 @@ async fn either_side_starts_anew_and_the_link_is_there_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_ended_over_a_called_connection() {
-    let (stage, _) = Stage::linked().await;
+    let (stage, _) = Box::pin(Stage::linked()).await;
     let ended = stage.home.hub.unlink(&stage.home.anew(), &name("work"), false).await.unwrap();
     assert!(ended.told, "{:?}", ended.reason);
     eventually("nobody is called", async || stage.office.spoke.called().is_empty()).await;
@@ -142,7 +142,7 @@ async fn a_link_is_ended_over_a_called_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_is_removed_in_passing_is_told_and_refuses_its_calls_afterwards() {
-    let (stage, grant) = Stage::linked().await;
+    let (stage, grant) = Box::pin(Stage::linked()).await;
     stage.home.hub.unlink(&stage.home.anew(), &name("work"), true).await.unwrap();
     eventually("it was told", async || stage.office.standing(grant).await.state == domain::grant::State::Revoked).await;
     eventually("nothing listens", async || stage.home.hub.call_status().listener.is_none()).await;
@@ -151,7 +151,7 @@ async fn a_link_that_is_removed_in_passing_is_told_and_refuses_its_calls_afterwa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_text_is_good_for_one_link_and_says_why_it_is_not() {
-    let (stage, _) = Stage::linked().await;
+    let (stage, _) = Box::pin(Stage::linked()).await;
     let hub = &stage.home.hub;
     let wait = async || hub.wait_for_call(&stage.home.anew(), Some(name("other")), &[]).await.unwrap();
     let (first, used) = (wait().await, wait().await);
@@ -215,7 +215,7 @@ async fn a_link_that_waits_to_be_confirmed_waits_also_when_it_came_by_a_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_invite_by_a_call_replaces_the_certificate_in_place() {
-    let (stage, grant) = Stage::linked().await;
+    let (stage, grant) = Box::pin(Stage::linked()).await;
     let before = stage.office.standing(grant).await.leaf.unwrap().serial;
     let again = stage.home.hub.wait_for_call(&stage.home.anew(), None, &[]).await.unwrap();
     let (_, call) = stage.office.spoke.invite_calling(stage.office.by(), grant, again.text.expose()).await.unwrap();
@@ -227,7 +227,7 @@ async fn a_fresh_invite_by_a_call_replaces_the_certificate_in_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_of_calls_is_sealed_and_what_people_do_with_them_is_in_the_log() {
-    let (stage, _) = Stage::linked().await;
+    let (stage, _) = Box::pin(Stage::linked()).await;
     let kept = stage.office.store.grant_calls().await.unwrap();
     assert!(kept.iter().all(|(_, sealed)| !sealed.windows(4).any(|part| part == b"mfi1" || part == b"127.")));
     let log = stage.home.store.entries(&store::AuditQuery::default()).await.unwrap();
