@@ -10,6 +10,10 @@ check:
 test:
     cargo test --workspace --locked
 
+# the suites of links once more, with the sharing side opening every socket
+called:
+    MOSAIC_FED_TEST_DIRECTION=called cargo test --locked -p tests --test connect --test control --test query --test renewal --test proof
+
 # two instances on this machine: linked, asked, refused, revoked
 demo *ARGS:
     cargo run --release --locked -- demo {{ARGS}}

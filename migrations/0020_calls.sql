@@ -3,6 +3,7 @@
 -- Sharing side: whom to call for which grant, with what, and the invite until it was used.
 CREATE TABLE grant_calls (
     grant_id uuid PRIMARY KEY REFERENCES grants ON DELETE CASCADE,
+    -- Empty once the grant has ended: its invites were never for a door of this instance, and open none.
     sealed bytea NOT NULL
 );
 

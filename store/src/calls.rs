@@ -37,7 +37,9 @@ pub trait Calls: Send + Sync {
     async fn keep_grant_call(&self, grant: GrantId, sealed: &[u8]) -> Result<(), StoreError>;
     /// Whom to call, for every grant that has it.
     async fn grant_calls(&self) -> Result<Vec<(GrantId, Vec<u8>)>, StoreError>;
-    /// Forgets whom to call for a grant.
+    /// Forgets whom to call for a grant that has ended, and not that somebody was: its invites are for no door of this instance.
+    async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError>;
+    /// Forgets that anybody was called for a grant.
     async fn forget_grant_call(&self, grant: GrantId) -> Result<(), StoreError>;
     /// Keeps that somebody waits, and forgets those of theirs whose time is over and that nobody used. Missing where there is no such user.
     async fn keep_await(&self, kept: &Await, record: Record) -> Result<(), StoreError>;

@@ -17,7 +17,10 @@ use spoke::Spoke;
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +58,13 @@ pub async fn socket(address: &str) -> io::Result<TcpStream> {
 enum Listener {
     Links,
     Enrolment,
+}
+
+static TURNED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many sockets of this process were opened by the sharing side.
+pub fn turned() -> usize {
+    TURNED.load(Ordering::SeqCst)
 }
 
 static SPOKES: Mutex<Vec<Weak<Spoke>>> = Mutex::new(Vec::new());
@@ -120,6 +130,7 @@ async fn called(spoke: &Arc<Spoke>, listener: Listener) -> io::Result<TcpStream>
     let line = call::call(&[at.to_string()], &Saying::Grant { grant, key }).await.map_err(io::Error::other)?;
     let call = answered.recv().await.ok_or_else(gone)?;
     shutdown.cancel();
+    TURNED.fetch_add(1, Ordering::SeqCst);
     tokio::spawn(async move {
         if let Ok((socket, address)) = line.asked().await {
             door.arrive(socket, address).await;

@@ -231,7 +231,8 @@ impl Calls {
         let doors = doors(listeners).await?;
         for grant in self.adjust(&doors) {
             // Whoever ended cannot come back; what proved their calls is of no more use.
-            if let Err(error) = self.forget(grant).await {
+            self.lock().remove(&grant);
+            if let Err(error) = self.store.end_grant_call(grant).await {
                 tracing::warn!(%error, %grant, "whom to call for a grant that ended is kept until the next start");
             }
         }

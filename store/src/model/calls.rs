@@ -19,7 +19,14 @@ impl Calls for Model {
     }
 
     async fn grant_calls(&self) -> Result<Vec<(GrantId, Vec<u8>)>, StoreError> {
-        Ok(self.state().grant_calls.clone().into_iter().collect())
+        Ok(self.state().grant_calls.clone().into_iter().filter(|(_, sealed)| !sealed.is_empty()).collect())
+    }
+
+    async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {
+        self.change(|state| {
+            state.grant_calls.entry(grant).and_modify(Vec::clear);
+            Ok(((), Vec::new()))
+        })
     }
 
     async fn forget_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {

@@ -34,6 +34,12 @@ impl Calls for Postgres {
         rows.iter().map(sealed).collect()
     }
 
+    async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {
+        let mut unit = unit::write(&self.door).await?;
+        sqlx::query(sql::calls::END_GRANT_CALL).bind(grant.0).execute(&mut *unit).await?;
+        Ok(unit.end().await?)
+    }
+
     async fn forget_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {
         let mut unit = unit::write(&self.door).await?;
         sqlx::query(sql::calls::FORGET_GRANT_CALL).bind(grant.0).execute(&mut *unit).await?;

@@ -10,6 +10,7 @@ use spoke::{GrantOrder, Listen};
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use tests::{
     asker::{enrol, refusal, tasks},
+    direction,
     instance::{Instance, loopback, name, task},
 };
 use tokio::net::TcpListener;
@@ -30,6 +31,14 @@ async fn revoke_ends_open_connections_and_turns_new_ones_away() {
     assert!(home.dial().await.is_err(), "a new connection was let in");
     let again = office.spoke.revoke(office.by(), grant.id).await;
     assert!(again.is_err(), "revoked twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_opened_by_the_side_that_this_run_says() {
+    let office = Instance::start().await;
+    let (_, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    enrol(&invite).await.list(tasks()).await.expect("an answer");
+    assert_eq!(direction::turned() > 1, direction::is_called());
 }
 
 #[tokio::test(flavor = "multi_thread")]

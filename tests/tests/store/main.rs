@@ -7,6 +7,7 @@
 mod bench;
 mod suite {
     pub mod audit;
+    pub mod calls;
     pub mod ceiling;
     pub mod directory;
     pub mod grants;
@@ -158,6 +159,10 @@ suite! {
         a_link_name_is_taken_only_for_its_owner
         a_kept_key_is_its_owners_until_its_time_is_over
         the_directory_says_only_that_links_exist;
+    calls:
+        whom_to_call_is_kept_until_its_grant_has_ended_and_its_invites_open_no_door
+        an_await_is_its_owners_and_for_one_grant
+        what_proves_the_calls_of_a_link_is_its_owners;
 }
 
 /// Whoever adds a case adds it to both: counted in the list that the test harness itself runs.
