@@ -4,12 +4,16 @@ use super::{fenced, page, section};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     Time,
+    calling::Calling,
     id::{GrantId, ItemId, Spki},
     invite::Invite,
     operation::{List, Operation},
     page::{PageToken, Position},
+    secret::Secret,
     words::{Added, Nonce, Opening, Words},
 };
+use link::call::Saying;
+use pki::CallSecret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -127,4 +131,20 @@ fn a_certificate_request_is_byte_by_byte_what_the_page_says() {
     let signature = &after[tail.len()..];
     assert_eq!((signature[0], usize::from(signature[1]), signature[2]), (3, signature.len() - 2, 0));
     assert_eq!((told[7][0], signature[3]), (3, 0x30));
+}
+
+/// The text that an asking side hands over, and what is said over a call, byte by byte.
+#[test]
+fn the_text_and_the_preamble_of_a_call_are_what_the_program_makes_of_them() {
+    let page = page();
+    let addresses = ["192.0.2.7:7446", "[2001:db8::7]:7446"].map(str::to_owned).to_vec();
+    let id = "0f8fad5b-d9cb-469f-a165-70867728950e".parse().unwrap();
+    let (secret, expires_at) = (Secret::new([0xab; 32]), Time::from_seconds(1_795_000_000));
+    let text = Calling { id, secret: secret.clone(), addresses, expires_at }.encode();
+    assert!(page.contains(text.expose()), "{}", text.expose());
+    let grant = "7c9e6679-7425-40de-944b-e07fc1f90ae7".parse().unwrap();
+    let key = CallSecret::new(id, secret).grant(grant).unwrap();
+    let challenge = std::array::from_fn(|at| u8::try_from(at).unwrap());
+    let words = Saying::Grant { grant, key }.words(&challenge).unwrap();
+    assert!(page.contains(&hex::encode(&words)), "{}", hex::encode(&words));
 }
