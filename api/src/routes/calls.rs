@@ -91,7 +91,7 @@ fn ended(task: Result<Result<Called, spoke::AdminError>, tokio::task::JoinError>
 
 fn called(door: &Door, (created, call): Called, subject: Name) -> view::CallMade {
     let id = created.grant.id;
-    let view::InviteMade { grant, rows, .. } = made(door, created, subject);
+    let view::InviteMade { grant, rows, .. } = made(door, created, Terms::default(), subject);
     // Meanwhile it may have been used.
     let state = door.spoke.call(id).unwrap_or(call);
     view::CallMade { grant, call: state.into(), rows }

@@ -2,8 +2,7 @@
 
 use super::{
     agree::is_agreed,
-    calls,
-    counted,
+    calls, counted,
     ended::{again, explained, has_ended, revoke, told},
     joined, limits,
     limits::until,
@@ -245,7 +244,8 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::Invite { grant, key, no_key, confirm, call } => {
             let order = view::FreshInvite { key, no_key, confirm };
             if let Some(call) = call {
-                let (path, order) = (format!("/v1/grants/{}/call", segment(&grant)), view::CallAgain { call: calls::text(call)? });
+                let (path, order) =
+                    (format!("/v1/grants/{}/call", segment(&grant)), view::CallAgain { call: calls::text(call)? });
                 return calls::brought(&path, &order, client, out).await;
             }
             (invite_again(client, out, &grant, order).await, grant)
