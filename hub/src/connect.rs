@@ -216,6 +216,9 @@ impl Hub {
         let link = self.own_link(asker, link).await?;
         let left = if now { None } else { Some(self.leave(asker, &link).await) };
         let record = self.act(Act::LinkRemove, asker, &link);
+        if now {
+            self.leaves(asker.user, link.id);
+        }
         self.store.remove_link(asker.user, link.id, record).await?;
         let told = matches!(left, Some(Ok(Left::Told)));
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
@@ -224,7 +227,6 @@ impl Hub {
             self.forget_calls(asker.user, link.id).await;
             left.err()
         } else {
-            self.leaves(asker.user, link.id);
             self.leave_later(*asker, Arc::clone(&link));
             Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
         };
@@ -253,11 +255,11 @@ impl Hub {
         let Some(owner) = self.store.user(&entry.owner).await? else { return Ok(false) };
         let links = self.store.links(owner.id).await?;
         let Some(link) = links.into_iter().find(|link| link.id == entry.id) else { return Ok(false) };
+        self.leaves(owner.id, link.id);
         let removed = self.store.remove_link(owner.id, link.id, self.act(Act::LinkRemove, by, &link)).await?;
         if removed {
             self.sessions.forget(owner.id, link.id);
             self.keeper.look();
-            self.leaves(owner.id, link.id);
             self.leave_later(*by, Arc::new(link));
         }
         Ok(removed)

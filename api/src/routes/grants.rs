@@ -114,7 +114,7 @@ pub(super) async fn show(
     let session = door.spoke.session(view.grant.id).map(Into::into);
     let ended = ended(&door, &view).await?;
     let call = door.spoke.call(view.grant.id).map(Into::into);
-    Ok(Json(view::GrantEntry { session, call, ended, ..entry(&door, &view) }))
+    Ok(Json(view::GrantEntry { session, ended, call, ..entry(&door, &view) }))
 }
 
 /// How many entries of the log about a grant are looked through for its end, which hardly anything follows.

@@ -249,9 +249,10 @@ impl Hub {
     /// Takes no calls of a link any more, and closes what waits.
     pub(crate) async fn forget_calls(&self, owner: UserId, link: GrantId) {
         let (key, _turn) = ((owner, link), self.calls.turn.lock().await);
-        let was = self.calls.table.forget(key);
+        self.calls.table.forget(key);
         lock(&self.calls.held).remove(&key);
-        if was && let Err(error) = self.store.forget_link_call(owner, link).await {
+        // Also where the table has it no longer: it may have been read since the link was removed.
+        if let Err(error) = self.store.forget_link_call(owner, link).await {
             tracing::warn!(%error, "what proved the calls of a link that is gone is kept; it is of no use");
         }
         self.look_at_calls();
@@ -265,7 +266,8 @@ impl Hub {
         Ok(())
     }
 
-    /// The link is removed here, and its calls are taken until the other side was told.
+    /// The link is about to be removed here, and its calls are taken until the other side was told. Said before it is removed, or whoever
+    /// looks in between takes them no longer.
     pub(crate) fn leaves(&self, owner: UserId, link: GrantId) {
         if self.is_called(owner, link) {
             self.hold_calls(owner, link);

@@ -98,13 +98,11 @@ impl Table {
     }
 
     /// Takes them no more, and closes what waits. False where none were taken.
-    pub(super) fn forget(&self, key: ParkedKey) -> bool {
-        let was = self.is_called(key);
+    pub(super) fn forget(&self, key: ParkedKey) {
         if let Some(of) = self.lock().links.get_mut(&key.1) {
             of.retain(|(owner, _)| *owner != key.0);
         }
         self.parked.keep_only(|other| *other != key);
-        was
     }
 
     /// Whether the other side of a link calls.
