@@ -223,6 +223,8 @@ impl Hub {
         let told = matches!(left, Some(Ok(Left::Told)));
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
         let never_let_in = matches!(left, Some(Ok(Left::NeverLetIn)));
+        // Before the other side is told in the background: it ends every call of the link, that one too.
+        self.sessions.forget(asker.user, link.id);
         let reason = if let Some(left) = left {
             self.forget_calls(asker.user, link.id).await;
             left.err()
@@ -230,7 +232,6 @@ impl Hub {
             self.leave_later(*asker, Arc::clone(&link));
             Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
         };
-        self.sessions.forget(asker.user, link.id);
         self.keeper.look();
         let reason = if never_let_in { Some(never_told(&link)) } else { reason };
         Ok(Unlinked { id: link.id, name: link.name.clone(), told, ended_before, never_let_in, reason })
