@@ -2,7 +2,7 @@
 //!
 //! Map: `traits` is what others may ask; [`access`] is on whose authority rows are read; [`audit`] is the writer whose
 //! receipt lets an answer leave; [`postgres`] is the real thing and `model` its stand-in for tests, held to one suite;
-//! [`embedded`] runs a PostgreSQL of our own; [`file`] is how whatever else must outlive a crash is written.
+//! [`embedded`] runs a PostgreSQL of our own; [`mod@file`] is how whatever else must outlive a crash is written.
 //!
 //! Must not: decide. A row leaves here only under a permit that `domain::decide` made, or under a local user's own rights.
 

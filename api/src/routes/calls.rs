@@ -77,8 +77,11 @@ pub(super) async fn again(
 ) -> Answer<view::CallMade> {
     let view = find(&door, &person, &grant).await?;
     personal::may_invite(&door, &person, &view).await?;
+    view.trust_invite().map_err(spoke::AdminError::from)?;
+    let confirm = order.confirm || view.invite.is_some_and(|last| last.confirm);
     let (spoke, by, id) = (Arc::clone(&door.spoke), person.by(), view.grant.id);
-    let task = tokio::spawn(async move { spoke.invite_calling(by, id, &order.call).await });
+    let terms = Terms { key: None, confirm };
+    let task = tokio::spawn(async move { spoke.invite_calling(by, id, terms, &order.call).await });
     Ok(Json(called(&door, ended(task.await)?, view.subject_name)))
 }
 

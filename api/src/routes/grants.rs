@@ -298,16 +298,15 @@ pub(super) async fn permitted(door: &Door, person: &Person, order: view::InviteO
     Ok(GrantOrder { name, subject, spec: scope, personal_default, sensitive, narrow })
 }
 
-/// What somebody sees is shared by themselves, as a member at least, or by one who manages the workspace. Ending a grant
-/// takes nothing but being its subject.
+/// What somebody sees is shared by themselves, as a member at least, or by one who manages the workspace: `own` says whether it is the
+/// caller's, by id where there is one, since a name is only what people are called. Ending a grant takes nothing but being its subject.
 pub(super) async fn may_share(
     door: &Door,
     person: &Person,
-    subject: &Name,
+    (subject, own): (&Name, bool),
     workspace: &Name,
     act: Act,
 ) -> Result<(), Problem> {
-    let own = *subject == person.user.name;
     let role = person.user.roles.get(workspace).copied();
     let enough = if own { role > Some(Role::Guest) } else { role.is_some_and(Role::manages) };
     if enough {

@@ -16,7 +16,8 @@ use store::GrantView;
 
 /// Refuses a grant that is not to be made by this caller.
 pub(super) async fn may_create(door: &Door, person: &Person, order: &view::InviteOrder) -> Result<(), Problem> {
-    may_share(door, person, &order.subject, &order.scope.workspace, Act::GrantCreate).await?;
+    let whose = (&order.subject, order.subject == person.user.name);
+    may_share(door, person, whose, &order.scope.workspace, Act::GrantCreate).await?;
     let named = order.scope.filters.values().any(|filter| filter.include_personal == Some(true));
     if order.subject == person.user.name || !(order.personal || named) {
         return Ok(());
@@ -27,7 +28,7 @@ pub(super) async fn may_create(door: &Door, person: &Person, order: &view::Invit
 
 /// Refuses another invite of a grant: it hands all that the grant shows to whoever uses it.
 pub(super) async fn may_invite(door: &Door, person: &Person, view: &GrantView) -> Result<(), Problem> {
-    may_share(door, person, &view.subject_name, view.grant.scope.workspace(), Act::InviteCreate).await?;
+    may_share(door, person, whose(person, view), view.grant.scope.workspace(), Act::InviteCreate).await?;
     let personal = view.grant.scope.resources().any(|(_, filter)| filter.personal);
     // What has ended for ever is refused as that by the one who would do it.
     if view.grant.subject == person.user.id || !personal || view.grant.state == State::Revoked {
@@ -44,7 +45,7 @@ pub(super) async fn may_edit(
     view: &GrantView,
     order: &view::EditOrder,
 ) -> Result<(), Problem> {
-    may_share(door, person, &view.subject_name, view.grant.scope.workspace(), Act::GrantEdit).await?;
+    may_share(door, person, whose(person, view), view.grant.scope.workspace(), Act::GrantEdit).await?;
     if view.grant.subject == person.user.id || view.grant.state == State::Revoked {
         return Ok(());
     }
@@ -58,6 +59,11 @@ pub(super) async fn may_edit(
     let how = if none { "--personal" } else { "--scope FILE" };
     let (subject, command) = (&view.subject_name, format!("grant edit {} {how}", view.grant.name));
     Err(person.refused(door, Act::GrantEdit, not_theirs(subject, "showing more of", &command)).await)
+}
+
+/// The name that a grant's row says is sealed by nobody; the subject's id is.
+fn whose<'a>(person: &Person, view: &'a GrantView) -> (&'a Name, bool) {
+    (&view.subject_name, view.grant.subject == person.user.id)
 }
 
 fn not_theirs(subject: &Name, what: &str, command: &str) -> Problem {

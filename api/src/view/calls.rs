@@ -94,6 +94,9 @@ pub struct CallOrder {
 pub struct CallAgain {
     /// What `link await` printed on the other instance.
     pub call: String,
+    /// Whether whoever uses it waits until the words that they see were typed here; so it is too where the one before it said so.
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 /// How it stands with the calls of a grant.

@@ -227,8 +227,8 @@ pub enum GrantCommand {
         /// Whoever uses it waits until you typed the four words that they see, with `mosaic-fed grant confirm`
         #[arg(long)]
         confirm: bool,
-        /// Bring it to an instance that waits to be called: what `mosaic-fed link await` printed there, or - for stdin
-        #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "no_key", "confirm"])]
+        /// Bring it to an instance that waits to be called, and to no key: what `mosaic-fed link await` printed there, or - for stdin
+        #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "no_key"])]
         call: Option<String>,
     },
 }
@@ -244,8 +244,10 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::Invite { grant, key, no_key, confirm, call } => {
             let order = view::FreshInvite { key, no_key, confirm };
             if let Some(call) = call {
-                let (path, order) =
-                    (format!("/v1/grants/{}/call", segment(&grant)), view::CallAgain { call: calls::text(call)? });
+                let (path, order) = (
+                    format!("/v1/grants/{}/call", segment(&grant)),
+                    view::CallAgain { call: calls::text(call)?, confirm },
+                );
                 return calls::brought(&path, &order, client, out).await;
             }
             (invite_again(client, out, &grant, order).await, grant)

@@ -301,9 +301,15 @@ impl Spoke {
     }
 
     /// Makes a fresh invite for a grant, which this instance brings to whoever waits for it; earlier ones stop working.
-    pub async fn invite_calling(&self, by: By, grant: GrantId, text: &str) -> Result<(Created, CallView), AdminError> {
+    pub async fn invite_calling(
+        &self,
+        by: By,
+        grant: GrantId,
+        terms: Terms,
+        text: &str,
+    ) -> Result<(Created, CallView), AdminError> {
         let calling = self.calling(text)?;
-        let created = self.bring(by, grant, Terms::default(), calling).await?;
+        let created = self.bring(by, grant, terms, calling).await?;
         Ok((created, self.first_call(grant).await?))
     }
 

@@ -218,7 +218,12 @@ async fn a_fresh_invite_by_a_call_replaces_the_certificate_in_place() {
     let (stage, grant) = Box::pin(Stage::linked()).await;
     let before = stage.office.standing(grant).await.leaf.unwrap().serial;
     let again = stage.home.hub.wait_for_call(&stage.home.anew(), None, &[]).await.unwrap();
-    let (_, call) = stage.office.spoke.invite_calling(stage.office.by(), grant, again.text.expose()).await.unwrap();
+    let (_, call) = stage
+        .office
+        .spoke
+        .invite_calling(stage.office.by(), grant, Terms::default(), again.text.expose())
+        .await
+        .unwrap();
     assert_eq!(call.state, CallState::Up, "{call:?}");
     assert_ne!(stage.office.standing(grant).await.leaf.unwrap().serial, before);
     assert_eq!(stage.home.hub.links(&stage.home.anew()).await.unwrap().len(), 1);
