@@ -1,17 +1,22 @@
 //! What an asking side hands over so that the sharing side calls it: where, under which id, and the secret that both prove and
 //! seal with. The text is short and of one shape, so that a damaged one is told from one that is cut off.
 //!
-//! Bytes behind the prefix, in base64url: id (16), secret (32), end in seconds since 1970 (8, big-endian), number of addresses (1), each as
-//! length (1) and ASCII, then the first 4 bytes of SHA-256 over all that.
+//! The message: id (16), secret (32), name of the key that the invite is to be bound to (32), end in seconds since 1970 (8,
+//! big-endian), number of addresses (1), each as length (1) and ASCII.
 
-use crate::{Time, id::AwaitId, secret::Secret, world::World};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
+use crate::{
+    Time,
+    armour::{self, CALLING, CHECK, INVITE, Torn},
+    id::{AwaitId, Spki},
+    secret::Secret,
+    world::World,
+};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How long an asking side waits to be called. Whoever reads the text on its way can have rows of their own shown under the waiting name,
-/// once, and learns nothing; so it may lie in a mail until its owner is back.
+/// once, and is given none: the invite is bound to the key that the text names, also where somebody else answers the call. So it may lie in a
+/// mail until its owner is back.
 pub const AWAIT_LIFE: Duration = Duration::from_hours(7 * 24);
 
 /// An asking side that waits to be called, as the sharing side is told of it.
@@ -21,6 +26,8 @@ pub struct Calling {
     pub id: AwaitId,
     /// What proves a call, and seals what is said before TLS.
     pub secret: Secret<[u8; 32]>,
+    /// The only key that may use the invite.
+    pub key: Spki,
     /// Where to call, `host:port`, in the order to try.
     pub addresses: Vec<String>,
     /// When it is waited for no longer.
@@ -32,7 +39,7 @@ pub struct Calling {
 pub enum BadCalling {
     /// It does not begin as one.
     #[error(
-        "this does not say where to call: it does not begin with `{PREFIX}`; paste the whole line that `mosaic-fed link await` printed there"
+        "this does not say where to call: it does not begin with `{CALLING}`; paste the whole line that `mosaic-fed link await` printed there"
     )]
     Other,
     /// An invite in its place: the other way round.
@@ -51,89 +58,81 @@ pub enum BadCalling {
     Field(&'static str),
 }
 
-const PREFIX: &str = "mfa1.";
-const INVITE_PREFIX: &str = "mfi1.";
-const CHECK: usize = 4;
-/// Id, secret, end, number of addresses.
-const FIXED: usize = 16 + 32 + 8 + 1;
+/// Id, secret, key, end, number of addresses.
+const FIXED: usize = 16 + 32 + 32 + 8 + 1;
 /// As many as an invite may have.
 const MAX_ADDRESSES: usize = 16;
 /// Above the longest one there can be; what is longer is not read.
 const MAX_TEXT: usize = 8 * 1024;
 
 impl Calling {
-    /// One that waits from now on.
-    pub fn new(world: &World, addresses: Vec<String>) -> Self {
+    /// One that waits from now on, for an invite that is bound to `key`.
+    pub fn new(world: &World, key: Spki, addresses: Vec<String>) -> Self {
         let (id, secret) = (AwaitId(world.uuid()), Secret::new(world.bytes()));
-        Self { id, secret, addresses, expires_at: world.now() + AWAIT_LIFE }
+        Self { id, secret, key, addresses, expires_at: world.now() + AWAIT_LIFE }
     }
 
     /// The string to hand over.
     pub fn encode(&self) -> Secret<String> {
         let mut body = self.id.0.as_bytes().to_vec();
         body.extend(self.secret.expose());
+        body.extend(self.key.0);
         body.extend(u64::try_from(self.expires_at.micros() / 1_000_000).unwrap_or_default().to_be_bytes());
         body.extend(u8::try_from(self.addresses.len()));
         for address in &self.addresses {
             body.extend(u8::try_from(address.len()));
             body.extend(address.as_bytes());
         }
-        let check: [u8; 32] = Sha256::digest(&body).into();
-        body.extend(&check[..CHECK]);
-        let body = Secret::new(body);
-        Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(body.expose())))
+        Secret::new(armour::wrap(CALLING, body))
     }
 
     /// Reads the string; blanks around and line breaks within it are forgiven.
     pub fn decode(text: &str) -> Result<Self, BadCalling> {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).take(MAX_TEXT).collect();
-        if text.starts_with(INVITE_PREFIX) {
+        let text = armour::pasted(text, MAX_TEXT);
+        let text = text.expose();
+        if text.starts_with(INVITE) {
             return Err(BadCalling::Invite);
         }
-        let body = text.strip_prefix(PREFIX).ok_or(BadCalling::Other)?;
-        // A cut may leave a last character that says less than a byte.
-        let whole = body.get(..body.len() / 4 * 4).unwrap_or_default();
-        let bytes = URL_SAFE_NO_PAD.decode(body).or_else(|_| URL_SAFE_NO_PAD.decode(whole));
-        let bytes = Secret::new(bytes.map_err(|_| BadCalling::Damaged)?);
-        let bytes = bytes.expose();
-        let said = length(bytes).filter(|said| *said <= bytes.len()).ok_or(BadCalling::Cut(text.len()))?;
-        let (message, check) = bytes.split_at(said - CHECK);
-        let sum: [u8; 32] = Sha256::digest(message).into();
-        if said != bytes.len() || sum[..CHECK] != *check || URL_SAFE_NO_PAD.encode(bytes) != *body {
-            return Err(BadCalling::Damaged);
-        }
-        Self::read(message)
+        let body = text.strip_prefix(CALLING).ok_or(BadCalling::Other)?;
+        let message = armour::unwrap(body, ends_early).map_err(|torn| match torn {
+            Torn::Cut => BadCalling::Cut(text.len()),
+            Torn::Damaged => BadCalling::Damaged,
+        })?;
+        Self::read(message.expose())
     }
 
     fn read(message: &[u8]) -> Result<Self, BadCalling> {
         let (id, rest) = message.split_first_chunk::<16>().ok_or(BadCalling::Damaged)?;
         let (secret, rest) = rest.split_first_chunk::<32>().ok_or(BadCalling::Damaged)?;
+        let (key, rest) = rest.split_first_chunk::<32>().ok_or(BadCalling::Damaged)?;
         let (end, rest) = rest.split_first_chunk::<8>().ok_or(BadCalling::Damaged)?;
-        let (_, mut rest) = rest.split_first().ok_or(BadCalling::Damaged)?;
+        let (count, mut rest) = rest.split_first().ok_or(BadCalling::Damaged)?;
         let mut addresses = Vec::new();
         while let Some((length, after)) = rest.split_first() {
             let (address, after) = after.split_at_checked(usize::from(*length)).ok_or(BadCalling::Damaged)?;
             addresses.push(dialable(address).ok_or(BadCalling::Field("addresses"))?);
             rest = after;
         }
-        if !(1..=MAX_ADDRESSES).contains(&addresses.len()) {
+        if !(1..=MAX_ADDRESSES).contains(&addresses.len()) || addresses.len() != usize::from(*count) {
             return Err(BadCalling::Field("addresses"));
         }
         let end = i64::try_from(u64::from_be_bytes(*end)).ok().filter(|end| *end < 1 << 40);
         Ok(Self {
             id: AwaitId(Uuid::from_bytes(*id)),
             secret: Secret::new(*secret),
+            key: Spki(*key),
             addresses,
             expires_at: Time::from_seconds(end.ok_or(BadCalling::Field("expires_at"))?),
         })
     }
 }
 
-/// How long these bytes say that all of it is; none where they end before that is said.
-fn length(bytes: &[u8]) -> Option<usize> {
-    let count = *bytes.get(FIXED - 1)?;
-    let addresses = (0..count).try_fold(FIXED, |at, _| Some(at + 1 + usize::from(*bytes.get(at)?)))?;
-    Some(addresses + CHECK)
+/// Whether these bytes end before what their lengths say that there is.
+fn ends_early(bytes: &[u8]) -> bool {
+    let said = bytes
+        .get(FIXED - 1)
+        .and_then(|count| (0..*count).try_fold(FIXED, |at, _| Some(at + 1 + usize::from(*bytes.get(at)?))));
+    said.is_none_or(|message| message + CHECK > bytes.len())
 }
 
 /// `host:port` without anything that could act on a terminal.
@@ -152,6 +151,7 @@ mod tests {
         Calling {
             id: AwaitId(Uuid::from_u128(0x0f8f_ad5b_d9cb_469f_a165_7086_7728_950e)),
             secret: Secret::new([0xab; 32]),
+            key: Spki([0xcd; 32]),
             addresses: vec!["192.0.2.7:7445".into(), "[2001:db8::7]:7445".into()],
             expires_at: Time::from_seconds(1_795_000_000),
         }
@@ -169,6 +169,7 @@ mod tests {
             let read = Calling::decode(&text).ok().unwrap();
             let wrote = calling();
             assert_eq!((read.id, read.addresses, read.expires_at), (wrote.id, wrote.addresses, wrote.expires_at));
+            assert_eq!(read.key, wrote.key);
             assert!(read.secret.matches(wrote.secret.expose()));
         }
     }
@@ -176,10 +177,10 @@ mod tests {
     #[test]
     fn one_that_is_cut_off_anywhere_says_so_and_one_that_is_changed_is_damaged() {
         let text = calling().encode().expose().clone();
-        for end in PREFIX.len()..text.len() {
+        for end in CALLING.len()..text.len() {
             assert_eq!(Calling::decode(&text[..end]).err(), Some(BadCalling::Cut(end)), "{end}");
         }
-        for at in PREFIX.len()..text.len() {
+        for at in CALLING.len()..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let error = Calling::decode(std::str::from_utf8(&changed).unwrap()).err();

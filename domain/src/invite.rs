@@ -2,13 +2,13 @@
 
 use crate::{
     Time,
+    armour::{self, CALLING, CHECK, INVITE, Torn},
     grant::{Grant, State},
     id::{GrantId, InstanceId, InviteId, Name, Serial, Spki},
     secret::Secret,
     words::{Commitment, Nonce},
     world::World,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use prost::Message;
 use proto::v1;
 use sha2::{Digest, Sha256};
@@ -226,9 +226,15 @@ pub fn fingerprint(root: &[u8]) -> String {
 pub enum BadInvite {
     /// It does not begin with `mfi1.`.
     #[error(
-        "this is no invite: it does not begin with `{PREFIX}`; paste the whole line that `mosaic-fed invite` printed"
+        "this is no invite: it does not begin with `{INVITE}`; paste the whole line that `mosaic-fed invite` printed"
     )]
     NoInvite,
+    /// What `link await` printed in its place: the other way round.
+    #[error(
+        "this is what `mosaic-fed link await` printed, and no invite; it goes to the other side's owner, who types \
+         `mosaic-fed invite NAME --share KINDS --call -` there"
+    )]
+    Call,
     /// It ends before all of it is said.
     #[error("this invite is cut off: {}; copy the whole line again", came(*.0))]
     Cut(usize),
@@ -240,8 +246,6 @@ pub enum BadInvite {
     Field(&'static str),
 }
 
-const PREFIX: &str = "mfi1.";
-const CHECK: usize = 4;
 /// Characters of an invite with an address or two.
 const USUAL: usize = 1_100;
 /// The last field that every invite has, `words_commitment`; the one that only a bound one has behind it; and the wire type of all of them.
@@ -258,24 +262,22 @@ const MAX_ADDRESSES: usize = 16;
 impl Invite {
     /// The string to hand over: `mfi1.`, then base64url of the message and 4 bytes of its SHA-256.
     pub fn encode(&self) -> String {
-        let mut bytes = self.to_wire().encode_to_vec();
-        let check: [u8; 32] = Sha256::digest(&bytes).into();
-        bytes.extend(&check[..CHECK]);
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        armour::wrap(INVITE, self.to_wire().encode_to_vec())
     }
 
     /// Reads an invite string; blanks around and line breaks within it are forgiven.
     pub fn decode(text: &str) -> Result<Self, BadInvite> {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).take(MAX_TEXT).collect();
-        let body = text.strip_prefix(PREFIX).ok_or(BadInvite::NoInvite)?;
-        let damaged = || if ends_early(body) { BadInvite::Cut(text.len()) } else { BadInvite::Damaged };
-        let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| damaged())?;
-        let (message, check) = bytes.split_last_chunk::<CHECK>().ok_or_else(damaged)?;
-        let sum: [u8; 32] = Sha256::digest(message).into();
-        if !sum.starts_with(check) {
-            return Err(damaged());
+        let text = armour::pasted(text, MAX_TEXT);
+        let text = text.expose();
+        if text.starts_with(CALLING) {
+            return Err(BadInvite::Call);
         }
-        Self::from_wire(v1::Invite::decode(message).map_err(|_| BadInvite::Damaged)?)
+        let body = text.strip_prefix(INVITE).ok_or(BadInvite::NoInvite)?;
+        let message = armour::unwrap(body, ends_early).map_err(|torn| match torn {
+            Torn::Cut => BadInvite::Cut(text.len()),
+            Torn::Damaged => BadInvite::Damaged,
+        })?;
+        Self::from_wire(v1::Invite::decode(&message.expose()[..]).map_err(|_| BadInvite::Damaged)?)
     }
 
     /// What names the whole of it: SHA-256 over a fixed prefix and the message. Another invite, though it has the same token, has
@@ -347,11 +349,8 @@ fn came(characters: usize) -> String {
 
 /// Whether the bytes end before the message does, as the lengths of its fields say: it has eleven or twelve, in order, all of them
 /// with a length (Protocol Buffers, "Message Structure"), and the check after them.
-fn ends_early(body: &str) -> bool {
-    // A cut may leave a last character that says less than a byte.
-    let whole = body.get(..body.len() / 4 * 4).unwrap_or_default();
-    let Ok(bytes) = URL_SAFE_NO_PAD.decode(body).or_else(|_| URL_SAFE_NO_PAD.decode(whole)) else { return false };
-    let (mut rest, mut field) = (&bytes[..], 0);
+fn ends_early(bytes: &[u8]) -> bool {
+    let (mut rest, mut field) = (bytes, 0);
     while field < LAST_FIELD {
         let Some((tag, after)) = rest.split_first() else { return true };
         let (next, kind) = (tag >> 3, tag & 7);
@@ -472,11 +471,12 @@ mod tests {
             every_damage_of(&invite);
         }
         assert_eq!(Invite::decode("https://example.org").err(), Some(BadInvite::NoInvite));
+        assert_eq!(Invite::decode("mfa1.AAAA").err(), Some(BadInvite::Call));
     }
 
     fn every_damage_of(invite: &Invite) {
         let text = invite.encode();
-        for at in PREFIX.len()..text.len() {
+        for at in INVITE.len()..text.len() {
             let cut = Invite::decode(&text[..at]).err();
             // Of one that is bound the first bytes of its last field may be taken for the check.
             let unclear = invite.key.is_some() && cut == Some(BadInvite::Damaged) && text.len() - at > 86;

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod answer;
+mod armour;
 pub mod audit;
 pub mod caller;
 pub mod calling;

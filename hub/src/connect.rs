@@ -257,7 +257,11 @@ impl Hub {
         let links = self.store.links(owner.id).await?;
         let Some(link) = links.into_iter().find(|link| link.id == entry.id) else { return Ok(false) };
         self.leaves(owner.id, link.id);
-        let removed = self.store.remove_link(owner.id, link.id, self.act(Act::LinkRemove, by, &link)).await?;
+        let removed = self.store.remove_link(owner.id, link.id, self.act(Act::LinkRemove, by, &link)).await;
+        if !matches!(removed, Ok(true)) {
+            self.stays(owner.id, link.id);
+        }
+        let removed = removed?;
         if removed {
             self.sessions.forget(owner.id, link.id);
             self.keeper.look();

@@ -73,7 +73,7 @@ impl Hub {
         Ok(key)
     }
 
-    async fn keep_key(
+    pub(crate) async fn keep_key(
         &self,
         asker: &Asker,
         key: &RequestKey,

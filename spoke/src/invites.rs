@@ -129,10 +129,7 @@ impl Spoke {
         }
         self.clock.check()?;
         let addresses = match way {
-            Way::Dials => {
-                self.calls.forget(id).await?;
-                self.listeners.open_for_invite().await?
-            }
+            Way::Dials => self.listeners.open_for_invite().await?,
             Way::Calls(Calling { addresses, .. }) => {
                 Addresses { links: addresses.clone(), enrolment: addresses.clone() }
             }
@@ -149,6 +146,8 @@ impl Spoke {
         let record = self.act(Act::InviteCreate, by, id).noting(&made(&invite));
         self.parts.store.create_invite(&invite, record).await?;
         if matches!(way, Way::Dials) {
+            // Only now: an invite that could not be made takes nothing from whoever is called.
+            self.calls.forget(id).await?;
             self.listeners.follow_invites();
         }
         let rows = self.parts.store.count(&grant).await?;

@@ -20,7 +20,7 @@ pub struct Await {
     pub name: Option<Name>,
     /// `host:port` that the one who calls was told.
     pub addresses: Vec<String>,
-    /// Its secret, sealed under the KEK.
+    /// Its secret, sealed under the KEK; empty once it was used.
     pub sealed: Vec<u8>,
     /// When it is waited for no longer.
     pub not_after: Time,
@@ -41,13 +41,13 @@ pub trait Calls: Send + Sync {
     async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError>;
     /// Forgets that anybody was called for a grant.
     async fn forget_grant_call(&self, grant: GrantId) -> Result<(), StoreError>;
-    /// Keeps that somebody waits, and forgets those of theirs whose time is over and that nobody used. Missing where there is no such user.
+    /// Keeps that somebody waits, and forgets those of theirs whose time is over. Missing where there is no such user.
     async fn keep_await(&self, kept: &Await, record: Record) -> Result<(), StoreError>;
     /// Everything that a user waited for and that is kept, by its end.
     async fn awaits(&self, owner: UserId) -> Result<Vec<Await>, StoreError>;
     /// Binds an await to the grant of its first call. False where it is bound to another one, or not there.
     async fn claim_await(&self, owner: UserId, id: AwaitId, grant: GrantId) -> Result<bool, StoreError>;
-    /// Notes that a link came of an await.
+    /// Notes that a link came of an await, and forgets its secret.
     async fn use_await(&self, owner: UserId, id: AwaitId) -> Result<(), StoreError>;
     /// Forgets an await. False where there is none.
     async fn forget_await(&self, owner: UserId, id: AwaitId, record: Record) -> Result<bool, StoreError>;

@@ -337,7 +337,7 @@ impl Base<'_> {
 }
 
 fn shown(running: &Running) -> String {
-    let nothing = || "nothing listens on the network: there is no grant yet".to_owned();
+    let nothing = || "nowhere: nobody is to dial this instance".to_owned();
     format!(
         "{} runs (mosaic-fed {}, process {})\ndirectory    {}\ndatabase     {}\nlinks        {}\nenrolment    {}",
         running.name,
@@ -346,6 +346,6 @@ fn shown(running: &Running) -> String {
         running.directory.display(),
         running.database,
         running.links.clone().unwrap_or_else(nothing),
-        running.enrolment.clone().unwrap_or_else(|| "closed: no invite is open".to_owned()),
+        running.enrolment.clone().unwrap_or_else(|| "closed: no invite is to be dialled with".to_owned()),
     )
 }

@@ -1,6 +1,10 @@
 //! Links whose other side cannot be reached: who waits to be called, and grants whose invite is brought there.
 
-use super::{grants::shown_now, joined, minute, named, segment, short};
+use super::{
+    grants::{invite_again, shown_now},
+    joined, minute, named, segment, short,
+    waiting::to_confirm,
+};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -9,10 +13,7 @@ use crate::{
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
 use domain::id::Name;
-use std::{
-    io::{self, Read},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// How often it is looked at whether somebody called.
@@ -69,7 +70,10 @@ pub async fn wait(args: AwaitArgs, client: &Client, out: &Out) -> Outcome {
     }
     out.value(&made, |made| made.call.clone())?;
     if !out.json {
-        out.remark("next, on the other instance: mosaic-fed invite NAME --for USER --share KINDS --call TEXT");
+        out.remark(
+            "next, on the other instance: mosaic-fed invite NAME --for USER --share KINDS --call -, or for a grant that is there already: \
+             mosaic-fed grant invite NAME --call -; it asks for the text, or reads it from stdin",
+        );
     }
     if wait {
         return until_linked(&made, client, out).await;
@@ -125,21 +129,8 @@ fn listed(entries: &[view::AwaitEntry], out: &Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What was typed, or read from stdin: a command line is seen by everybody on this machine.
-pub fn text(typed: String) -> Outcome<String> {
-    if typed != "-" {
-        return Ok(typed);
-    }
-    let mut text = String::new();
-    let read = io::stdin().lock().take(64 * 1024).read_to_string(&mut text);
-    read.map_err(|error| {
-        Failure::new(Exit::Usage, format!("the text of the call cannot be read from stdin: {error}"))
-    })?;
-    Ok(text)
-}
-
 /// `invite --call` and `grant invite --call`, once the daemon has called.
-pub async fn brought(path: &str, order: &impl serde::Serialize, client: &Client, out: &Out) -> Outcome {
+pub async fn brought(path: &str, order: &impl serde::Serialize, confirm: bool, client: &Client, out: &Out) -> Outcome {
     let made = client.post(path, order).await;
     let settings = out.reach.settings();
     let made: view::CallMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
@@ -153,22 +144,35 @@ pub async fn brought(path: &str, order: &impl serde::Serialize, client: &Client,
             ));
         }
     }
+    if confirm || asks_for_words(&made, client).await {
+        out.remark(&to_confirm(made.grant.name.as_str()));
+    }
     out.next(&format!("grant show {}", made.grant.name));
     Ok(Exit::Done)
 }
 
-fn shown(made: &view::CallMade) -> String {
-    format!("grant {}: shows {} now; {}", made.grant.name, shown_now(&made.rows), line(&made.call))
+/// Whether its invite asks for words: a further one does where the one before it did, also where that was not said again.
+async fn asks_for_words(made: &view::CallMade, client: &Client) -> bool {
+    let entry = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", made.grant.id)).await;
+    entry.ok().and_then(|entry| entry.invite).is_some_and(|invite| invite.confirm)
 }
 
-/// How it stands with the calls of a grant, in half a line.
-pub fn line(call: &view::CallEntry) -> String {
+fn shown(made: &view::CallMade) -> String {
+    let grant = view::GrantEntry { call: Some(made.call.clone()), ..made.grant.clone() };
+    format!("grant {}: shows {} now; {}", grant.name, shown_now(&made.rows), line(&grant).unwrap_or_default())
+}
+
+/// How it stands with the calls of a grant, in half a line; none where its holder dials.
+pub fn line(grant: &view::GrantEntry) -> Option<String> {
+    let call = grant.call.as_ref()?;
     let at = joined(&call.addresses);
-    match call.state.as_str() {
+    Some(match call.state.as_str() {
         "up" => format!("this instance calls {at}, where it is linked"),
         "brought" => format!("this instance has called {at}, which reads the invite"),
         "failing" => format!("this instance calls {at}, which did not work yet"),
-        "too_late" => format!("the invite for {at} was not used in time: make another with `grant invite --call`"),
+        "too_late" => {
+            format!("the invite for {at} was not used in time: make another with `{}`", invite_again(grant))
+        }
         _ => format!("this instance calls {at}"),
-    }
+    })
 }

@@ -80,7 +80,9 @@ pub(super) fn has_ended(entry: &view::GrantEntry) -> bool {
 /// That a grant is over, since when and by whom, as every command on it says it.
 async fn over(entry: &view::GrantEntry, client: &Client) -> Failure {
     let shown = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", entry.id)).await.ok();
-    let how = shown.and_then(|shown| shown.ended).map_or_else(String::new, |end| format!(": {}", told(&end)));
+    // Shown alone it says more than in a list: how it ended, and whether this instance called.
+    let entry = shown.as_ref().unwrap_or(entry);
+    let how = entry.ended.as_ref().map_or_else(String::new, |end| format!(": {}", told(end)));
     Failure::new(Exit::Conflict, format!("grant {} is {} and does not come back{how}", entry.name, entry.state))
         .next(again(entry))
 }
@@ -96,13 +98,14 @@ pub(super) fn again(entry: &view::GrantEntry) -> String {
     format!("make a new one: mosaic-fed {}", anew(entry))
 }
 
-/// The command that makes a grant of the same name on the same behalf, for the same key and with words where that one asked for them. What
-/// it shares is to be said again, where flags can say it with the limits of the old one, which must not be lost by pasting; a key that was
-/// used is good for no other invite.
+/// The command that makes a grant of the same name on the same behalf, for the same key, called as that one was, and with words where that
+/// one asked for them. What it shares is to be said again, where flags can say it with the limits of the old one, which must not be lost by
+/// pasting; a key that was used is good for no other invite.
 pub(super) fn anew(entry: &view::GrantEntry) -> String {
     let subject = entry.subject.as_ref().map_or_else(String::new, |subject| format!(" --for {subject}"));
     let bound = entry.invite.and_then(|invite| Some((invite.key?, invite.used)));
     let key = match bound {
+        _ if entry.call.is_some() => " --call -".to_owned(),
         Some((_, true)) => " --key FINGERPRINT".to_owned(),
         Some((key, false)) => format!(" --key {key}"),
         None => String::new(),

@@ -6,7 +6,9 @@ use super::{
     ended::{again, explained, has_ended, revoke, told},
     joined, limits,
     limits::until,
-    millis, minute, named, next_for_members, or_dash, policy,
+    millis, minute, named, next_for_members, or_dash,
+    pasted::{Meant, pasted},
+    policy,
     scope_flags::ScopeFlags,
     segment, short,
     waiting::{self, to_confirm},
@@ -41,8 +43,8 @@ pub struct InviteArgs {
     /// Only the holder of this key can use the invite, which then lives 7 days: what `mosaic-fed link --prepare` printed there
     #[arg(long, value_name = "FINGERPRINT")]
     key: Option<Spki>,
-    /// Bring the invite to an instance that waits to be called, because this one cannot be reached: what `mosaic-fed link await` printed there,
-    /// or - for stdin. From then on this instance opens the connections
+    /// Bring the invite to an instance that waits to be called, because this one cannot be reached: what `mosaic-fed link await` printed there.
+    /// Better - : it is asked for or read from stdin then. From then on this instance opens the connections
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "dry_run"])]
     call: Option<String>,
     /// Whoever uses the invite waits until you typed the four words that they see, with `mosaic-fed grant confirm`
@@ -56,7 +58,7 @@ pub struct InviteArgs {
 /// `invite`.
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let InviteArgs { name, subject, scope, key, call, confirm, dry_run } = args;
-    let call = call.map(calls::text).transpose()?;
+    let call = call.map(|typed| pasted(typed, Meant::Call)).transpose()?;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
     let order = view::InviteOrder {
@@ -86,12 +88,8 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
         return Ok(Exit::Done);
     }
     if let Some(call) = call {
-        let grant = order.name.to_string();
-        let done = calls::brought("/v1/grants/call", &view::CallOrder { invite: order, call }, client, out).await;
-        if confirm && done.is_ok() {
-            out.remark(&to_confirm(&grant));
-        }
-        return done;
+        let order = view::CallOrder { invite: order, call: call.text };
+        return calls::brought("/v1/grants/call", &order, confirm, client, out).await;
     }
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
@@ -227,7 +225,8 @@ pub enum GrantCommand {
         /// Whoever uses it waits until you typed the four words that they see, with `mosaic-fed grant confirm`
         #[arg(long)]
         confirm: bool,
-        /// Bring it to an instance that waits to be called, and to no key: what `mosaic-fed link await` printed there, or - for stdin
+        /// Bring it to an instance that waits to be called: what `mosaic-fed link await` printed there.
+        /// Better - : it is asked for or read from stdin then
         #[arg(long, value_name = "TEXT", conflicts_with_all = ["key", "no_key"])]
         call: Option<String>,
     },
@@ -241,16 +240,13 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::Edit { grant, scope, yes } => (edit(client, out, &grant, scope, yes).await, grant),
         GrantCommand::Confirm { grant, words } => return confirm(client, out, &grant, words).await,
         GrantCommand::Revoke { grant } => (revoke(client, out, &grant).await, grant),
-        GrantCommand::Invite { grant, key, no_key, confirm, call } => {
-            let order = view::FreshInvite { key, no_key, confirm };
-            if let Some(call) = call {
-                let (path, order) = (
-                    format!("/v1/grants/{}/call", segment(&grant)),
-                    view::CallAgain { call: calls::text(call)?, confirm },
-                );
-                return calls::brought(&path, &order, client, out).await;
-            }
-            (invite_again(client, out, &grant, order).await, grant)
+        GrantCommand::Invite { grant, confirm, call: Some(call), .. } => {
+            let order = view::CallAgain { call: pasted(call, Meant::Call)?.text, confirm };
+            let path = format!("/v1/grants/{}/call", segment(&grant));
+            (calls::brought(&path, &order, confirm, client, out).await, grant)
+        }
+        GrantCommand::Invite { grant, key, no_key, confirm, call: None } => {
+            (fresh_invite(client, out, &grant, view::FreshInvite { key, no_key, confirm }).await, grant)
         }
     };
     match done {
@@ -285,13 +281,24 @@ async fn not_let_in(failure: Failure, client: &Client, grant: &str, before: Opti
     }
 }
 
-async fn invite_again(client: &Client, out: &Out, grant: &str, order: view::FreshInvite) -> Outcome {
+/// The command that makes a further invite of a grant. The holder of one that calls is called again: an invite without `--call` is one to
+/// dial with.
+pub(super) fn invite_again(grant: &view::GrantEntry) -> String {
+    let call = if grant.call.is_some() { " --call -" } else { "" };
+    format!("grant invite {}{call}", grant.name)
+}
+
+async fn fresh_invite(client: &Client, out: &Out, grant: &str, order: view::FreshInvite) -> Outcome {
+    let before = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", segment(grant))).await.ok();
     let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &order).await;
     let settings = out.reach.settings();
     let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
     print_invite(&made, out)?;
     if out.json {
         return Ok(Exit::Done);
+    }
+    if before.is_some_and(|before| before.call.is_some()) {
+        out.remark("this instance called its holder until now; from now on its holder dials this instance");
     }
     if made.key.is_none() && made.grant.peer.is_none() {
         out.remark("whoever uses it first holds the grant: it is bound to no key; --key binds it to one");
@@ -348,8 +355,13 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
             out.next(&waiting::confirm(name.as_str()));
         }
         "pending" => {
-            out.remark(&format!("nobody has used the invite of {name} yet; if it is lost, make another"));
-            out.next(&format!("grant invite {name}"));
+            let another = if entry.call.is_some() {
+                "this instance brings it; for another one ask for a new text of `link await`"
+            } else {
+                "if it is lost, make another"
+            };
+            out.remark(&format!("nobody has used the invite of {name} yet; {another}"));
+            out.next(&invite_again(&entry));
         }
         "active" => {
             let kind = entry.scope.resources.first().map_or("KIND", |kind| kind);
@@ -360,12 +372,15 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Who may use an invite that nobody has used, and until when.
-fn open_invite(terms: &view::InviteTerms, now: Time) -> String {
+/// Who may use an invite that nobody has used, and until when. One that is `brought` is sealed for the one who waits for it.
+fn open_invite(terms: &view::InviteTerms, brought: bool, now: Time) -> String {
     let until = until(terms.expires_at);
     let open = if terms.expires_at > now { format!("open until {until}") } else { format!("of no use since {until}") };
-    let key =
-        terms.key.map_or_else(|| ", for no key in particular".to_owned(), |key| format!(", for the key {key} alone"));
+    let key = match terms.key {
+        _ if brought => ", brought to the one who waits to be called".to_owned(),
+        Some(key) => format!(", for the key {key} alone"),
+        None => ", for no key in particular".to_owned(),
+    };
     let confirm = if terms.confirm { ", its user to be let in by four words" } else { "" };
     format!("invite       {open}{key}{confirm}")
 }
@@ -387,11 +402,11 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             let heard = millis(session.heard_ms.saturating_mul(1_000));
             format!("connected    since {}, last heard {heard} ago", session.since)
         }));
-        lines.extend(entry.call.as_ref().map(|call| format!("calls        {}", calls::line(call))));
+        lines.extend(calls::line(entry).map(|line| format!("calls        {line}")));
         lines.extend(entry.words.as_ref().map(|words| format!("words        {words}")));
         lines.extend(entry.ended.as_ref().map(|end| format!("ended        {}", told(end))));
         let unused = entry.invite.as_ref().filter(|invite| !invite.used && !has_ended(entry));
-        lines.extend(unused.map(|invite| open_invite(invite, World::system().now())));
+        lines.extend(unused.map(|invite| open_invite(invite, entry.call.is_some(), World::system().now())));
         lines.extend(limits::lines(&entry.scope));
         lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("\n")
     })?;

@@ -4,6 +4,7 @@ use super::{
     agree::is_agreed,
     calls::{self, LinkCommand},
     joined, minute, named,
+    pasted::{Meant, Pasted, pasted},
     rows::rows_table,
     segment, short, sources,
 };
@@ -15,9 +16,14 @@ use crate::{
 };
 use api::{client::Client, view};
 use clap::Args;
-use domain::{Time, answer::Outcome as Ended, id::Name, invite::Invite};
+use domain::{
+    Time,
+    answer::Outcome as Ended,
+    id::Name,
+    invite::{BadInvite, Invite},
+};
 use std::{
-    io::{self, BufRead, IsTerminal, Read},
+    io::{self, IsTerminal},
     path::Path,
 };
 
@@ -51,21 +57,9 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
     if prepare {
         return prepared(client, out).await;
     }
-    let piped = invite == "-" && !io::stdin().is_terminal();
-    let text = match &invite[..] {
-        "-" if piped => read_invite()?,
-        "-" => ask_for_invite()?,
-        _ => invite,
-    };
-    let invite = unwrapped(&text);
-    if invite.is_empty() {
-        let cause = if piped { "no invite came on stdin" } else { "the invite is empty" };
-        return Err(
-            Failure::new(Exit::Usage, cause).next("name the file that it is in: mosaic-fed link - --yes < FILE")
-        );
-    }
+    let Pasted { came, text: invite, piped } = pasted(invite, Meant::Invite)?;
     let offer = client.post("/v1/links/offer", &view::InviteText { invite: invite.clone() }).await;
-    let offer: view::OfferView = offer.map_err(|error| no_invite(error.into(), &text))?;
+    let offer: view::OfferView = offer.map_err(|error| no_invite(error.into(), &came, &invite))?;
     if !out.json {
         offered(&offer, out);
     }
@@ -128,46 +122,25 @@ async fn prepared(client: &Client, out: &Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Without what mail and chat put around it and into it: line breaks, quote marks, `>` before each line.
-fn unwrapped(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace() && !"<>\"'`“”„‟‘’‚«»".contains(*c)).collect()
-}
-
-/// What helps with a text that is no invite: a path was meant, or not all of it came.
-fn no_invite(failure: Failure, text: &str) -> Failure {
+/// What helps with a text that is no invite: a path was meant, it goes the other way, or not all of it came.
+fn no_invite(failure: Failure, came: &str, text: &str) -> Failure {
     if failure.exit != Exit::Usage || failure.next.is_some() {
         return failure;
     }
-    if Path::new(text).is_file() {
-        let next = format!("mosaic-fed link - --yes < {}", shell_word(text));
-        return Failure::new(Exit::Usage, format!("`{text}` is a file, and an invite is read from stdin")).next(next);
+    if Path::new(came).is_file() {
+        let next = format!("mosaic-fed link - --yes < {}", shell_word(came));
+        return Failure::new(Exit::Usage, format!("`{came}` is a file, and an invite is read from stdin")).next(next);
     }
-    let cause = failure.cause.split("; ").next().unwrap_or_default().to_owned();
-    Failure { cause, ..failure }.next(
+    let (cause, advice) = failure.cause.split_once("; ").unwrap_or((failure.cause.as_str(), ""));
+    let next = if matches!(Invite::decode(text), Err(BadInvite::Call)) {
+        advice.to_owned()
+    } else {
         "paste the whole line that `mosaic-fed invite` printed; if that is lost, ask its owner for a new one, who types \
-         `mosaic-fed grant invite NAME` there",
-    )
-}
-
-fn read_invite() -> Outcome<String> {
-    let mut text = String::new();
-    let read = io::stdin().lock().take(64 * 1024).read_to_string(&mut text);
-    read.map_err(|error| Failure::new(Exit::Usage, format!("the invite cannot be read from stdin: {error}")))?;
-    Ok(text)
-}
-
-/// Asks for it, until it is whole or an empty line comes: mail breaks long lines.
-fn ask_for_invite() -> Outcome<String> {
-    drop(io::Write::write_all(&mut io::stderr(), b"Paste the invite, then press Enter: "));
-    let mut text = String::new();
-    for line in io::stdin().lock().take(64 * 1024).lines() {
-        let line = line.map_err(Failure::of)?;
-        text.push_str(&line);
-        if line.trim().is_empty() || Invite::decode(&unwrapped(&text)).is_ok() {
-            break;
-        }
-    }
-    Ok(text)
+         `mosaic-fed grant invite NAME` there"
+            .to_owned()
+    };
+    let cause = cause.to_owned();
+    Failure { cause, ..failure }.next(next)
 }
 
 fn offered(offer: &view::OfferView, out: &Out) {
@@ -247,7 +220,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         for link in links {
             table.row([
                 link.name.to_string(),
-                link.peer_name.to_string(),
+                if link.calls { format!("{} (calls)", link.peer_name) } else { link.peer_name.to_string() },
                 link.state.clone(),
                 if has_ended(link) { "-".to_owned() } else { minute(link.certificate_not_after) },
                 link.last_success.map_or_else(|| "-".to_owned(), minute),
@@ -268,7 +241,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     for (link, reason) in unwell.filter_map(|link| Some((link, link.reason.as_ref()?))) {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
         if has_ended(link) {
-            sources::relink(link.name.as_str(), out);
+            sources::relink(link.name.as_str(), link.calls, out);
         } else if !out.json {
             sources::silent(link, out);
         }
@@ -333,7 +306,8 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
         format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
     })?;
     if report.outcome == Ended::Revoked {
-        sources::relink(&report.link, out);
+        let calls = sources::calling(client).await.contains(&report.link);
+        sources::relink(&report.link, calls, out);
         out.next(&sources::unlink(&report.link));
         return Ok(Exit::Incomplete);
     }
@@ -400,19 +374,5 @@ mod tests {
         assert!([0, 6, -6, 1_999, -1_999].into_iter().all(|offset| clock(offset).is_empty()));
         assert_eq!(clock(2_000), ", its clock is 2 s ahead");
         assert_eq!(clock(-61_400), ", its clock is 61 s behind");
-    }
-
-    #[test]
-    fn what_mail_does_to_an_invite_is_undone() {
-        let invite = "mfi1.AbC-_09";
-        for sent in [
-            "> mfi1.\n> AbC-_09\n",
-            "\u{201c}mfi1.AbC-_09\u{201d}",
-            " 'mfi1. AbC-\r\n_09' ",
-            "<`mfi1.AbC-_09`>",
-            ">> mfi1.AbC\n>> -_09",
-        ] {
-            assert_eq!(unwrapped(sent), invite, "{sent}");
-        }
     }
 }

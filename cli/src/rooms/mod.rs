@@ -9,6 +9,7 @@ mod ended;
 pub mod grants;
 pub mod limits;
 pub mod links;
+mod pasted;
 pub mod people;
 pub mod policy;
 pub mod rows;

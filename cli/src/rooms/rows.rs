@@ -76,7 +76,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     }
     let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
     out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
-    sources::tell(&page.sources, out);
+    sources::tell(&page.sources, client, out).await;
     sources::tell_bare(&page.rows, &kind, body, out);
     if let Some(more) = sources::more(&page, limit).filter(|_| !out.json) {
         out.remark(&more);
@@ -135,7 +135,7 @@ async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (
             }
         }
     }
-    sources::tell(&sources, out);
+    sources::tell(&sources, client, out).await;
     if !out.json {
         for cut in sources::cut(&sources, limit) {
             out.remark(&cut);
@@ -215,7 +215,7 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let question = view::GetQuestion { from: Some(from) };
     let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
     let Some(row) = &one.row else {
-        sources::tell(&one.sources, out);
+        sources::tell(&one.sources, client, out).await;
         if let Some((cause, next)) = sources::not_found(&kind, &id, &one.sources).zip(sources::next(&one.sources)) {
             return Err(Failure::new(Exit::Incomplete, cause).next(format!("mosaic-fed {next}")));
         }

@@ -2,7 +2,7 @@
 
 use super::{counted, joined, minute};
 use crate::{config::shell_word, out::Out};
-use api::view;
+use api::{client::Client, view};
 use domain::{
     answer::{HERE, Outcome as Ended, Page, Row, SourceOutcome},
     id::Resource,
@@ -12,7 +12,9 @@ use domain::{
 use std::collections::BTreeSet;
 
 /// Every source that did not simply answer, with its reason, beside the rows.
-pub fn tell(sources: &[SourceOutcome], out: &Out) {
+pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
+    let ended = sources.iter().any(|source| source.outcome == Ended::Revoked);
+    let calling = if ended { calling(client).await } else { BTreeSet::new() };
     for source in failed(sources) {
         let reason = source.reason.as_deref().unwrap_or("no reason given");
         if source.words.is_some() {
@@ -22,7 +24,7 @@ pub fn tell(sources: &[SourceOutcome], out: &Out) {
         let wait = source.retry_after_ms.map_or_else(String::new, |wait| format!(", in {} s", wait.div_ceil(1_000)));
         out.remark(&format!("{}: {} ({reason}{wait})", source.source, source.outcome));
         match source.outcome {
-            Ended::Revoked => relink(&source.source, out),
+            Ended::Revoked => relink(&source.source, calling.contains(&source.source), out),
             Ended::Denied => out.remark(&format!(
                 "{}: only the owner of that instance can share more: `mosaic-fed grant edit GRANT --share KINDS` there",
                 source.source
@@ -49,9 +51,24 @@ pub fn tell_bare(rows: &[Row], kind: &Resource, body: bool, out: &Out) {
     }
 }
 
-/// How a link that has ended is made anew: nothing else brings its rows back.
-pub fn relink(link: &str, out: &Out) {
-    let (unlink, again) = (out.reach.command(&unlink(link)), out.reach.command(&format!("link --name {link}")));
+/// The links whose other side calls. Where the daemon does not say, they are told of like the others.
+pub async fn calling(client: &Client) -> BTreeSet<String> {
+    let links: Vec<view::LinkEntry> = client.get("/v1/links").await.unwrap_or_default();
+    links.into_iter().filter(|link| link.calls).map(|link| link.name.to_string()).collect()
+}
+
+/// How a link that has ended is made anew: nothing else brings its rows back. An invite alone would be of no use here where the other side
+/// `calls`, because it cannot be reached.
+pub fn relink(link: &str, calls: bool, out: &Out) {
+    let again = if calls { format!("link await --name {link}") } else { format!("link --name {link}") };
+    let (unlink, again) = (out.reach.command(&unlink(link)), out.reach.command(&again));
+    if calls {
+        out.remark(&format!(
+            "{link}: type `{unlink}`, then `{again}`, and give what that prints to its owner, who types \
+             `mosaic-fed invite NAME --share KINDS --call -` there, or `mosaic-fed grant invite NAME --call -` where the grant still stands"
+        ));
+        return;
+    }
     out.remark(&format!(
         "{link}: with a new invite from its owner, type `{unlink}`, then `{again}`, which asks for it"
     ));
@@ -64,10 +81,21 @@ pub fn silent(link: &view::LinkEntry, out: &Out) {
         Some(time) => format!("it answered last {} UTC", minute(time)),
         None => "it has not answered since this daemon was started".to_owned(),
     };
-    out.remark(&format!("{name}: {last}; it is looked for at {at}"));
+    out.remark(&if link.calls {
+        format!(
+            "{name}: {last}; it is the other side that opens its connections, to this instance's call listener at {at}"
+        )
+    } else {
+        format!("{name}: {last}; it is looked for at {at}")
+    });
     let state = [hub::LinkState::Offline, hub::LinkState::Timeout].map(hub::LinkState::word);
     let who = &link.peer_name;
-    out.remark(&if state.contains(&link.state.as_str()) {
+    let unheard = state.contains(&link.state.as_str());
+    out.remark(&if unheard && link.calls {
+        format!(
+            "{name}: ask whoever runs {who} whether `mosaic-fed serve` runs there, and what `mosaic-fed grant show` there says about calls"
+        )
+    } else if unheard {
         format!(
             "{name}: ask whoever runs {who} whether `mosaic-fed serve` runs there and `mosaic-fed status` there says that links are \
              served at that address; if so, a firewall or another network is between: `nc -vz {}` tries the port from here",

@@ -88,9 +88,9 @@ fn shown(status: &view::Status) -> String {
             counted(status.connections, "connection"),
             format!("{}, {}", counted(status.sessions, "session"), counted(status.calls, "call"))
         ),
-        format!("listening    {}", at_or(&status.links_listener, "nowhere: there is no grant")),
-        format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is open")),
-        format!("calls        {}", called(status)),
+        format!("listening    {}", at_or(&status.links_listener, "nowhere: nobody is to dial this instance")),
+        format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is to be dialled with")),
+        format!("called at    {}", called(status)),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
     lines.extend(lists::lines(status));

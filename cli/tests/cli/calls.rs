@@ -27,7 +27,7 @@ fn a_side_that_listens_on_nothing_is_linked_asked_restarted_and_revoked() {
     let (mut office, mut home) = (Instance::running("office"), Instance::running("home"));
     office.types("add tasks one").done();
     let waits = home.types("link await --name work").done();
-    assert!(waits.err.contains("mosaic-fed invite NAME --for USER --share KINDS --call TEXT"), "{waits:?}");
+    assert!(waits.err.contains("mosaic-fed invite NAME --for USER --share KINDS --call -"), "{waits:?}");
     let text = waits.out.trim().to_owned();
     assert!(text.starts_with("mfa1.") && !waits.err.contains(&text[5..20]), "the secret is on stdout alone");
     let made = office.run(&["invite", "alice-home", "--share", "tasks", "--call", &text]).done();
@@ -36,10 +36,13 @@ fn a_side_that_listens_on_nothing_is_linked_asked_restarted_and_revoked() {
     assert_eq!(rows(&home), Some(1));
     let links = home.types("links --json").done().json();
     assert_eq!((links[0]["name"].as_str(), links[0]["calls"].as_bool()), (Some("work"), Some(true)));
+    assert!(home.types("links").done().out.contains("office (calls)"));
     eventually("the text is used up", || home.types("link await --list --json").done().json()[0]["state"] == "linked");
     // A text that was cut off on its way, and one that was used.
     let cut = office.run(&["invite", "other", "--share", "tasks", "--call", &text[..40]]);
     cut.fails(2, &["cut off after 40 characters", "copy the whole line again"]);
+    let turned = home.run(&["link", &text, "--yes"]);
+    turned.fails(2, &["what `mosaic-fed link await` printed, and no invite", "KINDS --call -` there"]);
     let used = office.run(&["invite", "other", "--share", "tasks", "--call", &text]).done();
     assert!(used.err.contains("used already") && used.err.contains("ask its owner for a new one"), "{used:?}");
     office.types("grant revoke other").done();
@@ -75,7 +78,8 @@ fn a_call_that_reaches_nobody_says_so_and_comes_through_once_it_can() {
     office.types("add tasks one").done();
     let text = home.types("link await --name work").done().out.trim().to_owned();
     home.stop();
-    let made = office.run(&["invite", "alice-home", "--share", "tasks", "--call", &text]).done();
+    let mailed = format!("> \u{201c}{text}\u{201d}");
+    let made = office.run(&["invite", "alice-home", "--share", "tasks", "--call", &mailed]).done();
     for said in ["refused the connection", "is mosaic-fed running there", "the daemon goes on calling until"] {
         assert!(made.err.contains(said), "{made:?}");
     }

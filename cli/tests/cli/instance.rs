@@ -84,7 +84,7 @@ fn a_second_init_a_second_daemon_and_unknown_settings_are_refused() {
     fs::write(&config, written).unwrap();
     instance.serve();
     instance.run(&["serve"]).fails(6, &["already runs", "kill"]);
-    assert!(instance.types("status").done().out.contains("there is no grant"));
+    assert!(instance.types("status").done().out.contains("nobody is to dial this instance"));
     assert_eq!(instance.stop(), Some(0));
     assert!(!instance.data().join("api.sock").exists());
 }

@@ -19,7 +19,7 @@ use domain::{
 };
 use link::{Incidents, call::ParkedKey, hosts};
 use listener::Listener;
-use pki::{CallKey, CallSecret};
+use pki::{CallKey, CallSecret, RequestKey};
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
@@ -157,6 +157,7 @@ impl Hub {
         if let Some(name) = &name {
             free_name(&self.store.links(asker.user).await?, name.clone())?;
         }
+        let _turn = self.calls.turn.lock().await;
         let open = self.awaits(asker).await?;
         let open = open.iter().filter(|one| matches!(one.state, AwaitState::Waiting | AwaitState::Failing)).count();
         if open >= MOST {
@@ -164,11 +165,11 @@ impl Hub {
                 "you wait for {MOST} calls already; end one of them with `mosaic-fed link await --end ID`, `--list` has the ids"
             )));
         }
-        let _turn = self.calls.turn.lock().await;
         let bound = self.open_listener().await?;
         let advertise = &self.calls.listener.listen.advertise;
         let addresses = if hosts.is_empty() { hosts::reached_at(advertise, bound) } else { hosts::named(hosts, bound) };
-        let calling = Calling::new(&self.world, addresses);
+        let key = RequestKey::generate().map_err(|error| HubError::Key(error.to_string()))?;
+        let calling = Calling::new(&self.world, key.spki, addresses);
         let text = calling.encode();
         Calling::decode(text.expose()).map_err(|_| {
             HubError::Waiting(format!(
@@ -187,8 +188,10 @@ impl Hub {
             grant: None,
             used: false,
         };
+        // Before anybody is told of it, as with every key that an invite is bound to.
+        self.keep_key(asker, &key, None, calling.expires_at).await?;
         self.store.keep_await(&kept, self.await_record(asker, kept.id, "begins")).await?;
-        let Calling { id, secret, addresses, expires_at } = calling;
+        let Calling { id, secret, addresses, expires_at, .. } = calling;
         let waits = Waits { owner: asker.user, secret: CallSecret::new(id, secret), not_after: expires_at };
         self.calls.table.wait(id, waits);
         Ok(Awaiting { id, text, addresses, expires_at })
@@ -200,7 +203,8 @@ impl Hub {
         let now = self.world.now();
         let failures = lock(&self.calls.failures).clone();
         let status = |kept: Await| {
-            let link = links.iter().find(|link| Some(link.id) == kept.grant).map(|link| link.name.clone());
+            // Before it was used a link of that grant is the one that is to get another certificate.
+            let link = links.iter().find(|link| kept.used && Some(link.id) == kept.grant).map(|link| link.name.clone());
             let reason = failures.get(&kept.id).cloned().filter(|_| !kept.used);
             let state = match (kept.used, &reason) {
                 (true, _) => AwaitState::Linked,
@@ -274,6 +278,11 @@ impl Hub {
         }
     }
 
+    /// It stays after all.
+    pub(crate) fn stays(&self, owner: UserId, link: GrantId) {
+        lock(&self.calls.held).remove(&(owner, link));
+    }
+
     /// Takes the calls of a link that is not there yet, too.
     fn hold_calls(&self, owner: UserId, link: GrantId) {
         lock(&self.calls.held).insert((owner, link));
@@ -300,8 +309,8 @@ impl Hub {
                     tracing::error!(%link, "what proves the calls of this link does not open with this key");
                 }
             }
-            for kept in waiting {
-                let secret = self.unsealed(&await_context(user.id, kept.id), &kept.sealed).filter(|_| !kept.used);
+            for kept in waiting.into_iter().filter(|kept| !kept.used) {
+                let secret = self.unsealed(&await_context(user.id, kept.id), &kept.sealed);
                 if let Some(secret) = secret {
                     let secret = CallSecret::new(kept.id, Secret::new(secret));
                     awaits.insert(kept.id, Waits { owner: user.id, secret, not_after: kept.not_after });

@@ -97,7 +97,7 @@ impl Table {
         of.push((owner, key));
     }
 
-    /// Takes them no more, and closes what waits. False where none were taken.
+    /// Takes them no more, and closes what waits.
     pub(super) fn forget(&self, key: ParkedKey) {
         if let Some(of) = self.lock().links.get_mut(&key.1) {
             of.retain(|(owner, _)| *owner != key.0);

@@ -7,13 +7,13 @@ use super::{
 };
 use domain::{
     id::GrantId,
-    invite::{Invite, Token},
+    invite::{AGAIN as INVITE_AGAIN, Invite, Token},
 };
 use link::{
     Called,
     call::{Line, Saying, call},
 };
-use pki::CallSecret;
+use pki::{CallKey, CallSecret};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -34,6 +34,8 @@ const BREATH: Duration = Duration::from_millis(50);
 const TAKEN: Duration = Duration::from_millis(500);
 /// How long the other side may think about an invite before it uses it.
 const READ: Duration = Duration::from_secs(10);
+/// How long the first call of the grant may take, once the certificate was given.
+const ARRIVED: Duration = Duration::from_secs(3);
 /// How long using it may take.
 const USED: Duration = Duration::from_secs(15);
 
@@ -59,17 +61,57 @@ impl Caller {
     /// Calls for as long as it is polled.
     pub(super) async fn run(self) {
         if let Some(bringing) = &self.plan.bringing {
-            self.bring(bringing).await;
-            self.calls.used(self.grant, &self.plan).await;
+            // Whoever holds the grant goes on over their own sockets until the invite was used.
+            tokio::select! {
+                () = self.bring(bringing) => {}
+                () = self.hold() => {}
+            }
+            let settled = async {
+                self.bring_again(bringing).await;
+                self.calls.used(self.grant, &self.plan).await;
+            };
+            futures::join!(settled, self.spares(&self.plan.addresses, &self.plan.key, Some(&self.state)));
+        } else {
+            self.spares(&self.plan.addresses, &self.plan.key, Some(&self.state)).await;
         }
-        futures::future::join_all((0..SPARES).map(|_| self.spare())).await;
+    }
+
+    /// The certificate was given; that it arrived shows when a call of the grant is taken. Until then the invite is brought again: the same
+    /// key is given the same.
+    async fn bring_again(&self, bringing: &Bringing) {
+        let Some(digest) = digest(bringing) else { return };
+        let (saying, end) = (saying(bringing), Instant::now() + INVITE_AGAIN);
+        let (mut state, mut failures) = (self.state.subscribe(), 0);
+        loop {
+            let up = timeout(ARRIVED, state.wait_for(|state| *state == CallState::Up)).await.is_ok();
+            if up || Instant::now() >= end {
+                return;
+            }
+            if let Ok(line) = call(&self.plan.addresses, &saying).await {
+                self.brought(line, &digest).await;
+            }
+            failures += 1;
+            sleep(self.pause(failures)).await;
+        }
+    }
+
+    /// Keeps the sockets of whoever held the grant before; for ever, also where nobody did.
+    async fn hold(&self) {
+        match &self.plan.former {
+            Some((addresses, key)) => self.spares(addresses, key, None).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// With `told` it is told how that goes.
+    async fn spares(&self, addresses: &[String], key: &CallKey, told: Option<&watch::Sender<CallState>>) {
+        futures::future::join_all((0..SPARES).map(|_| self.spare(addresses, key, told))).await;
     }
 
     /// Resolves once the invite was used.
     async fn bring(&self, bringing: &Bringing) {
         let Some(digest) = digest(bringing) else { return };
-        let secret = CallSecret::new(bringing.id, bringing.secret.clone());
-        let saying = Saying::Invite { id: bringing.id, secret, invite: bringing.invite.clone() };
+        let saying = saying(bringing);
         let mut failures = 0;
         while !self.is_used(&digest).await {
             if self.calls.world.now() >= bringing.until {
@@ -105,22 +147,23 @@ impl Caller {
         } else {
             let at = self.plan.addresses.join(", ");
             self.failed(format!(
-                "who answers at {at} did not take the invite: the text of `link await` was used already, has ended, or is another instance's; \
-                 ask its owner for a new one"
+                "who answers at {at} did not take the invite: the text of `link await` was used already, has ended, or is another instance's, \
+                 or no link could be made of it; its owner sees why with `mosaic-fed link await --list`"
             ));
         }
     }
 
     /// Keeps one socket at the other side, a new one as soon as it was taken.
-    async fn spare(&self) {
-        let saying = Saying::Grant { grant: self.grant, key: self.plan.key.clone() };
+    async fn spare(&self, addresses: &[String], key: &CallKey, told: Option<&watch::Sender<CallState>>) {
+        let tell = |state| drop(told.map(|told| told.send_replace(state)));
+        let saying = Saying::Grant { grant: self.grant, key: key.clone() };
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let taken = match call(&self.plan.addresses, &saying).await {
-                Ok(line) => self.wait(line).await.is_ok(),
+            let taken = match call(addresses, &saying).await {
+                Ok(line) => self.wait(line, &tell).await.is_ok(),
                 Err(error) => {
-                    self.failed(error.to_string());
+                    tell(CallState::Failing(error.to_string()));
                     false
                 }
             };
@@ -129,18 +172,26 @@ impl Caller {
         }
     }
 
-    async fn wait(&self, line: Line) -> io::Result<()> {
+    async fn wait(&self, line: Line, tell: &(impl Fn(CallState) + Sync)) -> io::Result<()> {
         let mut asked = std::pin::pin!(line.asked());
         // One that is refused is closed at once.
         let (socket, address) = if let Ok(asked) = timeout(TAKEN, &mut asked).await {
-            asked?
+            asked.inspect_err(|_| tell(self.turned_away()))?
         } else {
-            self.state.send_replace(CallState::Up);
+            tell(CallState::Up);
             asked.await?
         };
-        self.state.send_replace(CallState::Up);
+        tell(CallState::Up);
         self.doors.links.arrive(socket, address).await;
         Ok(())
+    }
+
+    fn turned_away(&self) -> CallState {
+        CallState::Failing(format!(
+            "who answers at {} closed the connection at once: the link is gone there, or it is another instance; if its owner wants the \
+             link, call with a fresh text of `mosaic-fed link await`, else end the grant",
+            self.plan.addresses.join(", ")
+        ))
     }
 
     fn failed(&self, cause: String) {
@@ -157,6 +208,11 @@ impl Caller {
         let [chance] = self.calls.world.bytes();
         pause(failures, chance)
     }
+}
+
+fn saying(bringing: &Bringing) -> Saying {
+    let secret = CallSecret::new(bringing.id, bringing.secret.clone());
+    Saying::Invite { id: bringing.id, secret, invite: bringing.invite.clone() }
 }
 
 fn digest(bringing: &Bringing) -> Option<[u8; 32]> {

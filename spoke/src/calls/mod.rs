@@ -23,7 +23,7 @@ use domain::{
     id::GrantId,
     world::World,
 };
-use pki::{CallSecret, Kek};
+use pki::{CallKey, CallSecret, Kek};
 use plan::{Bringing, Plan};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -101,6 +101,8 @@ struct Called {
     state: watch::Sender<CallState>,
     /// Its callers, while the grant stands; they end when this is dropped.
     callers: Option<DropGuard>,
+    /// Whether the grant was seen to stand.
+    stood: bool,
 }
 
 impl Calls {
@@ -129,6 +131,10 @@ impl Calls {
         for (grant, sealed) in self.store.grant_calls().await? {
             if let Some(plan) = plan::open(&self.kek, grant, &sealed) {
                 self.put(grant, plan);
+                // It was written of a grant that stood.
+                if let Some(called) = self.lock().get_mut(&grant) {
+                    called.stood = true;
+                }
             } else {
                 tracing::error!(%grant, "whom to call for this grant does not open with this key; make it a fresh invite");
             }
@@ -137,7 +143,7 @@ impl Calls {
     }
 
     fn put(&self, grant: GrantId, plan: Plan) {
-        let called = Called { plan: Arc::new(plan), state: watch::Sender::default(), callers: None };
+        let called = Called { plan: Arc::new(plan), state: watch::Sender::default(), callers: None, stood: false };
         self.lock().insert(grant, called);
     }
 
@@ -151,12 +157,21 @@ impl Calls {
         Ok(())
     }
 
-    /// Calls nobody for this grant any more: it is this instance that is dialled from now on.
+    /// Calls nobody for this grant any more: it is this instance that is dialled from now on. Also one whose plan could not be read.
     pub(crate) async fn forget(&self, grant: GrantId) -> Result<(), StoreError> {
-        if self.lock().remove(&grant).is_some() {
-            self.store.forget_grant_call(grant).await?;
-        }
+        self.store.forget_grant_call(grant).await?;
+        self.lock().remove(&grant);
         Ok(())
+    }
+
+    /// Whom to call for a grant that is held already, until another invite was used.
+    fn former(&self, grant: GrantId) -> Option<(Vec<String>, CallKey)> {
+        let plans = self.lock();
+        let plan = &plans.get(&grant)?.plan;
+        match &plan.bringing {
+            None => Some((plan.addresses.clone(), plan.key.clone())),
+            Some(_) => plan.former.clone(),
+        }
     }
 
     /// Whether the holder of this grant is called, and does not dial.
@@ -182,7 +197,7 @@ impl Calls {
         if !self.lock().get(&grant).is_some_and(is_it) {
             return;
         }
-        let plan = Plan { bringing: None, ..Plan::clone(used) };
+        let plan = Plan { bringing: None, former: None, ..Plan::clone(used) };
         let kept = match plan::seal(&self.kek, grant, &plan) {
             Some(sealed) => self.store.keep_grant_call(grant, &sealed).await.map_err(|error| error.to_string()),
             None => Err("it could not be sealed".to_owned()),
@@ -200,10 +215,13 @@ impl Calls {
         let (current, now) = (self.snapshots.current(), self.world.now());
         let mut ended = Vec::new();
         for (grant, called) in &mut *self.lock() {
-            let stands = current.grant(*grant).is_some_and(|grant| !grant.has_expired(now));
-            if !stands {
+            let found = current.grant(*grant);
+            called.stood |= found.is_some();
+            if found.is_none_or(|grant| grant.has_expired(now)) {
                 called.callers = None;
-                ended.extend((!current.doubtful().contains_key(grant)).then_some(*grant));
+                // A clock that is ahead for a moment must not cost the link, nor a copy that does not have the grant yet.
+                let is_over = called.stood && found.is_none() && !current.doubtful().contains_key(grant);
+                ended.extend(is_over.then_some(*grant));
             } else if called.callers.is_none() {
                 let until = CancellationToken::new();
                 let caller = caller::Caller {
@@ -340,6 +358,13 @@ impl Spoke {
     }
 
     async fn bring(&self, by: By, grant: GrantId, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
+        // Where the daemon stops in between, what is written so far is for no door of this instance either.
+        let former = self.calls.former(grant);
+        if former.is_none() {
+            self.calls.store.keep_grant_call(grant, &[]).await?;
+        }
+        // Whoever answers the call in the place of the other side cannot use the invite without that side's key.
+        let terms = Terms { key: Some(calling.key), ..terms };
         let created = self.invite_by(by, grant, terms, Way::Calls(&calling)).await?;
         let secret = CallSecret::new(calling.id, calling.secret.clone());
         let key = secret.grant(grant).map_err(|error| AdminError::Listener(error.to_string()))?;
@@ -349,7 +374,8 @@ impl Spoke {
             invite: created.invite.clone(),
             until: created.expires_at,
         };
-        self.calls.keep(grant, Plan { addresses: calling.addresses, key, bringing: Some(bringing) }).await?;
+        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing), former };
+        self.calls.keep(grant, plan).await?;
         self.calls.look(&self.listeners).await?;
         Ok(created)
     }

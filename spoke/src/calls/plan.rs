@@ -19,6 +19,8 @@ pub struct Plan {
     pub key: CallKey,
     /// The invite that is to be brought first; none once it was used.
     pub bringing: Option<Bringing>,
+    /// Whom to call meanwhile, and with what, where the grant is held already.
+    pub former: Option<(Vec<String>, CallKey)>,
 }
 
 /// An invite that is brought to whoever waits for it.
@@ -39,6 +41,7 @@ struct Form {
     addresses: Vec<String>,
     key: [u8; 32],
     bringing: Option<(AwaitId, [u8; 32], String, i64)>,
+    former: Option<(Vec<String>, [u8; 32])>,
 }
 
 fn context(grant: GrantId) -> String {
@@ -51,7 +54,8 @@ pub(super) fn seal(kek: &Kek, grant: GrantId, plan: &Plan) -> Option<Vec<u8>> {
         let Bringing { id, secret, invite, until } = bringing;
         (*id, *secret.expose(), invite.expose().clone(), until.micros())
     });
-    let form = Form { addresses: plan.addresses.clone(), key: *plan.key.expose(), bringing };
+    let former = plan.former.as_ref().map(|(addresses, key)| (addresses.clone(), *key.expose()));
+    let form = Form { addresses: plan.addresses.clone(), key: *plan.key.expose(), bringing, former };
     let text = Zeroizing::new(serde_json::to_vec(&form).ok()?);
     kek.seal(&context(grant), &text).ok()
 }
@@ -59,14 +63,15 @@ pub(super) fn seal(kek: &Kek, grant: GrantId, plan: &Plan) -> Option<Vec<u8>> {
 /// None where it was not sealed by this instance, for this grant.
 pub(super) fn open(kek: &Kek, grant: GrantId, sealed: &[u8]) -> Option<Plan> {
     let text = kek.open(&context(grant), sealed).ok()?;
-    let Form { addresses, key, bringing } = serde_json::from_slice(text.expose()).ok()?;
+    let Form { addresses, key, bringing, former } = serde_json::from_slice(text.expose()).ok()?;
     let bringing = bringing.map(|(id, secret, invite, until)| Bringing {
         id,
         secret: Secret::new(secret),
         invite: Secret::new(invite),
         until: Time::from_micros(until),
     });
-    Some(Plan { addresses, key: CallKey::from_bytes(key), bringing })
+    let former = former.map(|(addresses, key)| (addresses, CallKey::from_bytes(key)));
+    Some(Plan { addresses, key: CallKey::from_bytes(key), bringing, former })
 }
 
 #[cfg(test)]
@@ -87,10 +92,13 @@ mod tests {
                 invite: Secret::new("mfi1.x".to_owned()),
                 until: world.now(),
             }),
+            former: Some((vec!["home.example.org:7446".to_owned()], CallKey::from_bytes([9; 32]))),
         };
         let sealed = seal(&kek, grant, &plan).unwrap();
         let read = open(&kek, grant, &sealed).unwrap();
         assert_eq!((read.addresses, read.key.expose()), (plan.addresses, plan.key.expose()));
+        let (old, kept) = (read.former.unwrap(), plan.former.unwrap());
+        assert_eq!((old.0, old.1.expose()), (kept.0, kept.1.expose()));
         let (read, wrote) = (read.bringing.unwrap(), plan.bringing.unwrap());
         assert_eq!((read.id, read.invite.expose(), read.until), (wrote.id, wrote.invite.expose(), wrote.until));
         assert!(open(&kek, GrantId(world.uuid()), &sealed).is_none());

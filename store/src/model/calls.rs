@@ -40,7 +40,7 @@ impl Calls for Model {
         let now = self.world.now();
         self.change(|state| {
             state.user_name(kept.owner).ok_or_else(|| rules::no_user_id(kept.owner))?;
-            let stays = |one: &Await| one.owner != kept.owner || one.not_after > now || one.grant.is_some();
+            let stays = |one: &Await| one.owner != kept.owner || one.not_after > now;
             state.awaits.retain(|_, one| stays(one));
             state.awaits.insert((kept.owner, kept.id), kept.clone());
             Ok(((), vec![record]))
@@ -65,6 +65,7 @@ impl Calls for Model {
         self.change(|state| {
             if let Some(kept) = state.awaits.get_mut(&(owner, id)) {
                 kept.used = true;
+                kept.sealed.clear();
             }
             Ok(((), Vec::new()))
         })

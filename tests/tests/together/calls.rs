@@ -1,7 +1,7 @@
 //! A sharing side that nobody can reach, and an asking side that it calls: real databases, the hub and the spoke, no port of the sharing
 //! side at all.
 
-use domain::{audit::Act, id::GrantId, rights::Role, scope::Spec, world::World};
+use domain::{audit::Act, calling::Calling, id::GrantId, invite::Invite, rights::Role, scope::Spec, world::World};
 use hub::{AwaitState, Awaiting, Hub, HubError, Question, Sources};
 use spoke::{AdminError, CallState, CallView, Created, GrantOrder, Receipt, Terms};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -228,6 +228,36 @@ async fn a_fresh_invite_by_a_call_replaces_the_certificate_in_place() {
     assert_ne!(stage.office.standing(grant).await.leaf.unwrap().serial, before);
     assert_eq!(stage.home.hub.links(&stage.home.anew()).await.unwrap().len(), 1);
     assert_eq!(stage.titles(&stage.home.hub).await.unwrap().len(), 1);
+}
+
+/// Whoever answers in the place of the other side, with the text that they read on its way, has the invite and not the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_that_is_brought_is_bound_to_the_key_of_who_waits() {
+    let stage = Stage::new().await;
+    let waits = stage.wait().await;
+    let key = Calling::decode(waits.text.expose()).unwrap().key;
+    let (created, _) = stage.call("home", waits.text.expose(), true).await.unwrap();
+    let invite = Invite::decode(created.invite.expose()).unwrap();
+    assert_eq!(invite.key, Some(key));
+    let view =
+        stage.office.store.grants().await.unwrap().into_iter().find(|view| view.grant.id == created.grant.id).unwrap();
+    assert_eq!((view.invite.unwrap().key, view.grant.leaf.unwrap().spki), (Some(key), key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_invite_that_nobody_uses_takes_nothing_from_who_is_called() {
+    let (stage, grant) = Box::pin(Stage::linked()).await;
+    let other = stage.home.hub.wait_for_call(&stage.home.anew(), Some(name("other")), &[]).await.unwrap();
+    let by = stage.office.by();
+    let made = stage.office.spoke.invite_calling(by, grant, Terms::default(), other.text.expose()).await;
+    let (_, call) = made.unwrap();
+    assert!(matches!(call.state, CallState::Failing(_)), "the link has a name already: {call:?}");
+    eventually("spares wait as before", async || stage.home.hub.call_status().parked == 2).await;
+    assert_eq!(stage.titles(&stage.home.hub).await.unwrap().len(), 1);
+    // Also one that cannot be made at all.
+    let refused = stage.office.spoke.invite_calling(by, grant, Terms::default(), "mfa1.AAAA").await;
+    assert!(matches!(refused, Err(AdminError::Invalid(_))));
+    assert!(stage.office.spoke.called().contains(&grant));
 }
 
 #[tokio::test(flavor = "multi_thread")]

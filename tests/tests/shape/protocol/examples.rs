@@ -140,7 +140,7 @@ fn the_text_and_the_preamble_of_a_call_are_what_the_program_makes_of_them() {
     let addresses = ["192.0.2.7:7446", "[2001:db8::7]:7446"].map(str::to_owned).to_vec();
     let id = "0f8fad5b-d9cb-469f-a165-70867728950e".parse().unwrap();
     let (secret, expires_at) = (Secret::new([0xab; 32]), Time::from_seconds(1_795_000_000));
-    let text = Calling { id, secret: secret.clone(), addresses, expires_at }.encode();
+    let text = Calling { id, secret: secret.clone(), key: Spki([7; 32]), addresses, expires_at }.encode();
     assert!(page.contains(text.expose()), "{}", text.expose());
     let grant = "7c9e6679-7425-40de-944b-e07fc1f90ae7".parse().unwrap();
     let key = CallSecret::new(id, secret).grant(grant).unwrap();

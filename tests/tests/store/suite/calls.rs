@@ -54,14 +54,14 @@ pub async fn an_await_is_its_owners_and_for_one_grant(bench: &Bench) {
     assert!(!claim(bob, one).await, "nobody claims another's");
     assert!(claim(alice, one).await && claim(alice, one).await && !claim(alice, two).await);
     bench.store.use_await(alice, kept.id).await.unwrap();
-    let used = Await { grant: Some(one), used: true, ..kept.clone() };
+    let used = Await { grant: Some(one), used: true, sealed: Vec::new(), ..kept.clone() };
     assert_eq!(bench.store.awaits(alice).await.unwrap(), std::slice::from_ref(&used));
     let late = waits(bench, alice, 1);
     bench.store.keep_await(&late, bench.act(Act::LinkAwait)).await.unwrap();
     bench.clock.advance(Duration::from_hours(48));
     let next = waits(bench, alice, 9);
     bench.store.keep_await(&next, bench.act(Act::LinkAwait)).await.unwrap();
-    assert_eq!(bench.store.awaits(alice).await.unwrap(), [used, next], "what nobody used is forgotten after its time");
+    assert_eq!(bench.store.awaits(alice).await.unwrap(), [used, next], "each is forgotten after its time");
     assert!(!bench.store.forget_await(bob, kept.id, bench.act(Act::LinkAwait)).await.unwrap());
     assert!(bench.store.forget_await(alice, kept.id, bench.act(Act::LinkAwait)).await.unwrap());
     let nobodys = waits(bench, UserId(bench.world.uuid()), 1);
