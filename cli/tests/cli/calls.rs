@@ -44,7 +44,10 @@ fn a_side_that_listens_on_nothing_is_linked_asked_restarted_and_revoked() {
     let turned = home.run(&["link", &text, "--yes"]);
     turned.fails(2, &["what `mosaic-fed link await` printed, and no invite", "KINDS --call -` there"]);
     let used = office.run(&["invite", "other", "--share", "tasks", "--call", &text]).done();
-    assert!(used.err.contains("used already") && used.err.contains("ask its owner for a new one"), "{used:?}");
+    assert!(
+        used.err.contains("used already") && used.err.contains("makes a new text with `mosaic-fed link await`"),
+        "{used:?}"
+    );
     office.types("grant revoke other").done();
     // Each side in turn: a clean stop, then a crash.
     office.stop();

@@ -163,7 +163,6 @@ fn called(judge: &mut Judge, office: &Instance, home: &Instance) {
     assert!(again["call"]["reason"].as_str().unwrap().contains("used already"), "{again}");
     judge.does(home, &format!("link await --end {}", made["id"].as_str().unwrap()));
     judge.does(home, "unlink called --now");
-    judge.does(office, "grant revoke called");
 }
 
 /// A link that waits for the words which it was shown.

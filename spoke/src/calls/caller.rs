@@ -148,7 +148,8 @@ impl Caller {
             let at = self.plan.addresses.join(", ");
             self.failed(format!(
                 "who answers at {at} did not take the invite: the text of `link await` was used already, has ended, or is another instance's, \
-                 or no link could be made of it; its owner sees why with `mosaic-fed link await --list`"
+                 or no link could be made of it; its owner sees why with `mosaic-fed link await --list`, and makes a new text with \
+                 `mosaic-fed link await`"
             ));
         }
     }
