@@ -36,7 +36,7 @@ pub(crate) fn pasted(text: &str, longest: usize) -> Secret<String> {
 
 /// The message behind the prefix. `ends_early` says of bytes whose check fails whether they end before their message does.
 pub(crate) fn unwrap(body: &str, ends_early: impl FnOnce(&[u8]) -> bool) -> Result<Secret<Vec<u8>>, Torn> {
-    if let Some(message) = URL_SAFE_NO_PAD.decode(body).ok().map(Secret::new).and_then(checked) {
+    if let Some(message) = URL_SAFE_NO_PAD.decode(body).ok().and_then(|bytes| checked(&Secret::new(bytes))) {
         return Ok(message);
     }
     // A cut may leave a last character that says less than a byte.
@@ -46,7 +46,7 @@ pub(crate) fn unwrap(body: &str, ends_early: impl FnOnce(&[u8]) -> bool) -> Resu
     Err(if ends_early(bytes.expose()) { Torn::Cut } else { Torn::Damaged })
 }
 
-fn checked(bytes: Secret<Vec<u8>>) -> Option<Secret<Vec<u8>>> {
+fn checked(bytes: &Secret<Vec<u8>>) -> Option<Secret<Vec<u8>>> {
     let (message, check) = bytes.expose().split_last_chunk::<CHECK>()?;
     let sum: [u8; 32] = Sha256::digest(message).into();
     sum.starts_with(check).then(|| Secret::new(message.to_vec()))
