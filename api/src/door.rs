@@ -54,6 +54,8 @@ pub struct About {
     pub listen: String,
     /// Where invites are taken.
     pub listen_enrolment: String,
+    /// Where calls are taken.
+    pub listen_calls: String,
     /// The hosts that invites name.
     pub advertise: Vec<String>,
 }

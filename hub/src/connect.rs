@@ -186,10 +186,10 @@ impl Hub {
     ) -> Result<(LinkRecord, Words), HubError> {
         let enrolled = self.enrol(asker, invite, over).await?;
         let (key, words) = (enrolled.key.spki, enrolled.words);
-        let link = self.link_record(asker, invite, name, former, enrolled)?;
         if let Some(over) = over {
-            self.learn_calls(asker.user, invite.grant, over).await?;
+            self.learn_calls(asker.user, invite.grant, &over.secret, &enrolled.opening).await?;
         }
+        let link = self.link_record(asker, invite, name, former, enrolled)?;
         match former {
             Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,
             None => self.store.add_link(&link, self.act(Act::LinkAdd, asker, &link)).await?,
@@ -219,7 +219,10 @@ impl Hub {
         if now {
             self.leaves(asker.user, link.id);
         }
-        self.store.remove_link(asker.user, link.id, record).await?;
+        if let Err(error) = self.store.remove_link(asker.user, link.id, record).await {
+            self.stays(asker.user, link.id);
+            return Err(error.into());
+        }
         let told = matches!(left, Some(Ok(Left::Told)));
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
         let never_let_in = matches!(left, Some(Ok(Left::NeverLetIn)));
@@ -285,7 +288,7 @@ impl Hub {
         former: Option<&LinkRecord>,
         enrolled: Enrolled,
     ) -> Result<LinkRecord, HubError> {
-        let Enrolled { certificate, leaf, key, words, waits } = enrolled;
+        let Enrolled { certificate, leaf, key, words, waits, .. } = enrolled;
         let context = key_context(asker.user, invite.grant);
         let sealed = self.kek.seal(&context, key.key_pkcs8.expose());
         Ok(LinkRecord {

@@ -14,7 +14,7 @@ use domain::{
     words::{Added, Nonce, Opening, Words},
 };
 use link::{Target, call::ParkedKey};
-use pki::{CallKey, GrantLeaf, RequestKey, enrolled};
+use pki::{CallSecret, GrantLeaf, RequestKey, enrolled};
 use proto::v1::{self, enrol_service_client::EnrolServiceClient};
 use store::halt;
 use tokio::time::timeout;
@@ -26,6 +26,8 @@ pub(crate) struct Enrolled {
     pub(crate) key: RequestKey,
     /// What its owner and the other side's may compare.
     pub(crate) words: Words,
+    /// What the other side added to them.
+    pub(crate) opening: Opening,
     /// Whether the other side's owner has yet to do so.
     pub(crate) waits: bool,
 }
@@ -34,9 +36,8 @@ pub(crate) struct Enrolled {
 pub(crate) struct Over {
     /// Where its socket is parked.
     pub(crate) socket: ParkedKey,
-    /// What will prove its calls for the link, and the same sealed.
-    pub(crate) key: CallKey,
-    pub(crate) sealed: Vec<u8>,
+    /// What its later calls are proved with comes of this.
+    pub(crate) secret: CallSecret,
 }
 
 impl Hub {
@@ -86,7 +87,7 @@ impl Hub {
         };
         halt::at("link enrolled").await;
         let words = Words::of(&invite.root, key.spki, invite.grant, Added { opening, nonce });
-        Ok(Enrolled { certificate: answer.certificate, leaf, key, words, waits: answer.confirm })
+        Ok(Enrolled { certificate: answer.certificate, leaf, key, words, opening, waits: answer.confirm })
     }
 
     async fn enrol_call(

@@ -1,7 +1,8 @@
 //! The keys of a call: how a sharing side that dials proves who it is before TLS begins, and seals the invite that it brings.
 //!
 //! All of them come from the one secret that the asking side handed over, by HKDF-SHA256 (RFC 5869), each with its own use and id as
-//! info, so that none is of use for another. A proof is HMAC-SHA256 over the fresh challenge of this connection: one that was recorded
+//! info, so that none is of use for another. What proves the later calls of a grant takes in the opening of the four words besides, which is
+//! said inside the enrolment's TLS alone: whoever read the secret on its way cannot make that one. A proof is HMAC-SHA256 over the fresh challenge of this connection: one that was recorded
 //! proves nothing on the next. The seal of an invite is AES-256-GCM under a key with the challenge as salt, and a nonce of its own, because
 //! it is the other side that chose the challenge.
 
@@ -13,6 +14,7 @@ use aws_lc_rs::{
 use domain::{
     id::{AwaitId, GrantId},
     secret::Secret,
+    words::Opening,
 };
 use zeroize::Zeroizing;
 
@@ -50,9 +52,9 @@ impl CallSecret {
         self.derive(SALT, &[b"enrolment", self.id.0.as_bytes()]).map(CallKey)
     }
 
-    /// What proves every later call of the grant that came of it.
-    pub fn grant(&self, grant: GrantId) -> Result<CallKey, SealError> {
-        self.derive(SALT, &[b"grant", grant.0.as_bytes()]).map(CallKey)
+    /// What proves every later call of the grant that came of it, by an invite with this opening.
+    pub fn grant(&self, grant: GrantId, opening: &Opening) -> Result<CallKey, SealError> {
+        self.derive(SALT, &[b"grant", grant.0.as_bytes(), &opening.0]).map(CallKey)
     }
 
     /// Seals an invite for whoever set this challenge; `head` are the bytes of the preamble that come before it.
@@ -135,10 +137,18 @@ mod tests {
         assert!(key.is_proved(&[5; 32], b"said", &proof));
         assert!(!key.is_proved(&[6; 32], b"said", &proof) && !key.is_proved(&[5; 32], b"sold", &proof));
         // The same 16 bytes of id give another key for another use.
-        let others = [secret(1).grant(grant), secret(1).grant(GrantId(Uuid::from_u128(8))), secret(2).enrolment()];
+        let (one, two) = (Opening([6; 32]), Opening([9; 32]));
+        let others = [
+            secret(1).grant(grant, &one),
+            secret(1).grant(GrantId(Uuid::from_u128(8)), &one),
+            secret(1).grant(grant, &two),
+            secret(2).enrolment(),
+        ];
         for other in others {
             assert!(!other.unwrap().is_proved(&[5; 32], b"said", &proof));
         }
+        let later = secret(1).grant(grant, &one).unwrap().prove(&[5; 32], b"said");
+        assert!(!secret(1).grant(grant, &two).unwrap().is_proved(&[5; 32], b"said", &later));
     }
 
     #[test]
@@ -162,11 +172,11 @@ mod tests {
     fn the_derivations_are_those_of_the_protocol_page() {
         let grant = GrantId(Uuid::from_u128(8));
         let proof = |key: CallKey| hex::encode(key.prove(&[5; 32], b"said"));
-        let proofs = [proof(secret(1).enrolment().unwrap()), proof(secret(1).grant(grant).unwrap())];
+        let proofs = [proof(secret(1).enrolment().unwrap()), proof(secret(1).grant(grant, &Opening([6; 32])).unwrap())];
         // Computed with Python's hmac module.
         assert_eq!(proofs, [EXPECTED_ENROLMENT, EXPECTED_GRANT]);
     }
 
     const EXPECTED_ENROLMENT: &str = "68612612cdad10e120a227f261e885805f8b7c234776a3f5524903e875225759";
-    const EXPECTED_GRANT: &str = "1ef121dee942bdc2c5066ae07b2d1cc8cd050610b62ccc29833392231addb33f";
+    const EXPECTED_GRANT: &str = "b8ae77325c88b26039684756356b11b489516c2357c1e533b40a568103cac198";
 }

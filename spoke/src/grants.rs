@@ -6,7 +6,7 @@ use domain::{
     audit::{Act, Record, scope_note},
     decide::Ground,
     grant::{EndedBy, Grant, State},
-    id::{GrantId, Name, RequestId, Resource, UserId},
+    id::{GrantId, InviteId, Name, RequestId, Resource, UserId},
     kind::Kinds,
     operation::Method,
     say::existing,
@@ -80,8 +80,12 @@ pub struct Preview {
 pub struct Created {
     /// The grant.
     pub grant: Grant,
+    /// Which invite.
+    pub id: InviteId,
     /// The invite string: a secret, to be shown once.
     pub invite: Secret<String>,
+    /// Who may use it, and how.
+    pub terms: Terms,
     /// When the invite stops working.
     pub expires_at: Time,
     /// The addresses the invite names.

@@ -169,7 +169,9 @@ impl Spoke {
         let invite_text = Secret::new(text);
         Ok(Created {
             grant,
+            id: invite.id,
             invite: invite_text,
+            terms,
             expires_at: invite.expires_at,
             addresses: addresses.links,
             rows,

@@ -55,7 +55,7 @@ pub(super) async fn create(
 ) -> Answer<view::CallMade> {
     let view::CallOrder { invite, call } = order;
     if invite.key.is_some() {
-        let cause = "an invite that is brought to whoever has the secret is bound to no key";
+        let cause = "an invite that is brought is bound to the key that the text of `link await` names";
         return Err(Problem::invalid(cause).next("leave out --key"));
     }
     let terms = Terms { key: None, confirm: invite.confirm };
@@ -93,9 +93,9 @@ fn ended(task: Result<Result<Called, spoke::AdminError>, tokio::task::JoinError>
 }
 
 fn called(door: &Door, (created, call): Called, subject: Name) -> view::CallMade {
-    let id = created.grant.id;
-    let view::InviteMade { grant, rows, .. } = made(door, created, Terms::default(), subject);
+    let (id, terms) = (created.grant.id, created.terms);
+    let view::InviteMade { grant, rows, key, confirm, .. } = made(door, created, terms, subject);
     // Meanwhile it may have been used.
     let state = door.spoke.call(id).unwrap_or(call);
-    view::CallMade { grant, call: state.into(), rows }
+    view::CallMade { grant, call: state.into(), key, confirm, rows }
 }

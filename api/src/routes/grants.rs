@@ -14,7 +14,7 @@ use domain::{
     rights::Role,
     say::existing,
 };
-use spoke::{AdminError, Edit, GrantOrder, Terms};
+use spoke::{AdminError, CallState, Edit, GrantOrder, Terms};
 use std::{collections::BTreeSet, sync::Arc};
 use store::{AuditQuery, GrantView, LastInvite};
 
@@ -32,16 +32,36 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
     Ok(all)
 }
 
-/// How many of them nobody has used the invite of, and those whose holder waits to be let in.
-pub(super) async fn open(door: &Door, person: &Person) -> Result<(u64, Vec<view::WaitingGrant>), Problem> {
+/// What a person has to look after.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Grants that nobody has used the invite of.
+    pub(super) pending: u64,
+    /// Those whose holder waits to be let in.
+    pub(super) waiting: Vec<view::WaitingGrant>,
+    /// Those whose holder this instance calls, and does not reach.
+    pub(super) failing: Vec<view::FailingCall>,
+}
+
+pub(super) async fn open(door: &Door, person: &Person) -> Result<Open, Problem> {
     let now = door.world.now();
-    let mut all = visible(door, person).await?;
     let stands = |view: &GrantView, state: GrantState| view.standing(now) == state.word();
-    all.retain(|view| stands(view, GrantState::Pending) || stands(view, GrantState::Active) && view.grant.waits());
-    let (waiting, pending): (Vec<_>, Vec<_>) = all.into_iter().partition(|view| view.grant.waits());
-    let waiting = waiting.into_iter().map(|GrantView { grant, peer_name: holder, .. }| (grant.name, holder));
-    let waiting = waiting.map(|(grant, holder)| view::WaitingGrant { grant, holder }).collect();
-    Ok((pending.len() as u64, waiting))
+    let mut open = Open::default();
+    for view in visible(door, person).await? {
+        let (pending, active) = (stands(&view, GrantState::Pending), stands(&view, GrantState::Active));
+        let name = &view.grant.name;
+        if let Some(CallState::Failing(reason)) = door.spoke.call(view.grant.id).map(|call| call.state)
+            && (pending || active)
+        {
+            open.failing.push(view::FailingCall { grant: name.clone(), reason });
+        }
+        if (pending || active) && view.grant.waits() {
+            open.waiting.push(view::WaitingGrant { grant: name.clone(), holder: view.peer_name });
+        } else if pending {
+            open.pending += 1;
+        }
+    }
+    Ok(open)
 }
 
 /// The grant with this name (one that has not ended before one that has, one that is believed before one that is not), or whose id
@@ -327,7 +347,7 @@ fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> P
 }
 
 pub(super) fn made(door: &Door, created: spoke::Created, terms: Terms, subject: Name) -> view::InviteMade {
-    let spoke::Created { grant, invite, expires_at, addresses, rows, lost } = created;
+    let spoke::Created { grant, invite, expires_at, addresses, rows, lost, .. } = created;
     let entry = view::GrantEntry::new(&grant, door.world.now());
     let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };
     let (invite, Terms { key, confirm }) = (invite.expose().clone(), terms);

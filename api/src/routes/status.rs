@@ -1,5 +1,6 @@
 //! What runs, and who is who.
 
+use super::grants::Open;
 use crate::{
     Door, Problem,
     door::is_operator,
@@ -28,6 +29,7 @@ pub(super) async fn identity(State(door): State<Arc<Door>>, _: Person) -> Json<v
         audit_key: door.audit_key.public_hex(),
         listen: about.listen.clone(),
         listen_enrolment: about.listen_enrolment.clone(),
+        listen_calls: about.listen_calls.clone(),
         advertise: about.advertise.clone(),
     })
 }
@@ -38,9 +40,9 @@ pub(super) async fn status(
     Extension(peer): Extension<Peer>,
     person: Result<Person, Problem>,
 ) -> Result<Json<view::Status>, Problem> {
-    let (entries, (pending_grants, waiting_grants)) = match person {
+    let (entries, open) = match person {
         Ok(person) => (super::links::entries(&door, &person).await?, super::grants::open(&door, &person).await?),
-        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), (0, Vec::new())),
+        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), Open::default()),
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
@@ -61,8 +63,9 @@ pub(super) async fn status(
         calls_listener: called.listener.map(|address| address.to_string()),
         calls_parked: called.parked as u64,
         grants: spoke.grants as u64,
-        pending_grants,
-        waiting_grants,
+        pending_grants: open.pending,
+        waiting_grants: open.waiting,
+        failing_calls: open.failing,
         connections: spoke.connections.iter().map(|(_, count)| *count as u64).sum(),
         sessions: spoke.sessions as u64,
         calls: spoke.calls as u64,

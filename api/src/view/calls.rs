@@ -4,7 +4,7 @@ use super::{Counted, GrantEntry, InviteOrder};
 use crate::shape;
 use domain::{
     Time,
-    id::{AwaitId, Name},
+    id::{AwaitId, Name, Spki},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,12 @@ pub struct CallMade {
     pub grant: GrantEntry,
     /// How the first call went.
     pub call: CallEntry,
+    /// The only key that may use the invite: the one that the text named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
+    /// Whether whoever uses it waits until the words that they see were typed here.
+    pub confirm: bool,
     /// How many rows the grant shows now.
     #[schemars(with = "BTreeMap<String, u64>")]
     pub rows: Counted,

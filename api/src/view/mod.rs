@@ -29,4 +29,6 @@ pub use rows::{
     AlikeQuestion, AlikeRow, AlikeSource, GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys,
     SourceQuestion, Written,
 };
-pub use status::{DegradedLink, DoubtfulGrant, GivenList, Identity, LinkCount, Status, TakenList, WaitingGrant};
+pub use status::{
+    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, LinkCount, Status, TakenList, WaitingGrant,
+};

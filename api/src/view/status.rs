@@ -54,6 +54,9 @@ pub struct Status {
     /// Grants whose holder waits until their words were typed here, as far as the caller may know of them.
     #[serde(default)]
     pub waiting_grants: Vec<WaitingGrant>,
+    /// Grants whose holder this instance calls and does not reach, as far as the caller may know of them.
+    #[serde(default)]
+    pub failing_calls: Vec<FailingCall>,
     /// Connections under grants.
     pub connections: u64,
     /// Grants whose asking side holds a control session: it hears at once when its grant ends.
@@ -119,6 +122,16 @@ pub struct WaitingGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Name>")]
     pub holder: Option<Name>,
+}
+
+/// A grant whose holder is called, because nobody can reach this instance, and is not reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailingCall {
+    /// What people call it.
+    #[schemars(with = "shape::Name")]
+    pub grant: Name,
+    /// Why the last call failed, and what to do.
+    pub reason: String,
 }
 
 /// A grant that the database has and that permits nothing, because it is not to be believed.
@@ -257,6 +270,8 @@ pub struct Identity {
     pub listen: String,
     /// Where invites are taken.
     pub listen_enrolment: String,
+    /// Where calls are taken, while somebody waits for one.
+    pub listen_calls: String,
     /// The hosts that invites name; empty means that they are found when an invite is made.
     pub advertise: Vec<String>,
 }

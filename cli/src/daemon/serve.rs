@@ -317,6 +317,7 @@ impl Base<'_> {
             fingerprint: domain::invite::fingerprint(&record.root),
             listen: self.config.listen.to_string(),
             listen_enrolment: self.config.listen_enrolment.to_string(),
+            listen_calls: self.config.listen_calls.to_string(),
             advertise: self.config.advertise.clone(),
         }
     }

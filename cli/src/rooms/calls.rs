@@ -130,7 +130,7 @@ fn listed(entries: &[view::AwaitEntry], out: &Out) -> Outcome {
 }
 
 /// `invite --call` and `grant invite --call`, once the daemon has called.
-pub async fn brought(path: &str, order: &impl serde::Serialize, confirm: bool, client: &Client, out: &Out) -> Outcome {
+pub async fn brought(path: &str, order: &impl serde::Serialize, client: &Client, out: &Out) -> Outcome {
     let made = client.post(path, order).await;
     let settings = out.reach.settings();
     let made: view::CallMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
@@ -144,17 +144,11 @@ pub async fn brought(path: &str, order: &impl serde::Serialize, confirm: bool, c
             ));
         }
     }
-    if confirm || asks_for_words(&made, client).await {
+    if made.confirm {
         out.remark(&to_confirm(made.grant.name.as_str()));
     }
     out.next(&format!("grant show {}", made.grant.name));
     Ok(Exit::Done)
-}
-
-/// Whether its invite asks for words: a further one does where the one before it did, also where that was not said again.
-async fn asks_for_words(made: &view::CallMade, client: &Client) -> bool {
-    let entry = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", made.grant.id)).await;
-    entry.ok().and_then(|entry| entry.invite).is_some_and(|invite| invite.confirm)
 }
 
 fn shown(made: &view::CallMade) -> String {

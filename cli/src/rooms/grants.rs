@@ -89,7 +89,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     }
     if let Some(call) = call {
         let order = view::CallOrder { invite: order, call: call.text };
-        return calls::brought("/v1/grants/call", &order, confirm, client, out).await;
+        return calls::brought("/v1/grants/call", &order, client, out).await;
     }
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
@@ -243,7 +243,7 @@ pub async fn run(command: GrantCommand, client: &Client, out: &Out) -> Outcome {
         GrantCommand::Invite { grant, confirm, call: Some(call), .. } => {
             let order = view::CallAgain { call: pasted(call, Meant::Call)?.text, confirm };
             let path = format!("/v1/grants/{}/call", segment(&grant));
-            (calls::brought(&path, &order, confirm, client, out).await, grant)
+            (calls::brought(&path, &order, client, out).await, grant)
         }
         GrantCommand::Invite { grant, key, no_key, confirm, call: None } => {
             (fresh_invite(client, out, &grant, view::FreshInvite { key, no_key, confirm }).await, grant)
@@ -331,6 +331,11 @@ async fn list(client: &Client, out: &Out) -> Outcome {
     for grant in waiting.iter().filter(|_| !out.json) {
         let view::GrantEntry { name: grant, peer_name: holder, .. } = (*grant).clone();
         out.remark(&waiting::waits(&view::WaitingGrant { grant, holder }));
+    }
+    for grant in grants.iter().filter(|grant| !out.json && !has_ended(grant)) {
+        if let Some(reason) = grant.call.as_ref().and_then(|call| call.reason.as_ref()) {
+            out.remark(&format!("{}: its holder is called and not reached: {reason}", grant.name));
+        }
     }
     match waiting.first().copied().or(grants.first()) {
         Some(grant) if waits(grant) => out.next(&waiting::confirm(grant.name.as_str())),

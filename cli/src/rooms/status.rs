@@ -153,6 +153,7 @@ fn alarms(status: &view::Status) -> Vec<String> {
         let next = next.map_or_else(String::new, |next| format!("; next try {} UTC", minute(next)));
         format!("DEGRADED     the certificate of {link} {ends} and could not be renewed: {reason}{next}")
     }));
+    lines.extend(status.failing_calls.iter().map(|call| format!("NOT REACHED  {}: {}", call.grant, call.reason)));
     if status.renewals_done + status.renewals_failed > 0 {
         let (done, failed) = (counted(status.renewals_done, "certificate"), counted(status.renewals_failed, "attempt"));
         lines.push(format!("renewals     {done} of links renewed, {failed} in vain"));
@@ -177,9 +178,9 @@ pub async fn identity(client: &Client, out: &Out) -> Outcome {
         let hosts = joined(&identity.advertise);
         let hosts = if hosts.is_empty() { "this machine's own addresses".to_owned() } else { hosts };
         format!(
-            "name         {}\ninstance     {}\nfingerprint  {}\naudit key    {}\nlinks        {}\nenrolment    {}\nadvertises   {hosts}",
+            "name         {}\ninstance     {}\nfingerprint  {}\naudit key    {}\nlinks        {}\nenrolment    {}\ncalled at    {}\nadvertises   {hosts}",
             identity.name, identity.instance, identity.fingerprint, identity.audit_key, identity.listen,
-            identity.listen_enrolment
+            identity.listen_enrolment, identity.listen_calls
         )
     })?;
     out.next("status");

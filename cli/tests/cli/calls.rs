@@ -60,6 +60,7 @@ fn a_side_that_listens_on_nothing_is_linked_asked_restarted_and_revoked() {
     office.serve();
     eventually("rows after the sharing side's crash", || rows(&home) == Some(1));
     assert_eq!(ports(&office), BTreeSet::new());
+    assert_eq!(office.types("status --json").done().json()["failing_calls"], serde_json::json!([]));
     eventually("a control session", || {
         office.types("grant show alice-home --json").done().json()["session"].is_object()
     });
@@ -87,6 +88,11 @@ fn a_call_that_reaches_nobody_says_so_and_comes_through_once_it_can() {
         assert!(made.err.contains(said), "{made:?}");
     }
     assert!(office.types("grant show alice-home").done().out.contains("did not work yet"));
+    // Whoever looks after the instance sees it without knowing of the grant.
+    let status = office.types("status").done().out;
+    assert!(status.contains("NOT REACHED  alice-home: ") && status.contains("refused the connection"), "{status}");
+    let list = office.types("grant list").done().err;
+    assert!(list.contains("alice-home: its holder is called and not reached"), "{list}");
     home.serve();
     eventually("rows", || rows(&home) == Some(1));
     home.types("unlink work").done();

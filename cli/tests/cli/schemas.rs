@@ -161,6 +161,7 @@ fn called(judge: &mut Judge, office: &Instance, home: &Instance) {
     // The text is used up.
     let again = judge.does(office, &format!("grant invite called --call {text}")).json();
     assert!(again["call"]["reason"].as_str().unwrap().contains("used already"), "{again}");
+    judge.does(office, "status");
     judge.does(home, &format!("link await --end {}", made["id"].as_str().unwrap()));
     judge.does(home, "unlink called --now");
 }

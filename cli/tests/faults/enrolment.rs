@@ -2,11 +2,14 @@
 //! daemon is back.
 
 use super::{
-    harness::{Instance, Ran, finish, program},
+    harness::{Instance, Ran, finish, pause, program},
     psql,
     renewal::wait_for_halt,
 };
-use std::{fs, thread};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 /// Where the asking daemon is killed, and where the sharing one.
 const ASKING: [&str; 2] = ["link key kept", "link enrolled"];
@@ -17,6 +20,9 @@ fn serve(instance: &mut Instance, halt: Option<&str>) {
     command.envs(halt.map(|point| ("MOSAIC_TEST_HALT", point)));
     instance.start(command);
 }
+
+/// Where the asking daemon is killed besides, when it is called.
+const CALLED: &str = "link calls kept";
 
 /// An invite that is used by nobody yet, in a file as a person would keep it.
 fn invited(office: &Instance, grant: &str) -> String {
@@ -86,4 +92,53 @@ fn a_kill_anywhere_in_an_enrolment_costs_another_try_and_nothing_else() {
     assert!(!leaked.contains("mfi1."), "an invite was logged");
     office.types("audit export -o log.jsonl").done();
     office.types("audit verify log.jsonl").done();
+}
+
+/// Nobody types anything again: the sharing side brings its invite until the link is there.
+fn comes_up_by_itself(office: &Instance, home: &Instance, name: &str) {
+    let end = Instant::now() + Duration::from_mins(1);
+    let list = format!("list tasks --from {name} --strict --json");
+    let rows = loop {
+        let ran = home.types(&list);
+        if ran.code == 0 {
+            break ran.json();
+        }
+        assert!(Instant::now() < end, "{name}: {ran:?}\n{:?}", office.types(&format!("grant show {name}")));
+        pause();
+    };
+    assert_eq!(rows["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(count(office, "refused_leaves"), "0", "{name}: a certificate was in force before");
+    let linked = |entry: &serde_json::Value| entry["link"] == *name && entry["state"] == "linked";
+    while !home.types("link await --list --json").done().json().as_array().unwrap().iter().any(linked) {
+        assert!(Instant::now() < end, "{name}: the text is not used up");
+        pause();
+    }
+    assert_eq!(count(home, "link_keys"), "0", "{name}: the key is the link's now");
+}
+
+#[test]
+fn a_kill_anywhere_in_an_enrolment_by_a_call_mends_itself() {
+    let (mut office, mut home) = (Instance::made("office"), Instance::made("home"));
+    serve(&mut office, None);
+    serve(&mut home, None);
+    office.types("add tasks one").done();
+    for point in ASKING.into_iter().chain([CALLED]).chain(SHARING) {
+        let name = format!("called-{}", point.replace(' ', "-"));
+        let is_asking = !SHARING.contains(&point);
+        let killed = if is_asking { &mut home } else { &mut office };
+        assert_eq!(killed.stop(), Some(0));
+        serve(killed, Some(point));
+        let text = home.types(&format!("link await --name {name}")).done().out.trim().to_owned();
+        let data = office.data();
+        let line = ["-C", data.to_str().unwrap(), "invite", &name, "--share", "tasks", "--call", &text];
+        let command = program(&line);
+        let typed = thread::spawn(move || finish(command));
+        let killed = if is_asking { &mut home } else { &mut office };
+        wait_for_halt(killed, point);
+        killed.kill();
+        serve(killed, None);
+        drop(typed.join().unwrap());
+        comes_up_by_itself(&office, &home, &name);
+    }
+    assert_eq!(office.types("status --json").done().json()["unknown_certificates"], 0);
 }

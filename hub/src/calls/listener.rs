@@ -78,6 +78,7 @@ impl Calls {
             listener,
             failures: Mutex::new(HashMap::new()),
             held: Mutex::new(HashSet::new()),
+            unwritten: Mutex::new(HashSet::new()),
             changed: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             refused: AtomicU64::new(0),

@@ -9,13 +9,14 @@ mod taken;
 
 pub use listener::Listen;
 
-use crate::{Asker, Hub, HubError, connect::free_name, enrol::Over};
+use crate::{Asker, Hub, HubError, connect::free_name};
 use domain::{
     Time,
     audit::{Act, Record},
     calling::Calling,
-    id::{AwaitId, GrantId, Name, UserId},
+    id::{AwaitId, GrantId, Name, Spki, UserId},
     secret::Secret,
+    words::Opening,
 };
 use link::{Incidents, call::ParkedKey, hosts};
 use listener::Listener;
@@ -29,7 +30,7 @@ use std::{
     },
     time::Duration,
 };
-use store::Await;
+use store::{Await, halt};
 use table::{Table, Waits};
 use tokio::sync::Notify;
 
@@ -44,6 +45,8 @@ pub(crate) struct Calls {
     listener: Listener,
     /// Why the last call of an await came to no link.
     failures: Mutex<HashMap<AwaitId, String>>,
+    /// Awaits that a link came of, though that is not written yet.
+    unwritten: Mutex<HashSet<(UserId, AwaitId)>>,
     /// Links whose calls are taken though they are not there: not yet, or only until the other side was told that they are gone.
     held: Mutex<HashSet<ParkedKey>>,
     changed: Notify,
@@ -141,8 +144,18 @@ impl Hub {
         }
     }
 
+    /// Reads anew whose calls are taken, which is else done when that changes and every half minute.
+    pub async fn read_calls_anew(self: &Arc<Self>) -> Result<(), HubError> {
+        self.look().await
+    }
+
     async fn look(self: &Arc<Self>) -> Result<(), HubError> {
         let _turn = self.calls.turn.lock().await;
+        let unwritten = lock(&self.calls.unwritten).clone();
+        for (owner, id) in unwritten {
+            self.store.use_await(owner, id).await?;
+            lock(&self.calls.unwritten).remove(&(owner, id));
+        }
         self.read_calls().await?;
         self.adjust_listener().await
     }
@@ -168,7 +181,7 @@ impl Hub {
         let bound = self.open_listener().await?;
         let advertise = &self.calls.listener.listen.advertise;
         let addresses = if hosts.is_empty() { hosts::reached_at(advertise, bound) } else { hosts::named(hosts, bound) };
-        let key = RequestKey::generate().map_err(|error| HubError::Key(error.to_string()))?;
+        let key = RequestKey::generate().map_err(unusable)?;
         let calling = Calling::new(&self.world, key.spki, addresses);
         let text = calling.encode();
         Calling::decode(text.expose()).map_err(|_| {
@@ -177,17 +190,17 @@ impl Hub {
                 calling.addresses.join(", ")
             ))
         })?;
-        let sealed = self.kek.seal(&await_context(asker.user, calling.id), calling.secret.expose());
-        let kept = Await {
+        let mut kept = Await {
             id: calling.id,
             owner: asker.user,
             name,
             addresses: calling.addresses.clone(),
-            sealed: sealed.map_err(|error| HubError::Key(error.to_string()))?,
+            sealed: Vec::new(),
             not_after: calling.expires_at,
             grant: None,
             used: false,
         };
+        kept.sealed = self.seal(&await_context(&kept), &[*calling.secret.expose(), key.spki.0].concat())?;
         // Before anybody is told of it, as with every key that an invite is bound to.
         self.keep_key(asker, &key, None, calling.expires_at).await?;
         self.store.keep_await(&kept, self.await_record(asker, kept.id, "begins")).await?;
@@ -202,10 +215,13 @@ impl Hub {
         let links = self.store.links(asker.user).await?;
         let now = self.world.now();
         let failures = lock(&self.calls.failures).clone();
+        let unwritten = lock(&self.calls.unwritten).clone();
         let status = |kept: Await| {
+            let kept = Await { used: kept.used || unwritten.contains(&(kept.owner, kept.id)), ..kept };
             // Before it was used a link of that grant is the one that is to get another certificate.
             let link = links.iter().find(|link| kept.used && Some(link.id) == kept.grant).map(|link| link.name.clone());
-            let reason = failures.get(&kept.id).cloned().filter(|_| !kept.used);
+            let reason = failures.get(&kept.id).cloned().or_else(|| self.open_await(&kept).is_none().then(changed));
+            let reason = reason.filter(|_| !kept.used);
             let state = match (kept.used, &reason) {
                 (true, _) => AwaitState::Linked,
                 _ if kept.not_after <= now => AwaitState::Expired,
@@ -221,11 +237,15 @@ impl Hub {
     /// Waits no longer. A link that came of it stays.
     pub async fn end_await(&self, asker: &Asker, id: AwaitId) -> Result<(), HubError> {
         let _turn = self.calls.turn.lock().await;
+        let kept = self.store.awaits(asker.user).await?.into_iter().find(|kept| kept.id == id);
         if !self.store.forget_await(asker.user, id, self.await_record(asker, id, "ends")).await? {
             let cause = format!("you wait for no call `{id}`; see `mosaic-fed link await --list`");
             return Err(HubError::NoSuchLink(cause));
         }
         self.calls.table.wait_no_more(id);
+        if let Some((_, key)) = kept.and_then(|kept| self.open_await(&kept)) {
+            self.forget_key(asker, key).await;
+        }
         lock(&self.calls.failures).remove(&id);
         self.look_at_calls();
         Ok(())
@@ -263,10 +283,19 @@ impl Hub {
     }
 
     /// Takes the calls of a link that is about to be there.
-    pub(crate) async fn learn_calls(&self, owner: UserId, link: GrantId, over: &Over) -> Result<(), HubError> {
+    pub(crate) async fn learn_calls(
+        &self,
+        owner: UserId,
+        link: GrantId,
+        secret: &CallSecret,
+        opening: &Opening,
+    ) -> Result<(), HubError> {
+        let key = secret.grant(link, opening).map_err(unusable)?;
+        let sealed = self.seal(&link_context(owner, link), key.expose())?;
         let _turn = self.calls.turn.lock().await;
-        self.store.keep_link_call(owner, link, &over.sealed).await?;
-        self.calls.table.learn((owner, link), over.key.clone());
+        self.store.keep_link_call(owner, link, &sealed).await?;
+        halt::at("link calls kept").await;
+        self.calls.table.learn((owner, link), key);
         Ok(())
     }
 
@@ -274,7 +303,7 @@ impl Hub {
     /// looks in between takes them no longer.
     pub(crate) fn leaves(&self, owner: UserId, link: GrantId) {
         if self.is_called(owner, link) {
-            self.hold_calls(owner, link);
+            lock(&self.calls.held).insert((owner, link));
         }
     }
 
@@ -283,9 +312,10 @@ impl Hub {
         lock(&self.calls.held).remove(&(owner, link));
     }
 
-    /// Takes the calls of a link that is not there yet, too.
-    fn hold_calls(&self, owner: UserId, link: GrantId) {
+    /// Takes the calls of a link that is not there yet, too, until this is dropped.
+    fn hold_calls(&self, owner: UserId, link: GrantId) -> Held<'_> {
         lock(&self.calls.held).insert((owner, link));
+        Held { calls: &self.calls, link: (owner, link) }
     }
 
     /// Whose calls are taken, as the database has it. What proves the calls of a link that is not there proves nothing.
@@ -303,17 +333,18 @@ impl Hub {
                 if !there.contains(&link) && !held.contains(&(user.id, link)) {
                     continue;
                 }
-                if let Some(key) = self.unsealed(&link_context(user.id, link), &sealed) {
+                let key = self.unsealed(&link_context(user.id, link), &sealed);
+                if let Some(key) = key.and_then(|key| key.expose().as_slice().try_into().ok()) {
                     links.entry(link).or_default().push((user.id, CallKey::from_bytes(key)));
                 } else {
                     tracing::error!(%link, "what proves the calls of this link does not open with this key");
                 }
             }
             for kept in waiting.into_iter().filter(|kept| !kept.used) {
-                let secret = self.unsealed(&await_context(user.id, kept.id), &kept.sealed);
-                if let Some(secret) = secret {
-                    let secret = CallSecret::new(kept.id, Secret::new(secret));
+                if let Some((secret, _)) = self.open_await(&kept) {
                     awaits.insert(kept.id, Waits { owner: user.id, secret, not_after: kept.not_after });
+                } else {
+                    tracing::error!(await_id = %kept.id, "{}", changed());
                 }
             }
         }
@@ -321,8 +352,19 @@ impl Hub {
         Ok(())
     }
 
-    fn unsealed(&self, context: &str, sealed: &[u8]) -> Option<[u8; 32]> {
-        self.kek.open(context, sealed).ok()?.expose().as_slice().try_into().ok()
+    /// The secret of an await, and the key that its invite is bound to; none where it is not as this instance wrote it.
+    fn open_await(&self, kept: &Await) -> Option<(CallSecret, Spki)> {
+        let open = self.unsealed(&await_context(kept), &kept.sealed)?;
+        let (secret, key) = open.expose().split_first_chunk::<32>()?;
+        Some((CallSecret::new(kept.id, Secret::new(*secret)), Spki(key.try_into().ok()?)))
+    }
+
+    fn seal(&self, context: &str, bytes: &[u8]) -> Result<Vec<u8>, HubError> {
+        self.kek.seal(context, bytes).map_err(unusable)
+    }
+
+    fn unsealed(&self, context: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        self.kek.open(context, sealed).ok()
     }
 
     fn await_record(&self, asker: &Asker, id: AwaitId, what: &str) -> Record {
@@ -330,8 +372,34 @@ impl Hub {
     }
 }
 
-fn await_context(owner: UserId, id: AwaitId) -> String {
-    format!("await {id} of user {owner}")
+/// All of it but what came of it, so that whoever writes to the database can have nobody wait longer, elsewhere or under another name.
+fn await_context(kept: &Await) -> String {
+    let Await { id, owner, name, addresses, not_after, .. } = kept;
+    let name = name.as_ref().map_or("", Name::as_str);
+    format!("await {id} of user {owner} as `{name}` at {} until {}", addresses.join(" "), not_after.micros())
+}
+
+/// Why an await takes no call, where its row is not as it was written.
+fn changed() -> String {
+    "what is kept of it is not as this instance wrote it, and no call is taken for it: somebody has changed the database, or the key file is \
+     another one; end it with `mosaic-fed link await --end ID` and make a new one"
+        .to_owned()
+}
+
+fn unusable(error: impl std::fmt::Display) -> HubError {
+    HubError::Key(error.to_string())
+}
+
+/// A link that is being made.
+struct Held<'a> {
+    calls: &'a Calls,
+    link: ParkedKey,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        lock(&self.calls.held).remove(&self.link);
+    }
 }
 
 fn link_context(owner: UserId, link: GrantId) -> String {

@@ -11,6 +11,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Somebody who waits to be called.
 pub(super) struct Waits {
@@ -23,10 +24,8 @@ pub(super) struct Waits {
 struct Known {
     awaits: HashMap<AwaitId, Waits>,
     links: HashMap<GrantId, Vec<(UserId, CallKey)>>,
-    /// Links that are being made: the other side calls as soon as it has given the certificate.
-    coming: HashMap<ParkedKey, CallKey>,
-    /// Awaits that a call is being used for: one at a time.
-    busy: HashSet<AwaitId>,
+    /// Awaits that a call is being used for, one at a time, and what ends that.
+    busy: HashMap<AwaitId, CancellationToken>,
 }
 
 /// Whose calls are taken.
@@ -42,6 +41,8 @@ pub(super) struct Busy<'a> {
     id: AwaitId,
     pub(super) owner: UserId,
     pub(super) secret: CallSecret,
+    /// Ends it, because its owner waits no longer.
+    pub(super) ended: CancellationToken,
 }
 
 impl Drop for Busy<'_> {
@@ -64,29 +65,24 @@ impl Table {
     pub(super) fn put(&self, awaits: HashMap<AwaitId, Waits>, links: HashMap<GrantId, Vec<(UserId, CallKey)>>) {
         let mut known = self.lock();
         (known.awaits, known.links) = (awaits, links);
-        let (busy, coming) = (known.busy.clone(), known.coming.keys().copied().collect::<HashSet<_>>());
+        let busy: HashSet<_> = known.busy.keys().copied().collect();
         let linked: HashSet<_> =
             known.links.iter().flat_map(|(link, of)| of.iter().map(|(owner, _)| (*owner, *link))).collect();
         drop(known);
-        self.parked.keep_only(|key| linked.contains(key) || coming.contains(key) || busy.contains(&AwaitId(key.1.0)));
+        self.parked.keep_only(|key| linked.contains(key) || busy.contains(&AwaitId(key.1.0)));
     }
 
     pub(super) fn wait(&self, id: AwaitId, waits: Waits) {
         self.lock().awaits.insert(id, waits);
     }
 
+    /// Also what is being done with a call of it ends.
     pub(super) fn wait_no_more(&self, id: AwaitId) {
-        self.lock().awaits.remove(&id);
-    }
-
-    /// Takes the calls of a link that is being made, beside those of one that it takes the place of.
-    pub(super) fn expect(&self, link: ParkedKey, key: CallKey) {
-        self.lock().coming.insert(link, key);
-    }
-
-    /// It is made, or it is not.
-    pub(super) fn expect_no_more(&self, link: ParkedKey) {
-        self.lock().coming.remove(&link);
+        let mut known = self.lock();
+        known.awaits.remove(&id);
+        if let Some(ended) = known.busy.get(&id) {
+            ended.cancel();
+        }
     }
 
     /// Takes the calls of a link.
@@ -121,7 +117,12 @@ impl Table {
         let mut known = self.lock();
         let Waits { owner, secret, not_after } = known.awaits.get(&id)?;
         let (owner, secret, in_time) = (*owner, secret.clone(), *not_after > self.clock.now());
-        (in_time && known.busy.insert(id)).then_some(Busy { table: self, id, owner, secret })
+        if !in_time || known.busy.contains_key(&id) {
+            return None;
+        }
+        let ended = CancellationToken::new();
+        known.busy.insert(id, ended.clone());
+        Some(Busy { table: self, id, owner, secret, ended })
     }
 
     // Held for a few lines, never across an await.
@@ -134,13 +135,41 @@ impl Callees for Table {
     fn waiting(&self, id: AwaitId) -> Option<CallSecret> {
         let (now, known) = (self.clock.now(), self.lock());
         let waits = known.awaits.get(&id).filter(|waits| waits.not_after > now);
-        waits.filter(|_| !known.busy.contains(&id)).map(|waits| waits.secret.clone())
+        waits.filter(|_| !known.busy.contains_key(&id)).map(|waits| waits.secret.clone())
     }
 
     fn linked(&self, grant: GrantId) -> Vec<(UserId, CallKey)> {
         let known = self.lock();
-        let coming = known.coming.iter().filter(|((_, link), _)| *link == grant);
-        let coming = coming.map(|((owner, _), key)| (*owner, key.clone()));
-        known.links.get(&grant).cloned().unwrap_or_default().into_iter().chain(coming).collect()
+        known.links.get(&grant).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{secret::Secret, world::World};
+    use link::Incidents;
+    use std::time::Duration;
+
+    #[test]
+    fn a_wait_is_used_by_one_call_at_a_time_and_its_end_ends_that() {
+        let world = World::system();
+        let table = Table::new(world.clock(), Parked::new(world.clock(), Incidents::channel(1).0));
+        let (id, owner) = (AwaitId(world.uuid()), UserId(world.uuid()));
+        let secret = CallSecret::new(id, Secret::new([7; 32]));
+        let waits = |not_after| Waits { owner, secret: secret.clone(), not_after };
+        table.wait(id, waits(world.now() + Duration::from_mins(1)));
+        let busy = table.begin(id).unwrap();
+        assert!(table.begin(id).is_none() && table.waiting(id).is_none());
+        drop(busy);
+        assert!(table.waiting(id).is_some());
+        let busy = table.begin(id).unwrap();
+        assert!(!busy.ended.is_cancelled());
+        table.wait_no_more(id);
+        assert!(busy.ended.is_cancelled());
+        drop(busy);
+        assert!(table.begin(id).is_none() && table.waiting(id).is_none());
+        table.wait(id, waits(world.now()));
+        assert!(table.begin(id).is_none() && !table.is_needed());
     }
 }

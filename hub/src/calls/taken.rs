@@ -1,7 +1,7 @@
 //! What becomes of a call that was proved: a socket that waits for its link, or a link.
 
 use super::{
-    link_context, lock,
+    lock,
     table::{Busy, of_await},
 };
 use crate::{Asker, Hub, HubError, enrol::Over};
@@ -30,12 +30,13 @@ impl Hub {
         let Some(busy) = self.calls.table.begin(id) else { return };
         let at = of_await(busy.owner, id);
         self.calls.table.parked.park(at, call);
-        match self.link_called(id, &busy, &invite).await {
-            Ok(()) => {
+        match busy.ended.run_until_cancelled(Box::pin(self.link_called(id, &busy, &invite))).await {
+            Some(Ok(())) => {
                 lock(&self.calls.failures).remove(&id);
                 self.calls.table.wait_no_more(id);
             }
-            Err(error) => {
+            None => tracing::info!(await_id = %id, "its owner waits no longer: what a call of it had begun is over"),
+            Some(Err(error)) => {
                 tracing::warn!(%error, await_id = %id, "a call came to no link");
                 lock(&self.calls.failures).insert(id, error.to_string());
             }
@@ -60,17 +61,12 @@ impl Hub {
                     .to_owned(),
             ));
         }
-        let key = busy.secret.grant(grant).map_err(|error| HubError::Key(error.to_string()))?;
-        let sealed = self.kek.seal(&link_context(owner, grant), key.expose());
-        let sealed = sealed.map_err(|error| HubError::Key(error.to_string()))?;
-        let over = Over { socket: of_await(owner, id), sealed, key };
-        self.hold_calls(owner, grant);
-        self.calls.table.expect((owner, grant), over.key.clone());
-        let linked = self.link_over(&asker, invite.expose(), kept.name, Some(over)).await;
-        lock(&self.calls.held).remove(&(owner, grant));
-        self.calls.table.expect_no_more((owner, grant));
-        linked?;
-        Ok(self.store.use_await(owner, id).await?)
+        let over = Over { socket: of_await(owner, id), secret: busy.secret.clone() };
+        let _held = self.hold_calls(owner, grant);
+        self.link_over(&asker, invite.expose(), kept.name, Some(over)).await?;
+        // Whatever becomes of the note, a link came of it.
+        lock(&self.calls.unwritten).insert((owner, id));
+        Ok(())
     }
 
     async fn kept_await(&self, owner: domain::id::UserId, id: AwaitId) -> Result<Await, HubError> {

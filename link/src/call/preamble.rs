@@ -32,8 +32,8 @@ const GRANT: u8 = 2;
 /// Version, kind and id: what is proved, besides the challenge.
 const SAID: usize = 18;
 const HEAD: usize = SAID + PROOF;
-/// Far above any real invite (about 1 kB).
-const MAX_SEALED: usize = 16 * 1024;
+/// Bytes of a sealed invite; far above any real one (about 1 kB).
+pub const MAX_SEALED: usize = 16 * 1024;
 
 /// What the one who calls says.
 #[derive(Clone)]

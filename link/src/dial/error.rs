@@ -64,6 +64,11 @@ impl DialError {
         !matches!(self, Self::Target(_) | Self::TheirCertificate(_) | Self::OurCertificate(_))
     }
 
+    /// Whether it is this side's own record that is damaged, or the right instance that said so: another socket changes nothing.
+    pub(super) const fn is_of_the_instance(&self) -> bool {
+        matches!(self, Self::Target(_) | Self::OurCertificate(_))
+    }
+
     pub(super) fn of_connect(tried: String, errors: &[io::Error]) -> Self {
         if let Some(error) = errors.iter().find(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
             return Self::Unreachable { tried, cause: error.to_string() };

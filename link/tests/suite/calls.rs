@@ -40,7 +40,7 @@ fn secret() -> CallSecret {
 }
 
 fn grant_key() -> CallKey {
-    secret().grant(GRANT).unwrap()
+    secret().grant(GRANT, &domain::words::Opening([6; 32])).unwrap()
 }
 
 fn spare() -> Saying {
@@ -154,6 +154,26 @@ async fn a_link_whose_sharing_side_calls_is_like_any_other_and_is_cut_like_any_o
     assert_eq!(again, DialError::OurCertificate(link::dial::OurCertificate::Revoked));
     let mut opened = opened;
     assert_eq!(opened.incident().await.class, Class::Certificate(pki::Flaw::Denied));
+}
+
+#[tokio::test]
+async fn a_socket_of_somebody_else_that_waits_in_front_of_the_right_one_is_passed_over() {
+    let (sharing, stranger) = (Sharing::new(Sharing::patient()), Sharing::new(Sharing::patient()));
+    let (opened, door) = sharing.open_called(sharing.door(sharing.verifier()));
+    let (_strangers, other) = stranger.open_called(stranger.door(stranger.verifier()));
+    let mut asking = Asking::new(Sharing::patient()).await;
+    asking.called_by(&door).await;
+    for _ in 1..MOST_PARKED {
+        asking.called_by(&other).await;
+    }
+    assert_eq!(asking.parked.waiting(KEY), MOST_PARKED);
+    let (target, dialler) = (target(&sharing, &opened), sharing.dialler());
+    let dialled = dialler.dial_called(&target, &asking.parked, KEY).await.unwrap();
+    assert_eq!(who(&dialled).await.unwrap()["who"], GRANT.to_string());
+    // With nobody else behind it, it is said who was there.
+    asking.called_by(&other).await;
+    let turned = dialler.dial_called(&target, &asking.parked, KEY).await.unwrap_err();
+    assert!(matches!(turned, DialError::TheirCertificate(_)), "{turned:?}");
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ const BREATH: Duration = Duration::from_millis(50);
 const TAKEN: Duration = Duration::from_millis(500);
 /// How long the other side may think about an invite before it uses it.
 const READ: Duration = Duration::from_secs(10);
+/// From the certificate to the first call of the grant: until then the other side has not read what proves it.
+const SETTLED: Duration = Duration::from_millis(300);
 /// How long the first call of the grant may take, once the certificate was given.
 const ARRIVED: Duration = Duration::from_secs(3);
 /// How long using it may take.
@@ -46,6 +48,22 @@ pub struct Doors {
     pub links: Called,
     /// Of those with an invite.
     pub enrolment: Called,
+}
+
+/// Who is told how spare sockets fare.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    state: &'a watch::Sender<CallState>,
+    /// From when on failures are told.
+    failures: Instant,
+}
+
+impl Told<'_> {
+    fn tell(self, state: CallState) {
+        if !matches!(state, CallState::Failing(_)) || Instant::now() >= self.failures {
+            self.state.send_replace(state);
+        }
+    }
 }
 
 /// Everything about the calls of one grant.
@@ -66,13 +84,17 @@ impl Caller {
                 () = self.bring(bringing) => {}
                 () = self.hold() => {}
             }
+            sleep(SETTLED).await;
             let settled = async {
                 self.bring_again(bringing).await;
                 self.calls.used(self.grant, &self.plan).await;
             };
-            futures::join!(settled, self.spares(&self.plan.addresses, &self.plan.key, Some(&self.state)));
+            // One that comes before the other side has written what it learnt is turned away, which says nothing.
+            let told = Told { state: &self.state, failures: Instant::now() + ARRIVED };
+            futures::join!(settled, self.spares(&self.plan.addresses, &self.plan.key, Some(told)));
         } else {
-            self.spares(&self.plan.addresses, &self.plan.key, Some(&self.state)).await;
+            let told = Told { state: &self.state, failures: Instant::now() };
+            self.spares(&self.plan.addresses, &self.plan.key, Some(told)).await;
         }
     }
 
@@ -104,7 +126,7 @@ impl Caller {
     }
 
     /// With `told` it is told how that goes.
-    async fn spares(&self, addresses: &[String], key: &CallKey, told: Option<&watch::Sender<CallState>>) {
+    async fn spares(&self, addresses: &[String], key: &CallKey, told: Option<Told<'_>>) {
         futures::future::join_all((0..SPARES).map(|_| self.spare(addresses, key, told))).await;
     }
 
@@ -155,8 +177,12 @@ impl Caller {
     }
 
     /// Keeps one socket at the other side, a new one as soon as it was taken.
-    async fn spare(&self, addresses: &[String], key: &CallKey, told: Option<&watch::Sender<CallState>>) {
-        let tell = |state| drop(told.map(|told| told.send_replace(state)));
+    async fn spare(&self, addresses: &[String], key: &CallKey, told: Option<Told<'_>>) {
+        let tell = |state: CallState| {
+            if let Some(told) = told {
+                told.tell(state);
+            }
+        };
         let saying = Saying::Grant { grant: self.grant, key: key.clone() };
         let mut failures = 0;
         loop {

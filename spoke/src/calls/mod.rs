@@ -367,7 +367,8 @@ impl Spoke {
         let terms = Terms { key: Some(calling.key), ..terms };
         let created = self.invite_by(by, grant, terms, Way::Calls(&calling)).await?;
         let secret = CallSecret::new(calling.id, calling.secret.clone());
-        let key = secret.grant(grant).map_err(|error| AdminError::Listener(error.to_string()))?;
+        let opening = self.parts.trust.opening(created.id);
+        let key = secret.grant(grant, &opening).map_err(|error| AdminError::Listener(error.to_string()))?;
         let bringing = Bringing {
             id: calling.id,
             secret: calling.secret,

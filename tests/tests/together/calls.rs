@@ -1,9 +1,14 @@
 //! A sharing side that nobody can reach, and an asking side that it calls: real databases, the hub and the spoke, no port of the sharing
 //! side at all.
 
-use domain::{audit::Act, calling::Calling, id::GrantId, invite::Invite, rights::Role, scope::Spec, world::World};
+use domain::{
+    audit::Act, calling::Calling, id::GrantId, invite::Invite, rights::Role, scope::Spec, words::Opening, world::World,
+};
 use hub::{AwaitState, Awaiting, Hub, HubError, Question, Sources};
+use link::call::{Saying, call};
+use pki::CallSecret;
 use spoke::{AdminError, CallState, CallView, Created, GrantOrder, Receipt, Terms};
+use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tests::{
     cluster,
@@ -242,6 +247,84 @@ async fn an_invite_that_is_brought_is_bound_to_the_key_of_who_waits() {
     let view =
         stage.office.store.grants().await.unwrap().into_iter().find(|view| view.grant.id == created.grant.id).unwrap();
     assert_eq!((view.invite.unwrap().key, view.grant.leaf.unwrap().spki), (Some(key), key));
+}
+
+/// Whoever read the text, and learnt which grant came of it, cannot have sockets of their own wait for the link: what proves them takes in
+/// what was said inside the enrolment's TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_read_the_text_has_no_part_in_the_calls_of_the_link() {
+    let stage = Stage::new().await;
+    let waits = stage.wait().await;
+    let (created, _) = stage.call("home", waits.text.expose(), false).await.unwrap();
+    eventually("spares wait", async || stage.home.hub.call_status().parked == 2).await;
+    let read = Calling::decode(waits.text.expose()).unwrap();
+    let secret = CallSecret::new(read.id, read.secret.clone());
+    let (grant, refused) = (created.grant.id, stage.home.hub.call_status().incidents);
+    let key = secret.grant(grant, &Opening([0; 32])).unwrap();
+    for (n, saying) in [
+        Saying::Grant { grant, key },
+        Saying::Grant { grant, key: secret.enrolment().unwrap() },
+        Saying::Invite { id: read.id, secret: secret.clone(), invite: created.invite.clone() },
+    ]
+    .iter()
+    .enumerate()
+    {
+        let line = call(&read.addresses, saying).await.unwrap();
+        assert!(line.asked().await.is_err(), "{n}: it is closed without a word");
+        eventually("it is counted", async || stage.home.hub.call_status().incidents > refused + n as u64).await;
+    }
+    assert_eq!(stage.home.hub.call_status().parked, 2);
+}
+
+/// What waits is under a seal, all of it: nobody who writes to the database has it last longer or be called something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_was_changed_in_the_database_takes_no_call_and_hides_no_other() {
+    let stage = Stage::new().await;
+    let mut superuser = PgConnection::connect_with(&stage.home.database.superuser()).await.unwrap();
+    for change in [
+        "not_after = not_after + interval '1 day'",
+        "name = 'mine'",
+        "name = 'Not A Name'",
+        "name = NULL",
+        "addresses = '{192.0.2.7:7446}'",
+        "used = true",
+        "sealed = set_byte(sealed, 40, get_byte(sealed, 40) # 1)",
+    ] {
+        let (good, bad) = (stage.wait().await, stage.wait().await);
+        let update = format!("UPDATE awaits SET {change} WHERE id = '{}'", bad.id);
+        let done = sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut superuser).await.unwrap();
+        assert_eq!(done.rows_affected(), 1);
+        // As after a start: what is in memory is read anew.
+        stage.home.hub.read_calls_anew().await.unwrap();
+        let read = |made: &Awaiting| Calling::decode(made.text.expose()).unwrap();
+        let saying = |calling: &Calling| Saying::Invite {
+            id: calling.id,
+            secret: CallSecret::new(calling.id, calling.secret.clone()),
+            invite: domain::secret::Secret::new("mfi1.x".to_owned()),
+        };
+        let refused = stage.home.hub.call_status().incidents;
+        let line = call(&read(&bad).addresses, &saying(&read(&bad))).await.unwrap();
+        assert!(line.asked().await.is_err(), "{change}");
+        eventually("it is counted", async || stage.home.hub.call_status().incidents == refused + 1).await;
+        let listed = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
+        let of = |id| listed.iter().find(|one| one.id == id).unwrap();
+        assert_eq!(of(good.id).state, AwaitState::Waiting, "{change}");
+        if change != "used = true" {
+            assert!(of(bad.id).reason.as_ref().unwrap().contains("somebody has changed the database"), "{change}");
+        }
+        // The other one is taken as far as the invite goes, which is none.
+        drop(call(&read(&good).addresses, &saying(&read(&good))).await.unwrap().asked().await);
+        eventually("it says why", async || {
+            let listed = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
+            listed.iter().any(|one| one.id == good.id && one.state == AwaitState::Failing)
+        })
+        .await;
+        for made in [good, bad] {
+            stage.home.hub.end_await(&stage.home.anew(), made.id).await.unwrap();
+        }
+    }
+    // A key goes with its wait, save where the wait does not say any more which.
+    assert!(stage.home.store.link_keys(stage.home.owner.user).await.unwrap().len() <= 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,7 +143,7 @@ fn the_text_and_the_preamble_of_a_call_are_what_the_program_makes_of_them() {
     let text = Calling { id, secret: secret.clone(), key: Spki([7; 32]), addresses, expires_at }.encode();
     assert!(page.contains(text.expose()), "{}", text.expose());
     let grant = "7c9e6679-7425-40de-944b-e07fc1f90ae7".parse().unwrap();
-    let key = CallSecret::new(id, secret).grant(grant).unwrap();
+    let key = CallSecret::new(id, secret).grant(grant, &Opening([0x0c; 32])).unwrap();
     let challenge = std::array::from_fn(|at| u8::try_from(at).unwrap());
     let words = Saying::Grant { grant, key }.words(&challenge).unwrap();
     assert!(page.contains(&hex::encode(&words)), "{}", hex::encode(&words));

@@ -3,6 +3,7 @@
 use super::{page, path, section, table};
 use domain::{
     Reason,
+    calling::AWAIT_LIFE,
     decide::{CHUNK_BYTES, CHUNK_ROWS},
     invite::{BOUND_LIFE, OPEN_LIFE},
     item::MAX_ITEM_BYTES,
@@ -11,6 +12,7 @@ use domain::{
     scope::{Rate, spec::MAX_ROWS},
     wire,
 };
+use link::call::{MOST_PARKED, preamble::MAX_SEALED};
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use spoke::road::{
     limit::PEER,
@@ -113,6 +115,9 @@ fn limits() -> Vec<[String; 2]> {
             "the same of one /48 of IPv6",
             format!("{} at once, {} a minute", WIDE * TRIES.burst, WIDE * TRIES.per_minute),
         ),
+        ("a text to be called with", format!("{} days, one link", minutes(AWAIT_LIFE) / 60 / 24)),
+        ("sealed invite of a call", kib(MAX_SEALED)),
+        ("connections that wait for one link, where the sharing side calls", MOST_PARKED.to_string()),
     ];
     told.map(|(what, limit)| [what.to_owned(), limit]).to_vec()
 }
