@@ -121,7 +121,11 @@ async fn no_grant(door: &Door, person: &Person, all: &[GrantView], text: &str) -
 pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::GrantEntry>> {
     let now = door.world.now();
     let all = visible(&door, &person).await?;
-    Ok(Json(all.iter().map(|view| view::GrantEntry::named(view, now)).collect()))
+    let entry = |view: &GrantView| {
+        let call = door.spoke.call(view.grant.id).map(Into::into);
+        view::GrantEntry { call, ..view::GrantEntry::named(view, now) }
+    };
+    Ok(Json(all.iter().map(entry).collect()))
 }
 
 /// One grant.

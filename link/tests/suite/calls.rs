@@ -167,12 +167,12 @@ async fn a_socket_of_somebody_else_that_waits_in_front_of_the_right_one_is_passe
         asking.called_by(&other).await;
     }
     assert_eq!(asking.parked.waiting(KEY), MOST_PARKED);
-    let (target, dialler) = (target(&sharing, &opened), sharing.dialler());
-    let dialled = dialler.dial_called(&target, &asking.parked, KEY).await.unwrap();
+    let (target, by) = (target(&sharing, &opened), sharing.dialler());
+    let dialled = by.dial_called(&target, &asking.parked, KEY).await.unwrap();
     assert_eq!(who(&dialled).await.unwrap()["who"], GRANT.to_string());
     // With nobody else behind it, it is said who was there.
     asking.called_by(&other).await;
-    let turned = dialler.dial_called(&target, &asking.parked, KEY).await.unwrap_err();
+    let turned = by.dial_called(&target, &asking.parked, KEY).await.unwrap_err();
     assert!(matches!(turned, DialError::TheirCertificate(_)), "{turned:?}");
 }
 
