@@ -9,12 +9,7 @@
 //! all the same: beyond so many networks those are forgotten that tried longest ago, which gives them their tries back and takes
 //! none from anybody. So thousands of unrelated networks at once are not slowed down here, but where connections are accepted.
 
-use super::{
-    Road,
-    audit::Draft,
-    limit::{Bucket, bucket, check, lock},
-    status,
-};
+use super::{Road, audit::Draft, limit::lock, status};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -26,11 +21,10 @@ use std::{
     collections::HashMap,
     mem,
     net::{IpAddr, Ipv6Addr},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Tries of one network a minute; as many at once.
 pub const TRIES: Rate = Rate { per_minute: 5, burst: 5 };
@@ -39,28 +33,49 @@ pub const WIDE: u32 = 64;
 /// Networks that are remembered.
 const MOST: usize = 4_096;
 
-/// The tries of one network.
+/// The tries of one network: a bucket whose tokens can be put back, and that holds no more for it.
 #[derive(Debug)]
 struct Tried {
-    bucket: Arc<Bucket>,
-    /// Tries that were given back.
-    back: AtomicU32,
-    most: u32,
+    rate: Rate,
+    level: Mutex<Level>,
+}
+
+#[derive(Debug)]
+struct Level {
+    tries: f64,
+    at: Instant,
 }
 
 impl Tried {
     fn new(rate: Rate) -> Arc<Self> {
-        Arc::new(Self { bucket: bucket(rate), back: AtomicU32::new(0), most: rate.burst })
+        Arc::new(Self { rate, level: Mutex::new(Level { tries: rate.burst.into(), at: Instant::now() }) })
     }
 
     fn take(&self) -> Result<(), Refusal> {
-        let returned = self.back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |back| back.checked_sub(1));
-        if returned.is_ok() { Ok(()) } else { check(&self.bucket, Reason::PeerRate).map(drop) }
+        let mut level = self.filled();
+        if level.tries >= 1.0 {
+            level.tries -= 1.0;
+            return Ok(());
+        }
+        let wait = Duration::from_secs_f64((1.0 - level.tries) / self.per_second());
+        Err(Refusal::new(Reason::PeerRate).retry_after(wait.max(Duration::from_millis(1))))
     }
 
     fn give_back(&self) {
-        let one_more = |back: u32| Some(back.saturating_add(1).min(self.most));
-        self.back.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok();
+        let mut level = self.filled();
+        level.tries = (level.tries + 1.0).min(self.rate.burst.into());
+    }
+
+    /// What there is now.
+    fn filled(&self) -> MutexGuard<'_, Level> {
+        let (mut level, now) = (lock(&self.level), Instant::now());
+        let grown = now.saturating_duration_since(level.at).as_secs_f64() * self.per_second();
+        *level = Level { tries: (level.tries + grown).min(self.rate.burst.into()), at: now };
+        level
+    }
+
+    fn per_second(&self) -> f64 {
+        f64::from(self.rate.per_minute.max(1)) / 60.0
     }
 }
 
@@ -174,7 +189,6 @@ pub async fn tries(State(road): State<Arc<Road>>, request: Request, next: Next) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn refused(tries: &Tries, address: &str) -> Option<Refusal> {
         tries.take(address.parse().unwrap()).err()
@@ -218,6 +232,17 @@ mod tests {
             before.give_back();
             assert_eq!(tries_of(&tries, "192.0.2.9".parse().unwrap()), 5);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_given_back_is_not_had_beside_what_comes_with_time() {
+        let (tries, address) = (Tries::new(TRIES), "192.0.2.7".parse().unwrap());
+        let taken: Vec<_> = (0..5).map(|_| tries.take(address).unwrap()).collect();
+        tokio::time::advance(Duration::from_mins(2)).await;
+        taken.into_iter().for_each(Taken::give_back);
+        assert_eq!(tries_of(&tries, address), 5);
+        tokio::time::advance(Duration::from_secs(24)).await;
+        assert_eq!(tries_of(&tries, address), 2, "one in twelve seconds");
     }
 
     fn tries_of(tries: &Tries, address: IpAddr) -> usize {
