@@ -1,10 +1,11 @@
 //! What runs, and who this instance is.
 
 mod lists;
+mod metrics;
 
 use super::{counted, joined, minute, next_for_members, short, waiting};
 use crate::{
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     out::Out,
 };
 use api::{
@@ -26,12 +27,30 @@ pub struct StatusArgs {
     /// Wait up to a minute for a daemon that is starting
     #[arg(long)]
     wait: bool,
+    /// Print it as metrics, `OpenMetrics` text, for the textfile collector of Prometheus' node exporter say
+    #[arg(long)]
+    metrics: bool,
 }
 
 /// `status`.
 pub async fn status(args: &StatusArgs, client: &Client, out: &Out) -> Outcome {
     let patience = if args.wait { PATIENCE } else { Duration::ZERO };
-    let status = answered(client, Instant::now() + patience).await?;
+    if args.metrics && out.json {
+        let cause = "--metrics prints OpenMetrics text, and --json prints JSON";
+        return Err(Failure::new(Exit::Usage, cause).next("mosaic-fed status --metrics"));
+    }
+    let status = match answered(client, Instant::now() + patience).await {
+        // Whoever watches numbers is to see that nothing runs, and when.
+        Err(ClientError::NotRunning(why)) if args.metrics => {
+            out.raw(metrics::not_running()?.as_bytes())?;
+            return Err(ClientError::NotRunning(why).into());
+        }
+        answered => answered?,
+    };
+    if args.metrics {
+        out.raw(metrics::text(&status)?.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     out.value(&status, shown)?;
     if !out.json {
         next(&status, client, out).await;

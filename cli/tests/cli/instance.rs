@@ -71,6 +71,40 @@ fn a_daemon_that_starts_is_waited_for() {
     assert!(ended.status.success() && status["name"] == "office", "{status}");
 }
 
+/// What a line of metrics says: name with labels, and value.
+fn metrics(text: &str) -> std::collections::BTreeMap<&str, f64> {
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit_once(' ').unwrap()).map(|(name, value)| (name, value.parse().unwrap())).collect()
+}
+
+#[test]
+fn status_is_told_in_numbers_also_while_nothing_runs() {
+    let mut office = Instance::made("office");
+    let ran = office.types("status --metrics");
+    assert_eq!((ran.code, metrics(&ran.out)), (3, [("mosaic_fed_up", 0.0)].into()));
+    office.serve();
+    office.types("add tasks one").done();
+    office.types("invite to-home --share tasks").done();
+    let text = office.types("status --metrics").done().out;
+    let told = metrics(&text);
+    for (name, value) in [
+        ("mosaic_fed_up", 1.0),
+        ("mosaic_fed_database_up", 1.0),
+        ("mosaic_fed_grants{state=\"pending\"}", 1.0),
+        ("mosaic_fed_grants{state=\"active\"}", 0.0),
+        ("mosaic_fed_degraded_links", 0.0),
+        ("mosaic_fed_audit_fault", 0.0),
+        ("mosaic_fed_renewals_failed_total", 0.0),
+    ] {
+        assert_eq!(told.get(name), Some(&value), "{name}: {text}");
+    }
+    let head = office.types("status --json").done().json()["audit_head"].as_f64().unwrap();
+    assert!(head > 0.0 && told["mosaic_fed_audit_head"] == head, "{text}");
+    assert!(told["mosaic_fed_start_time_seconds"] > 1.7e9);
+    office.types("status --metrics --json").fails(2, &["--json prints JSON", "mosaic-fed status --metrics"]);
+}
+
 #[test]
 fn a_second_init_a_second_daemon_and_unknown_settings_are_refused() {
     let mut instance = Instance::made("office");
