@@ -185,14 +185,18 @@ impl Hub {
         over: Option<&Over>,
     ) -> Result<(LinkRecord, Words), HubError> {
         let enrolled = self.enrol(asker, invite, over).await?;
-        let (key, words) = (enrolled.key.spki, enrolled.words);
-        if let Some(over) = over {
-            self.learn_calls(asker.user, invite.grant, &over.secret, &enrolled.opening).await?;
-        }
+        let (key, words, opening) = (enrolled.key.spki, enrolled.words, enrolled.opening);
         let link = self.link_record(asker, invite, name, former, enrolled)?;
+        let learnt = match over {
+            Some(over) => Some(self.keep_calls(&link, &over.secret, &opening).await?),
+            None => None,
+        };
         match former {
             Some(_) => self.store.replace_link(&link, self.act(Act::LinkReplace, asker, &link)).await?,
             None => self.store.add_link(&link, self.act(Act::LinkAdd, asker, &link)).await?,
+        }
+        if let Some(learnt) = learnt {
+            learnt.stands();
         }
         self.forget_key(asker, key).await;
         Ok((link, words))

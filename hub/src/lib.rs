@@ -137,5 +137,6 @@ impl Hub {
         self.tasks.close();
         self.tasks.wait().await;
         self.sessions.clear();
+        self.calls.table.parked.keep_only(|_| false);
     }
 }

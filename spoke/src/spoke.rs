@@ -178,7 +178,7 @@ impl Spoke {
         };
         let (rounds, told) = watch::channel(0);
         let kept = (Arc::clone(&parts.store), parts.world.clone(), Arc::clone(&parts.kek));
-        let calls = Calls::new(kept, &snapshots, &stop, &tasks);
+        let calls = Calls::new(kept, (&snapshots, &registry), &stop, &tasks);
         calls.read().await?;
         let inside = (rooms, Arc::clone(&calls));
         let listeners = Listeners::new(&parts, &road, inside, Arc::clone(&deny), stop.clone(), tasks.clone());

@@ -30,8 +30,8 @@ use std::{
     },
     time::Duration,
 };
-use store::{Await, halt};
-use table::{Table, Waits};
+use store::{Await, LinkRecord, halt};
+use table::{Read, Table, Waits};
 use tokio::sync::Notify;
 
 /// How many one user waits for at once.
@@ -47,7 +47,7 @@ pub(crate) struct Calls {
     failures: Mutex<HashMap<AwaitId, String>>,
     /// Awaits that a link came of, though that is not written yet.
     unwritten: Mutex<HashSet<(UserId, AwaitId)>>,
-    /// Links whose calls are taken though they are not there: not yet, or only until the other side was told that they are gone.
+    /// Links whose calls are taken though they are gone, until the other side was told.
     held: Mutex<HashSet<ParkedKey>>,
     changed: Notify,
     /// What is kept and what is in the table change together, one at a time.
@@ -282,21 +282,20 @@ impl Hub {
         self.look_at_calls();
     }
 
-    /// Takes the calls of a link that is about to be there.
-    pub(crate) async fn learn_calls(
+    /// Keeps what proves the calls of a link that is about to be there. Without that very link it proves nothing: a kill in between leaves the
+    /// other side bringing its invite.
+    pub(crate) async fn keep_calls(
         &self,
-        owner: UserId,
-        link: GrantId,
+        link: &LinkRecord,
         secret: &CallSecret,
         opening: &Opening,
-    ) -> Result<(), HubError> {
-        let key = secret.grant(link, opening).map_err(unusable)?;
-        let sealed = self.seal(&link_context(owner, link), key.expose())?;
-        let _turn = self.calls.turn.lock().await;
-        self.store.keep_link_call(owner, link, &sealed).await?;
+    ) -> Result<Learnt<'_>, HubError> {
+        let turn = self.calls.turn.lock().await;
+        let key = secret.grant(link.id, opening).map_err(unusable)?;
+        let sealed = self.seal(&link_context(link), key.expose())?;
+        self.store.keep_link_call(link.owner, link.id, &sealed).await?;
         halt::at("link calls kept").await;
-        self.calls.table.learn((owner, link), key);
-        Ok(())
+        Ok(Learnt { calls: &self.calls, link: (link.owner, link.id), key, _turn: turn })
     }
 
     /// The link is about to be removed here, and its calls are taken until the other side was told. Said before it is removed, or whoever
@@ -312,43 +311,51 @@ impl Hub {
         lock(&self.calls.held).remove(&(owner, link));
     }
 
-    /// Takes the calls of a link that is not there yet, too, until this is dropped.
-    fn hold_calls(&self, owner: UserId, link: GrantId) -> Held<'_> {
-        lock(&self.calls.held).insert((owner, link));
-        Held { calls: &self.calls, link: (owner, link) }
-    }
-
-    /// Whose calls are taken, as the database has it. What proves the calls of a link that is not there proves nothing.
+    /// Whose calls are taken, as the database has it. What proves the calls of a link that is not there, or is another than it was kept for,
+    /// proves nothing.
     async fn read_calls(&self) -> Result<(), HubError> {
-        let (mut awaits, mut links) = (HashMap::new(), HashMap::<GrantId, Vec<(UserId, CallKey)>>::new());
+        let (mut read, mut unread) = (Read::default(), HashSet::new());
         for user in self.store.users().await? {
-            let keys = self.store.link_calls(user.id).await?;
-            let waiting = self.store.awaits(user.id).await?;
-            if keys.is_empty() && waiting.is_empty() {
-                continue;
-            }
-            let there: HashSet<_> = self.store.links(user.id).await?.into_iter().map(|link| link.id).collect();
-            let held = lock(&self.calls.held).clone();
-            for (link, sealed) in keys {
-                if !there.contains(&link) && !held.contains(&(user.id, link)) {
-                    continue;
-                }
-                let key = self.unsealed(&link_context(user.id, link), &sealed);
-                if let Some(key) = key.and_then(|key| key.expose().as_slice().try_into().ok()) {
-                    links.entry(link).or_default().push((user.id, CallKey::from_bytes(key)));
-                } else {
-                    tracing::error!(%link, "what proves the calls of this link does not open with this key");
-                }
-            }
-            for kept in waiting.into_iter().filter(|kept| !kept.used) {
-                if let Some((secret, _)) = self.open_await(&kept) {
-                    awaits.insert(kept.id, Waits { owner: user.id, secret, not_after: kept.not_after });
-                } else {
-                    tracing::error!(await_id = %kept.id, "{}", changed());
-                }
+            // One whose rows cannot be read takes the calls of nobody else.
+            if let Err(error) = self.read_calls_of(user.id, &mut read).await {
+                tracing::error!(%error, user = %user.name, "whose calls this user takes cannot be read; it stays as it was");
+                unread.insert(user.id);
             }
         }
-        self.calls.table.put(awaits, links);
+        let held = lock(&self.calls.held).clone();
+        self.calls.table.put(read, |key| unread.contains(&key.0) || held.contains(&key));
+        Ok(())
+    }
+
+    async fn read_calls_of(&self, user: UserId, read: &mut Read) -> Result<(), HubError> {
+        let (keys, waiting) = (self.store.link_calls(user).await?, self.store.awaits(user).await?);
+        if keys.is_empty() && waiting.is_empty() {
+            return Ok(());
+        }
+        let links: HashMap<_, _> = self.store.links(user).await?.into_iter().map(|link| (link.id, link)).collect();
+        for (id, sealed) in keys {
+            let Some(link) = links.get(&id) else { continue };
+            let key = self.unsealed(&link_context(link), &sealed);
+            if let Some(key) = key.and_then(|key| key.expose().as_slice().try_into().ok()) {
+                read.links.entry(id).or_default().push((user, CallKey::from_bytes(key)));
+            } else {
+                tracing::error!(link = %id, "what proves the calls of this link is of another certificate, or does not open with this key");
+            }
+        }
+        for kept in waiting.into_iter().filter(|kept| !kept.used) {
+            let Some((secret, key)) = self.open_await(&kept) else {
+                tracing::error!(await_id = %kept.id, "{}", changed());
+                continue;
+            };
+            let link = kept.grant.and_then(|grant| links.get(&grant));
+            if link.and_then(|link| link.made_of.as_ref()).is_some_and(|made| made.key == key) {
+                // A stop came between the link and the note of it.
+                lock(&self.calls.unwritten).insert((user, kept.id));
+                self.look_at_calls();
+            } else {
+                read.awaits.insert(kept.id, Waits { owner: user, secret, not_after: kept.not_after });
+            }
+        }
         Ok(())
     }
 
@@ -390,20 +397,25 @@ fn unusable(error: impl std::fmt::Display) -> HubError {
     HubError::Key(error.to_string())
 }
 
-/// A link that is being made.
-struct Held<'a> {
+/// A link whose calls are taken as soon as it is there. Until then, nothing of calls changes.
+pub(crate) struct Learnt<'a> {
     calls: &'a Calls,
     link: ParkedKey,
+    key: CallKey,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        lock(&self.calls.held).remove(&self.link);
+impl Learnt<'_> {
+    /// The link is there.
+    pub(crate) fn stands(self) {
+        self.calls.table.learn(self.link, self.key);
     }
 }
 
-fn link_context(owner: UserId, link: GrantId) -> String {
-    format!("calls of link {link} of user {owner}")
+/// The link and which invite it was made of: with another certificate it is another link.
+fn link_context(link: &LinkRecord) -> String {
+    let made_of = link.made_of.as_ref().map(|made| made.key.to_string()).unwrap_or_default();
+    format!("calls of link {} of user {} made with {made_of}", link.id, link.owner)
 }
 
 // Held for a few lines, never across an await.

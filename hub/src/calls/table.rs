@@ -8,7 +8,7 @@ use domain::{
 use link::call::{Callees, Parked, ParkedKey};
 use pki::{CallKey, CallSecret};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,13 @@ pub(super) struct Waits {
     pub(super) owner: UserId,
     pub(super) secret: CallSecret,
     pub(super) not_after: Time,
+}
+
+/// Whose calls are to be taken, as it was read.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) awaits: HashMap<AwaitId, Waits>,
+    pub(super) links: HashMap<GrantId, Vec<(UserId, CallKey)>>,
 }
 
 #[derive(Default)]
@@ -61,15 +68,24 @@ impl Table {
         Self { clock, known: Mutex::default(), parked }
     }
 
-    /// Exactly these from now on. Sockets of all others are closed.
-    pub(super) fn put(&self, awaits: HashMap<AwaitId, Waits>, links: HashMap<GrantId, Vec<(UserId, CallKey)>>) {
-        let mut known = self.lock();
-        (known.awaits, known.links) = (awaits, links);
-        let busy: HashSet<_> = known.busy.keys().copied().collect();
-        let linked: HashSet<_> =
-            known.links.iter().flat_map(|(link, of)| of.iter().map(|(owner, _)| (*owner, *link))).collect();
-        drop(known);
-        self.parked.keep_only(|key| linked.contains(key) || busy.contains(&AwaitId(key.1.0)));
+    /// Exactly these from now on, and what there was of those that `stays` names. Sockets of all others are closed.
+    pub(super) fn put(&self, read: Read, stays: impl Fn(ParkedKey) -> bool) {
+        {
+            let mut known = self.lock();
+            let Read { mut awaits, mut links } = read;
+            for (id, waits) in known.awaits.drain().filter(|(id, waits)| stays(of_await(waits.owner, *id))) {
+                awaits.entry(id).or_insert(waits);
+            }
+            for (link, of) in known.links.drain() {
+                let kept = of.into_iter().filter(|(owner, _)| stays((*owner, link)));
+                let now: &mut Vec<(UserId, CallKey)> = links.entry(link).or_default();
+                let new: Vec<_> = kept.filter(|(owner, _)| now.iter().all(|(other, _)| other != owner)).collect();
+                now.extend(new);
+            }
+            (known.awaits, known.links) = (awaits, links);
+        }
+        // Asked of each socket at its turn: a call that has begun meanwhile keeps its own.
+        self.parked.keep_only(|key| self.is_called(*key) || self.lock().busy.contains_key(&AwaitId(key.1.0)));
     }
 
     pub(super) fn wait(&self, id: AwaitId, waits: Waits) {

@@ -7,6 +7,7 @@ use super::{
 use crate::{Asker, Hub, HubError, enrol::Over};
 use domain::{
     id::{AwaitId, RequestId, WorkspaceId},
+    invite::Invite,
     secret::Secret,
 };
 use link::call::{Answered, Who};
@@ -53,7 +54,16 @@ impl Hub {
         let owner = busy.owner;
         let request = RequestId(self.world.uuid());
         let asker = Asker { user: owner, workspace: WorkspaceId(uuid::Uuid::nil()), request };
-        let (kept, grant) = (self.kept_await(owner, id).await?, self.offer(invite.expose())?.grant);
+        let kept = self.kept_await(owner, id).await?;
+        let Invite { grant, key, .. } = self.offer(invite.expose())?;
+        // Of all the keys that its owner keeps, the one that the text names: who called may know of others.
+        if key.is_none() || self.open_await(&kept).map(|(_, own)| own) != key {
+            return Err(HubError::OtherLink(
+                "the invite that was brought is not bound to the key that the text names, so it was made otherwise than with `mosaic-fed \
+                 invite --call`; give the other side's owner a new text, with `mosaic-fed link await`"
+                    .to_owned(),
+            ));
+        }
         // Whose grant comes first holds the text; a second one needs a text of its own.
         if !self.store.claim_await(owner, id, grant).await? {
             return Err(HubError::OtherLink(
@@ -62,7 +72,6 @@ impl Hub {
             ));
         }
         let over = Over { socket: of_await(owner, id), secret: busy.secret.clone() };
-        let _held = self.hold_calls(owner, grant);
         self.link_over(&asker, invite.expose(), kept.name, Some(over)).await?;
         // Whatever becomes of the note, a link came of it.
         lock(&self.calls.unwritten).insert((owner, id));

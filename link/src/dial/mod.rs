@@ -126,8 +126,10 @@ impl Dialler {
             let prepared = self.tls(target)?;
             let until = if failed.is_none() { comes } else { started };
             let Some(stream) = parked.take(key, until).await else { break };
-            // A socket may be dead in a way that shows only when it is used, or be somebody else's; another one may be there.
-            let each = end.min(Instant::now() + self.dial.established / 3);
+            // A socket may be dead in a way that shows only when it is used, or be somebody else's: where another one is there, it is not
+            // given all of the time.
+            let third = Instant::now() + self.dial.established / 3;
+            let each = if parked.waiting(key) == 0 { end } else { end.min(third) };
             match self.establish(target, prepared, Box::new(stream), each).await {
                 Err(error) if !error.is_of_the_instance() && Instant::now() < end => failed = Some(error),
                 ended => return ended,

@@ -36,6 +36,8 @@ const TAKEN: Duration = Duration::from_millis(500);
 const READ: Duration = Duration::from_secs(10);
 /// From the certificate to the first call of the grant: until then the other side has not read what proves it.
 const SETTLED: Duration = Duration::from_millis(300);
+/// How often it is looked whether a certificate was used.
+const ARRIVING: Duration = Duration::from_millis(100);
 /// How long the first call of the grant may take, once the certificate was given.
 const ARRIVED: Duration = Duration::from_secs(3);
 /// How long using it may take.
@@ -91,29 +93,51 @@ impl Caller {
             };
             // One that comes before the other side has written what it learnt is turned away, which says nothing.
             let told = Told { state: &self.state, failures: Instant::now() + ARRIVED };
-            futures::join!(settled, self.spares(&self.plan.addresses, &self.plan.key, Some(told)));
+            let spares = self.spares(&self.plan.addresses, &self.plan.key, Some(told));
+            futures::join!(settled, spares, self.watch());
         } else {
             let told = Told { state: &self.state, failures: Instant::now() };
-            self.spares(&self.plan.addresses, &self.plan.key, Some(told)).await;
+            futures::join!(self.spares(&self.plan.addresses, &self.plan.key, Some(told)), self.watch());
         }
     }
 
-    /// The certificate was given; that it arrived shows when a call of the grant is taken. Until then the invite is brought again: the same
-    /// key is given the same.
+    /// The certificate was given; that it arrived shows when it is seen over a call of the grant. Until then the invite is brought again: the
+    /// same key is given the same.
     async fn bring_again(&self, bringing: &Bringing) {
         let Some(digest) = digest(bringing) else { return };
         let (saying, end) = (saying(bringing), Instant::now() + INVITE_AGAIN);
-        let (mut state, mut failures) = (self.state.subscribe(), 0);
-        loop {
-            let up = timeout(ARRIVED, state.wait_for(|state| *state == CallState::Up)).await.is_ok();
-            if up || Instant::now() >= end {
-                return;
-            }
-            if let Ok(line) = call(&self.plan.addresses, &saying).await {
-                self.brought(line, &digest).await;
-            }
+        let mut failures = 0;
+        while timeout(ARRIVED, self.arrived()).await.is_err() && Instant::now() < end {
+            // What comes of it is told by the spare sockets.
+            self.brought(&saying, &digest, || ()).await.ok();
             failures += 1;
             sleep(self.pause(failures)).await;
+        }
+    }
+
+    /// Resolves when the other side has used its certificate, or keeps sockets for a link that waits to be let in.
+    async fn arrived(&self) {
+        let waits = || self.calls.waits(self.grant) && *self.state.borrow() == CallState::Parked;
+        while !self.calls.is_connected(self.grant) && !waits() {
+            sleep(ARRIVING).await;
+        }
+    }
+
+    /// Tells of the first connection over sockets that were parked.
+    async fn watch(&self) {
+        let mut state = self.state.subscribe();
+        while state.wait_for(|state| *state == CallState::Parked).await.is_ok() {
+            if self.calls.is_connected(self.grant) {
+                self.state.send_if_modified(|state| {
+                    let parked = *state == CallState::Parked;
+                    if parked {
+                        *state = CallState::Up;
+                    }
+                    parked
+                });
+            } else {
+                sleep(ARRIVING).await;
+            }
         }
     }
 
@@ -137,13 +161,14 @@ impl Caller {
         let mut failures = 0;
         while !self.is_used(&digest).await {
             if self.calls.world.now() >= bringing.until {
+                // A fresh invite helps, or a clock that was ahead and comes back.
                 self.state.send_replace(CallState::TooLate);
-                // Only a fresh invite helps now, and with it comes another plan.
-                std::future::pending::<()>().await;
+                sleep(CAP).await;
+                continue;
             }
-            match call(&self.plan.addresses, &saying).await {
-                Ok(line) => self.brought(line, &digest).await,
-                Err(error) => self.failed(error.to_string()),
+            let begun = || drop(self.state.send_replace(CallState::Brought));
+            if let Err(cause) = self.brought(&saying, &digest, begun).await {
+                self.state.send_replace(CallState::Failing(cause));
             }
             if self.is_used(&digest).await {
                 break;
@@ -153,27 +178,26 @@ impl Caller {
         }
     }
 
-    /// The other side has the invite: it uses it over this very socket, or closes it.
-    async fn brought(&self, line: Line, digest: &[u8; 32]) {
-        if let Ok(Ok((socket, address))) = timeout(READ, line.asked()).await {
-            self.state.send_replace(CallState::Brought);
-            self.doors.enrolment.arrive(socket, address).await;
-            let mut grants = self.calls.snapshots.watch();
-            let used = async { while !self.is_used(digest).await && grants.changed().await.is_ok() {} };
-            if timeout(USED, used).await.is_err() {
-                self.failed(
-                    "the other side began to use the invite and did not come to its end; its owner sees why with `mosaic-fed link await --list`"
-                        .to_owned(),
-                );
-            }
-        } else {
+    /// Brings the invite: the other side uses it over this very socket, or closes it. `begun` is told when it begins. An error is cause and
+    /// next step.
+    async fn brought(&self, saying: &Saying, digest: &[u8; 32], begun: impl Fn()) -> Result<(), String> {
+        let line = call(&self.plan.addresses, saying).await.map_err(|error| error.to_string())?;
+        let Ok(Ok((socket, address))) = timeout(READ, line.asked()).await else {
             let at = self.plan.addresses.join(", ");
-            self.failed(format!(
+            return Err(format!(
                 "who answers at {at} did not take the invite: the text of `link await` was used already, has ended, or is another instance's, \
                  or no link could be made of it; its owner sees why with `mosaic-fed link await --list`, and makes a new text with \
                  `mosaic-fed link await`"
             ));
-        }
+        };
+        begun();
+        self.doors.enrolment.arrive(socket, address).await;
+        let mut grants = self.calls.snapshots.watch();
+        let used = async { while !self.is_used(digest).await && grants.changed().await.is_ok() {} };
+        timeout(USED, used).await.map_err(|_| {
+            "the other side began to use the invite and did not come to its end; its owner sees why with `mosaic-fed link await --list`"
+                .to_owned()
+        })
     }
 
     /// Keeps one socket at the other side, a new one as soon as it was taken.
@@ -205,12 +229,16 @@ impl Caller {
         let (socket, address) = if let Ok(asked) = timeout(TAKEN, &mut asked).await {
             asked.inspect_err(|_| tell(self.turned_away()))?
         } else {
-            tell(CallState::Up);
+            tell(self.parked());
             asked.await?
         };
-        tell(CallState::Up);
+        tell(self.parked());
         self.doors.links.arrive(socket, address).await;
         Ok(())
+    }
+
+    fn parked(&self) -> CallState {
+        if self.calls.is_connected(self.grant) { CallState::Up } else { CallState::Parked }
     }
 
     fn turned_away(&self) -> CallState {
@@ -219,10 +247,6 @@ impl Caller {
              link, call with a fresh text of `mosaic-fed link await`, else end the grant",
             self.plan.addresses.join(", ")
         ))
-    }
-
-    fn failed(&self, cause: String) {
-        self.state.send_replace(CallState::Failing(cause));
     }
 
     /// Whether the invite gave somebody a certificate. Where that cannot be read it is tried again.

@@ -23,6 +23,7 @@ use domain::{
     id::GrantId,
     world::World,
 };
+use link::Registry;
 use pki::{CallKey, CallSecret, Kek};
 use plan::{Bringing, Plan};
 use std::{
@@ -52,7 +53,9 @@ pub enum CallState {
     Failing(String),
     /// The invite came, and was not used yet.
     Brought,
-    /// The other side has spare sockets, or took them.
+    /// The other side took the calls, and has not asked over one of them.
+    Parked,
+    /// It is linked: its certificate was seen over a call.
     Up,
     /// The invite's time ended before it was used.
     TooLate,
@@ -65,6 +68,7 @@ impl CallState {
             Self::Calling => "calling",
             Self::Failing(_) => "failing",
             Self::Brought => "brought",
+            Self::Parked => "parked",
             Self::Up => "up",
             Self::TooLate => "too_late",
         }
@@ -88,11 +92,14 @@ pub struct Calls {
     world: World,
     kek: Arc<Kek>,
     snapshots: Arc<Snapshots>,
+    registry: Registry,
     stop: CancellationToken,
     tasks: TaskTracker,
     plans: Mutex<HashMap<GrantId, Called>>,
     /// Grants that are being made and will be called: no door is opened for them meanwhile.
     coming: Mutex<BTreeSet<GrantId>>,
+    /// What is kept and what is in memory change together, one at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// One who is called.
@@ -109,7 +116,7 @@ impl Calls {
     /// Nobody is called before [`Calls::read`] and [`Spoke::call_everybody`].
     pub(crate) fn new(
         (store, world, kek): (Shared, World, Arc<Kek>),
-        snapshots: &Arc<Snapshots>,
+        (snapshots, registry): (&Arc<Snapshots>, &Registry),
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) -> Arc<Self> {
@@ -119,10 +126,12 @@ impl Calls {
             world,
             kek,
             snapshots: Arc::clone(snapshots),
+            registry: registry.clone(),
             stop,
             tasks,
             plans: Mutex::default(),
             coming: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         })
     }
 
@@ -152,6 +161,7 @@ impl Calls {
         let sealed = plan::seal(&self.kek, grant, &plan).ok_or_else(|| {
             AdminError::Listener("whom to call could not be sealed; check that the machine gives randomness".to_owned())
         })?;
+        let _turn = self.turn.lock().await;
         self.store.keep_grant_call(grant, &sealed).await?;
         self.put(grant, plan);
         Ok(())
@@ -159,6 +169,7 @@ impl Calls {
 
     /// Calls nobody for this grant any more: it is this instance that is dialled from now on. Also one whose plan could not be read.
     pub(crate) async fn forget(&self, grant: GrantId) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
         self.store.forget_grant_call(grant).await?;
         self.lock().remove(&grant);
         Ok(())
@@ -176,14 +187,32 @@ impl Calls {
 
     /// Whether the holder of this grant is called, and does not dial.
     pub(crate) fn is_called(&self, grant: GrantId) -> bool {
-        self.lock().contains_key(&grant) || self.coming().contains(&grant)
+        let called = self.lock().get(&grant).is_some_and(|called| !called.plan.dialled);
+        called || self.coming().contains(&grant)
+    }
+
+    /// Whether the certificate in force was seen over a connection that is there.
+    fn is_connected(&self, grant: GrantId) -> bool {
+        let current = self.snapshots.current();
+        let leaf = current.grant(grant).and_then(|grant| grant.leaf.as_ref());
+        leaf.is_some_and(|leaf| self.registry.leaves(grant).iter().any(|(serial, _)| *serial == leaf.serial))
+    }
+
+    /// Whether somebody waits to be let in, who makes no connection before that.
+    fn waits(&self, grant: GrantId) -> bool {
+        self.snapshots.current().grant(grant).is_some_and(|grant| grant.waits())
     }
 
     fn view(&self, grant: GrantId) -> Option<CallView> {
+        let is_connected = self.is_connected(grant);
         let plans = self.lock();
         let Called { plan, state, .. } = plans.get(&grant)?;
         let until = plan.bringing.as_ref().map(|bringing| bringing.until);
-        Some(CallView { addresses: plan.addresses.clone(), state: state.borrow().clone(), until })
+        let state = match state.borrow().clone() {
+            CallState::Parked if is_connected => CallState::Up,
+            state => state,
+        };
+        Some(CallView { addresses: plan.addresses.clone(), state, until })
     }
 
     fn state(&self, grant: GrantId) -> Option<watch::Receiver<CallState>> {
@@ -193,11 +222,12 @@ impl Calls {
     /// The invite was used: what is left to be kept is the key of later calls.
     async fn used(&self, grant: GrantId, used: &Arc<Plan>) {
         let is_it = |called: &Called| Arc::ptr_eq(&called.plan, used);
+        let _turn = self.turn.lock().await;
         // A fresh invite may have come meanwhile, with a plan of its own.
         if !self.lock().get(&grant).is_some_and(is_it) {
             return;
         }
-        let plan = Plan { bringing: None, former: None, ..Plan::clone(used) };
+        let plan = Plan { bringing: None, former: None, dialled: false, ..Plan::clone(used) };
         let kept = match plan::seal(&self.kek, grant, &plan) {
             Some(sealed) => self.store.keep_grant_call(grant, &sealed).await.map_err(|error| error.to_string()),
             None => Err("it could not be sealed".to_owned()),
@@ -247,6 +277,7 @@ impl Calls {
             return Ok(());
         }
         let doors = doors(listeners).await?;
+        let _turn = self.turn.lock().await;
         for grant in self.adjust(&doors) {
             // Whoever ended cannot come back; what proved their calls is of no more use.
             self.lock().remove(&grant);
@@ -358,14 +389,22 @@ impl Spoke {
     }
 
     async fn bring(&self, by: By, grant: GrantId, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
-        // Where the daemon stops in between, what is written so far is for no door of this instance either.
         let former = self.calls.former(grant);
         if former.is_none() {
+            // Where the daemon stops in between, what is written so far is for no door of this instance either.
             self.calls.store.keep_grant_call(grant, &[]).await?;
         }
         // Whoever answers the call in the place of the other side cannot use the invite without that side's key.
         let terms = Terms { key: Some(calling.key), ..terms };
-        let created = self.invite_by(by, grant, terms, Way::Calls(&calling)).await?;
+        let created = match self.invite_by(by, grant, terms, Way::Calls(&calling)).await {
+            Ok(created) => created,
+            Err(error) => {
+                if former.is_none() {
+                    self.calls.store.forget_grant_call(grant).await?;
+                }
+                return Err(error);
+            }
+        };
         let secret = CallSecret::new(calling.id, calling.secret.clone());
         let opening = self.parts.trust.opening(created.id);
         let key = secret.grant(grant, &opening).map_err(|error| AdminError::Listener(error.to_string()))?;
@@ -375,7 +414,8 @@ impl Spoke {
             invite: created.invite.clone(),
             until: created.expires_at,
         };
-        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing), former };
+        let dialled = former.is_none() && created.grant.leaf.is_some();
+        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing), former, dialled };
         self.calls.keep(grant, plan).await?;
         self.calls.look(&self.listeners).await?;
         Ok(created)
@@ -384,7 +424,11 @@ impl Spoke {
     /// Waits for a moment to hear how the first call went.
     async fn first_call(&self, grant: GrantId) -> Result<CallView, AdminError> {
         if let Some(mut state) = self.calls.state(grant) {
-            let told = |state: &CallState| !matches!(state, CallState::Calling | CallState::Brought);
+            let told = |state: &CallState| match state {
+                CallState::Calling | CallState::Brought => false,
+                CallState::Parked => self.calls.waits(grant),
+                CallState::Failing(_) | CallState::Up | CallState::TooLate => true,
+            };
             drop(timeout(FIRST, state.wait_for(told)).await);
         }
         self.calls.view(grant).ok_or_else(|| AdminError::Conflict("the grant has ended meanwhile".to_owned()))

@@ -21,6 +21,8 @@ pub struct Plan {
     pub bringing: Option<Bringing>,
     /// Whom to call meanwhile, and with what, where the grant is held already.
     pub former: Option<(Vec<String>, CallKey)>,
+    /// Whether whoever holds the grant dials until the invite was used.
+    pub dialled: bool,
 }
 
 /// An invite that is brought to whoever waits for it.
@@ -42,6 +44,7 @@ struct Form {
     key: [u8; 32],
     bringing: Option<(AwaitId, [u8; 32], String, i64)>,
     former: Option<(Vec<String>, [u8; 32])>,
+    dialled: bool,
 }
 
 fn context(grant: GrantId) -> String {
@@ -55,7 +58,8 @@ pub(super) fn seal(kek: &Kek, grant: GrantId, plan: &Plan) -> Option<Vec<u8>> {
         (*id, *secret.expose(), invite.expose().clone(), until.micros())
     });
     let former = plan.former.as_ref().map(|(addresses, key)| (addresses.clone(), *key.expose()));
-    let form = Form { addresses: plan.addresses.clone(), key: *plan.key.expose(), bringing, former };
+    let form =
+        Form { addresses: plan.addresses.clone(), key: *plan.key.expose(), bringing, former, dialled: plan.dialled };
     let text = Zeroizing::new(serde_json::to_vec(&form).ok()?);
     kek.seal(&context(grant), &text).ok()
 }
@@ -63,7 +67,7 @@ pub(super) fn seal(kek: &Kek, grant: GrantId, plan: &Plan) -> Option<Vec<u8>> {
 /// None where it was not sealed by this instance, for this grant.
 pub(super) fn open(kek: &Kek, grant: GrantId, sealed: &[u8]) -> Option<Plan> {
     let text = kek.open(&context(grant), sealed).ok()?;
-    let Form { addresses, key, bringing, former } = serde_json::from_slice(text.expose()).ok()?;
+    let Form { addresses, key, bringing, former, dialled } = serde_json::from_slice(text.expose()).ok()?;
     let bringing = bringing.map(|(id, secret, invite, until)| Bringing {
         id,
         secret: Secret::new(secret),
@@ -71,7 +75,7 @@ pub(super) fn open(kek: &Kek, grant: GrantId, sealed: &[u8]) -> Option<Plan> {
         until: Time::from_micros(until),
     });
     let former = former.map(|(addresses, key)| (addresses, CallKey::from_bytes(key)));
-    Some(Plan { addresses, key: CallKey::from_bytes(key), bringing, former })
+    Some(Plan { addresses, key: CallKey::from_bytes(key), bringing, former, dialled })
 }
 
 #[cfg(test)]
@@ -93,10 +97,12 @@ mod tests {
                 until: world.now(),
             }),
             former: Some((vec!["home.example.org:7446".to_owned()], CallKey::from_bytes([9; 32]))),
+            dialled: true,
         };
         let sealed = seal(&kek, grant, &plan).unwrap();
         let read = open(&kek, grant, &sealed).unwrap();
         assert_eq!((read.addresses, read.key.expose()), (plan.addresses, plan.key.expose()));
+        assert!(read.dialled);
         let (old, kept) = (read.former.unwrap(), plan.former.unwrap());
         assert_eq!((old.0, old.1.expose()), (kept.0, kept.1.expose()));
         let (read, wrote) = (read.bringing.unwrap(), plan.bringing.unwrap());
