@@ -102,8 +102,8 @@ pub struct CallAgain {
 /// How it stands with the calls of a grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallEntry {
-    /// calling; failing where the last call did; brought while the other side reads the invite; up once it is linked; or `too_late` where
-    /// the invite ended before.
+    /// calling; failing where the last call did; brought while the other side reads the invite; parked while it keeps the connections and has
+    /// not used one since; up once it has; or `too_late` where the invite ended before.
     pub state: String,
     /// Why the last call failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

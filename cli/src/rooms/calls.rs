@@ -162,6 +162,8 @@ pub fn line(grant: &view::GrantEntry) -> Option<String> {
     let at = joined(&call.addresses);
     Some(match call.state.as_str() {
         "up" => format!("this instance calls {at}, where it is linked"),
+        "parked" if grant.waiting => format!("this instance calls {at}, which waits to be let in"),
+        "parked" => format!("this instance calls {at}, which takes the calls and has asked nothing yet"),
         "brought" => format!("this instance has called {at}, which reads the invite"),
         "failing" => format!("this instance calls {at}, which did not work yet"),
         "too_late" => {

@@ -95,7 +95,7 @@ fn a_kill_anywhere_in_an_enrolment_costs_another_try_and_nothing_else() {
 }
 
 /// Nobody types anything again: the sharing side brings its invite until the link is there.
-fn comes_up_by_itself(office: &Instance, home: &Instance, name: &str) {
+fn comes_up_by_itself(office: &Instance, home: &Instance, name: &str, refused: &str) {
     let end = Instant::now() + Duration::from_mins(1);
     let list = format!("list tasks --from {name} --strict --json");
     let rows = loop {
@@ -107,7 +107,7 @@ fn comes_up_by_itself(office: &Instance, home: &Instance, name: &str) {
         pause();
     };
     assert_eq!(rows["rows"].as_array().unwrap().len(), 1);
-    assert_eq!(count(office, "refused_leaves"), "0", "{name}: a certificate was in force before");
+    assert_eq!(count(office, "refused_leaves"), refused, "{name}: certificates that were in force before");
     let linked = |entry: &serde_json::Value| entry["link"] == *name && entry["state"] == "linked";
     while !home.types("link await --list --json").done().json().as_array().unwrap().iter().any(linked) {
         assert!(Instant::now() < end, "{name}: the text is not used up");
@@ -138,7 +138,23 @@ fn a_kill_anywhere_in_an_enrolment_by_a_call_mends_itself() {
         killed.kill();
         serve(killed, None);
         drop(typed.join().unwrap());
-        comes_up_by_itself(&office, &home, &name);
+        comes_up_by_itself(&office, &home, &name, "0");
+    }
+    // A link that is there already, enrolled anew: neither its old key nor its old certificate is good, and it is there again.
+    let name = format!("called-{}", CALLED.replace(' ', "-"));
+    for (times, point) in ["1", "2"].into_iter().zip([CALLED, "link enrolled"]) {
+        assert_eq!(home.stop(), Some(0));
+        serve(&mut home, Some(point));
+        let text = home.types("link await").done().out.trim().to_owned();
+        let data = office.data();
+        let line = ["-C", data.to_str().unwrap(), "grant", "invite", &name, "--call", &text];
+        let command = program(&line);
+        let typed = thread::spawn(move || finish(command));
+        wait_for_halt(&home, point);
+        home.kill();
+        serve(&mut home, None);
+        drop(typed.join().unwrap());
+        comes_up_by_itself(&office, &home, &name, times);
     }
     assert_eq!(office.types("status --json").done().json()["unknown_certificates"], 0);
 }

@@ -11,6 +11,7 @@ use spoke::{AdminError, CallState, CallView, Created, GrantOrder, Receipt, Terms
 use sqlx::{Connection, PgConnection};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tests::{
+    asker::{enrol, tasks},
     cluster,
     home::Home,
     instance::{Instance, name, task},
@@ -325,6 +326,44 @@ async fn a_wait_that_was_changed_in_the_database_takes_no_call_and_hides_no_othe
     }
     // A key goes with its wait, save where the wait does not say any more which.
     assert!(stage.home.store.link_keys(stage.home.owner.user).await.unwrap().len() <= 7);
+}
+
+/// Of all the keys that its owner has prepared, the one of the text alone is used for what comes with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_bound_to_another_key_of_the_owner_is_not_used() {
+    let stage = Stage::new().await;
+    let prepared = stage.home.hub.prepare(&stage.home.anew()).await.unwrap().key;
+    let read = Calling::decode(stage.wait().await.text.expose()).unwrap();
+    let (grant, open) = stage.office.grant("alice", r#"{"resources":["tasks"]}"#).await;
+    let terms = Terms { key: Some(prepared), confirm: false };
+    let bound = stage.office.spoke.invite_on(stage.office.by(), grant.id, terms).await.unwrap().invite;
+    for invite in [bound, domain::secret::Secret::new(open.encode())] {
+        let secret = CallSecret::new(read.id, read.secret.clone());
+        let line = call(&read.addresses, &Saying::Invite { id: read.id, secret, invite }).await.unwrap();
+        assert!(line.asked().await.is_err(), "nothing is asked over it");
+        eventually("it says why", async || {
+            let awaits = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
+            awaits[0].reason.as_ref().is_some_and(|why| why.contains("not bound to the key that the text names"))
+        })
+        .await;
+    }
+    let kept = stage.home.store.link_keys(stage.home.owner.user).await.unwrap();
+    assert_eq!(kept.iter().filter(|kept| kept.invite.is_none()).count(), 2, "both keys are as they were");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_who_dials_finds_the_door_until_the_invite_that_is_brought_was_used() {
+    let mut stage = Stage::new().await;
+    let (grant, invite) = stage.office.grant("alice", r#"{"resources":["tasks"]}"#).await;
+    let asker = enrol(&invite).await;
+    assert!(asker.list(tasks()).await.is_ok());
+    let text = stage.wait().await.text;
+    stage.home.hub.stop().await;
+    let made =
+        stage.office.spoke.invite_calling(stage.office.by(), grant.id, Terms::default(), text.expose()).await.unwrap();
+    assert!(matches!(made.1.state, CallState::Failing(_)), "{:?}", made.1);
+    stage.office.spoke = stage.office.spoke_again(spoke::lists::ListsOrder::default()).await;
+    eventually("the door is open", async || stage.office.spoke.status().links_listener.is_some()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
