@@ -52,7 +52,7 @@ pub enum Command {
     Serve(daemon::serve::ServeArgs),
     /// What runs and what is linked
     Status(status::StatusArgs),
-    /// Name, fingerprint and addresses of this instance
+    /// Name, fingerprint and addresses of this instance, and whether linked instances reach it there
     Id,
     /// Share rows with another instance: a grant and its invite in one
     Invite(grants::InviteArgs),

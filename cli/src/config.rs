@@ -33,6 +33,8 @@ pub struct Config {
     /// Hosts that invites name, without port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advertise: Vec<String>,
+    /// Whether this instance tries addresses for those whose links it has.
+    pub try_addresses: bool,
     /// DNS names in the server certificate besides the instance's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub public_names: Vec<String>,
@@ -83,11 +85,12 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 21] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
     "advertise",
+    "try_addresses",
     "public_names",
     "crl_listen",
     "crl_source",
@@ -114,6 +117,7 @@ impl Default for Config {
             listen_enrolment: any(7444),
             listen_calls: any(7446),
             advertise: Vec::new(),
+            try_addresses: true,
             public_names: Vec::new(),
             crl_listen: None,
             crl_source: None,
@@ -222,7 +226,7 @@ impl Config {
 fn bare_word(line: &str) -> Option<&'static str> {
     let (key, value) = line.split_once('=')?;
     let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
-    let texts = KEYS.into_iter().filter(|key| !matches!(*key, "advertise" | "public_names"));
+    let texts = KEYS.into_iter().filter(|key| !matches!(*key, "advertise" | "try_addresses" | "public_names"));
     texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
 
@@ -273,8 +277,11 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) {
     let Some(key) = known_key(variable) else { return };
     let list = matches!(key, "advertise" | "public_names" | "alert_command");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
-    let value =
-        if list { toml::Value::Array(items().map(toml::Value::from).collect()) } else { toml::Value::String(value) };
+    let value = match value.parse() {
+        _ if list => toml::Value::Array(items().map(toml::Value::from).collect()),
+        Ok(flag) if key == "try_addresses" => toml::Value::Boolean(flag),
+        _ => toml::Value::String(value),
+    };
     // What is no table stays as it is, and is refused with its place when the whole is read.
     match key.split_once('.') {
         None => drop(table.insert(key.to_owned(), value)),

@@ -3,7 +3,7 @@
 //! Map, in the order a request meets it: [`wire`] turns messages into values, [`operation`] is the closed list of what can
 //! be asked, [`caller`] judges the standing of who asks, [`decide()`] turns both into a [`Permitted`] or a [`Refusal`],
 //! [`audit`] is the record of it. [`scope`] and [`grant`] are what an owner wrote; [`item`] and [`kind`] are what rows are;
-//! [`session`] has the times of the control session; [`answer`] is what an asking side tells its person, [`say`] how messages
+//! [`session`] has the times of the control session, [`reach`] what of it is about trying addresses; [`answer`] is what an asking side tells its person, [`say`] how messages
 //! name what there is; [`calling`] is what a side hands over that
 //! waits to be called; [`world`] is where time and randomness come from.
 //!
@@ -23,6 +23,7 @@ pub mod item;
 pub mod kind;
 pub mod operation;
 pub mod page;
+pub mod reach;
 pub mod refusal;
 pub mod renewal;
 pub mod rights;

@@ -1,8 +1,10 @@
 //! Dials in tasks of their own, so that a caller who goes away does not end what others wait for, and all end with the hub.
 
 use crate::calls::table::Table;
+use domain::reach::Address;
 use link::{DialError, Dialled, Dialler, Target, call::ParkedKey};
 use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Makes connections until it is stopped.
@@ -53,5 +55,10 @@ impl Dialling {
             let dialled = task.await.ok().flatten();
             dialled.unwrap_or_else(|| Err(DialError::Broken("this instance is stopping".to_owned())))
         }
+    }
+
+    /// Whether each of these addresses leads to the target's instance; given up with the caller.
+    pub(crate) async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Vec<bool> {
+        self.dialler.reached(target, addresses, end).await
     }
 }

@@ -78,6 +78,8 @@ pub struct Parts {
     pub dialler: Arc<link::Dialler>,
     /// Where calls of instances that cannot be reached are taken.
     pub calls: Listen,
+    /// Whether addresses are tried for the other sides of links.
+    pub try_addresses: bool,
 }
 
 /// The asking side of this instance, for all its users.
@@ -93,6 +95,8 @@ pub struct Hub {
     deadlines: Deadlines,
     watch: renewal::Watch,
     keeper: Arc<control::Keeper>,
+    trials: control::Trials,
+    try_addresses: bool,
     calls: calls::Calls,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -106,7 +110,7 @@ impl Hub {
 
     /// The same with other deadlines.
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
-        let Parts { world, store, auditor, kek, instance, name, dialler, calls } = parts;
+        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let calls = calls::Calls::new(&world, calls);
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
@@ -125,6 +129,8 @@ impl Hub {
             deadlines,
             watch,
             keeper,
+            trials: control::Trials::default(),
+            try_addresses,
             calls,
             tasks,
             stopping,

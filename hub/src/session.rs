@@ -143,7 +143,8 @@ impl Sessions {
         slots.entry((link.owner, link.id)).or_default().dial = Some((*count, dial));
     }
 
-    fn target(&self, link: &LinkRecord) -> Result<Target, Failure> {
+    /// Whom to dial for the link, and what to show there.
+    pub(crate) fn target(&self, link: &LinkRecord) -> Result<Target, Failure> {
         let key = self.kek.open(&key_context(link.owner, link.id), &link.sealed_key).map_err(Failure::own)?;
         Ok(Target {
             addresses: link.addresses.clone(),

@@ -2,7 +2,8 @@
 //! says what it has acted upon.
 //!
 //! Nothing stands on them: whoever has no session, or lies in one, loses access at the same moment as everybody else. What a
-//! session adds is that the other side knows at once, and that this side knows that it knows.
+//! session adds is that the other side knows at once, and that this side knows that it knows. Over it the other side is asked, too, whether
+//! addresses lead to this one: [`trial`].
 
 use domain::{
     Reason, Refusal, Time,
@@ -34,6 +35,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+mod trial;
+
+use trial::Trial;
+
 /// News that may wait for a slow reader. One that does not even read these is cut off: it would not hear of its grant's end either.
 const WAITING: usize = 16;
 
@@ -60,6 +65,14 @@ struct Heard {
     acknowledged: u64,
     /// It knows that the grant has ended, and has let go of it.
     let_go: bool,
+    /// It tries addresses when it is asked to.
+    tries: bool,
+}
+
+impl Heard {
+    const fn new(at: Instant, acknowledged: u64) -> Self {
+        Self { at, offset_ms: 0, acknowledged, let_go: false, tries: false }
+    }
 }
 
 /// A live session, as whoever tells and whoever listens know it.
@@ -72,6 +85,7 @@ struct Session {
     /// The generation that the end was told as.
     end: OnceLock<u64>,
     news: mpsc::Sender<v1::SessionResponse>,
+    trial: Mutex<Trial>,
     heard: watch::Sender<Heard>,
     over: CancellationToken,
 }
@@ -163,7 +177,8 @@ impl Controls {
             told: AtomicU64::new(grant.generation),
             end: OnceLock::new(),
             news,
-            heard: watch::Sender::new(Heard { at: now, offset_ms: 0, acknowledged: grant.generation, let_go: false }),
+            trial: Mutex::default(),
+            heard: watch::Sender::new(Heard::new(now, grant.generation)),
             over: CancellationToken::new(),
         });
         if let Some(former) = table.live.insert(grant.id, Arc::clone(&session)) {
@@ -295,8 +310,12 @@ impl Seat {
                 let now = self.controls.clock.now();
                 let theirs = heartbeat.time.map_or(now, wire::time);
                 let offset_ms = theirs.micros().saturating_sub(now.micros()) / 1_000;
-                self.session.heard.send_modify(|heard| (heard.at, heard.offset_ms) = (at, offset_ms));
-                let answer = v1::Heartbeat { time: Some(wire::timestamp(now)), answers: heartbeat.time };
+                let tries = heartbeat.tries_addresses;
+                self.session
+                    .heard
+                    .send_modify(|heard| (heard.at, heard.offset_ms, heard.tries) = (at, offset_ms, tries));
+                let answer =
+                    v1::Heartbeat { time: Some(wire::timestamp(now)), answers: heartbeat.time, tries_addresses: false };
                 // Where there is no room for the answer nobody reads, and the next notice ends the session.
                 drop(self.session.news.try_send(said(session_response::Said::Heartbeat(answer))));
                 true
@@ -311,6 +330,10 @@ impl Seat {
                     }
                 });
                 known
+            }
+            Said::Reached(reached) => {
+                self.session.heard.send_modify(|heard| heard.at = at);
+                self.session.trial().answered(reached)
             }
         }
     }

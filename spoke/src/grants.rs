@@ -1,6 +1,6 @@
 //! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
 
-use crate::{Spoke, control::Listening, invites::Terms};
+use crate::{Spoke, control::Listening, invites::Terms, reach::Reach};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
@@ -94,6 +94,8 @@ pub struct Created {
     pub rows: BTreeMap<Resource, u64>,
     /// What was left out of what was asked for.
     pub lost: Vec<Difference>,
+    /// Whether others can reach this instance at the addresses of the invite, as far as it is known.
+    pub reach: Reach,
 }
 
 /// A grant that was ended.
@@ -215,8 +217,9 @@ impl Spoke {
     pub async fn create_on(&self, by: By, order: GrantOrder, terms: Terms) -> Result<Created, AdminError> {
         self.clock.check()?;
         let (grant, lost) = self.draft(&order).await?;
-        // A listener that cannot be opened is found before anything is written.
-        self.listeners.open_for_invite().await?;
+        // A listener that cannot be opened is found before anything is written; and who breaks off while others try it leaves no grant.
+        let addresses = self.listeners.open_for_invite().await?;
+        self.reach_at(&addresses).await;
         let record = self.act(Act::GrantCreate, by, grant.id).noting(&scope_note(&grant.scope));
         self.parts.store.create_grant(&grant, record).await?;
         self.snapshots.refresh_after_change().await;

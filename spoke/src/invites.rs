@@ -8,6 +8,7 @@ use crate::{
     AdminError, By, Created, Spoke,
     connect::Links,
     listeners::Addresses,
+    reach::Reach,
     road::gate::{Answer, from_store},
     told,
 };
@@ -128,10 +129,14 @@ impl Spoke {
             )));
         }
         self.clock.check()?;
-        let addresses = match way {
-            Way::Dials => self.listeners.open_for_invite().await?,
+        let (addresses, reach) = match way {
+            Way::Dials => {
+                let named = self.listeners.open_for_invite().await?;
+                let reach = self.reach_at(&named).await;
+                (Addresses { links: reach.order(named.links), enrolment: reach.order(named.enrolment) }, reach)
+            }
             Way::Calls(Calling { addresses, .. }) => {
-                Addresses { links: addresses.clone(), enrolment: addresses.clone() }
+                (Addresses { links: addresses.clone(), enrolment: addresses.clone() }, Reach::default())
             }
         };
         let token = Token::generate(&self.parts.world);
@@ -139,7 +144,7 @@ impl Spoke {
             id: InviteId(self.parts.world.uuid()),
             grant: id,
             digest: token.digest(),
-            expires_at: way.end(now, &terms),
+            expires_at: way.end(self.parts.world.now(), &terms),
             key: terms.key,
             confirm: terms.confirm,
         };
@@ -176,6 +181,7 @@ impl Spoke {
             addresses: addresses.links,
             rows,
             lost: Vec::new(),
+            reach,
         })
     }
 }

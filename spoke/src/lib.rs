@@ -4,7 +4,7 @@
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
 //! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
-//! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
+//! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`reach`] has others try where this one is reached; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
 //! does: create, edit, revoke, [`invites`] how a grant comes to its holder, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
 //!
@@ -20,6 +20,7 @@ pub mod listeners;
 pub mod lists;
 pub mod policy;
 pub mod query;
+pub mod reach;
 mod renewals;
 pub mod road;
 mod sane_clock;
@@ -33,5 +34,6 @@ pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Re
 pub use invites::Terms;
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
+pub use reach::{Reach, ReachState};
 pub use sane_clock::CLOCK_IS_RIGHT;
 pub use spoke::{Parts, Spoke, SpokeStatus, StartError};

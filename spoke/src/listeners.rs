@@ -199,8 +199,17 @@ impl Listeners {
                 return Err(error);
             }
         };
-        let hosts = |bound| link::hosts::reached_at(&self.parts.listen.advertise, bound);
-        Ok(Addresses { links: hosts(links), enrolment: hosts(enrolment) })
+        Ok(Addresses { links: self.hosts(links), enrolment: self.hosts(enrolment) })
+    }
+
+    /// What an invite would name of the doors that are open.
+    pub(crate) fn named(&self) -> Addresses {
+        let hosts = |bound: Option<_>| bound.map(|bound| self.hosts(bound)).unwrap_or_default();
+        Addresses { links: hosts(self.links_address()), enrolment: hosts(self.enrolment_address()) }
+    }
+
+    fn hosts(&self, bound: SocketAddr) -> Vec<String> {
+        link::hosts::reached_at(&self.parts.listen.advertise, bound)
     }
 
     /// Opens and closes as grants and invites come and go.

@@ -70,6 +70,7 @@ impl Home {
                 advertise: Vec::new(),
                 limits: link::Limits::default(),
             },
+            try_addresses: true,
         });
         let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
         Self { id, hub: Hub::new(parts()), parts, kek: sealing, owner, world, database, store }

@@ -106,6 +106,12 @@ impl Instance {
         Self::open(World::system(), cluster::database().await, listen, domain::renewal::LIFE).await
     }
 
+    /// Starts an instance on a database that the test looks after, which is advertised at these hosts.
+    pub async fn start_advertised(database: Database, hosts: &[&str]) -> Self {
+        let listen = Listen { advertise: hosts.iter().map(ToString::to_string).collect(), ..loopback() };
+        Self::open(World::system(), database, listen, domain::renewal::LIFE).await
+    }
+
     /// Starts an instance that remembers how far its grants have come in `floors`.
     pub async fn start_remembering(database: Database, trust: Arc<Trust>) -> Self {
         let (world, life) = (World::system(), domain::renewal::LIFE);

@@ -94,7 +94,8 @@ fn ended(task: Result<Result<Called, spoke::AdminError>, tokio::task::JoinError>
 
 fn called(door: &Door, (created, call): Called, subject: Name) -> view::CallMade {
     let (id, terms) = (created.grant.id, created.terms);
-    let view::InviteMade { grant, rows, key, confirm, .. } = made(door, created, terms, subject);
+    let view::InviteMade { grant, rows, key, confirm, .. } =
+        made(door, created, terms, (subject, &view::GrantNames::default()));
     // Meanwhile it may have been used.
     let state = door.spoke.call(id).unwrap_or(call);
     view::CallMade { grant, call: state.into(), key, confirm, rows }

@@ -32,6 +32,11 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
     Ok(all)
 }
 
+/// What the grants are called that the caller may know of.
+pub(super) async fn names(door: &Door, person: &Person) -> Result<view::GrantNames, Problem> {
+    Ok(visible(door, person).await?.into_iter().map(|view| (view.grant.id, view.grant.name)).collect())
+}
+
 /// What a person has to look after.
 #[derive(Default)]
 pub(super) struct Open {
@@ -212,8 +217,10 @@ pub(super) async fn create(
     let terms = Terms { key: order.key, confirm: order.confirm };
     let order = permitted(&door, &person, order).await?;
     let subject = order.subject.clone();
+    // Before the invite is made: what fails afterwards would take it along.
+    let names = names(&door, &person).await?;
     let created = door.spoke.create_on(person.by(), order, terms).await?;
-    Ok(Json(made(&door, created, terms, subject)))
+    Ok(Json(made(&door, created, terms, (subject, &names))))
 }
 
 /// A fresh invite for a grant that has not ended.
@@ -228,8 +235,9 @@ pub(super) async fn invite(
     is_a_key(&door, &person, order.key).await?;
     view.trust_invite().map_err(AdminError::from)?;
     let terms = kept(view.invite, order);
+    let names = names(&door, &person).await?;
     let created = door.spoke.invite_on(person.by(), view.grant.id, terms).await?;
-    let made = made(&door, created, terms, view.subject_name);
+    let made = made(&door, created, terms, (view.subject_name, &names));
     let grant = view::GrantEntry { peer_name: view.peer_name, ..made.grant };
     Ok(Json(view::InviteMade { grant, ..made }))
 }
@@ -350,12 +358,18 @@ fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> P
     }
 }
 
-pub(super) fn made(door: &Door, created: spoke::Created, terms: Terms, subject: Name) -> view::InviteMade {
-    let spoke::Created { grant, invite, expires_at, addresses, rows, lost, .. } = created;
+pub(super) fn made(
+    door: &Door,
+    created: spoke::Created,
+    terms: Terms,
+    (subject, names): (Name, &view::GrantNames),
+) -> view::InviteMade {
+    let spoke::Created { grant, invite, expires_at, addresses, rows, lost, reach, .. } = created;
     let entry = view::GrantEntry::new(&grant, door.world.now());
     let grant = view::GrantEntry { subject: Some(subject), narrowed: view::differences(lost), ..entry };
     let (invite, Terms { key, confirm }) = (invite.expose().clone(), terms);
-    view::InviteMade { grant, invite, expires_at, key, confirm, addresses, rows }
+    let reach = view::Reach::told(reach, names);
+    view::InviteMade { grant, invite, expires_at, key, confirm, addresses, reach, rows }
 }
 
 impl From<AdminError> for Problem {

@@ -64,7 +64,7 @@ door! {
         get status::status, "What runs" => Json view::Status;
     }
     "/v1/id" {
-        get status::identity, "Who this instance is" => Json view::Identity;
+        get status::identity, "Who this instance is", query view::IdentityQuestion => Json view::Identity;
     }
     "/v1/me" {
         get status::me, "Who the caller is" => Json view::Person;

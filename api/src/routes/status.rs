@@ -1,6 +1,6 @@
 //! What runs, and who is who.
 
-use super::grants::Open;
+use super::{Queried, grants::Open};
 use crate::{
     Door, Problem,
     door::is_operator,
@@ -9,6 +9,7 @@ use crate::{
     view,
 };
 use axum::{Extension, Json, extract::State};
+use domain::rights::Role;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// How long the database may take to show that it lives.
@@ -19,10 +20,21 @@ pub(super) async fn me(person: Person) -> Json<view::Person> {
     Json(person.view())
 }
 
-/// Who this instance is.
-pub(super) async fn identity(State(door): State<Arc<Door>>, _: Person) -> Json<view::Identity> {
+/// Who this instance is. Others are set in motion only for somebody who may invite.
+pub(super) async fn identity(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Queried(question): Queried<view::IdentityQuestion>,
+) -> Result<Json<view::Identity>, Problem> {
+    let may_invite = person.user.roles.values().any(|role| *role > Role::Guest);
+    let reach = if question.reach && may_invite {
+        let names = super::grants::names(&door, &person).await?;
+        Some(view::Reach::told(door.spoke.reach().await, &names))
+    } else {
+        None
+    };
     let about = &door.about;
-    Json(view::Identity {
+    Ok(Json(view::Identity {
         name: about.name.clone(),
         instance: about.instance,
         fingerprint: about.fingerprint.clone(),
@@ -31,7 +43,8 @@ pub(super) async fn identity(State(door): State<Arc<Door>>, _: Person) -> Json<v
         listen_enrolment: about.listen_enrolment.clone(),
         listen_calls: about.listen_calls.clone(),
         advertise: about.advertise.clone(),
-    })
+        reach,
+    }))
 }
 
 /// What runs. The operator is told also when the database, and with it every user, is away.

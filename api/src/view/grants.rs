@@ -1,6 +1,6 @@
 //! Grants and invites.
 
-use super::{CallEntry, Difference};
+use super::{CallEntry, Difference, Reach};
 use crate::shape;
 use domain::{
     Time,
@@ -239,8 +239,10 @@ pub struct InviteMade {
     pub key: Option<Spki>,
     /// Whether whoever uses it waits until the words that they see were typed here.
     pub confirm: bool,
-    /// Where the other side will look for this instance.
+    /// Where the other side will look for this instance, in that order.
     pub addresses: Vec<String>,
+    /// Whether others can reach it there.
+    pub reach: Reach,
     /// How many rows the grant shows now.
     #[schemars(with = "BTreeMap<String, u64>")]
     pub rows: Counted,

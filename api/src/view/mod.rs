@@ -7,6 +7,7 @@ mod grants;
 mod links;
 mod people;
 mod policy;
+mod reach;
 mod rows;
 mod status;
 
@@ -25,10 +26,12 @@ pub use people::{
     WorkspaceOrder,
 };
 pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
+pub use reach::{GrantNames, Reach, TriedAddress};
 pub use rows::{
     AlikeQuestion, AlikeRow, AlikeSource, GetQuestion, ItemsOrder, ListQuestion, PutVerdict, SourceEntry, SourceKeys,
     SourceQuestion, Written,
 };
 pub use status::{
-    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, LinkCount, Status, TakenList, WaitingGrant,
+    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, LinkCount, Status, TakenList,
+    WaitingGrant,
 };

@@ -1,6 +1,9 @@
 //! What runs and who this is.
 
-use crate::{shape, view::LinkEntry};
+use crate::{
+    shape,
+    view::{LinkEntry, Reach},
+};
 use domain::{
     Time,
     id::{GrantId, InstanceId, Name},
@@ -274,6 +277,18 @@ pub struct Identity {
     pub listen_calls: String,
     /// The hosts that invites name; empty means that they are found when an invite is made.
     pub advertise: Vec<String>,
+    /// Whether others can reach it there, where that was asked for by somebody who may invite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
+}
+
+/// Asks who this instance is, in the query string.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityQuestion {
+    /// Whether linked instances are asked to try its addresses, which takes some seconds where there are any.
+    #[serde(default)]
+    pub reach: bool,
 }
 
 #[cfg(test)]

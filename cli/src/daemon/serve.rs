@@ -261,6 +261,7 @@ impl Base<'_> {
                 advertise: self.config.advertise.clone(),
                 limits: link::Limits::default(),
             },
+            try_addresses: self.config.try_addresses,
         })
     }
 

@@ -8,7 +8,7 @@ use super::{
     limits::until,
     millis, minute, named, next_for_members, or_dash,
     pasted::{Meant, pasted},
-    policy,
+    policy, reach,
     scope_flags::ScopeFlags,
     segment, short,
     waiting::{self, to_confirm},
@@ -144,6 +144,9 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
             ));
         }
         out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
+        for line in reach::of_invite(&made.reach) {
+            out.remark(&line);
+        }
         let until = minute(made.expires_at);
         out.remark(&match &made.key {
             Some(key) => format!(

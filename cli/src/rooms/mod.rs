@@ -12,6 +12,7 @@ pub mod links;
 mod pasted;
 pub mod people;
 pub mod policy;
+mod reach;
 pub mod rows;
 pub mod scope_flags;
 pub mod sources;

@@ -3,7 +3,7 @@
 mod lists;
 mod metrics;
 
-use super::{counted, joined, minute, next_for_members, short, waiting};
+use super::{counted, joined, minute, next_for_members, reach, short, waiting};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -190,9 +190,10 @@ fn called(status: &view::Status) -> String {
     format!("{at}, {} ready", counted(status.calls_parked, "connection"))
 }
 
-/// `id`.
+/// `id`. What takes time comes after what does not.
 pub async fn identity(client: &Client, out: &Out) -> Outcome {
-    let identity: view::Identity = client.get("/v1/id").await?;
+    const REACHED: &str = "/v1/id?reach=true";
+    let identity: view::Identity = client.get(if out.json { REACHED } else { "/v1/id" }).await?;
     out.value(&identity, |identity| {
         let hosts = joined(&identity.advertise);
         let hosts = if hosts.is_empty() { "this machine's own addresses".to_owned() } else { hosts };
@@ -202,6 +203,10 @@ pub async fn identity(client: &Client, out: &Out) -> Outcome {
             identity.listen_enrolment, identity.listen_calls
         )
     })?;
+    if !out.json {
+        let reach = client.get::<view::Identity>(REACHED).await.ok().and_then(|identity| identity.reach);
+        reach.iter().flat_map(reach::of_identity).for_each(|line| out.remark(&line));
+    }
     out.next("status");
     Ok(Exit::Done)
 }

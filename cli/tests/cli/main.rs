@@ -43,6 +43,8 @@ mod people;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod schemas;

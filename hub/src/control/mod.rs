@@ -1,13 +1,16 @@
 //! The control session of each link: the stream over which the other side tells that its grant has changed or ended.
 //!
-//! [`keeper`] holds one session for every link of this instance; here is what one says and hears. That a grant has ended is said back only when
+//! [`keeper`] holds one session for every link of this instance; here is what one says and hears, [`reach`] but for addresses that the other
+//! side has tried. That a grant has ended is said back only when
 //! every question over the link has ended and let go of its rows: whoever revokes a grant may rely on that word.
 
 mod keeper;
 mod pause;
+mod reach;
 
 pub(crate) use keeper::Keeper;
 pub use keeper::SessionStatus;
+pub(crate) use reach::Trials;
 
 use crate::{
     Asker, Hub,
@@ -21,6 +24,7 @@ use domain::{
     session::{HEARTBEAT, SILENCE},
     wire,
 };
+use futures::{StreamExt, stream::FuturesUnordered};
 use keeper::Shown;
 use proto::{
     REQUEST_ID,
@@ -92,7 +96,7 @@ impl Hub {
         let live = self.sessions.open(link).await?;
         let (words, spoken) = mpsc::channel(WAITING);
         // There is room for the first word.
-        let _ = words.try_send(heartbeat(self.world.now()));
+        let _ = words.try_send(self.heartbeat(link));
         let mut request = Request::new(ReceiverStream::new(spoken));
         if let Ok(id) = id.to_string().parse() {
             request.metadata_mut().insert(REQUEST_ID, id);
@@ -131,23 +135,30 @@ impl Hub {
         let mut beat = interval(Duration::from_secs(welcome.heartbeat_seconds.into()).clamp(HEARTBEAT / 15, HEARTBEAT));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silence = Instant::now() + SILENCE;
+        let mut trials = FuturesUnordered::new();
         loop {
             let word = tokio::select! {
                 word = timeout_at(silence, news.message()) => word,
-                _ = beat.tick() => {
-                    if say(&words, heartbeat(self.world.now())).await.is_none() {
+                own = async { tokio::select! {
+                    _ = beat.tick() => self.heartbeat(link),
+                    Some(reached) = trials.next() => reached,
+                } } => {
+                    if say(&words, own).await.is_none() {
                         return Over::Lost;
                     }
                     continue;
                 }
             };
-            let Ok(Ok(Some(v1::SessionResponse { said: Some(said) }))) = word else { return Over::Lost };
+            let Ok(Ok(Some(v1::SessionResponse { said }))) = word else { return Over::Lost };
             silence = Instant::now() + SILENCE;
             shown.heard(self.world.now());
             match said {
-                Said::Welcome(_) => return Over::Lost,
-                Said::Heartbeat(answer) => shown.clock(offset(&answer, self.world.now())),
-                Said::Notice(v1::Notice { generation, news: Some(News::Ended(_)) }) => {
+                // What a later version says.
+                None => {}
+                Some(Said::Welcome(_)) => return Over::Lost,
+                Some(Said::Heartbeat(answer)) => shown.clock(offset(&answer, self.world.now())),
+                Some(Said::Reach(asked)) => trials.extend(self.trial(link, &asked)),
+                Some(Said::Notice(v1::Notice { generation, news: Some(News::Ended(_)) })) => {
                     halt::at("link end heard").await;
                     self.let_go(link, request).await;
                     halt::at("link let go").await;
@@ -157,7 +168,7 @@ impl Hub {
                     return Over::Ended;
                 }
                 // Nothing is kept of earlier answers, so there is nothing to forget: what is under way is judged anew, chunk by chunk.
-                Said::Notice(v1::Notice { generation, .. }) => {
+                Some(Said::Notice(v1::Notice { generation, .. })) => {
                     shown.changed(generation);
                     if say(&words, acknowledged(generation)).await.is_none() {
                         return Over::Lost;
@@ -178,14 +189,18 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// That it is there, and whether it tries addresses.
+    fn heartbeat(&self, link: &LinkRecord) -> v1::SessionRequest {
+        let time = Some(wire::timestamp(self.world.now()));
+        let beat = v1::Heartbeat { time, answers: None, tries_addresses: self.tries_for(link) };
+        v1::SessionRequest { said: Some(session_request::Said::Heartbeat(beat)) }
+    }
+}
+
 /// None once nobody takes it any more.
 async fn say(words: &mpsc::Sender<v1::SessionRequest>, word: v1::SessionRequest) -> Option<()> {
     timeout(SILENCE, words.send(word)).await.ok()?.ok()
-}
-
-fn heartbeat(now: Time) -> v1::SessionRequest {
-    let said = session_request::Said::Heartbeat(v1::Heartbeat { time: Some(wire::timestamp(now)), answers: None });
-    v1::SessionRequest { said: Some(said) }
 }
 
 fn acknowledged(generation: u64) -> v1::SessionRequest {

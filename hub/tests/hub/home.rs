@@ -105,6 +105,7 @@ impl Home {
                 advertise: Vec::new(),
                 limits: link::Limits::default(),
             },
+            try_addresses: true,
         });
         let hub = Hub::with_deadlines(parts(), deadlines);
         Self { world, model, log, hub, parts, alice, bob }
@@ -118,6 +119,11 @@ impl Home {
     /// A hub as it would be after a restart: the same database and key, no memory.
     pub fn restarted(&self) -> Arc<Hub> {
         Hub::with_deadlines((self.parts)(), DEADLINES)
+    }
+
+    /// The same with `try_addresses` turned off.
+    pub fn restarted_without_trying(&self) -> Arc<Hub> {
+        Hub::with_deadlines(Parts { try_addresses: false, ..(self.parts)() }, DEADLINES)
     }
 
     /// Alice's link to `side`, under the side's name.

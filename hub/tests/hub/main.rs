@@ -16,6 +16,8 @@ mod outcomes;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod service;

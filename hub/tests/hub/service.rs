@@ -10,7 +10,7 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -74,6 +74,10 @@ pub struct Board {
     pub acknowledged: Vec<u64>,
     /// Sessions that the asking side ended.
     pub hung_up: u64,
+    /// Whether the asking side says that it tries addresses.
+    pub tries: bool,
+    /// What came of trying them, and when it was said.
+    pub reached: Vec<(v1::Reached, Instant)>,
 }
 
 /// The rooms of one sharing side.
@@ -251,10 +255,13 @@ async fn hear(mut inbound: Streaming<v1::SessionRequest>, board: Arc<Mutex<Board
         let mut board = board.lock().unwrap();
         match said {
             session_request::Said::Acknowledged(word) => board.acknowledged.push(word.generation),
+            session_request::Said::Reached(reached) => board.reached.push((reached, Instant::now())),
             session_request::Said::Heartbeat(beat) => {
+                board.tries = beat.tries_addresses;
                 // A clock that is ten seconds ahead.
                 let ahead = beat.time.map(|time| prost_types::Timestamp { seconds: time.seconds + 10, ..time });
-                let answer = says(Said::Heartbeat(v1::Heartbeat { time: ahead, answers: beat.time }));
+                let answer =
+                    says(Said::Heartbeat(v1::Heartbeat { time: ahead, answers: beat.time, tries_addresses: false }));
                 drop(board.tell.as_ref().map(|tell| tell.send(answer)));
             }
         }

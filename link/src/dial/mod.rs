@@ -6,6 +6,7 @@
 mod cell;
 pub(crate) mod connect;
 mod error;
+mod reach;
 
 pub use cell::{ErrorCell, Failure, OurCertificate};
 pub use connect::{Connect, TcpConnect};
@@ -49,6 +50,9 @@ pub struct Target {
     /// What to show; none for enrolment.
     pub credential: Option<ClientCredential>,
 }
+
+/// What a handshake is made with, and what judges who is there.
+type Prepared = (TlsConnector, Arc<ServerVerifier>);
 
 /// How long a dial may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,23 +145,15 @@ impl Dialler {
     async fn establish(
         &self,
         target: &Target,
-        (tls, verifier): (TlsConnector, Arc<ServerVerifier>),
+        prepared: Prepared,
         stream: Box<dyn Io>,
         end: Instant,
     ) -> Result<Dialled, DialError> {
-        let name = ServerName::try_from(target.tls_name.clone()).map_err(|_| DialError::Target("TLS name"))?;
-        let stream = match timeout_at(end, tls.connect(name, stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(error::of_handshake(&error, verifier.flaw())),
-            Err(_) => return Err(DialError::HandshakeTimeout),
-        };
-        if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN) {
-            return Err(DialError::Broken("the other side does not speak HTTP/2".to_owned()));
-        }
+        let stream = shake(target, prepared, stream, end).await?;
         self.channel(target, stream, end).await
     }
 
-    fn tls(&self, target: &Target) -> Result<(TlsConnector, Arc<ServerVerifier>), DialError> {
+    fn tls(&self, target: &Target) -> Result<Prepared, DialError> {
         let verifier = ServerVerifier::new(&target.root, target.instance, Arc::clone(&self.clock));
         let verifier = Arc::new(verifier.map_err(|_| DialError::Target("root certificate"))?);
         ServerName::try_from(target.tls_name.as_str()).map_err(|_| DialError::Target("TLS name"))?;
@@ -204,4 +200,23 @@ impl Dialler {
             .keep_alive_timeout(keepalive_timeout)
             .keep_alive_while_idle(true))
     }
+}
+
+/// The handshake: who is there is the target's instance.
+async fn shake(
+    target: &Target,
+    (tls, verifier): Prepared,
+    stream: Box<dyn Io>,
+    end: Instant,
+) -> Result<TlsStream<Box<dyn Io>>, DialError> {
+    let name = ServerName::try_from(target.tls_name.clone()).map_err(|_| DialError::Target("TLS name"))?;
+    let stream = match timeout_at(end, tls.connect(name, stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(error::of_handshake(&error, verifier.flaw())),
+        Err(_) => return Err(DialError::HandshakeTimeout),
+    };
+    if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN) {
+        return Err(DialError::Broken("the other side does not speak HTTP/2".to_owned()));
+    }
+    Ok(stream)
 }

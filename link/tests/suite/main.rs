@@ -12,6 +12,7 @@ mod doors;
 mod endings;
 mod floods;
 mod frames;
+mod reach;
 mod resumption;
 mod sharing;
 mod wire;

@@ -46,7 +46,29 @@ impl Session {
     /// Says that it is there, by a clock that is `ahead`.
     pub async fn beat(&self, ahead: Duration) {
         let time = Some(domain::wire::timestamp(World::system().now() + ahead));
-        self.say(session_request::Said::Heartbeat(v1::Heartbeat { time, answers: None })).await;
+        self.say(session_request::Said::Heartbeat(v1::Heartbeat { time, ..v1::Heartbeat::default() })).await;
+    }
+
+    /// Says that it tries addresses.
+    pub async fn try_addresses(&self) {
+        let beat = v1::Heartbeat { tries_addresses: true, ..v1::Heartbeat::default() };
+        self.say(session_request::Said::Heartbeat(beat)).await;
+    }
+
+    /// Says what came of trying them.
+    pub async fn reached(&self, number: u32, reached: Vec<bool>) {
+        self.say(session_request::Said::Reached(v1::Reached { number, reached })).await;
+    }
+
+    /// The next request to try addresses.
+    pub async fn reach(&mut self) -> v1::Reach {
+        loop {
+            match self.next().await {
+                Some(Said::Reach(reach)) => return reach,
+                Some(_) => {}
+                None => panic!("the session is over"),
+            }
+        }
     }
 
     /// Says that it is there again and again, as fast as it is taken; how often, when the session was over.

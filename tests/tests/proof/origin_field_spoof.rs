@@ -31,7 +31,7 @@ const NAMES: [&str; 7] = [
 ];
 
 /// Fields that name nobody, whatever is in them.
-const PLAIN: [&str; 23] = [
+const PLAIN: [&str; 27] = [
     "EnrollRequest.words_nonce",
     "ConnectRequest.version_min",
     "ConnectRequest.version_max",
@@ -54,8 +54,12 @@ const PLAIN: [&str; 23] = [
     "SessionRequest.heartbeat.answers",
     "SessionRequest.heartbeat.answers.seconds",
     "SessionRequest.heartbeat.answers.nanos",
+    "SessionRequest.heartbeat.tries_addresses",
     "SessionRequest.acknowledged",
     "SessionRequest.acknowledged.generation",
+    "SessionRequest.reached",
+    "SessionRequest.reached.number",
+    "SessionRequest.reached.reached",
 ];
 
 /// Fields of answers that differ from call to call.

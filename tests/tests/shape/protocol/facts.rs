@@ -8,6 +8,7 @@ use domain::{
     invite::{BOUND_LIFE, OPEN_LIFE},
     item::MAX_ITEM_BYTES,
     operation::{Entrance, Method},
+    reach,
     renewal::{AGAIN, LIFE, OVERLAP},
     scope::{Rate, spec::MAX_ROWS},
     wire,
@@ -118,6 +119,10 @@ fn limits() -> Vec<[String; 2]> {
         ("a text to be called with", format!("{} days, one link", minutes(AWAIT_LIFE) / 60 / 24)),
         ("sealed invite of a call", kib(MAX_SEALED)),
         ("connections that wait for one link, where the sharing side calls", MOST_PARKED.to_string()),
+        (
+            "addresses that an asking side tries for one request, and requests of one link",
+            format!("{}, and {} a minute", reach::ADDRESSES, reach::REQUESTS),
+        ),
     ];
     told.map(|(what, limit)| [what.to_owned(), limit]).to_vec()
 }

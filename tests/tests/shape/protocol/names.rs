@@ -17,8 +17,9 @@ const PUBLIC: [&str; 7] = [
     "grpc.health.v1",
 ];
 
-/// Words of the page that are no names of the descriptor: TLS alerts, texts that go into hashes, fields of a refusal.
-const WORDS: [&str; 17] = [
+/// Words of the page that are no names of the descriptor: TLS alerts, texts that go into hashes, fields of a refusal,
+/// a setting.
+const WORDS: [&str; 18] = [
     "certificate_revoked",
     "certificate_expired",
     "unknown_ca",
@@ -33,6 +34,7 @@ const WORDS: [&str; 17] = [
     "true",
     "false",
     "tasks",
+    "try_addresses",
     "request",
     "message",
     "REASON_",
