@@ -65,6 +65,8 @@ const PRINTED: &[Form] = &[
     value::<view::Identity>("id"),
     value::<view::InviteMade>("invite"),
     value::<view::CallMade>("invite --call"),
+    lines::<rooms::invitees::Line>("invite --from")
+        .noting("One for each line of the file; none where one of them is wrong."),
     value::<Counts>("invite --dry-run").noting("Rows that the grant would show, by kind."),
     value::<Vec<view::GrantEntry>>("grant list"),
     value::<view::GrantEntry>("grant show"),

@@ -359,10 +359,7 @@ impl Spoke {
     pub(crate) async fn draft(&self, order: &GrantOrder) -> Result<(Grant, Vec<Difference>), AdminError> {
         let workspace = self.workspace(&order.spec.workspace).await?;
         let subject = self.subject(&order.subject, &workspace).await?;
-        let spec = self.filled(order.spec.clone()).await?;
-        let scope = spec.close(self.context(order.personal_default, order.sensitive))?;
-        self.teams_exist(&scope).await?;
-        let (scope, lost) = self.within(scope, order.narrow).await?;
+        let (scope, lost) = self.closed(&order.spec, order.personal_default, order.sensitive, order.narrow).await?;
         let grant = Grant {
             id: GrantId(self.parts.world.uuid()),
             name: order.name.clone(),
@@ -380,7 +377,21 @@ impl Spoke {
         Ok((grant, lost))
     }
 
-    async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {
+    /// The scope that a grant of this spec is given, and what it lost to the ceiling.
+    pub(crate) async fn closed(
+        &self,
+        spec: &Spec,
+        personal_default: bool,
+        sensitive: bool,
+        narrow: bool,
+    ) -> Result<(Scope, Vec<Difference>), AdminError> {
+        let spec = self.filled(spec.clone()).await?;
+        let scope = spec.close(self.context(personal_default, sensitive))?;
+        self.teams_exist(&scope).await?;
+        self.within(scope, narrow).await
+    }
+
+    pub(crate) async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {
         let all = self.parts.store.workspaces().await?;
         let known = existing(all.iter().map(|one| one.name.as_str()), "there is none");
         let missing = || format!("there is no workspace `{name}`: {known}; see `mosaic-fed workspace list`");
@@ -401,22 +412,11 @@ impl Spoke {
     }
 
     async fn subject(&self, name: &Name, workspace: &Workspace) -> Result<User, AdminError> {
-        let place = &workspace.name;
         let Some(user) = self.parts.store.user(name).await? else {
-            let all = self.parts.store.users().await?;
-            let here = all.iter().filter(|user| user.roles.contains_key(place)).map(|user| user.name.as_str());
-            let known = existing(here, "nobody is in it");
-            return Err(AdminError::Missing(format!(
-                "there is no user `{name}` in workspace {place}: {known}; \
-                 see `mosaic-fed --workspace {place} user list`"
-            )));
+            return Err(nobody(&self.parts.store.users().await?, name, &workspace.name));
         };
-        if user.roles.contains_key(place) {
-            return Ok(user);
-        }
-        Err(AdminError::Invalid(format!(
-            "user `{name}` is not in workspace {place}; `mosaic-fed --workspace {place} user role {name} member`"
-        )))
+        is_in(&user, &workspace.name)?;
+        Ok(user)
     }
 
     pub(crate) async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
@@ -433,4 +433,24 @@ impl Spoke {
         let record = Record::act(self.parts.world.now(), act, by.user, by.request);
         Record { grant: Some(grant), ..record }
     }
+}
+
+/// That there is no such user, and who there is.
+pub(crate) fn nobody(users: &[User], name: &Name, place: &Name) -> AdminError {
+    let here = users.iter().filter(|user| user.roles.contains_key(place)).map(|user| user.name.as_str());
+    let known = existing(here, "nobody is in it");
+    AdminError::Missing(format!(
+        "there is no user `{name}` in workspace {place}: {known}; see `mosaic-fed --workspace {place} user list`"
+    ))
+}
+
+/// Refuses a user whose view of a workspace is to be shared in which they are not.
+pub(crate) fn is_in(user: &User, place: &Name) -> Result<(), AdminError> {
+    if user.roles.contains_key(place) {
+        return Ok(());
+    }
+    let name = &user.name;
+    Err(AdminError::Invalid(format!(
+        "user `{name}` is not in workspace {place}; `mosaic-fed --workspace {place} user role {name} member`"
+    )))
 }

@@ -5,7 +5,7 @@
 //! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
 //! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
-//! does: create, edit, revoke, [`invites`] how a grant comes to its holder, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
+//! does: create, edit, revoke, [`invites`] how a grant comes to its holder, [`invitees`] how many do at once, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
@@ -15,6 +15,7 @@ pub mod confirming;
 pub mod connect;
 pub mod control;
 pub mod grants;
+pub mod invitees;
 pub mod invites;
 pub mod listeners;
 pub mod lists;
@@ -30,6 +31,7 @@ mod told;
 pub use calls::{CallState, CallView};
 pub use control::SessionView;
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
+pub use invitees::{Invitee, Judged, OneForAll};
 pub use invites::Terms;
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;

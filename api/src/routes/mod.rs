@@ -3,6 +3,7 @@
 mod audit;
 mod calls;
 mod grants;
+mod invitees;
 mod links;
 mod people;
 mod personal;
@@ -128,6 +129,10 @@ door! {
     }
     "/v1/grants/{grant}/can" {
         post grants::can, "What a grant may do, and why", body view::CanQuestion => Json view::VerdictView;
+    }
+    "/v1/invitees" {
+        post invitees::judge, "Whether many grants could be made with their invites, one verdict for each, in order; none is made",
+            body view::InviteesOrder => Json Vec<view::InviteeVerdict>;
     }
     "/v1/policy" {
         get policy::show, "What no grant of this instance may exceed" => Json view::Policy;

@@ -4,6 +4,7 @@
 mod audit;
 mod calls;
 mod grants;
+mod invitees;
 mod links;
 mod people;
 mod policy;
@@ -16,6 +17,7 @@ pub use grants::{
     CanQuestion, ConfirmOrder, Counted, EditOrder, FreshInvite, GrantEnd, GrantEntry, GrantSession, InviteMade,
     InviteOrder, InviteTerms, Receipt, RevokeReport, VerdictView,
 };
+pub use invitees::{Invitee, InviteeVerdict, InviteesOrder, MOST_INVITEES};
 pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, PreparedKey,
     RenewalFailure, UnlinkOrder, UnlinkReport,

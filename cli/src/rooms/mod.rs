@@ -7,6 +7,7 @@ pub mod calls;
 pub mod can;
 mod ended;
 pub mod grants;
+pub mod invitees;
 pub mod limits;
 pub mod links;
 mod pasted;

@@ -31,6 +31,8 @@ mod import_vault;
 #[cfg(test)]
 mod instance;
 #[cfg(test)]
+mod invitees;
+#[cfg(test)]
 mod invites;
 #[cfg(test)]
 mod kept_back;

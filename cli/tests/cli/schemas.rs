@@ -123,12 +123,15 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
     let key = judge.does(home, "link --prepare").json()["key"].as_str().unwrap().to_owned();
     judge.does(office, &format!("invite bound --share tasks --key {key}"));
+    many(judge, office);
     confirmed(judge, office, home);
     called(judge, office, home);
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, &format!("link {invite} --yes --name other"));
+    office.file("held.csv", "for,name\ndana,to-home\n");
+    judge.does(office, &format!("invite --from held.csv --share tasks,notes {limits}"));
     judge.ends(6, home, "renew work");
     let bare = judge.does(office, "add tasks bare --team core --tag red").json()["id"].as_str().unwrap().to_owned();
     judge.does(home, &format!("get tasks {bare} --from work"));
@@ -144,6 +147,17 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let limited = (0..16).any(|_| home.types("list tasks --from work --strict").code == 7);
     assert!(limited, "sixteen calls were answered");
     judge.does(home, "list tasks");
+}
+
+/// People of a file.
+fn many(judge: &mut Judge, office: &Instance) {
+    office.file("people.csv", format!("for,name,key\nalice,,\ndana,many,{}\n", "ab".repeat(32)));
+    for more in ["--check", "", "--out invites"] {
+        judge.does(office, format!("invite --from people.csv --share tasks {more}").trim());
+    }
+    office.file("people.csv", "for,name\nalice,filed\n");
+    judge.does(office, "invite --from people.csv --share tasks --out invites");
+    judge.ends(2, office, "invite --from people.csv --share notes");
 }
 
 /// A link whose sharing side calls.
