@@ -25,6 +25,7 @@ pub mod operation;
 pub mod page;
 pub mod refusal;
 pub mod renewal;
+pub mod revoked;
 pub mod rights;
 pub mod say;
 pub mod scope;

@@ -6,7 +6,7 @@ use domain::{
     audit::{Act, Record, scope_note},
     decide::Ground,
     grant::{EndedBy, Grant, State},
-    id::{GrantId, InviteId, Name, RequestId, Resource, UserId},
+    id::{GrantId, InviteId, Name, RequestId, Resource, Spki, UserId},
     kind::Kinds,
     operation::Method,
     say::existing,
@@ -138,6 +138,13 @@ pub struct Audience {
     waiting: HashMap<GrantId, u64>,
 }
 
+impl Audience {
+    /// Whether this grant's end is heard over a session.
+    pub(crate) fn hears(&self, grant: GrantId) -> bool {
+        self.listening.contains_key(&grant)
+    }
+}
+
 /// What became of grants that were ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -214,6 +221,7 @@ impl Spoke {
     /// Makes a grant and its invite.
     pub async fn create_on(&self, by: By, order: GrantOrder, terms: Terms) -> Result<Created, AdminError> {
         self.clock.check()?;
+        self.is_no_revoked(terms.key)?;
         let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written.
         self.listeners.open_for_invite().await?;
@@ -242,6 +250,12 @@ impl Spoke {
         let grant = self.parts.store.edit_grant(before.id, before.generation, &scope, record).await?;
         self.snapshots.refresh_after_change().await;
         Ok((grant, lost))
+    }
+
+    /// Refuses to bind anything to a key that was revoked.
+    pub(crate) fn is_no_revoked(&self, key: Option<Spki>) -> Result<(), AdminError> {
+        let revoked = key.filter(|key| self.snapshots.is_revoked(*key));
+        revoked.map_or(Ok(()), |key| Err(store::key_revoked(key).into()))
     }
 
     /// Ends a grant: commit, refuse at the door, tell the asking side, cut its connections, report when its calls are gone and

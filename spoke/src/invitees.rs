@@ -84,8 +84,9 @@ impl Spoke {
         let standing = |view: &GrantView| view.grant.state != State::Revoked && !view.grant.has_expired(now);
         let grants = self.parts.store.grants().await?.into_iter().filter(standing);
         let taken = grants.map(|view| (view.grant.name.clone(), view)).collect();
+        let fits = |invitee: &Invitee| self.is_no_revoked(invitee.key);
         let bench = Bench { users: self.parts.store.users().await?, taken, own, others, terms, now };
-        Ok(list.iter().map(|invitee| bench.judge(invitee, &workspace.name)).collect())
+        Ok(list.iter().map(|one| fits(one).and_then(|()| bench.judge(one, &workspace.name))).collect())
     }
 }
 
@@ -147,12 +148,11 @@ impl Bench<'_> {
         if last.confirm == self.terms.confirm {
             return Ok(());
         }
-        let (there, next) = match last.confirm {
-            true => ("asks for words", "add --confirm".to_owned()),
-            false => (
-                "asks for no words",
-                format!("leave out --confirm, or type `mosaic-fed grant invite {name} --confirm`"),
-            ),
+        let (there, next) = if last.confirm {
+            ("asks for words", "add --confirm".to_owned())
+        } else {
+            let again = format!("leave out --confirm, or type `mosaic-fed grant invite {name} --confirm`");
+            ("asks for no words", again)
         };
         Err(AdminError::Conflict(format!("there is a grant {name} already, with an invite that {there}; {next}")))
     }

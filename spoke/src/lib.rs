@@ -5,7 +5,7 @@
 //! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
 //! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
-//! does: create, edit, revoke, [`invites`] how a grant comes to its holder, [`invitees`] how many do at once, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
+//! does: create, edit, revoke, [`invites`] how a grant comes to its holder, [`invitees`] how many do at once, [`keys`] revokes what its holder may have lost, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
@@ -17,6 +17,7 @@ pub mod control;
 pub mod grants;
 pub mod invitees;
 pub mod invites;
+pub mod keys;
 pub mod listeners;
 pub mod lists;
 pub mod policy;
@@ -33,6 +34,7 @@ pub use control::SessionView;
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
 pub use invitees::{Invitee, Judged, OneForAll};
 pub use invites::Terms;
+pub use keys::KeyRevoked;
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
 pub use sane_clock::CLOCK_IS_RIGHT;

@@ -163,10 +163,11 @@ async fn ended(door: &Door, view: &GrantView) -> Result<Option<view::GrantEnd>, 
     };
     let way = EndedBy::of_note(&entry.note);
     let why = match way {
-        EndedBy::Owner => {
+        EndedBy::Owner | EndedBy::Key => {
             let users = door.store.users().await?;
             let who = users.into_iter().find(|user| Some(user.id) == entry.subject).map(|user| user.name.to_string());
-            format!("{} revoked it", who.unwrap_or_else(|| "a user who is gone".to_owned()))
+            let what = if way == EndedBy::Key { "its holder's key" } else { "it" };
+            format!("{} revoked {what}", who.unwrap_or_else(|| "a user who is gone".to_owned()))
         }
         EndedBy::Words => way.note().to_owned(),
         EndedBy::Holder => {
@@ -295,8 +296,13 @@ pub(super) async fn revoke(
 ) -> Answer<view::RevokeReport> {
     let view = find(&door, &person, &grant).await?;
     let revoked = door.spoke.revoke(person.by(), view.grant.id).await?;
-    let view = GrantView { grant: revoked.grant, ..view };
-    Ok(Json(view::RevokeReport {
+    Ok(Json(report(&door, view, revoked)))
+}
+
+/// What ending a grant did; `view` is the grant before or after it.
+pub(super) fn report(door: &Door, view: GrantView, revoked: spoke::Revoked) -> view::RevokeReport {
+    let view = GrantView { grant: revoked.grant, doubt: None, ..view };
+    view::RevokeReport {
         grant: view::GrantEntry::named(&view, door.world.now()),
         at: revoked.at,
         took_us: u64::try_from(revoked.took.as_micros()).unwrap_or(u64::MAX),
@@ -304,7 +310,7 @@ pub(super) async fn revoke(
         connections: revoked.connections as u64,
         calls: revoked.calls as u64,
         receipt: revoked.receipt.into(),
-    }))
+    }
 }
 
 /// What a grant may do, as the decision itself says.

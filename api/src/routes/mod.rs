@@ -4,6 +4,7 @@ mod audit;
 mod calls;
 mod grants;
 mod invitees;
+mod keys;
 mod links;
 mod people;
 mod personal;
@@ -133,6 +134,11 @@ door! {
     "/v1/invitees" {
         post invitees::judge, "Whether many grants could be made with their invites, one verdict for each, in order; none is made",
             body view::InviteesOrder => Json Vec<view::InviteeVerdict>;
+    }
+    "/v1/keys" {
+        get keys::list, "The keys that are refused for ever, for those who manage the workspace" => Json Vec<view::KeyEntry>;
+        post keys::revoke, "Revokes a key for ever, with every grant that is held with it, for those who manage every workspace",
+            body view::KeyOrder => Json view::KeyReport;
     }
     "/v1/policy" {
         get policy::show, "What no grant of this instance may exceed" => Json view::Policy;

@@ -5,6 +5,7 @@ mod audit;
 mod calls;
 mod grants;
 mod invitees;
+mod keys;
 mod links;
 mod people;
 mod policy;
@@ -18,6 +19,7 @@ pub use grants::{
     InviteOrder, InviteTerms, Receipt, RevokeReport, VerdictView,
 };
 pub use invitees::{Invitee, InviteeVerdict, InviteesOrder, MOST_INVITEES};
+pub use keys::{KeyEntry, KeyLink, KeyOrder, KeyReport};
 pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, PreparedKey,
     RenewalFailure, UnlinkOrder, UnlinkReport,

@@ -410,6 +410,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             format!("for          {}", or_dash(entry.subject.as_ref())),
             format!("held by      {}", or_dash(entry.peer_name.as_ref())),
             format!("certificate  {}", entry.certificate_not_after.map_or_else(|| "-".to_owned(), until)),
+            format!("key          {}", or_dash(entry.key.as_ref())),
         ];
         lines.extend(entry.session.as_ref().map(|session| {
             let heard = millis(session.heard_ms.saturating_mul(1_000));

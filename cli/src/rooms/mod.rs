@@ -8,6 +8,7 @@ pub mod can;
 mod ended;
 pub mod grants;
 pub mod invitees;
+pub mod keys;
 pub mod limits;
 pub mod links;
 mod pasted;

@@ -261,8 +261,8 @@ fn two_hundred_people_are_invited_by_a_run_that_was_broken_off_twice_and_nobody_
     let lost: Vec<_> =
         third.out.lines().filter(|line| line.contains("and nobody has used its invite; a fresh one: ")).collect();
     assert!(lost.len() <= 1 && files(&office) + lost.len() == MANY, "{} files, {lost:?}", files(&office));
-    let list = grants(&office);
-    assert!(list.len() == MANY && list.iter().all(|grant| grant["state"] == "pending"), "{}", list.len());
+    let made = grants(&office);
+    assert!(made.len() == MANY && made.iter().all(|grant| grant["state"] == "pending"), "{}", made.len());
     let log = office.types("audit query --limit 10000 --json").done().json();
     let acts = |about: &str| log.as_array().unwrap().iter().filter(|entry| entry["entry"]["about"] == about).count();
     assert_eq!(acts("grant_create"), MANY);

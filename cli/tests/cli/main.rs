@@ -37,6 +37,8 @@ mod invites;
 #[cfg(test)]
 mod kept_back;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod network;

@@ -210,8 +210,18 @@ fn bounded(judge: &mut Judge, office: &Instance) {
     judge.does(office, "policy show");
     judge.does(office, "invite below --share tasks --narrow");
     judge.does(office, "grant revoke below");
+    keys(judge, office);
     judge.does(office, "grant show below");
     judge.does(office, "policy clear");
+}
+
+/// A key that is refused for ever.
+fn keys(judge: &mut Judge, office: &Instance) {
+    let key = "cd".repeat(32);
+    judge.does(office, &format!("key revoke {key} --reason stolen"));
+    judge.ends(6, office, &format!("key revoke {key}"));
+    judge.does(office, "key list");
+    judge.ends(5, office, "--as alice key list");
 }
 
 /// A link whose certificate has lived a tenth of its life, which is half a minute here.
@@ -243,6 +253,8 @@ fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
         let made = judge.does(&office, &format!("invite {name} --scope scope.json")).json();
         judge.does(home, &format!("link {} --yes --name {name}", made["invite"].as_str().unwrap()));
     }
+    let key = judge.does(&office, "grant show late").json()["key"].as_str().unwrap().to_owned();
+    judge.does(home, &format!("key revoke {key}"));
     office.stop();
     judge.ends(3, &office, "status");
     judge.does(&office, "ca export ca");

@@ -69,7 +69,7 @@ impl ManyArgs {
 
 /// What became of a line.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Line {
+pub struct Invited {
     /// Its number in the file, from 1.
     line: u64,
     /// The grant's name.
@@ -104,7 +104,7 @@ pub struct Line {
     next: Option<String>,
 }
 
-impl Line {
+impl Invited {
     fn new((line, invitee): &(u64, Invitee), outcome: &'static str) -> Self {
         let Invitee { name, subject, key } = invitee.clone();
         let (invite, file, expires_at, holder, next) = (None, None, None, None, None);
@@ -136,7 +136,7 @@ pub async fn invite(many: Many, scope: ScopeFlags, confirm: bool, client: &Clien
 }
 
 /// What a line whose grant is there already is told as; none of one that is to be made.
-type There = Vec<Option<Line>>;
+type There = Vec<Option<Invited>>;
 
 struct Run<'a> {
     people: &'a [(u64, Invitee)],
@@ -181,30 +181,28 @@ impl Run<'_> {
         Err(Failure::new(Exit::Usage, cause).next("put right what is said of each, then type the same again"))
     }
 
-    fn there(&self, person: &(u64, Invitee), verdict: &InviteeVerdict) -> Option<Line> {
+    fn there(&self, person: &(u64, Invitee), verdict: &InviteeVerdict) -> Option<Invited> {
         let InviteeVerdict::There { held, holder, expires_at } = verdict else { return None };
-        let line = Line { expires_at: *expires_at, holder: holder.clone(), ..Line::new(person, "there") };
+        let line = Invited { expires_at: *expires_at, holder: holder.clone(), ..Invited::new(person, "there") };
         if *held {
-            return Some(Line { expires_at: None, ..line });
+            return Some(Invited { expires_at: None, ..line });
         }
         let file = self.folder.as_ref().filter(|folder| folder.has(&line.name)).map(|folder| folder.file(&line.name));
         // One that is there says itself for whom it is; where none is, that has to be said.
         let key = line.key.filter(|_| expires_at.is_none()).map_or_else(String::new, |key| format!(" --key {key}"));
         let confirm = if self.order.confirm && expires_at.is_none() { " --confirm" } else { "" };
         let next = self.out.reach.command(&format!("grant invite {}{key}{confirm}", line.name));
-        Some(Line { file, next: Some(next), ..line })
+        Some(Invited { file, next: Some(next), ..line })
     }
 
     fn checked(&self, there: &There) -> Outcome {
         for (person, there) in self.people.iter().zip(there) {
-            match there {
-                Some(line) => self.tell_there(line)?,
-                None => {
-                    let line = Line::new(person, "good");
-                    self.out
-                        .line(&line, |line| format!("{} for {}: nothing is in its way", line.name, line.subject))?;
-                }
+            if let Some(line) = there {
+                self.tell_there(line)?;
+                continue;
             }
+            let line = Invited::new(person, "good");
+            self.out.line(&line, |line| format!("{} for {}: nothing is in its way", line.name, line.subject))?;
         }
         self.out.remark("nothing was made; leave out --check to make them");
         Ok(Exit::Done)
@@ -247,15 +245,15 @@ impl Run<'_> {
         if first {
             self.first(&made);
         }
-        let line = Line { expires_at: Some(made.expires_at), ..Line::new(person, "made") };
+        let line = Invited { expires_at: Some(made.expires_at), ..Invited::new(person, "made") };
         let Some(folder) = &self.folder else {
-            return self.out.line(&Line { invite: Some(made.invite), ..line }, row);
+            return self.out.line(&Invited { invite: Some(made.invite), ..line }, row);
         };
         let file = folder.write(&grant, &made.invite).map_err(|failure| {
             let cause = format!("{}; the grant is made, and its invite is lost", failure.cause);
             Failure { cause, ..failure }
         })?;
-        self.out.line(&Line { file: Some(file), ..line }, written)
+        self.out.line(&Invited { file: Some(file), ..line }, written)
     }
 
     /// What holds for all, said with the first.
@@ -278,7 +276,7 @@ impl Run<'_> {
     }
 
     /// On stdout as JSON or beside files; what is printed as CSV holds invites and nothing else.
-    fn tell_there(&self, line: &Line) -> Outcome<()> {
+    fn tell_there(&self, line: &Invited) -> Outcome<()> {
         if self.out.json || self.folder.is_some() {
             return self.out.line(line, already);
         }
@@ -317,7 +315,7 @@ fn broken_off(failure: Failure, made: usize, all: usize) -> Failure {
     Failure { cause, ..failure }.next(next)
 }
 
-fn written(line: &Line) -> String {
+fn written(line: &Invited) -> String {
     let file = line.file.as_deref().unwrap_or_else(|| Path::new("")).display().to_string();
     let until = line.expires_at.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
     let key = line.key.map_or_else(String::new, |key| format!(", for the key {key} alone"));
@@ -325,13 +323,13 @@ fn written(line: &Line) -> String {
 }
 
 /// A row of CSV. Nothing in it needs quote marks: names, hex digits, times and what an invite is written in have none of its own signs.
-fn row(line: &Line) -> String {
+fn row(line: &Invited) -> String {
     let end = line.expires_at.map(|end| end.to_string()).unwrap_or_default();
     let key = line.key.map(|key| key.to_string()).unwrap_or_default();
     format!("{},{},{},{key},{end}", line.name, line.subject, line.invite.as_deref().unwrap_or_default())
 }
 
-fn already(line: &Line) -> String {
+fn already(line: &Invited) -> String {
     let how = match (&line.next, &line.holder, &line.file) {
         (None, Some(holder), _) => format!(", held by {holder}"),
         (None, None, _) => ", and held".to_owned(),
