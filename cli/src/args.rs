@@ -7,7 +7,7 @@ use crate::{
     out::Out,
     place::Place,
     reach::Reach,
-    rooms::{audit, can, grants, links, people, policy, rows, status, unlink},
+    rooms::{audit, can, grants, keys, links, people, policy, rows, status, unlink},
 };
 use api::client::Client;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -61,6 +61,9 @@ pub enum Command {
     Grant(grants::GrantCommand),
     /// What a grant may do, and why
     Can(can::CanArgs),
+    /// Keys that are refused for ever, because somebody else may have them
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
     /// What no grant of this instance may exceed
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -123,6 +126,7 @@ impl Command {
             Self::Id => status::identity(&global.client()?, out).await,
             Self::Invite(args) => grants::invite(args, &global.client()?, out).await,
             Self::Grant(command) => grants::run(command, &global.client()?, out).await,
+            Self::Key(command) => keys::run(command, &global.client()?, out).await,
             Self::Policy(command) => policy::run(command, &global.client()?, out).await,
             Self::Can(args) => can::can(args, &global.client()?, out).await,
             Self::Link(args) => links::link(args, &global.client()?, out).await,

@@ -65,6 +65,8 @@ const PRINTED: &[Form] = &[
     value::<view::Identity>("id"),
     value::<view::InviteMade>("invite"),
     value::<view::CallMade>("invite --call"),
+    lines::<rooms::invitees::Invited>("invite --from")
+        .noting("One for each line of the file; none where one of them is wrong."),
     value::<Counts>("invite --dry-run").noting("Rows that the grant would show, by kind."),
     value::<Vec<view::GrantEntry>>("grant list"),
     value::<view::GrantEntry>("grant show"),
@@ -73,6 +75,8 @@ const PRINTED: &[Form] = &[
     value::<view::RevokeReport>("grant revoke"),
     value::<view::InviteMade>("grant invite"),
     value::<view::CallMade>("grant invite --call"),
+    value::<view::KeyReport>("key revoke"),
+    value::<Vec<view::KeyEntry>>("key list"),
     value::<view::VerdictView>("can").noting(NO),
     value::<view::Policy>("policy show"),
     value::<view::PolicyReport>("policy set"),

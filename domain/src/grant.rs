@@ -60,11 +60,13 @@ pub enum EndedBy {
     Holder,
     /// Whoever removed the user on whose behalf it read.
     Removal,
+    /// Whoever revoked its holder's key.
+    Key,
 }
 
 impl EndedBy {
     /// Every way.
-    pub const ALL: [Self; 4] = [Self::Owner, Self::Words, Self::Holder, Self::Removal];
+    pub const ALL: [Self; 5] = [Self::Owner, Self::Words, Self::Holder, Self::Removal, Self::Key];
 
     /// What stands in the log.
     pub const fn note(self) -> &'static str {
@@ -73,6 +75,7 @@ impl EndedBy {
             Self::Words => "other words than its holder's were typed three times",
             Self::Holder => "by the asking side",
             Self::Removal => "with its user",
+            Self::Key => "its holder's key was revoked",
         }
     }
 
@@ -88,6 +91,7 @@ impl EndedBy {
             Self::Words => "wrong_words",
             Self::Holder => "unlinked",
             Self::Removal => "user_removed",
+            Self::Key => "key_revoked",
         }
     }
 }

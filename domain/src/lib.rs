@@ -26,6 +26,7 @@ pub mod page;
 pub mod reach;
 pub mod refusal;
 pub mod renewal;
+pub mod revoked;
 pub mod rights;
 pub mod say;
 pub mod scope;

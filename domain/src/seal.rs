@@ -11,6 +11,7 @@ use crate::{
     grant::{Grant, Leaf},
     id::InviteId,
     invite::KeptInvite,
+    revoked::RevokedKey,
     secret::Secret,
     words::Opening,
 };
@@ -107,6 +108,30 @@ impl RowKey {
         self.mac_of_invite(invite).verify_slice(seal).is_ok()
     }
 
+    /// The seal of a key that was revoked.
+    pub fn seal_revoked(&self, key: &RevokedKey) -> Seal {
+        self.mac_of_revoked(key).finalize().into_bytes().into()
+    }
+
+    /// Whether `seal` is the one of this revoked key, found in constant time.
+    pub fn fits_revoked(&self, key: &RevokedKey, seal: &[u8]) -> bool {
+        self.mac_of_revoked(key).verify_slice(seal).is_ok()
+    }
+
+    fn mac_of_revoked(&self, key: &RevokedKey) -> Hmac<Sha256> {
+        let mut mac = keyed(self.0.expose());
+        for part in [
+            &b"mosaic-fed revoked key 1"[..],
+            &key.key.0,
+            &key.at.micros().to_be_bytes(),
+            key.by.as_str().as_bytes(),
+            key.reason.as_str().as_bytes(),
+        ] {
+            add(&mut mac, part);
+        }
+        mac
+    }
+
     /// The scope counts as it is stored, and not as a version of this program reads it: a later one knows more of it.
     fn mac(&self, grant: &Grant, scope: &serde_json::Value) -> Hmac<Sha256> {
         let mut mac = keyed(self.0.expose());
@@ -188,6 +213,25 @@ mod tests {
         words::Nonce,
     };
     use uuid::Uuid;
+
+    #[test]
+    fn nothing_of_a_revoked_key_can_change_without_its_seal() {
+        let (key, name) = (RowKey::new([7; 32]), |text: &str| text.parse().unwrap());
+        let reason = |text: &str| text.parse().unwrap();
+        let at = Time::from_seconds(100);
+        let said = RevokedKey { key: Spki([3; 32]), at, by: name("dana"), reason: reason("stolen") };
+        let seal = key.seal_revoked(&said);
+        assert!(key.fits_revoked(&said, &seal) && !RowKey::new([8; 32]).fits_revoked(&said, &seal));
+        for other in [
+            RevokedKey { key: Spki([4; 32]), ..said.clone() },
+            RevokedKey { at: Time::from_seconds(101), ..said.clone() },
+            RevokedKey { by: name("bob"), ..said.clone() },
+            RevokedKey { reason: reason(""), ..said.clone() },
+            RevokedKey { by: name("danas"), reason: reason("tolen"), ..said.clone() },
+        ] {
+            assert!(!key.fits_revoked(&other, &seal), "{other:?}");
+        }
+    }
 
     #[test]
     fn nothing_of_an_invite_can_change_without_its_seal() {

@@ -4,12 +4,12 @@
 use crate::{Asker, Hub, HubError};
 use domain::{
     Time,
-    id::{Spki, UserId},
+    id::{Name, Spki, UserId},
     invite::{BOUND_LIFE, Invite, OPEN_LIFE},
 };
 use pki::RequestKey;
 use std::time::Duration;
-use store::LinkKey;
+use store::{LinkKey, LinkRecord};
 
 /// How long a prepared key waits for its invite.
 const PREPARED_LIFE: Duration = Duration::from_hours(30 * 24);
@@ -32,7 +32,31 @@ fn context(owner: UserId, spki: Spki) -> String {
     format!("kept key {spki} of user {owner}")
 }
 
+/// What was found here of a key that was revoked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyHere {
+    /// Links that use it, with whose each is. They stay as they are: what it may do is up to the other side.
+    pub links: Vec<(Name, Name)>,
+    /// Whether somebody kept it for an invite, which it is of no more use for.
+    pub forgotten: bool,
+}
+
 impl Hub {
+    /// Forgets a key that is kept for an invite, whoever keeps it, and names the links that use it, also as the key that they were
+    /// made with or that is to follow.
+    pub async fn let_go_of_key(&self, key: Spki) -> Result<KeyHere, HubError> {
+        let mut here = KeyHere::default();
+        for user in self.store.users().await? {
+            if self.store.link_keys(user.id).await?.iter().any(|kept| kept.spki == key) {
+                self.store.forget_link_key(user.id, key).await?;
+                here.forgotten = true;
+            }
+            let links = self.store.links(user.id).await?.into_iter().filter(|link| uses(link, key));
+            here.links.extend(links.map(|link| (user.name.clone(), link.name)));
+        }
+        Ok(here)
+    }
+
     /// Makes a key and keeps it, for an invite that is to be bound to it.
     pub async fn prepare(&self, asker: &Asker) -> Result<Prepared, HubError> {
         let kept = self.store.link_keys(asker.user).await?;
@@ -132,6 +156,13 @@ fn room_for_one(kept: &[LinkKey]) -> Result<(), HubError> {
          forgets it, or wait until the first is forgotten at {}",
         first.not_after
     )))
+}
+
+fn uses(link: &LinkRecord, key: Spki) -> bool {
+    let of =
+        |certificate: &[u8]| pki::profile::grant_leaf(certificate, link.peer).is_ok_and(|leaf| leaf.leaf.spki == key);
+    let next = link.next.as_ref().is_some_and(|next| of(&next.certificate));
+    next || of(&link.certificate) || link.made_of.as_ref().is_some_and(|made| made.key == key)
 }
 
 fn unusable(error: impl std::fmt::Display) -> HubError {

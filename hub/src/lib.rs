@@ -46,7 +46,7 @@ pub use error::HubError;
 pub use flight::{Held, Places};
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
-pub use keys::Prepared;
+pub use keys::{KeyHere, Prepared};
 pub use question::{Asker, Question, Sources};
 pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
 pub use seek::Sought;

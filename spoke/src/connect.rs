@@ -186,6 +186,9 @@ impl Links {
     ) -> Result<Answer<v1::RenewResponse>, Refusal> {
         let (Renew { csr, presented, at }, grant) = (permit.operation(), permit.grant());
         let csr = CheckedCsr::parse(csr).map_err(|flaw| Refusal::malformed("csr", flaw.to_string()))?;
+        if self.snapshots.is_revoked(csr.spki()) {
+            return Err(Refusal::malformed("csr", "this key was revoked; a renewal makes a new one"));
+        }
         if self.snapshots.knows_key(grant, csr.spki()) {
             return Err(Refusal::malformed("csr", "a renewal makes a new key; this one was used before"));
         }

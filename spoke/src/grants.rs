@@ -6,7 +6,7 @@ use domain::{
     audit::{Act, Record, scope_note},
     decide::Ground,
     grant::{EndedBy, Grant, State},
-    id::{GrantId, InviteId, Name, RequestId, Resource, UserId},
+    id::{GrantId, InviteId, Name, RequestId, Resource, Spki, UserId},
     kind::Kinds,
     operation::Method,
     say::existing,
@@ -140,6 +140,13 @@ pub struct Audience {
     waiting: HashMap<GrantId, u64>,
 }
 
+impl Audience {
+    /// Whether this grant's end is heard over a session.
+    pub(crate) fn hears(&self, grant: GrantId) -> bool {
+        self.listening.contains_key(&grant)
+    }
+}
+
 /// What became of grants that were ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -216,6 +223,7 @@ impl Spoke {
     /// Makes a grant and its invite.
     pub async fn create_on(&self, by: By, order: GrantOrder, terms: Terms) -> Result<Created, AdminError> {
         self.clock.check()?;
+        self.is_no_revoked(terms.key)?;
         let (grant, lost) = self.draft(&order).await?;
         // A listener that cannot be opened is found before anything is written; and who breaks off while others try it leaves no grant.
         let addresses = self.listeners.open_for_invite().await?;
@@ -245,6 +253,12 @@ impl Spoke {
         let grant = self.parts.store.edit_grant(before.id, before.generation, &scope, record).await?;
         self.snapshots.refresh_after_change().await;
         Ok((grant, lost))
+    }
+
+    /// Refuses to bind anything to a key that was revoked.
+    pub(crate) fn is_no_revoked(&self, key: Option<Spki>) -> Result<(), AdminError> {
+        let revoked = key.filter(|key| self.snapshots.is_revoked(*key));
+        revoked.map_or(Ok(()), |key| Err(store::key_revoked(key).into()))
     }
 
     /// Ends a grant: commit, refuse at the door, tell the asking side, cut its connections, report when its calls are gone and
@@ -362,10 +376,7 @@ impl Spoke {
     pub(crate) async fn draft(&self, order: &GrantOrder) -> Result<(Grant, Vec<Difference>), AdminError> {
         let workspace = self.workspace(&order.spec.workspace).await?;
         let subject = self.subject(&order.subject, &workspace).await?;
-        let spec = self.filled(order.spec.clone()).await?;
-        let scope = spec.close(self.context(order.personal_default, order.sensitive))?;
-        self.teams_exist(&scope).await?;
-        let (scope, lost) = self.within(scope, order.narrow).await?;
+        let (scope, lost) = self.closed(&order.spec, order.personal_default, order.sensitive, order.narrow).await?;
         let grant = Grant {
             id: GrantId(self.parts.world.uuid()),
             name: order.name.clone(),
@@ -383,7 +394,21 @@ impl Spoke {
         Ok((grant, lost))
     }
 
-    async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {
+    /// The scope that a grant of this spec is given, and what it lost to the ceiling.
+    pub(crate) async fn closed(
+        &self,
+        spec: &Spec,
+        personal_default: bool,
+        sensitive: bool,
+        narrow: bool,
+    ) -> Result<(Scope, Vec<Difference>), AdminError> {
+        let spec = self.filled(spec.clone()).await?;
+        let scope = spec.close(self.context(personal_default, sensitive))?;
+        self.teams_exist(&scope).await?;
+        self.within(scope, narrow).await
+    }
+
+    pub(crate) async fn workspace(&self, name: &Name) -> Result<Workspace, AdminError> {
         let all = self.parts.store.workspaces().await?;
         let known = existing(all.iter().map(|one| one.name.as_str()), "there is none");
         let missing = || format!("there is no workspace `{name}`: {known}; see `mosaic-fed workspace list`");
@@ -404,22 +429,11 @@ impl Spoke {
     }
 
     async fn subject(&self, name: &Name, workspace: &Workspace) -> Result<User, AdminError> {
-        let place = &workspace.name;
         let Some(user) = self.parts.store.user(name).await? else {
-            let all = self.parts.store.users().await?;
-            let here = all.iter().filter(|user| user.roles.contains_key(place)).map(|user| user.name.as_str());
-            let known = existing(here, "nobody is in it");
-            return Err(AdminError::Missing(format!(
-                "there is no user `{name}` in workspace {place}: {known}; \
-                 see `mosaic-fed --workspace {place} user list`"
-            )));
+            return Err(nobody(&self.parts.store.users().await?, name, &workspace.name));
         };
-        if user.roles.contains_key(place) {
-            return Ok(user);
-        }
-        Err(AdminError::Invalid(format!(
-            "user `{name}` is not in workspace {place}; `mosaic-fed --workspace {place} user role {name} member`"
-        )))
+        is_in(&user, &workspace.name)?;
+        Ok(user)
     }
 
     pub(crate) async fn view(&self, id: GrantId) -> Result<GrantView, AdminError> {
@@ -436,4 +450,24 @@ impl Spoke {
         let record = Record::act(self.parts.world.now(), act, by.user, by.request);
         Record { grant: Some(grant), ..record }
     }
+}
+
+/// That there is no such user, and who there is.
+pub(crate) fn nobody(users: &[User], name: &Name, place: &Name) -> AdminError {
+    let here = users.iter().filter(|user| user.roles.contains_key(place)).map(|user| user.name.as_str());
+    let known = existing(here, "nobody is in it");
+    AdminError::Missing(format!(
+        "there is no user `{name}` in workspace {place}: {known}; see `mosaic-fed --workspace {place} user list`"
+    ))
+}
+
+/// Refuses a user whose view of a workspace is to be shared in which they are not.
+pub(crate) fn is_in(user: &User, place: &Name) -> Result<(), AdminError> {
+    if user.roles.contains_key(place) {
+        return Ok(());
+    }
+    let name = &user.name;
+    Err(AdminError::Invalid(format!(
+        "user `{name}` is not in workspace {place}; `mosaic-fed --workspace {place} user role {name} member`"
+    )))
 }

@@ -129,6 +129,7 @@ impl Spoke {
             )));
         }
         self.clock.check()?;
+        self.is_no_revoked(terms.key)?;
         let (addresses, reach) = match way {
             Way::Dials => {
                 let named = self.listeners.open_for_invite().await?;
@@ -256,6 +257,10 @@ impl Links {
         if operation.instance == self.instance {
             return Err(Refusal::malformed("instance_id", "that is this instance, which needs no grant of its own"));
         }
+        let key = request_of(operation)?.spki();
+        if self.snapshots.is_revoked(key) {
+            return Err(Refusal::new(Reason::InviteSpent).because(format!("the key {key} was revoked")));
+        }
         if let Some(given) = invited.claim.as_ref().and_then(|claim| claim.given.clone()) {
             return Ok(self.answer(invited.id, Enrolled { grant: invited.grant.clone(), given }));
         }
@@ -309,7 +314,7 @@ impl Links {
         let note = format!("invite {} for key {}", invited.id, csr.spki());
         let record = self.record(&invited.grant, Some(operation.instance), Act::InviteClaim, call).noting(&note);
         let by = Claimant { key: csr.spki(), nonce: operation.nonce };
-        let claimed = self.store.claim_invite(invited.id, by, operation.at, record).await.map_err(from_store)?;
+        let claimed = self.store.claim_invite(invited.id, by, operation.at, record).await.map_err(not_stored)?;
         if claimed { Ok(()) } else { Err(Refusal::new(Reason::InviteSpent).because("another key was first")) }
     }
 

@@ -4,8 +4,10 @@
 //! rooms behind the gate, named as in the protocol; [`snapshot`] is what standing is judged by, [`confirming`] what puts a
 //! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
-//! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`reach`] has others try where this one is reached; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner
-//! does: create, edit, revoke, [`invites`] how a grant comes to its holder, and [`told`] what the CA hears of it; [`policy`] is what no grant may exceed, `sane_clock`
+//! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`reach`] has others try where this one is
+//! reached; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner does: create, edit, revoke, [`invites`] how a
+//! grant comes to its holder, [`invitees`] how many do at once, [`keys`] revokes what its holder may have lost, and [`told`] what the CA hears of
+//! it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
 //!
 //! Must not: name the asking side (`hub`), SQL, or certificates' insides; read rows on any authority but a permit.
@@ -15,7 +17,9 @@ pub mod confirming;
 pub mod connect;
 pub mod control;
 pub mod grants;
+pub mod invitees;
 pub mod invites;
+pub mod keys;
 pub mod listeners;
 pub mod lists;
 pub mod policy;
@@ -31,7 +35,9 @@ mod told;
 pub use calls::{CallState, CallView};
 pub use control::SessionView;
 pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
+pub use invitees::{Invitee, Judged, OneForAll};
 pub use invites::Terms;
+pub use keys::KeyRevoked;
 pub use listeners::Listen;
 pub use policy::NarrowedGrant;
 pub use reach::{Reach, ReachState};

@@ -17,7 +17,7 @@ use domain::{
 use link::Registry;
 use pki::{Deny, DenyList};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::{
         Bound::{self, Excluded, Included, Unbounded},
         RangeBounds,
@@ -51,6 +51,10 @@ pub struct Snapshot {
     /// What the table has and nobody is permitted.
     doubtful: BTreeMap<GrantId, Doubt>,
     refused: Vec<Leaf>,
+    /// Keys that are refused for ever.
+    revoked: BTreeSet<Spki>,
+    /// Those of them whose row is gone or is not as it was written.
+    unbelieved: BTreeSet<Spki>,
 }
 
 impl Snapshot {
@@ -74,8 +78,14 @@ impl Snapshot {
         &self.doubtful
     }
 
-    /// The copy after what changed.
-    fn after(&self, standing: Standing) -> Self {
+    /// Whether this key is refused for ever.
+    pub fn is_revoked(&self, key: Spki) -> bool {
+        self.revoked.contains(&key)
+    }
+
+    /// The copy after what changed. A key that was revoked once stays so, whatever the table says: `remembered` are those of which that is
+    /// known from elsewhere.
+    fn after(&self, standing: Standing, remembered: &BTreeSet<Spki>) -> Self {
         let (mut grants, mut doubtful) = match standing.since {
             Some(_) => (self.grants.clone(), self.doubtful.clone()),
             None => Default::default(),
@@ -89,7 +99,11 @@ impl Snapshot {
                 Held::Ended(_) => {}
             }
         }
-        Self { version: Some(standing.version), grants, doubtful, refused: standing.refused }
+        let mut revoked = &self.revoked | remembered;
+        revoked.extend(standing.keys.keys());
+        let believed = |key: &&Spki| standing.keys.get(key).copied().unwrap_or_default();
+        let unbelieved = revoked.iter().filter(|key| !believed(key)).copied().collect();
+        Self { version: Some(standing.version), grants, doubtful, refused: standing.refused, revoked, unbelieved }
     }
 
     /// Certificates that no door lets in at `now`: those of the table, and former ones whose time it is not.
@@ -104,12 +118,18 @@ impl Snapshot {
         former.filter(move |former| now >= former.until).map(|former| (&former.leaf, former.until))
     }
 
-    /// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused.
+    /// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused; but not one that
+    /// was revoked itself.
     fn deny(&self, now: Time) -> Deny {
         let active: HashSet<Spki> = self.grants().flat_map(|grant| grant.accepted(now)).map(|leaf| leaf.spki).collect();
         Deny {
             serials: self.refused(now).map(|leaf| leaf.serial.clone()).collect(),
-            keys: self.refused(now).map(|leaf| leaf.spki).filter(|key| !active.contains(key)).collect(),
+            keys: self
+                .refused(now)
+                .map(|leaf| leaf.spki)
+                .filter(|key| !active.contains(key))
+                .chain(self.revoked.iter().copied())
+                .collect(),
         }
     }
 
@@ -203,15 +223,16 @@ impl Snapshots {
         let _one = self.reading.lock().await;
         let read_at = Instant::now();
         let before = self.current();
-        let mut moved = Vec::new();
+        let (mut moved, mut keys) = (Vec::new(), Vec::new());
         if Some(self.store.grants_version().await?) != before.version {
             let standing = self.store.standing(before.version).await?;
             moved.extend(standing.grants.iter().filter_map(|(id, held)| Some((*id, held.floor()?))));
-            self.publish(before.after(standing));
+            keys.extend(standing.keys.iter().filter_map(|(key, believed)| believed.then_some(*key)));
+            self.publish(before.after(standing, &self.trust.revoked_keys()));
             self.cut_what_ended(&before);
             self.warn_of_what_is_new(&before);
         }
-        self.learn(moved).await;
+        self.learn(moved, keys).await;
         *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
         Ok(())
     }
@@ -226,17 +247,22 @@ impl Snapshots {
 
     /// Remembers that a grant has ended, whatever its row says of it.
     pub async fn remember_end(&self, id: GrantId) {
-        self.learn(vec![(id, END)]).await;
+        self.learn(vec![(id, END)], Vec::new()).await;
+    }
+
+    /// Remembers that a key was revoked, whatever the table says of it.
+    pub async fn remember_revoked(&self, key: Spki) {
+        self.learn(Vec::new(), vec![key]).await;
     }
 
     /// Once the change is in force: remembering it may wait for a disk. What an earlier attempt could not write is tried again.
-    async fn learn(&self, moved: Vec<(GrantId, Floor)>) {
+    async fn learn(&self, moved: Vec<(GrantId, Floor)>, keys: Vec<Spki>) {
         let before = self.trust.failure();
-        if moved.is_empty() && before.is_none() {
+        if moved.is_empty() && keys.is_empty() && before.is_none() {
             return;
         }
         let trust = Arc::clone(&self.trust);
-        let learnt = tokio::task::spawn_blocking(move || trust.learn(moved.into_iter())).await;
+        let learnt = tokio::task::spawn_blocking(move || trust.learn_all(moved.into_iter(), keys.into_iter())).await;
         if let Err(error) = learnt.unwrap_or_else(|error| Err(std::io::Error::other(error)))
             && before.is_none()
         {
@@ -247,6 +273,9 @@ impl Snapshots {
     fn warn_of_what_is_new(&self, before: &Snapshot) {
         for (grant, doubt) in self.current().doubtful.iter().filter(|(id, _)| !before.doubtful.contains_key(id)) {
             tracing::error!(%grant, "a grant permits nothing: {doubt}");
+        }
+        for key in self.current().unbelieved.difference(&before.unbelieved) {
+            tracing::error!(%key, "a revoked key's row is gone or not as it was written: somebody has changed the database; it stays refused");
         }
     }
 
@@ -390,6 +419,11 @@ impl Snapshots {
         stands && current.refused(now).any(|leaf| leaf.serial == *serial)
     }
 
+    /// Whether this key is refused for ever.
+    pub fn is_revoked(&self, key: Spki) -> bool {
+        self.current().is_revoked(key)
+    }
+
     /// Whether the grant ever had this key, as far as the table says: a renewal makes a new one.
     pub fn knows_key(&self, grant: &Grant, key: Spki) -> bool {
         let held = grant.leaves().any(|leaf| leaf.spki == key);
@@ -401,6 +435,9 @@ impl Snapshots {
         let current = self.current();
         if self.age() > MAX_AGE {
             return Err(Refusal::new(Reason::SnapshotStale).retry_after(HEARTBEAT));
+        }
+        if current.is_revoked(presented.spki) {
+            return Err(Refusal::new(Reason::NotPermitted).because("the key was revoked"));
         }
         Caller::present(presented, current.grants.get(&presented.grant).cloned(), self.clock.now())
     }

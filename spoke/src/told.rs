@@ -82,6 +82,9 @@ async fn tell(
 
 /// A certificate of a grant that stands was replaced; one of a grant that stood a moment ago has ended with it.
 fn why(leaf: &Leaf, before: &Snapshot, after: &Snapshot) -> Why {
+    if after.is_revoked(leaf.spki) {
+        return Why::KeyCompromised;
+    }
     let had = |grant: &&Arc<Grant>| grant.leaf_with(&leaf.serial).is_some();
     match before.grants().find(had) {
         Some(grant) if after.grant(grant.id).is_some() => Why::Replaced,

@@ -1,15 +1,19 @@
 //! How far grants have come, in a file beside the database: nothing that is done to the database makes it forget.
 //!
 //! One line for each grant that moved, `ID GENERATION RENEWALS MAC`, appended and synced; the highest of a grant counts, and nothing is
-//! higher than its end. `sealing MAC` is written before the database gets a place for seals, `sealed MAC` once every row that was there
+//! higher than its end. `key SHA-256 MAC` is a key that was revoked, and stays so. `sealing MAC` is written before the database gets a place for seals, `sealed MAC` once every row that was there
 //! before has its own: where the first is the last of the two, rows without one are of that time still. A line that was cut off by a
 //! crash, or that somebody else wrote, does not count; what somebody else wrote is put aside (`grants.floor.lost`), and so it is said
 //! that the file was lost.
 
 use crate::file;
-use domain::{grant::Grant, id::GrantId, seal::RowKey};
+use domain::{
+    grant::Grant,
+    id::{GrantId, Spki},
+    seal::RowKey,
+};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -19,6 +23,8 @@ use std::{
 const TORN: &str = " ~\n";
 /// Digits of the MAC that are kept: 128 bits.
 const MAC: usize = 32;
+/// How the line of a revoked key begins.
+const KEY: &str = "key";
 /// The file is written anew, shorter, once it got so many lines more than it had then.
 const SURPLUS: usize = 4_096;
 /// What is written above that which is put aside.
@@ -73,11 +79,18 @@ impl Sealing {
 pub(crate) struct Said {
     pub(crate) floors: HashMap<GrantId, Floor>,
     pub(crate) sealing: Option<Sealing>,
+    /// Keys that were revoked.
+    pub(crate) keys: BTreeSet<Spki>,
 }
 
 impl Said {
     pub(crate) fn is_empty(&self) -> bool {
-        self.floors.is_empty() && self.sealing.is_none()
+        self.floors.is_empty() && self.sealing.is_none() && self.keys.is_empty()
+    }
+
+    /// How many lines say it.
+    fn count(&self) -> usize {
+        self.floors.len() + self.keys.len()
     }
 
     /// Takes what is higher. How far the grant has come where that is further than it was.
@@ -90,6 +103,7 @@ impl Said {
 
     pub(crate) fn join(&mut self, other: Self) {
         self.sealing = self.sealing.max(other.sealing);
+        self.keys.extend(other.keys);
         for (grant, floor) in other.floors {
             self.raise(grant, floor);
         }
@@ -100,7 +114,8 @@ impl Said {
             signed(key, &format!("{grant} {generation} {renewals}"))
         };
         let sealing = self.sealing.map(|sealing| signed(key, sealing.word()));
-        sealing.into_iter().chain(self.floors.iter().map(floor)).collect()
+        let keys = self.keys.iter().map(|revoked| signed(key, &format!("{KEY} {revoked}")));
+        sealing.into_iter().chain(keys).chain(self.floors.iter().map(floor)).collect()
     }
 }
 
@@ -139,7 +154,7 @@ impl Floors {
             put_aside(path, &foreign)?;
         }
         let file = file::replace(path, said.lines(key).as_bytes(), 0o600)?;
-        Ok((Self { path: path.to_owned(), file, whole: said.floors.len(), since: 0, torn: false }, said))
+        Ok((Self { path: path.to_owned(), file, whole: said.count(), since: 0, torn: false }, said))
     }
 
     /// Appends what it lacks; where it has grown long, writes it anew with all there is.
@@ -148,7 +163,7 @@ impl Floors {
             let all = all();
             // Tried again until it is done: where that failed late, the file that is open is not the one at `path`.
             self.file = file::replace(&self.path, all.lines(key).as_bytes(), 0o600)?;
-            (self.whole, self.since, self.torn) = (all.floors.len(), 0, false);
+            (self.whole, self.since, self.torn) = (all.count(), 0, false);
             return Ok(());
         }
         let begin = if self.torn { TORN } else { "" };
@@ -156,7 +171,7 @@ impl Floors {
         self.file.write_all(format!("{begin}{}", lacking.lines(key)).as_bytes())?;
         self.file.sync_data()?;
         self.torn = false;
-        self.since += lacking.floors.len();
+        self.since += lacking.count();
         Ok(())
     }
 }
@@ -198,7 +213,9 @@ fn read(key: &RowKey, line: &str) -> Option<Said> {
     }
     let sealing = [Sealing::Begun, Sealing::Done].into_iter().find(|sealing| sealing.word() == words);
     let mut said = Said { sealing, ..Said::default() };
-    if sealing.is_none() {
+    if let Some(revoked) = words.strip_prefix(KEY) {
+        said.keys.insert(revoked.trim_start().parse().ok()?);
+    } else if sealing.is_none() {
         let mut words = words.split(' ');
         let grant = words.next()?.parse().ok()?;
         let generation = words.next()?.parse().ok()?;

@@ -17,6 +17,7 @@ mod floors;
 pub mod halt;
 mod heard;
 mod invited;
+mod keys;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod postgres;
@@ -32,6 +33,8 @@ pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
 pub use floors::{END, Floor};
 pub use invited::{Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite};
+pub use keys::{KeptKey, KeyEnd, Keys};
+pub use rules::key_revoked;
 pub use standing::{Held, Standing};
 pub use traits::*;
 pub use trust::Trust;

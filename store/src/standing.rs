@@ -3,7 +3,7 @@
 use crate::{END, Floor};
 use domain::{
     grant::{Grant, Leaf},
-    id::GrantId,
+    id::{GrantId, Spki},
     seal::Doubt,
 };
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub struct Standing {
     pub grants: BTreeMap<GrantId, Held>,
     /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
     pub refused: Vec<Leaf>,
+    /// Keys that are refused for ever, always all of them, and whether each one's row is as the daemon wrote it.
+    pub keys: BTreeMap<Spki, bool>,
 }
 
 /// How one grant is held.

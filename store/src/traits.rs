@@ -4,8 +4,8 @@
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
 use crate::{
-    Access, Calls, Ceilings, Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite, Standing,
-    StoreError, rules,
+    Access, Calls, Ceilings, Enrolled, Enrolment, Handed, Keys, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite,
+    Standing, StoreError, rules,
 };
 use async_trait::async_trait;
 use domain::{
@@ -24,8 +24,8 @@ use domain::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the daemon asks of its database.
-pub trait Store: Items + People + Grants + Ceilings + Links + Calls + AuditLog + Instance {}
-impl<T: Items + People + Grants + Ceilings + Links + Calls + AuditLog + Instance> Store for T {}
+pub trait Store: Items + People + Grants + Ceilings + Keys + Links + Calls + AuditLog + Instance {}
+impl<T: Items + People + Grants + Ceilings + Keys + Links + Calls + AuditLog + Instance> Store for T {}
 
 /// A store, shared.
 pub type Shared = Arc<dyn Store>;

@@ -4,13 +4,15 @@
 use crate::floors::{Floor, Floors, Said, Sealing, aside, put_aside};
 use domain::{
     grant::{Grant, State},
-    id::{GrantId, InviteId},
+    id::{GrantId, InviteId, Spki},
     invite::KeptInvite,
+    revoked::RevokedKey,
     seal::{Doubt, RowKey, Seal},
     words::Opening,
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     fmt, io, mem,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -80,6 +82,26 @@ impl Trust {
         self.key.fits_invite(invite, seal)
     }
 
+    /// The seal of a revoked key.
+    pub(crate) fn seal_revoked(&self, key: &RevokedKey) -> Seal {
+        self.key.seal_revoked(key)
+    }
+
+    /// Whether a revoked key is as the daemon wrote it.
+    pub(crate) fn knows_revoked(&self, key: &RevokedKey, seal: &[u8]) -> bool {
+        self.key.fits_revoked(key, seal)
+    }
+
+    /// Keys that were revoked, whatever the database says.
+    pub fn revoked_keys(&self) -> BTreeSet<Spki> {
+        self.lock().said.keys.clone()
+    }
+
+    /// Whether this key was revoked, whatever the database says.
+    pub fn is_revoked(&self, key: Spki) -> bool {
+        self.lock().said.keys.contains(&key)
+    }
+
     /// Whether a grant, as its row says, is to be believed.
     ///
     /// # Errors
@@ -140,8 +162,25 @@ impl Trust {
     /// The file cannot be written. What was to be remembered is until the process ends, and every later call tries again to
     /// write it.
     pub fn learn(&self, moved: impl Iterator<Item = (GrantId, Floor)>) -> io::Result<()> {
+        self.learn_all(moved, std::iter::empty())
+    }
+
+    /// As [`Trust::learn`], and that these keys were revoked.
+    ///
+    /// # Errors
+    /// As [`Trust::learn`].
+    pub fn learn_all(
+        &self,
+        moved: impl Iterator<Item = (GrantId, Floor)>,
+        keys: impl Iterator<Item = Spki>,
+    ) -> io::Result<()> {
         {
             let known = &mut *self.lock();
+            for key in keys {
+                if known.said.keys.insert(key) {
+                    known.unwritten.keys.insert(key);
+                }
+            }
             for (grant, floor) in moved {
                 if let Some(raised) = known.said.raise(grant, floor) {
                     known.unwritten.raise(grant, raised);

@@ -15,7 +15,10 @@ use domain::{
     say::existing,
 };
 use spoke::{AdminError, CallState, Edit, GrantOrder, Terms};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 use store::{AuditQuery, GrantView, LastInvite};
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -165,10 +168,11 @@ async fn ended(door: &Door, view: &GrantView) -> Result<Option<view::GrantEnd>, 
     };
     let way = EndedBy::of_note(&entry.note);
     let why = match way {
-        EndedBy::Owner => {
+        EndedBy::Owner | EndedBy::Key => {
             let users = door.store.users().await?;
             let who = users.into_iter().find(|user| Some(user.id) == entry.subject).map(|user| user.name.to_string());
-            format!("{} revoked it", who.unwrap_or_else(|| "a user who is gone".to_owned()))
+            let what = if way == EndedBy::Key { "its holder's key" } else { "it" };
+            format!("{} revoked {what}", who.unwrap_or_else(|| "a user who is gone".to_owned()))
         }
         EndedBy::Words => way.note().to_owned(),
         EndedBy::Holder => {
@@ -250,17 +254,22 @@ fn kept(last: Option<LastInvite>, order: view::FreshInvite) -> Terms {
 
 /// Refuses what looks like the fingerprint of a key and is one of an instance, as `id` and `link` show it: nobody could use that invite.
 async fn is_a_key(door: &Door, person: &Person, key: Option<Spki>) -> Result<(), Problem> {
-    let Some(key) = key.map(|key| key.to_string()) else { return Ok(()) };
+    let Some(key) = key else { return Ok(()) };
+    no_keys(door, person).await?.remove(&key.to_string()).map_or(Ok(()), |whose| Err(no_key(key, &whose)))
+}
+
+/// The fingerprints of instances that the caller may have seen, with whose each is.
+pub(super) async fn no_keys(door: &Door, person: &Person) -> Result<HashMap<String, String>, Problem> {
     let links = door.store.links(person.user.id).await?;
-    let peer = links.iter().find(|link| fingerprint(&link.root) == key);
-    let whose = match peer {
-        _ if key == door.about.fingerprint => "this instance's own".to_owned(),
-        Some(link) => format!("that of the instance {}", link.peer_name),
-        None => return Ok(()),
-    };
+    let peers = links.iter().map(|link| (fingerprint(&link.root), format!("that of the instance {}", link.peer_name)));
+    Ok(peers.chain([(door.about.fingerprint.clone(), "this instance's own".to_owned())]).collect())
+}
+
+/// That this is the fingerprint of an instance.
+pub(super) fn no_key(key: Spki, whose: &str) -> Problem {
     let cause = format!("the fingerprint {key} is {whose}, and no key's");
-    Err(Problem::invalid(cause)
-        .next("have whoever is to link make a key, and give what `mosaic-fed link --prepare` printed there"))
+    Problem::invalid(cause)
+        .next("have whoever is to link make a key, and give what `mosaic-fed link --prepare` printed there")
 }
 
 /// Puts another scope in force.
@@ -295,8 +304,13 @@ pub(super) async fn revoke(
 ) -> Answer<view::RevokeReport> {
     let view = find(&door, &person, &grant).await?;
     let revoked = door.spoke.revoke(person.by(), view.grant.id).await?;
-    let view = GrantView { grant: revoked.grant, ..view };
-    Ok(Json(view::RevokeReport {
+    Ok(Json(report(&door, view, revoked)))
+}
+
+/// What ending a grant did; `view` is the grant before or after it.
+pub(super) fn report(door: &Door, view: GrantView, revoked: spoke::Revoked) -> view::RevokeReport {
+    let view = GrantView { grant: revoked.grant, doubt: None, ..view };
+    view::RevokeReport {
         grant: view::GrantEntry::named(&view, door.world.now()),
         at: revoked.at,
         took_us: u64::try_from(revoked.took.as_micros()).unwrap_or(u64::MAX),
@@ -304,7 +318,7 @@ pub(super) async fn revoke(
         connections: revoked.connections as u64,
         calls: revoked.calls as u64,
         receipt: revoked.receipt.into(),
-    }))
+    }
 }
 
 /// What a grant may do, as the decision itself says.
@@ -339,23 +353,27 @@ pub(super) async fn may_share(
     workspace: &Name,
     act: Act,
 ) -> Result<(), Problem> {
-    let role = person.user.roles.get(workspace).copied();
-    let enough = if own { role > Some(Role::Guest) } else { role.is_some_and(Role::manages) };
-    if enough {
-        return Ok(());
+    match not_enough(person, (subject, own), workspace) {
+        None => Ok(()),
+        Some(problem) => Err(person.refused(door, act, problem).await),
     }
-    Err(person.refused(door, act, not_enough(person, subject, workspace, own)).await)
 }
 
-fn not_enough(person: &Person, subject: &Name, workspace: &Name, own: bool) -> Problem {
+/// Why they may not, as [`may_share`] says; none where they may.
+pub(super) fn not_enough(person: &Person, (subject, own): (&Name, bool), workspace: &Name) -> Option<Problem> {
+    let role = person.user.roles.get(workspace).copied();
+    let enough = if own { role > Some(Role::Guest) } else { role.is_some_and(Role::manages) };
     let who = &person.user.name;
-    if own {
-        let next = format!("ask an owner or admin of `{workspace}` to run `mosaic-fed user role {who} member`");
-        Problem::forbidden(format!("user `{who}` is no member of `{workspace}` and cannot share its rows")).next(next)
-    } else {
-        let cause = format!("sharing the view that `{subject}` has of `{workspace}` needs owner or admin there");
-        Problem::forbidden(cause).next(format!("invite for yourself: --for {who}"))
-    }
+    (!enough).then(|| {
+        if own {
+            let next = format!("ask an owner or admin of `{workspace}` to run `mosaic-fed user role {who} member`");
+            let cause = format!("user `{who}` is no member of `{workspace}` and cannot share its rows");
+            Problem::forbidden(cause).next(next)
+        } else {
+            let cause = format!("sharing the view that `{subject}` has of `{workspace}` needs owner or admin there");
+            Problem::forbidden(cause).next(format!("invite for yourself: --for {who}"))
+        }
+    })
 }
 
 pub(super) fn made(

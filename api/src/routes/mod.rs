@@ -3,6 +3,8 @@
 mod audit;
 mod calls;
 mod grants;
+mod invitees;
+mod keys;
 mod links;
 mod people;
 mod personal;
@@ -128,6 +130,15 @@ door! {
     }
     "/v1/grants/{grant}/can" {
         post grants::can, "What a grant may do, and why", body view::CanQuestion => Json view::VerdictView;
+    }
+    "/v1/invitees" {
+        post invitees::judge, "Whether many grants could be made with their invites, one verdict for each, in order; none is made",
+            body view::InviteesOrder => Json Vec<view::InviteeVerdict>;
+    }
+    "/v1/keys" {
+        get keys::list, "The keys that are refused for ever, for those who manage the workspace" => Json Vec<view::KeyEntry>;
+        post keys::revoke, "Revokes a key for ever, with every grant that is held with it, for those who manage every workspace",
+            body view::KeyOrder => Json view::KeyReport;
     }
     "/v1/policy" {
         get policy::show, "What no grant of this instance may exceed" => Json view::Policy;

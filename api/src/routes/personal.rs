@@ -1,7 +1,7 @@
 //! Personal rows are shared by the one whose they are. Who manages a workspace sees nobody's natively, and would through a grant
 //! on somebody else's behalf whose invite they use themselves (docs/adr/0005-personal-rows-are-shared-by-their-owner.md).
 
-use super::grants::may_share;
+use super::grants::{may_share, not_enough};
 use crate::{Door, Problem, person::Person, view};
 use domain::{
     Time,
@@ -9,21 +9,30 @@ use domain::{
     grant::State,
     id::Name,
     kind::Kinds,
-    scope::{Context, Scope, ScopeError},
+    scope::{Context, Scope, ScopeError, Spec},
 };
 use spoke::AdminError;
 use store::GrantView;
 
 /// Refuses a grant that is not to be made by this caller.
 pub(super) async fn may_create(door: &Door, person: &Person, order: &view::InviteOrder) -> Result<(), Problem> {
-    let whose = (&order.subject, order.subject == person.user.name);
-    may_share(door, person, whose, &order.scope.workspace, Act::GrantCreate).await?;
-    let named = order.scope.filters.values().any(|filter| filter.include_personal == Some(true));
-    if order.subject == person.user.name || !(order.personal || named) {
-        return Ok(());
+    match unlawful(person, &order.name, &order.subject, &order.scope, order.personal) {
+        None => Ok(()),
+        Some(problem) => Err(person.refused(door, Act::GrantCreate, problem).await),
     }
-    let command = format!("invite {} --share {} --personal", order.name, order.scope.resources.join(","));
-    Err(person.refused(door, Act::GrantCreate, not_theirs(&order.subject, "sharing", &command)).await)
+}
+
+/// Why a grant is not to be made by this caller; none where it may be.
+pub(super) fn unlawful(person: &Person, name: &Name, subject: &Name, scope: &Spec, personal: bool) -> Option<Problem> {
+    let own = *subject == person.user.name;
+    if let Some(problem) = not_enough(person, (subject, own), &scope.workspace) {
+        return Some(problem);
+    }
+    let named = scope.filters.values().any(|filter| filter.include_personal == Some(true));
+    (!own && (personal || named)).then(|| {
+        let command = format!("invite {name} --share {} --personal", scope.resources.join(","));
+        not_theirs(subject, "sharing", &command)
+    })
 }
 
 /// Refuses another invite of a grant: it hands all that the grant shows to whoever uses it.

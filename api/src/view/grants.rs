@@ -43,6 +43,10 @@ pub struct GrantEntry {
     /// What is permitted, nothing left to defaults.
     #[schemars(with = "shape::Spec")]
     pub scope: Spec,
+    /// The key of the certificate in force, by its fingerprint: what `key revoke` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Spki>,
     /// When the certificate in force ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
@@ -86,6 +90,7 @@ impl GrantEntry {
             peer: grant.peer,
             peer_name: None,
             scope: grant.scope.to_spec(),
+            key: grant.leaf.as_ref().map(|leaf| leaf.spki),
             certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
             created_at: None,
             session: None,
@@ -142,7 +147,7 @@ pub struct GrantEnd {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub at: Option<Time>,
-    /// revoked, `wrong_words`, unlinked, `user_removed` or expired.
+    /// revoked, `wrong_words`, unlinked, `user_removed`, `key_revoked` or expired.
     pub how: String,
     /// The same for people, with who did it.
     pub why: String,

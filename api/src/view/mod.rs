@@ -4,6 +4,8 @@
 mod audit;
 mod calls;
 mod grants;
+mod invitees;
+mod keys;
 mod links;
 mod people;
 mod policy;
@@ -17,6 +19,8 @@ pub use grants::{
     CanQuestion, ConfirmOrder, Counted, EditOrder, FreshInvite, GrantEnd, GrantEntry, GrantSession, InviteMade,
     InviteOrder, InviteTerms, Receipt, RevokeReport, VerdictView,
 };
+pub use invitees::{Invitee, InviteeVerdict, InviteesOrder, MOST_INVITEES};
+pub use keys::{KeyEntry, KeyLink, KeyOrder, KeyReport};
 pub use links::{
     DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, PreparedKey,
     RenewalFailure, UnlinkOrder, UnlinkReport,

@@ -9,25 +9,28 @@ use api::{client::Client, view};
 
 pub(super) async fn revoke(client: &Client, out: &Out, grant: &str) -> Outcome {
     let report: view::RevokeReport = client.post(&format!("/v1/grants/{}/revoke", segment(grant)), &()).await?;
-    out.value(&report, |report| {
-        let ended = if report.drained { "all ended" } else { "not all were seen to end" };
-        format!(
-            "{} is {} since {}: {} cut, {} in flight, {ended} within {}\n{}",
-            report.grant.name,
-            report.grant.state,
-            report.at,
-            counted(report.connections, "connection"),
-            counted(report.calls, "call"),
-            millis(report.took_us),
-            escaped(&receipt(&report.receipt, &or_dash(report.grant.peer_name.as_ref())))
-        )
-    })?;
+    out.value(&report, revoked)?;
     // The log is for those who manage every workspace, and for the operator as long as they act as nobody else.
     let itself = out.reach.acting_as.is_none();
     // By its id: a name may have been that of an earlier grant.
     let log = format!("audit query --grant {}", short(&report.grant.id));
     next_as(client, out, |me| if me.operator && itself { log } else { "grant list".to_owned() }).await;
     Ok(Exit::Done)
+}
+
+/// What ending a grant did, in two lines.
+pub(super) fn revoked(report: &view::RevokeReport) -> String {
+    let ended = if report.drained { "all ended" } else { "not all were seen to end" };
+    format!(
+        "{} is {} since {}: {} cut, {} in flight, {ended} within {}\n{}",
+        report.grant.name,
+        report.grant.state,
+        report.at,
+        counted(report.connections, "connection"),
+        counted(report.calls, "call"),
+        millis(report.took_us),
+        escaped(&receipt(&report.receipt, &or_dash(report.grant.peer_name.as_ref())))
+    )
 }
 
 /// What is known of the side that asked under a grant that has ended; `peer` is what it calls itself.

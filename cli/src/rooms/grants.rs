@@ -4,6 +4,7 @@ use super::{
     agree::is_agreed,
     calls, counted,
     ended::{again, explained, has_ended, revoke, told},
+    invitees::{self, ManyArgs},
     joined, limits,
     limits::until,
     millis, minute, named, next_for_members, or_dash,
@@ -33,7 +34,8 @@ use std::io::{self, IsTerminal};
 #[derive(Args)]
 pub struct InviteArgs {
     /// What to call the grant, as in alice-home
-    name: Name,
+    #[arg(required_unless_present = "from")]
+    name: Option<Name>,
     /// The user of this instance whose view is shared; you if not given. The personal rows of anybody else stay out:
     /// only they can share them
     #[arg(long = "for", value_name = "USER")]
@@ -53,11 +55,17 @@ pub struct InviteArgs {
     /// Only say how many rows it would show
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    many: ManyArgs,
 }
 
 /// `invite`.
 pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
-    let InviteArgs { name, subject, scope, key, call, confirm, dry_run } = args;
+    let InviteArgs { name, subject, scope, key, call, confirm, dry_run, many } = args;
+    if let Some(many) = many.asked()? {
+        return invitees::invite(many, scope, confirm, client, out).await;
+    }
+    let name = name.ok_or_else(|| Failure::new(Exit::Usage, "the grant has no name").next("mosaic-fed invite NAME"))?;
     let call = call.map(|typed| pasted(typed, Meant::Call)).transpose()?;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow, now) = (scope.personal, scope.sensitive, scope.narrow, World::system().now());
@@ -405,6 +413,7 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
             format!("for          {}", or_dash(entry.subject.as_ref())),
             format!("held by      {}", or_dash(entry.peer_name.as_ref())),
             format!("certificate  {}", entry.certificate_not_after.map_or_else(|| "-".to_owned(), until)),
+            format!("key          {}", or_dash(entry.key.as_ref())),
         ];
         lines.extend(entry.session.as_ref().map(|session| {
             let heard = millis(session.heard_ms.saturating_mul(1_000));

@@ -7,6 +7,8 @@ pub mod calls;
 pub mod can;
 mod ended;
 pub mod grants;
+pub mod invitees;
+pub mod keys;
 pub mod limits;
 pub mod links;
 mod pasted;

@@ -31,9 +31,13 @@ mod import_vault;
 #[cfg(test)]
 mod instance;
 #[cfg(test)]
+mod invitees;
+#[cfg(test)]
 mod invites;
 #[cfg(test)]
 mod kept_back;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod log;
 #[cfg(test)]

@@ -123,12 +123,15 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     let invite = judge.does(office, "grant invite to-home").json()["invite"].as_str().unwrap().to_owned();
     let key = judge.does(home, "link --prepare").json()["key"].as_str().unwrap().to_owned();
     judge.does(office, &format!("invite bound --share tasks --key {key}"));
+    many(judge, office);
     confirmed(judge, office, home);
     called(judge, office, home);
     judge.ends(2, home, &format!("link {invite}"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.does(home, &format!("link {invite} --yes --name work"));
     judge.ends(6, home, &format!("link {invite} --yes --name other"));
+    office.file("held.csv", "for,name\ndana,to-home\n");
+    judge.does(office, &format!("invite --from held.csv --share tasks,notes {limits}"));
     judge.ends(6, home, "renew work");
     let bare = judge.does(office, "add tasks bare --team core --tag red").json()["id"].as_str().unwrap().to_owned();
     judge.does(home, &format!("get tasks {bare} --from work"));
@@ -154,6 +157,17 @@ fn tried(judge: &mut Judge, office: &Instance) {
         assert!(Instant::now() < end, "nobody tries them");
         pause();
     }
+}
+
+/// People of a file.
+fn many(judge: &mut Judge, office: &Instance) {
+    office.file("people.csv", format!("for,name,key\nalice,,\ndana,many,{}\n", "ab".repeat(32)));
+    for more in ["--check", "", "--out invites"] {
+        judge.does(office, format!("invite --from people.csv --share tasks {more}").trim());
+    }
+    office.file("people.csv", "for,name\nalice,filed\n");
+    judge.does(office, "invite --from people.csv --share tasks --out invites");
+    judge.ends(2, office, "invite --from people.csv --share notes");
 }
 
 /// A link whose sharing side calls.
@@ -206,8 +220,18 @@ fn bounded(judge: &mut Judge, office: &Instance) {
     judge.does(office, "policy show");
     judge.does(office, "invite below --share tasks --narrow");
     judge.does(office, "grant revoke below");
+    keys(judge, office);
     judge.does(office, "grant show below");
     judge.does(office, "policy clear");
+}
+
+/// A key that is refused for ever.
+fn keys(judge: &mut Judge, office: &Instance) {
+    let key = "cd".repeat(32);
+    judge.does(office, &format!("key revoke {key} --reason stolen"));
+    judge.ends(6, office, &format!("key revoke {key}"));
+    judge.does(office, "key list");
+    judge.ends(5, office, "--as alice key list");
 }
 
 /// A link whose certificate has lived a tenth of its life, which is half a minute here.
@@ -239,6 +263,8 @@ fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
         let made = judge.does(&office, &format!("invite {name} --scope scope.json")).json();
         judge.does(home, &format!("link {} --yes --name {name}", made["invite"].as_str().unwrap()));
     }
+    let key = judge.does(&office, "grant show late").json()["key"].as_str().unwrap().to_owned();
+    judge.does(home, &format!("key revoke {key}"));
     office.stop();
     judge.ends(3, &office, "status");
     judge.does(&office, "ca export ca");

@@ -98,6 +98,8 @@ words! {
         GrantConfirm = "grant_confirm",
         /// A grant was ended.
         GrantRevoke = "grant_revoke",
+        /// A key that somebody else may have was revoked for ever.
+        KeyRevoke = "key_revoke",
         /// The asking side said that it has let go of an ended grant.
         GrantAcknowledge = "grant_acknowledge",
         /// An invite was made.

@@ -3,7 +3,7 @@
 
 use crate::{Parts, snapshot::Snapshots};
 use bytes::Bytes;
-use domain::Time;
+use domain::{Time, grant::Leaf};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -116,11 +116,16 @@ impl Publisher {
     async fn revoked(&self) -> Result<Vec<Revoked>, store::StoreError> {
         let refused = self.parts.store.refused_leaves().await?;
         let entry = |serial, at, why, not_after| Revoked { serial, at, why, not_after };
-        let mut revoked: Vec<_> =
-            refused.into_iter().map(|(leaf, at)| entry(leaf.serial, at, Why::Unsaid, leaf.not_after)).collect();
         let current = self.snapshots.current();
+        let why = |leaf: &Leaf, otherwise| if current.is_revoked(leaf.spki) { Why::KeyCompromised } else { otherwise };
+        let mut revoked: Vec<_> = refused
+            .into_iter()
+            .map(|(leaf, at)| entry(leaf.serial.clone(), at, why(&leaf, Why::Unsaid), leaf.not_after))
+            .collect();
         let former = current.former(self.parts.world.now());
-        revoked.extend(former.map(|(leaf, until)| entry(leaf.serial.clone(), until, Why::Replaced, leaf.not_after)));
+        revoked.extend(
+            former.map(|(leaf, until)| entry(leaf.serial.clone(), until, why(leaf, Why::Replaced), leaf.not_after)),
+        );
         Ok(revoked)
     }
 

@@ -29,7 +29,9 @@ impl Grants for Model {
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
         let told = told.map(|(id, kept)| (*id, held(kept)));
         let refused = state.refused.iter().map(|(leaf, _)| leaf).filter(|leaf| leaf.not_after > now);
-        Ok(Standing { version: state.version, since, grants: told.collect(), refused: refused.cloned().collect() })
+        let keys = state.revoked_keys.keys().map(|key| (*key, true)).collect();
+        let (grants, refused) = (told.collect(), refused.cloned().collect());
+        Ok(Standing { version: state.version, since, grants, refused, keys })
     }
 
     async fn refused_leaves(&self) -> Result<Vec<(Leaf, Time)>, StoreError> {
@@ -143,6 +145,7 @@ impl Grants for Model {
     ) -> Result<Grant, StoreError> {
         let now = self.world.now();
         self.change(|state| {
+            state.is_no_revoked(successor.leaf.spki)?;
             let found = state.grant(grant)?;
             let renewed = rules::renewed(&found, serial, successor)?;
             if let Some(unused) = found.successor {
@@ -192,7 +195,7 @@ impl State {
         }
     }
 
-    fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
+    pub(super) fn revoke(&mut self, grant: &Grant, now: Time) -> Result<Grant, StoreError> {
         let revoked = grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?;
         grant.leaves().for_each(|leaf| self.refuse(leaf.clone(), now));
         self.end_invites(grant.id, now);

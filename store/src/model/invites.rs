@@ -15,6 +15,9 @@ impl Model {
         let now = self.world.now();
         self.change(|state| {
             rules::has_not_ended(&state.grant(invite.grant)?, now)?;
+            if let Some(key) = invite.key {
+                state.is_no_revoked(key)?;
+            }
             state.end_invites(invite.grant, now);
             let taken = state.invites.iter().any(|(id, kept)| *id == invite.id || kept.digest == invite.digest);
             if taken {
@@ -36,6 +39,7 @@ impl Model {
 
     pub(super) fn claim(&self, invite: InviteId, by: Claimant, now: Time, record: Record) -> Result<bool, StoreError> {
         self.change(|state| {
+            state.is_no_revoked(by.key)?;
             let found = state.invited(invite)?;
             let open = found.as_ref().is_some_and(|found| found.standing(by, now) == Standing::Open);
             match state.invites.get_mut(&invite).filter(|kept| open && kept.claim.is_none()) {
@@ -52,6 +56,7 @@ impl Model {
         let now = self.world.now();
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
         self.change(|state| {
+            state.is_no_revoked(leaf.spki)?;
             let invited = state.invited(invite)?.ok_or_else(|| rules::no_invite(invite))?;
             let Some(held) = rules::enrolled(&invited, &enrolment, now)? else {
                 let given = invited.claim.and_then(|claim| claim.given).ok_or_else(|| rules::no_invite(invite))?;
@@ -73,6 +78,7 @@ impl Model {
     pub(super) fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
         let now = self.world.now();
         self.change(|state| {
+            state.is_no_revoked(key)?;
             let found = state.grant(grant)?;
             let admitted = rules::let_in(&found, state.given(grant).map(|(kept, _)| kept), key)?;
             rules::over(&found, &admitted).for_each(|old| state.refuse(old.clone(), now));

@@ -10,6 +10,7 @@ mod directory;
 mod grants;
 mod invites;
 mod items;
+mod keys;
 mod links;
 mod people;
 
@@ -21,6 +22,7 @@ use domain::{
     id::{AwaitId, EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, UserId, WorkspaceId},
     invite::KeptInvite,
     item::{StoredItem, Whose},
+    revoked::RevokedKey,
     rights::{Rights, Role},
     world::{Clock, SeededRng, World},
 };
@@ -53,6 +55,7 @@ struct State {
     grants: BTreeMap<GrantId, Kept>,
     ceiling: Option<KeptCeiling>,
     refused: Vec<(Leaf, Time)>,
+    revoked_keys: BTreeMap<Spki, RevokedKey>,
     invites: BTreeMap<InviteId, KeptInvite>,
     version: u64,
     links: BTreeMap<(UserId, GrantId), LinkRecord>,

@@ -8,7 +8,7 @@ use super::start::{PROBE, StartError, connect};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 /// Tables that belong to the instance and to no tenant. Every other table must force row-level security.
-pub const EXEMPT: [&str; 12] = [
+pub const EXEMPT: [&str; 13] = [
     "_sqlx_migrations",
     "audit",
     "audit_head",
@@ -19,6 +19,7 @@ pub const EXEMPT: [&str; 12] = [
     "instance",
     "invites",
     "refused_leaves",
+    "revoked_keys",
     "users",
     "workspaces",
 ];

@@ -4,6 +4,7 @@ use super::{
     Postgres,
     change::Change,
     invites::{handed, last_invite},
+    keys,
     row::{self, bigint, name, number, stored, time},
     sql, unit,
 };
@@ -43,12 +44,14 @@ impl Grants for Postgres {
         let rows = query.fetch_all(&mut *unit).await?;
         let now = self.clock.now().to_offset();
         let refused = sqlx::query(sql::grants::REFUSED).bind(now).fetch_all(&mut *unit).await?;
+        let keys = keys::standing(&mut unit, &self.trust).await?;
         unit.end().await?;
         Ok(Standing {
             version,
             since,
             grants: rows.iter().map(|row| self.standing_of(row)).collect::<Result<_, _>>()?,
             refused: refused.iter().map(refused_leaf).collect::<Result<_, _>>()?,
+            keys,
         })
     }
 
@@ -143,6 +146,7 @@ impl Grants for Postgres {
         record: Record,
     ) -> Result<Grant, StoreError> {
         let mut change = self.change().await?;
+        change.is_no_revoked(successor.leaf.spki).await?;
         let found = change.grant(grant).await?;
         let renewed = rules::renewed(&found, serial, successor)?;
         change.refuse_all(found.successor.iter().map(|next| &next.leaf), self.clock.now()).await?;
@@ -343,7 +347,7 @@ impl Change {
 
     /// Ends a grant: its certificate is refused at the door and its open invites stop working. One that is doubtful is ended whatever it
     /// says of itself, and its row is one of ours from then on.
-    async fn end(&mut self, grant: &Grant, doubt: Option<Doubt>, now: Time) -> Result<Grant, StoreError> {
+    pub(super) async fn end(&mut self, grant: &Grant, doubt: Option<Doubt>, now: Time) -> Result<Grant, StoreError> {
         let revoked = match doubt {
             Some(_) => grant.end(),
             None => grant.revoke().map_err(|cause| rules::illegal_move(grant, cause))?,

@@ -24,6 +24,9 @@ impl Postgres {
         let mut change = self.change().await?;
         let now = self.clock.now();
         rules::has_not_ended(&change.grant(invite.grant).await?, now)?;
+        if let Some(key) = invite.key {
+            change.is_no_revoked(key).await?;
+        }
         let confirm = change.end_invites(invite.grant, now).await? || invite.confirm;
         let NewInvite { id, grant, digest, expires_at, key, .. } = *invite;
         let invite = KeptInvite { id, grant, digest, expires_at, key, confirm, wrong_words: 0, claim: None };
@@ -69,6 +72,7 @@ impl Postgres {
         record: Record,
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
+        change.is_no_revoked(by.key).await?;
         let Some((kept, found)) =
             change.invited(invite).await?.filter(|(_, found)| found.standing(by, now) == Standing::Open)
         else {
@@ -89,6 +93,7 @@ impl Postgres {
     pub(super) async fn enrol(&self, enrolment: Enrolment<'_>, record: Record) -> Result<Enrolled, StoreError> {
         let mut change = self.change().await?;
         let Enrolment { invite, peer_name, leaf, certificate, .. } = enrolment;
+        change.is_no_revoked(leaf.spki).await?;
         let (kept, invited) = change.invited(invite).await?.ok_or_else(|| rules::no_invite(invite))?;
         let claim = kept.claim.clone().ok_or_else(|| rules::no_invite(invite));
         let Some(held) = rules::enrolled(&invited, &enrolment, self.clock.now())? else {
@@ -108,6 +113,7 @@ impl Postgres {
 
     pub(super) async fn admit(&self, grant: GrantId, key: Spki, record: Record) -> Result<Grant, StoreError> {
         let mut change = self.change().await?;
+        change.is_no_revoked(key).await?;
         let found = change.grant(grant).await?;
         let admitted = rules::let_in(&found, change.handed(&found).await?.as_ref(), key)?;
         change.refuse_all(rules::over(&found, &admitted), self.clock.now()).await?;
@@ -162,6 +168,21 @@ impl Change {
             }
         }
         Ok(confirm)
+    }
+
+    /// Invites that are for this key alone stop working now. Whose they are.
+    pub(super) async fn end_invites_for(&mut self, key: Spki, now: Time) -> Result<Vec<GrantId>, StoreError> {
+        let rows = sqlx::query(sql::grants::INVITES_FOR_KEY).bind(&key.0[..]).bind(now.to_offset());
+        let rows = rows.fetch_all(&mut **self).await?;
+        let mut ended = Vec::new();
+        for row in &rows {
+            // One that is not as it was written works for nobody already.
+            if let Ok(Some(invite)) = kept(row, self.trust()) {
+                ended.push(invite.grant);
+                self.update_invite(&KeptInvite { expires_at: now, ..invite }).await?;
+            }
+        }
+        Ok(ended)
     }
 
     /// Writes what may change of an invite.

@@ -17,6 +17,7 @@ mod grants;
 mod instance;
 mod invites;
 mod items;
+mod keys;
 mod link_keys;
 mod links;
 mod listen;

@@ -8,5 +8,6 @@ mod write;
 
 pub(crate) use look::{DEFAULT_ENTRIES, LastLook, chain, last_look, looks, verdicts};
 pub(crate) use read::{Judged, Window, chunk};
+pub use say::key_revoked;
 pub(crate) use say::*;
 pub(crate) use write::{Writer, content, kept_back, nowhere, undone};

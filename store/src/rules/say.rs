@@ -8,6 +8,7 @@ use domain::{
     id::{GrantId, InstanceId, InviteId, Name, Serial, Spki, TeamId, UserId, WorkspaceId},
     invite::{Invited, KeptInvite},
     renewal::Successor,
+    revoked::RevokedKey,
     rights::Role,
     say::existing,
     scope::{Scope, ceiling::Excess},
@@ -259,13 +260,35 @@ pub(crate) fn instance_taken() -> StoreError {
     StoreError::Conflict("this database belongs to an instance already; choose another directory or database".into())
 }
 
+/// That a key was revoked, to whoever would make anything of it.
+pub fn key_revoked(key: Spki) -> StoreError {
+    StoreError::Conflict(format!(
+        "the key {key} was revoked here, which is for ever; have a new one made with `mosaic-fed link --prepare` there, and give its \
+         fingerprint"
+    ))
+}
+
+pub(crate) fn key_revoked_already(key: &RevokedKey) -> StoreError {
+    let RevokedKey { key, at, by, .. } = key;
+    StoreError::Conflict(format!("the key {key} was revoked by {by} at {at}, and stays so; see `mosaic-fed key list`"))
+}
+
+/// The record of a key's revocation, then one for each grant that it ended.
+pub(crate) fn key_ends(record: &Record, revoked: &[Grant]) -> Vec<Record> {
+    with_grants(record, revoked, EndedBy::Key)
+}
+
 /// The record of a user's removal, then one for each grant that it revoked.
 pub(crate) fn removal(record: &Record, revoked: &[Grant]) -> Vec<Record> {
+    with_grants(record, revoked, EndedBy::Removal)
+}
+
+fn with_grants(record: &Record, revoked: &[Grant], why: EndedBy) -> Vec<Record> {
     let grant = |grant: &Grant| Record {
         about: Subject::Act(Act::GrantRevoke),
         grant: Some(grant.id),
         peer: grant.peer,
-        ..record.clone().noting(EndedBy::Removal.note())
+        ..record.clone().noting(why.note())
     };
     std::iter::once(record.clone()).chain(revoked.iter().map(grant)).collect()
 }

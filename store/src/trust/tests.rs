@@ -219,3 +219,21 @@ fn that_there_was_a_file_once_is_for_those_to_say_who_know() {
     emptied.note_lost().unwrap();
     assert!(emptied.is_lost());
 }
+
+#[test]
+fn a_revoked_key_is_known_after_a_restart_and_a_line_of_anybody_else_counts_for_nothing() {
+    let (stage, key) = (Stage::new(), domain::id::Spki([3; 32]));
+    let trust = stage.open();
+    trust.learn_all([(id(1), at(4))].into_iter(), [key, key].into_iter()).unwrap();
+    trust.learn_all(std::iter::empty(), [key].into_iter()).unwrap();
+    for _ in 0..2 {
+        let again = stage.open();
+        assert_eq!((again.revoked_keys(), again.floor(id(1))), ([key].into(), at(4)));
+        assert!(again.is_revoked(key) && !again.is_revoked(domain::id::Spki([4; 32])) && !again.is_lost());
+    }
+    assert_eq!(stage.text().lines().count(), 2, "one line for each");
+    let forged = stage.text().replace(&key.to_string(), &"04".repeat(32));
+    fs::write(&stage.path, forged).unwrap();
+    let changed = stage.open();
+    assert!(changed.revoked_keys().is_empty() && changed.is_lost(), "and that is told");
+}

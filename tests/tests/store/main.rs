@@ -12,6 +12,7 @@ mod suite {
     pub mod directory;
     pub mod grants;
     pub mod invites;
+    pub mod keys;
     pub mod links;
     pub mod paging;
     pub mod people;
@@ -132,6 +133,9 @@ suite! {
         whoever_waits_for_a_grant_that_is_active_takes_nothing_from_its_holder
         an_invite_gives_nothing_again_once_another_certificate_is_in_force
         the_last_invite_end_is_known;
+    keys:
+        a_revoked_key_ends_every_grant_that_is_held_with_it_and_no_other
+        nothing_is_made_of_a_revoked_key_again;
     audit:
         the_log_verifies_without_the_store
         an_answer_is_withdrawn_when_its_grant_is_revoked

@@ -18,7 +18,7 @@ use std::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/commands");
 
 /// Fields that nothing prints here, and why.
-const UNSEEN: [(&str, &str); 28] = [
+const UNSEEN: [(&str, &str); 29] = [
     ("AwaitEntry.reason", "two calls would have to want one name; `together` of `tests` sees it"),
     ("DegradedLink.certificate_not_after", AGED),
     ("DegradedLink.hours_left", AGED),
@@ -31,6 +31,7 @@ const UNSEEN: [(&str, &str); 28] = [
     ("GivenList.failure", LISTED),
     ("GivenList.made_at", LISTED),
     ("GivenList.number", LISTED),
+    ("KeyEntry.doubt", DOUBTED),
     ("LinkEntry.renewal_failure", AGED),
     ("RenewalFailure.at", AGED),
     ("RenewalFailure.next", AGED),

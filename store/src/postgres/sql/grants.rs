@@ -54,6 +54,19 @@ statements! {
             next_not_after = $13, next_issued_at = $14, former_serial = $15, former_spki = $16, former_not_after = $17,
             former_until = $18, next_unused = $19, next_waits = $20, seal = $21, name = $22, renewals = $23
         WHERE id = $1";
+    /// Those that have not ended and whose holder has the key $1, or is about to at $2.
+    GRANTS_WITH_KEY = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'
+        AND ($1 IN (g.spki, g.next_spki, g.former_spki) OR $1 = (SELECT i.claimed_spki FROM invites i WHERE ", handed!("g.id"), ")
+            OR EXISTS (SELECT FROM invites i WHERE i.grant_id = g.id AND i.claimed_spki = $1 AND i.certificate IS NULL AND i.expires_at > $2))
+        ORDER BY g.id FOR UPDATE");
+    /// Invites that are for the key $1 alone and open at $2.
+    INVITES_FOR_KEY = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE i.spki = $1 AND i.expires_at > $2 FOR UPDATE");
+    REVOKED_KEYS = "SELECT spki, revoked_at, revoked_by, reason, seal FROM revoked_keys ORDER BY revoked_at DESC, spki";
+    REVOKED_KEY = "SELECT spki, revoked_at, revoked_by, reason, seal FROM revoked_keys WHERE spki = $1 FOR UPDATE";
+    IS_KEY_REVOKED = "SELECT EXISTS (SELECT FROM revoked_keys WHERE spki = $1)";
+    /// What stands there is written anew only where somebody else wrote it.
+    REVOKE_KEY = "INSERT INTO revoked_keys (spki, revoked_at, revoked_by, reason, seal) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (spki) DO UPDATE SET revoked_at = $2, revoked_by = $3, reason = $4, seal = $5";
     CEILING = "SELECT ceiling, set_at, set_by FROM ceiling";
     SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";
     CLEAR_CEILING = "DELETE FROM ceiling";

@@ -1,0 +1,75 @@
+//! Many invites at once: the list is judged here, and each invite is made like any other.
+
+use super::{
+    Asked,
+    grants::{no_key, no_keys},
+    personal,
+};
+use crate::{
+    Door, Problem,
+    person::Person,
+    problem::Kind,
+    view::{self, InviteeVerdict, MOST_INVITEES},
+};
+use axum::{Json, extract::State};
+use domain::audit::Act;
+use spoke::{AdminError, Invitee, Judged, OneForAll};
+use std::{collections::HashMap, sync::Arc};
+
+/// One verdict for each of a list, in its order.
+pub(super) async fn judge(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::InviteesOrder>,
+) -> Result<Json<Vec<InviteeVerdict>>, Problem> {
+    if order.people.len() > MOST_INVITEES {
+        let cause = format!("{} are to be invited at once, and {MOST_INVITEES} can be", order.people.len());
+        return Err(Problem::new(Kind::TooLarge, cause).next("send them in several requests"));
+    }
+    let unlawful = not_theirs_to_make(&door, &person, &order).await?;
+    let no_keys = no_keys(&door, &person).await?;
+    let view::InviteesOrder { people, scope: spec, sensitive, narrow, confirm, .. } = order;
+    let terms = OneForAll { spec, own: person.user.name.clone(), sensitive, narrow, confirm };
+    let list: Vec<_> = people.into_iter().map(Into::into).collect();
+    let judged = door.spoke.judge(&terms, &list).await?;
+    let verdicts = unlawful.into_iter().zip(&list).zip(judged);
+    Ok(Json(verdicts.map(|((unlawful, invitee), judged)| verdict(unlawful, invitee, judged, &no_keys)).collect()))
+}
+
+/// Why the caller may not make each of them, as a single one is refused. That they were refused is recorded once.
+async fn not_theirs_to_make(
+    door: &Door,
+    person: &Person,
+    order: &view::InviteesOrder,
+) -> Result<Vec<Option<Problem>>, Problem> {
+    let each = order.people.iter();
+    let each = each.map(|one| personal::unlawful(person, &one.name, &one.subject, &order.scope, order.personal));
+    let each: Vec<_> = each.collect();
+    if let Some(problem) = each.iter().flatten().next() {
+        let told = person.refused(door, Act::GrantCreate, problem.clone()).await;
+        if told != *problem {
+            return Err(told);
+        }
+    }
+    Ok(each)
+}
+
+fn verdict(
+    unlawful: Option<Problem>,
+    invitee: &Invitee,
+    judged: Result<Judged, AdminError>,
+    no_keys: &HashMap<String, String>,
+) -> InviteeVerdict {
+    let no_key = invitee.key.and_then(|key| Some(no_key(key, no_keys.get(&key.to_string())?)));
+    match (unlawful.or(no_key), judged.map_err(Problem::from)) {
+        (Some(problem), _) | (None, Err(problem)) => {
+            InviteeVerdict::Refused { cause: problem.cause, next: problem.next }
+        }
+        (None, Ok(Judged::Good)) => InviteeVerdict::Good,
+        (None, Ok(Judged::There(there))) => InviteeVerdict::There {
+            held: there.grant.peer.is_some(),
+            holder: there.peer_name,
+            expires_at: there.invite.map(|invite| invite.expires_at),
+        },
+    }
+}
