@@ -74,6 +74,8 @@ pub enum Part {
     Cuts,
     /// Memory of an idle link, at both ends
     Memory,
+    /// From a revocation to its receipt, among many live control sessions
+    Ends,
     /// Pages of a List among few and among many rows
     Pages,
     /// Where the sharing side's processor time goes, by `perf`; only if asked for
@@ -114,6 +116,8 @@ pub struct Scale {
     pub links: usize,
     /// Streams that are cut at once, and how often.
     pub cuts: Vec<(usize, usize)>,
+    /// Control sessions that stay, and how many end in each round of each kind.
+    pub ends: (usize, usize),
     /// Calls for each kind of page.
     pub pages: usize,
 }
@@ -141,6 +145,7 @@ impl MeasureArgs {
             decisions: 200_000,
             links: 500,
             cuts: vec![(200, 20), (1_000, 10)],
+            ends: (1_000, 20),
             pages: 300,
         };
         Ok(if self.quick { scale.quick() } else { scale })
@@ -159,6 +164,7 @@ impl Scale {
             decisions: 5_000,
             links: 24,
             cuts: vec![(40, 2)],
+            ends: (20, 3),
             pages: 10,
             ..self
         }

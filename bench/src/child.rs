@@ -37,6 +37,15 @@ impl Child {
         Ok(Self { process, input, output: BufReader::new(output).lines(), pid })
     }
 
+    /// Starts one that holds links.
+    pub async fn asking() -> Result<Self> {
+        let mut child = Self::start(&["hold".to_owned()])?;
+        match child.hear().await? {
+            Reply::Ready(_) => Ok(child),
+            reply => Err(odd(&reply)),
+        }
+    }
+
     /// Its next reply; a failure is an error.
     pub async fn hear(&mut self) -> Result<Reply> {
         let line = self.output.next_line().await?;
@@ -51,6 +60,14 @@ impl Child {
     pub async fn ask(&mut self, order: &Order) -> Result<Reply> {
         self.tell(order).await?;
         self.hear().await
+    }
+
+    /// Gives an order whose only answer is that it was done.
+    pub async fn done(&mut self, order: &Order) -> Result<()> {
+        match self.ask(order).await? {
+            Reply::Done => Ok(()),
+            reply => Err(odd(&reply)),
+        }
     }
 
     /// Gives an order.

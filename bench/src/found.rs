@@ -1,7 +1,7 @@
 //! Everything that a run found, part by part; what was not measured is absent.
 
 use crate::{
-    parts::{calls::Calls, chunks::Chunks, cuts::Cuts, memory::PerLink, pages::Pages, profile::Profile},
+    parts::{calls::Calls, chunks::Chunks, cuts::Cuts, ends::Ends, memory::PerLink, pages::Pages, profile::Profile},
     words::Decided,
 };
 
@@ -20,6 +20,8 @@ pub struct Found {
     pub cuts: Vec<Cuts>,
     /// Memory of an idle link.
     pub memory: Option<PerLink>,
+    /// Revocations among live control sessions.
+    pub ends: Option<Ends>,
     /// Pages among few and many rows.
     pub pages: Option<Pages>,
     /// Where processor time goes.

@@ -6,6 +6,7 @@ use crate::{
     parts::{
         calls::{Calls, Variant},
         cuts::Cuts,
+        ends::Ends,
     },
     statistics::Spread,
 };
@@ -56,7 +57,8 @@ pub fn judge(found: &Found) -> Vec<Goal> {
         met: decided.p99 <= 20_000,
     });
     let cuts = found.cuts.iter().filter(|cuts| cuts.streams >= 1_000).max_by_key(|cuts| cuts.streams).map(of_cuts);
-    calls.chain(memory).chain(decided).chain(cuts).collect()
+    let ends = found.ends.iter().filter(|ends| ends.live >= 1_000).filter_map(of_ends);
+    calls.chain(memory).chain(decided).chain(cuts).chain(ends).collect()
 }
 
 fn of_calls(calls: &Calls) -> Vec<Goal> {
@@ -99,6 +101,16 @@ fn of_cuts(cuts: &Cuts) -> Goal {
     Goal { number: 10, asks: "revocation cut p99 ≤ 250 ms at 1,000 streams", found, met: millis <= 250.0 }
 }
 
+/// The worst kind of end is the one that counts.
+fn of_ends(ends: &Ends) -> Option<Goal> {
+    let (kind, times) = ends.kinds.iter().max_by_key(|(_, times)| times.p99())?;
+    let silent: usize = ends.kinds.iter().map(|(_, times)| times.silent).sum();
+    let millis = f64::from(times.p99()) / 1e3;
+    let found = format!("{millis:.1} ms, {}, among {}; {silent} not acknowledged", kind.name(), ends.live);
+    let asks = "revoke among 1,000 live sessions: p99 ≤ 250 ms to cut and acknowledge";
+    Some(Goal { number: 10, asks, found, met: millis <= 250.0 && silent == 0 })
+}
+
 fn size(number: u8, asks: &'static str, bytes: f64, most: f64) -> Goal {
     let kibibytes = bytes / 1_024.0;
     Goal { number, asks, found: format!("{kibibytes:.1} KiB"), met: kibibytes <= most }
@@ -112,6 +124,7 @@ pub fn times(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parts::ends::{Kind, Times};
 
     fn slots(rate: f64, server: f64) -> Vec<Slot> {
         vec![Slot { rate, p50: 1.0, p99: 1.0, server, postgres: 0.0 }]
@@ -132,6 +145,18 @@ mod tests {
     #[test]
     fn nothing_measured_is_nothing_met() {
         assert_eq!(judge(&Found::default()), []);
+    }
+
+    #[test]
+    fn the_slowest_kind_of_end_counts_and_one_that_was_not_acknowledged_misses() {
+        let goal = |live, slow, silent| {
+            let times = |whole, silent| Times { whole: vec![whole], silent, ..Times::default() };
+            let kinds = vec![(Kind::Together, times(slow, 0)), (Kind::Alone, times(9_000, silent))];
+            judge(&Found { ends: Some(Ends { live, kinds }), ..Found::default() })
+        };
+        assert_eq!(goal(999, 20_000, 0), [], "judged by fewer sessions");
+        assert!(goal(1_000, 250_000, 0)[0].met && !goal(1_000, 250_001, 0)[0].met && !goal(1_000, 20_000, 1)[0].met);
+        assert!(goal(1_000, 20_000, 0)[0].found.starts_with("20.0 ms, 10 at once"), "{:?}", goal(1_000, 20_000, 0));
     }
 
     #[test]

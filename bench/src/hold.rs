@@ -1,8 +1,10 @@
-//! The asking side under measurement: a child process that holds links, so that the memory they take is its own.
+//! The asking side under measurement: a child process that holds links, so that the memory they take is its own, and so that what
+//! it hears it hears from another process.
 
 use crate::{
     asker::{self, Link},
     child,
+    session::Sessions,
     words::{Order, Ready, Reply},
 };
 use anyhow::{Context, Result, bail};
@@ -36,6 +38,13 @@ struct Held {
     links: Vec<Link>,
     dialled: Vec<Dialled>,
     watches: Vec<Watch>,
+    sessions: Option<Sessions>,
+}
+
+impl Held {
+    fn sessions(&mut self) -> Result<&mut Sessions> {
+        self.sessions.as_mut().context("no session was begun")
+    }
 }
 
 /// Holds links until standard input ends.
@@ -55,6 +64,9 @@ pub async fn hold() -> Result<()> {
                 let open = held.dialled.iter().skip(held.watches.len()).map(|dialled| dialled.channel.clone());
                 held.watches.extend(watch_all(open).await?);
             }
+            Order::Keep => held.sessions = Some(Sessions::keep(&held.links).await?),
+            Order::Ask(count) => held.sessions()?.ask(count),
+            Order::Over(grants) => return Ok(Reply::Over(held.sessions()?.over(&grants).await?)),
             _ => bail!("that is a sharing side's order"),
         }
         Ok(Reply::Done)

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use proto::v1::{CapabilitiesRequest, ListRequest, query_service_client::QueryServiceClient};
+use proto::v1::{CapabilitiesRequest, Item, ListRequest, query_service_client::QueryServiceClient};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, transport::Channel};
@@ -41,10 +41,25 @@ impl Ask {
                     rows += chunk.items.len();
                     whole = chunk.end.is_some();
                 }
-                if whole { Ok(rows) } else { Err(Status::data_loss("the answer stopped before its end")) }
+                if whole { Ok(rows) } else { Err(stopped()) }
             }
         }
     }
+}
+
+/// Asks once and keeps the whole answer.
+pub async fn rows(client: &mut Client, request: ListRequest) -> Result<Vec<Item>, Status> {
+    let mut answer = client.list(request).await?.into_inner();
+    let (mut rows, mut whole) = (Vec::new(), false);
+    while let Some(chunk) = answer.message().await? {
+        rows.extend(chunk.items);
+        whole = chunk.end.is_some();
+    }
+    if whole { Ok(rows) } else { Err(stopped()) }
+}
+
+fn stopped() -> Status {
+    Status::data_loss("the answer stopped before its end")
 }
 
 /// How long to warm up, and how long to measure.

@@ -2,7 +2,7 @@
 //!
 //! Map: [`args`] is the command line; [`parts`] has one file for each thing that is measured; [`server`] is the sharing side, in
 //! a child process, with the floor and the log that keeps nothing; [`asker`] and [`load`] are the asking side, [`hold`] one that
-//! only holds links; [`words`] and [`child`] are how parent and children speak; [`process`] reads processor time and memory from
+//! only holds links, [`session`] a link with its control session; [`words`] and [`child`] are how parent and children speak; [`process`] reads processor time and memory from
 //! outside; [`plan`] interleaves and [`statistics`] compares; [`goals`] judges, [`report`] prints; [`rows`] and [`generate`]
 //! make rows.
 //!
@@ -24,6 +24,7 @@ mod process;
 mod report;
 mod rows;
 mod server;
+mod session;
 mod statistics;
 mod words;
 
@@ -78,6 +79,11 @@ async fn every_part(scale: &Scale, found: &mut Found) -> Result<()> {
     if scale.has(Part::Memory) {
         tell(&format!("memory: {} links", scale.links))?;
         found.memory = Some(parts::memory::measure(scale.links).await?);
+    }
+    if scale.has(Part::Ends) {
+        let (live, each) = scale.ends;
+        tell(&format!("ends: among {live} live sessions, which are made first"))?;
+        found.ends = Some(parts::ends::measure(scale.rounds, live, each).await?);
     }
     if scale.has(Part::Pages) {
         tell(&format!("pages: among {} rows, which are made first", scale.items))?;

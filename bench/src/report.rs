@@ -8,6 +8,7 @@ use crate::{
         calls::{Calls, Variant},
         chunks::{Chunks, more},
         cuts::Cuts,
+        ends::{Ends, Times},
         memory::PerLink,
         pages::Pages,
         profile::Profile,
@@ -27,6 +28,7 @@ pub fn report(found: &Found) -> String {
         found.chunks.as_ref().map(chunks),
         found.decided.as_ref().map(decisions),
         (!found.cuts.is_empty()).then(|| cuts(&found.cuts)),
+        found.ends.as_ref().map(ends),
         found.memory.as_ref().map(memory),
         found.pages.as_ref().map(pages),
         (!found.profiles.is_empty()).then(|| profiles(&found.profiles)),
@@ -173,6 +175,34 @@ fn cuts(cuts: &[Cuts]) -> String {
         "worst trial",
     ];
     section("From the order to revoke", &heads, rows)
+}
+
+fn ends(ends: &Ends) -> String {
+    let millis = |micros: u32| format!("{:.1}", f64::from(micros) / 1e3);
+    let spread = |times: &[u32]| [500, 990, 1_000].map(|at| millis(percentile(times, at))).join(" / ");
+    let rows = ends.kinds.iter().map(|(kind, found)| {
+        let Times { committed, stream, told, session, receipt, silent, .. } = found;
+        let times = [committed, stream, told, session, receipt].map(|times| spread(times));
+        let ratio = found.ratio().map_or("-".to_owned(), times_of);
+        let first = [kind.name(), format!("{} ({silent})", receipt.len())];
+        first.into_iter().chain(times).chain([ratio]).collect()
+    });
+    let heads = [
+        "how they end",
+        "ended (not acknowledged)",
+        "committed",
+        "stream cut",
+        "told",
+        "last connection ended",
+        "receipt",
+        "receipt, of a commit and a round trip",
+    ];
+    let table = section(&format!("From the order to revoke, among {} live control sessions", ends.live), &heads, rows);
+    format!("{table}\nTimes are ms: p50 / p99 / worst.\n")
+}
+
+fn times_of(Spread { low, median, high }: Spread) -> String {
+    format!("{} ({} to {})", times(median), times(low), times(high))
 }
 
 fn memory(memory: &PerLink) -> String {

@@ -18,6 +18,8 @@ pub enum Order {
     Commits(u64),
     /// End the grant.
     Revoke(String),
+    /// End these grants, all at once.
+    End(Vec<String>),
     /// Stand with so many grants, and decide so many calls.
     Decide {
         /// Grants besides those that stand.
@@ -31,6 +33,12 @@ pub enum Order {
     Dial(usize),
     /// Open a stream on each connection and leave it open.
     Watch,
+    /// Hold a control session of every link, and an open stream beside it.
+    Keep,
+    /// Let so many of the links that are kept ask, one question after the other.
+    Ask(usize),
+    /// Say how these links ended, once they have.
+    Over(Vec<String>),
 }
 
 /// What a child answers.
@@ -48,6 +56,10 @@ pub enum Reply {
     Commits(Commits),
     /// The grant has ended.
     Revoked(Revoked),
+    /// The grants have ended.
+    Ended(Ended),
+    /// How the links ended.
+    Over(Vec<Seen>),
     /// How long decisions took.
     Decided(Decided),
     /// It was not done, and why.
@@ -83,6 +95,43 @@ pub struct Revoked {
     pub took: u32,
     /// Whether they were.
     pub drained: bool,
+}
+
+/// Grants that ended at once, and how many control sessions were live then.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// In the order they were named.
+    pub each: Vec<End>,
+    /// Live sessions afterwards.
+    pub live: usize,
+}
+
+/// A grant's end as the sharing side saw it, in microseconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct End {
+    /// Which.
+    pub grant: String,
+    /// When the order was given, by the wall clock, since 1970.
+    pub began: i64,
+    /// From then until it was committed.
+    pub committed: u32,
+    /// From then until its receipt was there, its word recorded, and everything of it gone.
+    pub took: u32,
+    /// Whether the receipt says that the asking side has let go, and everything was gone.
+    pub acknowledged: bool,
+}
+
+/// A grant's end as the asking side saw it, in microseconds since 1970 by the wall clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// Which.
+    pub grant: String,
+    /// When the word of the end was read.
+    pub told: i64,
+    /// When the open stream had ended and its connection was gone.
+    pub stream: i64,
+    /// When the session had ended and its connection was gone.
+    pub session: i64,
 }
 
 /// Decisions, in nanoseconds.

@@ -23,13 +23,19 @@ fn cells<'a>(report: &'a str, begins: &str) -> Vec<&'a str> {
 
 #[test]
 fn a_quick_run_measures_every_variant_and_judges_the_goals() {
-    let report = said(&bench("--quick --seconds 1 --callers 2,64 --only calls,chunks,cuts,decisions,memory"));
+    let report = said(&bench("--quick --seconds 1 --callers 2,64 --only calls,chunks,cuts,decisions,memory,ends"));
     for variant in ["floor: hello", "Capabilities, log off", "Capabilities, durable", "List 50, durable"] {
         let cells = cells(&report, &format!("| {variant} |"));
         assert_eq!(cells.len(), 8);
         assert!(cells[1].parse::<u32>().unwrap() > 0 && cells[2].ends_with('x'), "{cells:?}");
     }
     assert_eq!(cells(&report, "| 40 |")[1], "2", "trials with 40 streams");
+    for ended in ["one after the other, nobody asks", "one after the other, 16 ask", "10 at once, 16 ask"] {
+        let cells = cells(&report, &format!("| {ended} |"));
+        assert_eq!(cells[1], "3 (0)", "{cells:?}");
+        assert!(cells[7].contains('x'), "{cells:?}");
+    }
+    assert!(!report.contains("1,000 live sessions"), "judged by few sessions");
     assert!(!report.contains("1,000 streams") && !report.contains("10,000 grants"), "judged by what was not measured");
     assert!(cells(&report, "| Capabilities, log off | Capabilities, durable |")[2].ends_with("µs"));
     assert!(cells(&report, "| with an open stream |")[1].parse::<f64>().unwrap() > 1.0);

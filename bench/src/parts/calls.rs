@@ -2,11 +2,10 @@
 
 use super::{Doors, Sharing};
 use crate::{
-    child::odd,
     load::{Ask, Client, Slot, Stretch, run},
     plan::order,
     statistics::Spread,
-    words::{Commits, Order, Reply},
+    words::{Commits, Order},
 };
 use anyhow::{Context, Result};
 use prost::Message;
@@ -147,11 +146,7 @@ async fn can(sharing: &mut Sharing, doors: &Doors) -> Result<()> {
 }
 
 async fn commits(sharing: &mut Sharing, long: Duration) -> Result<Commits> {
-    let millis = u64::try_from((long / COMMITS).as_millis())?.max(50);
-    match sharing.child.ask(&Order::Commits(millis)).await? {
-        Reply::Commits(commits) => Ok(commits),
-        reply => Err(odd(&reply)),
-    }
+    sharing.commits((long / COMMITS).max(Duration::from_millis(50))).await
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 
 use super::{SCOPE, Sharing};
 use crate::{
-    child::{Child, odd},
+    child::Child,
     process::{self, Memory},
-    words::{Order, Reply},
+    words::Order,
 };
 use anyhow::{Context, Result};
 use std::time::Duration;
@@ -42,16 +42,16 @@ pub struct PerLink {
 
 /// Holds `links` links.
 pub async fn measure(links: usize) -> Result<PerLink> {
-    let (mut sharing, mut asking) = (Sharing::start(ROWS).await?, asking().await?);
+    let (mut sharing, mut asking) = (Sharing::start(ROWS).await?, Child::asking().await?);
     enrol(&mut sharing, &mut asking, links).await?;
     let ends = (sharing.child.pid, asking.pid);
     let (half, counted) = (links / 2, links - links / 2);
-    done(&mut asking, &Order::Dial(half)).await?;
-    done(&mut asking, &Order::Watch).await?;
+    asking.done(&Order::Dial(half)).await?;
+    asking.done(&Order::Watch).await?;
     let before = settled(ends).await?;
-    done(&mut asking, &Order::Dial(counted)).await?;
+    asking.done(&Order::Dial(counted)).await?;
     let connected = settled(ends).await?;
-    done(&mut asking, &Order::Watch).await?;
+    asking.done(&Order::Watch).await?;
     let streaming = settled(ends).await?;
     asking.end().await?;
     sharing.child.end().await?;
@@ -59,24 +59,9 @@ pub async fn measure(links: usize) -> Result<PerLink> {
     Ok(PerLink { links: counted, connected: each(connected)?, streaming: each(streaming)? })
 }
 
-async fn asking() -> Result<Child> {
-    let mut child = Child::start(&["hold".to_owned()])?;
-    match child.hear().await? {
-        Reply::Ready(_) => Ok(child),
-        reply => Err(odd(&reply)),
-    }
-}
-
 async fn enrol(sharing: &mut Sharing, asking: &mut Child, links: usize) -> Result<()> {
     let invites = sharing.invites(SCOPE, links).await?;
-    done(asking, &Order::Enrol(invites)).await
-}
-
-async fn done(child: &mut Child, order: &Order) -> Result<()> {
-    match child.ask(order).await? {
-        Reply::Done => Ok(()),
-        reply => Err(odd(&reply)),
-    }
+    asking.done(&Order::Enrol(invites)).await
 }
 
 async fn settled((sharing, asking): (u32, u32)) -> Result<(Memory, Memory)> {

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod chunks;
 pub mod cuts;
 pub mod decisions;
+pub mod ends;
 pub mod memory;
 pub mod pages;
 pub mod profile;
@@ -13,7 +14,7 @@ use crate::{
     child::{Child, odd},
     load::Client,
     process::Meter,
-    words::{Order, Ready, Reply},
+    words::{Commits, Order, Ready, Reply},
 };
 use anyhow::{Context, Result};
 use std::{net::SocketAddr, time::Duration};
@@ -68,6 +69,14 @@ impl Sharing {
         asker::enrol_all(&self.invites(scope, count).await?).await
     }
 
+    /// How fast it commits single rows, one after the other, for so long.
+    pub async fn commits(&mut self, long: Duration) -> Result<Commits> {
+        match self.child.ask(&Order::Commits(u64::try_from(long.as_millis())?)).await? {
+            Reply::Commits(commits) => Ok(commits),
+            reply => Err(odd(&reply)),
+        }
+    }
+
     /// Where it listens without keeping records, once it knows these links: it hears of them from the database, a moment after
     /// the side that they were enrolled with, and would close the connection of one that it does not know yet.
     pub async fn unrecorded(&mut self, links: &[Link]) -> Result<SocketAddr> {
@@ -83,10 +92,7 @@ impl Sharing {
 
     /// An order whose only answer is that it was done.
     pub async fn done(&mut self, order: &Order) -> Result<()> {
-        match self.child.ask(order).await? {
-            Reply::Done => Ok(()),
-            reply => Err(odd(&reply)),
-        }
+        self.child.done(order).await
     }
 
     /// Connections to its three doors, over the same links.

@@ -8,7 +8,7 @@ mod stage;
 
 use crate::{
     child,
-    words::{Order, Ready, Reply, Revoked},
+    words::{Ended, Order, Ready, Reply, Revoked},
 };
 use anyhow::{Result, bail};
 use prost::Message;
@@ -54,6 +54,13 @@ async fn obey(stage: &Stage, order: Order) -> Result<Reply> {
             let took = crate::statistics::micros(revoked.took);
             Reply::Revoked(Revoked { took, drained: revoked.drained })
         }
-        Order::Enrol(_) | Order::Dial(_) | Order::Watch => bail!("that is an asking side's order"),
+        Order::End(grants) => {
+            let grants = grants.iter().map(|grant| grant.parse()).collect::<Result<Vec<_>, _>>()?;
+            let each = stage.end(&grants).await?;
+            Reply::Ended(Ended { each, live: stage.sessions() })
+        }
+        Order::Enrol(_) | Order::Dial(_) | Order::Watch | Order::Keep | Order::Ask(_) | Order::Over(_) => {
+            bail!("that is an asking side's order")
+        }
     })
 }

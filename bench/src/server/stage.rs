@@ -6,6 +6,8 @@ use super::{floor::Floor, sink::Sink};
 use crate::{
     fill,
     rows::{Rows, TEAMS},
+    statistics::micros,
+    words::End,
 };
 use anyhow::{Result, bail};
 use domain::{
@@ -16,8 +18,9 @@ use domain::{
     seal::RowKey,
     world::World,
 };
+use futures::future::try_join_all;
 use pki::{Authority, InstanceOrder, Kek};
-use spoke::{By, GrantOrder, Listen, Parts, Revoked, Spoke, road::limit::Limits};
+use spoke::{By, GrantOrder, Listen, Parts, Receipt, Revoked, Spoke, road::limit::Limits};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -69,10 +72,9 @@ impl Stage {
             lifetime: Lifetime::Temporary,
         };
         let server = Server::start(config).await?;
-        let store = Arc::new(
-            Postgres::connect(server.owner(), server.app(), world.clock(), Arc::new(Trust::of_this_process(key())))
-                .await?,
-        );
+        // In a file, as a daemon has it: a grant's end is on the disk before it is said.
+        let trust = Trust::open(&directory.path().join("grants.floor"), key())?;
+        let store = Arc::new(Postgres::connect(server.owner(), server.app(), world.clock(), Arc::new(trust)).await?);
         let (id, workspace, owner) = (InstanceId(world.uuid()), WorkspaceId(world.uuid()), UserId(world.uuid()));
         let authority = Arc::new(Authority::create(&world, id)?);
         let people = People { world: &world, store: &store, owner };
@@ -111,6 +113,26 @@ impl Stage {
     /// Ends a grant, as its owner does.
     pub async fn revoke(&self, grant: GrantId) -> Result<Revoked> {
         Ok(self.kept.revoke(self.by(), grant).await?)
+    }
+
+    /// Ends grants all at once, as owners do who do not wait for each other.
+    pub async fn end(&self, grants: &[GrantId]) -> Result<Vec<End>> {
+        let ending = grants.iter().map(|grant| {
+            let (spoke, clock, by, grant) = (Arc::clone(&self.kept), self.world.clock(), self.by(), *grant);
+            tokio::spawn(async move {
+                let began = clock.now();
+                let revoked = spoke.revoke(by, grant).await?;
+                let acknowledged = revoked.drained && matches!(revoked.receipt, Receipt::Acknowledged(_));
+                let (committed, took) = (micros(revoked.at.since(began)), micros(revoked.took));
+                anyhow::Ok(End { grant: grant.to_string(), began: began.micros(), committed, took, acknowledged })
+            })
+        });
+        try_join_all(ending).await?.into_iter().collect()
+    }
+
+    /// Live control sessions.
+    pub fn sessions(&self) -> usize {
+        self.kept.status().sessions
     }
 
     /// Where the sharing side listens whose records go nowhere. It opens when it hears of the first grant.

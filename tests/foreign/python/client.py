@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A client for a mosaic-fed instance with grpcio, written from docs/protocol.md and the .proto files alone.
 
-The commands, what they print and the exit codes are in ../README.md. This file is the commands; wire.py is what they stand
-on."""
+The commands, what they print and the exit codes are in ../README.md. This file is the commands; keeping.py has the two that keep a
+link as it should be kept, link.py what all of them share, wire.py what they stand on."""
 
 import sys
 
@@ -11,95 +11,22 @@ sys.dont_write_bytecode = True  # nothing is written but below --state
 import argparse
 import hashlib
 import json
-import os
 import secrets
 import time
-import uuid
 from pathlib import Path
 
 import grpc
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_der_x509_certificate
 from google.protobuf.json_format import MessageToDict
 
+import keeping
 import wire
+from link import BAD_INVITE, FAILED, NOT_BELIEVED, OCCUPIED, State, dial, held, names, of_key, rate, say, say_failure
 from wire import NotBelieved
 
-BAD_INVITE = OCCUPIED = 2
-REFUSED, FAILED, NOT_BELIEVED = 3, 4, 5
 OPTIONAL = ("title", "body", "team", "project", "owner")
-
-
-def say(event, **keys):
-    print(json.dumps({"event": event, **keys}), flush=True)
-
-
-def say_failure(error):
-    found = wire.failure(error)
-    if found["reason"] is None:
-        say("failed", code=found["code"], detail=found["detail"])
-        return FAILED
-    if found["reason"] == "NOT_PERMITTED":
-        print("The link is over: ask its owner for a new invite.", file=sys.stderr)
-    say(
-        "refused",
-        code=found["code"],
-        reason=found["reason"],
-        domain=found["domain"],
-        message=found["detail"],
-        retry_after_ms=found.get("retry_after_ms"),
-        violations=found.get("violations", []),
-        # A refusal has one block of headers, which gRPC calls trailers.
-        request_id=wire.came_back(error.initial_metadata(), error.trailing_metadata()),
-    )
-    return REFUSED
-
-
-# ---- what is kept
-
-
-class State:
-    """A directory with this side's id, for ever, and one link."""
-
-    def __init__(self, directory):
-        self.directory = Path(directory)
-        self.link_file = self.directory / "link.json"
-
-    def own_id(self):
-        file = self.directory / "instance-id"
-        if not file.exists():
-            self.write(file, str(uuid.uuid4()))
-        return file.read_text()
-
-    def link(self):
-        return json.loads(self.link_file.read_text()) if self.link_file.exists() else None
-
-    def keep(self, link):
-        self.write(self.link_file, json.dumps(link))
-
-    def erase(self):
-        self.link_file.unlink(missing_ok=True)
-
-    def write(self, file, text):
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            out.write(text)
-        part.rename(file)  # whole or not at all: there is no second key
-
-
-def dial(link):
-    key, certificate, root = (link[name].encode() for name in ("key", "certificate", "root"))
-    return wire.dial(link["addresses"], link["tls_name"], root, key, certificate)
-
-
-def held(args):
-    link = State(args.state).link()
-    if link is None:
-        sys.exit(f"there is no link in {args.state}")
-    return link
 
 
 # ---- commands
@@ -159,8 +86,7 @@ def enroll(args):
             "addresses": list(invite.addresses),
             "tls_name": invite.tls_name,
             "root": root.decode(),
-            "certificate": certificate.public_bytes(Encoding.PEM).decode(),
-            "key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+            **of_key(certificate, key),
         }
     )
     say(
@@ -174,15 +100,7 @@ def enroll(args):
 def connect(args):
     link = held(args)
     with dial(link) as channel:
-        answer, request_id = wire.ask(
-            wire.connect_services.ConnectServiceStub(channel).Connect,
-            wire.connect.ConnectRequest(version_min=1, version_max=1),
-            args.request_id,
-        )
-    if answer.instance_id != link["instance_id"]:
-        raise NotBelieved("another instance answered")
-    if answer.version != 1:
-        raise NotBelieved(f"version {answer.version} was not offered")
+        answer, request_id = keeping.open_with(channel, link, args.request_id)
     say(
         "connected",
         instance_id=answer.instance_id,
@@ -408,14 +326,6 @@ def whole(value):
     return int(value) if isinstance(value, float) and value.is_integer() else value  # 3, not 3.0
 
 
-def rate(answer):
-    return {"per_minute": answer.rate.per_minute, "burst": answer.rate.burst}
-
-
-def names(enum, values):
-    return [enum.Name(value) for value in values if value in enum.values()]  # unknown ones are of a newer version
-
-
 def status(answer):
     return wire.health.HealthCheckResponse.ServingStatus.Name(answer.status)
 
@@ -461,6 +371,10 @@ def command_line():
     one.add_argument("id")
     command("exhaust", exhaust).add_argument("--at-most", type=count, default=200)
     command("watch", watch)
+    one = command("session", keeping.session)
+    one.add_argument("kind")
+    one.add_argument("--beats", type=count)
+    command("renew", keeping.renew).add_argument("--unused", action="store_true")
     command("disconnect", disconnect)
     return parser.parse_args()
 

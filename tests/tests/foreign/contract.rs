@@ -60,6 +60,30 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("turned_away", &["code", "detail"]),
     ("let_in", &[]),
     ("disconnected", &["revoked_at", "request_id"]),
+    (
+        "begun",
+        &[
+            "session",
+            "generation",
+            "heartbeat_seconds",
+            "lease_seconds",
+            "capabilities",
+            "max_rows",
+            "rate",
+            "not_after",
+            "rows",
+            "request_id",
+        ],
+    ),
+    ("heard", &["time", "offset_ms"]),
+    ("changed", &["generation", "capabilities", "max_rows", "rate", "not_after"]),
+    ("ended", &["generation", "at"]),
+    ("dropped", &["rows"]),
+    ("acknowledged", &["generation"]),
+    ("over", &["code"]),
+    ("lost", &["code"]),
+    ("given", &["certificate_not_after", "request_id"]),
+    ("renewed", &["certificate_not_after", "request_id"]),
     ("bad_invite", &["why"]),
     ("wrong_fingerprint", &["expected", "found"]),
     ("occupied", &["grant_id"]),
@@ -68,8 +92,17 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("not_believed", &["why"]),
 ];
 
-const TIMES: [&str; 8] =
-    ["expires_at", "certificate_not_after", "not_after", "created_at", "updated_at", "as_of", "revoked_at", "time"];
+const TIMES: [&str; 9] = [
+    "expires_at",
+    "certificate_not_after",
+    "not_after",
+    "created_at",
+    "updated_at",
+    "as_of",
+    "revoked_at",
+    "time",
+    "at",
+];
 
 /// What is wrong with a line, in words.
 pub(crate) fn faults(line: &Value) -> Vec<String> {
@@ -93,7 +126,7 @@ pub(crate) fn exit_code(lines: &[Value]) -> i32 {
         None => 1,
         Some("bad_invite" | "wrong_fingerprint" | "occupied") => 2,
         Some("refused") => 3,
-        Some("failed" | "let_in") => 4,
+        Some("failed" | "let_in" | "lost") => 4,
         Some("not_believed") => 5,
         Some(_) => 0,
     }
@@ -118,7 +151,7 @@ mod tests {
     #[test]
     fn the_last_line_says_the_exit_code_and_silence_is_a_defect() {
         let ended = |event: &str| exit_code(&[json!({"event": "row"}), json!({"event": event})]);
-        assert_eq!(["end", "occupied", "refused", "let_in", "not_believed"].map(ended), [0, 2, 3, 4, 5]);
+        assert_eq!(["over", "occupied", "refused", "lost", "not_believed"].map(ended), [0, 2, 3, 4, 5]);
         assert_eq!(exit_code(&[]), 1);
     }
 }

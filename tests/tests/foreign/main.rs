@@ -13,6 +13,7 @@ mod stage;
 mod calls;
 mod ends;
 mod enrolment;
+mod kept;
 mod rates;
 mod replaced;
 mod rows;
@@ -20,14 +21,7 @@ mod rows;
 /// Each case as a test for Python and one for node.
 macro_rules! for_each_client {
     ($($case:ident),* $(,)?) => {
-        mod python {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $case() {
-                if let Some(stage) = crate::stage::Stage::of(crate::stage::Client::Python).await {
-                    super::$case(stage).await;
-                }
-            })*
-        }
+        crate::for_python!($($case),*);
         mod node {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
@@ -39,3 +33,18 @@ macro_rules! for_each_client {
     };
 }
 pub(crate) use for_each_client;
+
+/// The same for what the client for node does not have.
+macro_rules! for_python {
+    ($($case:ident),* $(,)?) => {
+        mod python {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                if let Some(stage) = crate::stage::Stage::of(crate::stage::Client::Python).await {
+                    super::$case(stage).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use for_python;

@@ -45,7 +45,11 @@ pub(crate) struct Offered {
 impl Office {
     /// An instance with several hundred rows, of which a grant of alice's shows her team's and her own.
     pub(crate) async fn start() -> Self {
-        let instance = Instance::start().await;
+        Self::of(Instance::start().await).await
+    }
+
+    /// The same on an instance that a test has started in its own way.
+    pub(crate) async fn of(instance: Instance) -> Self {
         let alice = instance.user("alice", Role::Member).await;
         let bob = instance.user("bob", Role::Member).await;
         instance.team("platform", &["alice"]).await;

@@ -4,14 +4,13 @@ use crate::{office::Office, stage::Stage};
 use domain::invite::Invite;
 use pki::Authority;
 use sha2::{Digest, Sha256};
-use std::fs;
 
 const SCOPE: &str = r#"{"resources":["tasks"]}"#;
 
 async fn a_fresh_invite_replaces_the_certificate_and_the_former_one_opens_nothing(stage: Stage) {
     let office = Office::start().await;
     let before = office.linked(&stage, SCOPE).await;
-    keep_a_copy(&stage);
+    stage.keep_a_copy();
     let fresh = office.instance.spoke.invite(office.instance.by(), before.id).await.expect("an invite");
     let said = stage.enrol("link", fresh.invite.expose(), &office.fingerprint()).await;
     assert_eq!(said.events(), ["invited", "enrolled"]);
@@ -56,16 +55,6 @@ async fn an_invite_of_another_grant_or_root_is_not_used_where_a_link_is_kept(sta
     for (state, invite) in [("other", &other.invite), ("link", &fresh)] {
         let said = stage.enrol(state, &invite.encode(), &office.fingerprint()).await;
         assert_eq!(said.events(), ["invited", "enrolled"]);
-    }
-}
-
-/// What lies in the directory of the link, in another one.
-fn keep_a_copy(stage: &Stage) {
-    let (from, to) = (stage.path("link"), stage.path("former"));
-    fs::create_dir(&to).expect("a directory");
-    for file in fs::read_dir(from).expect("a directory") {
-        let file = file.expect("a file");
-        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
     }
 }
 

@@ -62,6 +62,11 @@ impl Stage {
         self.root.path().join(name)
     }
 
+    /// What lies in the directory `link`, in another one, `former`.
+    pub(crate) fn keep_a_copy(&self) {
+        copy(&self.path("link"), &self.path("former")).expect("a copy of the link");
+    }
+
     /// The client's program, ready for its arguments.
     pub(crate) fn program(&self) -> tokio::process::Command {
         let (interpreter, program) = self.client.program();
