@@ -151,7 +151,7 @@ fn now() -> i64 {
 
 fn heartbeat() -> v1::SessionRequest {
     let time = Some(wire::timestamp(World::system().now()));
-    said(session_request::Said::Heartbeat(v1::Heartbeat { time, answers: None }))
+    said(session_request::Said::Heartbeat(v1::Heartbeat { time, answers: None, tries_addresses: false }))
 }
 
 fn acknowledged(generation: u64) -> v1::SessionRequest {
