@@ -8,6 +8,8 @@ use crate::{
     Time,
     armour::{self, CALLING, CHECK, INVITE, Torn},
     id::{AwaitId, Spki},
+    invite::MAX_ADDRESSES,
+    reach::Address,
     secret::Secret,
     world::World,
 };
@@ -60,8 +62,6 @@ pub enum BadCalling {
 
 /// Id, secret, key, end, number of addresses.
 const FIXED: usize = 16 + 32 + 32 + 8 + 1;
-/// As many as an invite may have.
-const MAX_ADDRESSES: usize = 16;
 /// Above the longest one there can be; what is longer is not read.
 const MAX_TEXT: usize = 8 * 1024;
 
@@ -135,12 +135,9 @@ fn ends_early(bytes: &[u8]) -> bool {
     said.is_none_or(|message| message + CHECK > bytes.len())
 }
 
-/// `host:port` without anything that could act on a terminal.
 fn dialable(address: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(address).ok().filter(|text| text.bytes().all(|b| b.is_ascii_graphic()))?;
-    let (host, port) = text.rsplit_once(':')?;
-    port.parse::<u16>().ok().filter(|port| *port > 0)?;
-    (!host.is_empty()).then(|| text.to_owned())
+    let text = std::str::from_utf8(address).ok()?;
+    text.parse::<Address>().is_ok().then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -194,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_address_that_nobody_can_call_is_named() {
-        for bad in ["nowhere", "host:0", "host:70000", ":7445", "ho st:1", "h\u{1b}[2J:1"] {
+        for bad in ["nowhere", "host:0", "host:70000", ":7445", "ho st:1", "user@h:1", "h:+1", "h\u{1b}[2J:1"] {
             let text = Calling { addresses: vec![bad.to_owned()], ..calling() }.encode();
             assert_eq!(Calling::decode(text.expose()).err(), Some(BadCalling::Field("addresses")), "{bad}");
         }

@@ -257,7 +257,7 @@ const KEY_DIGITS: u8 = 64;
 /// Far above any real invite (about 1 kB); what is longer is not read.
 const MAX_TEXT: usize = 64 * 1024;
 /// Of each kind: an invite is no list of places to knock at.
-const MAX_ADDRESSES: usize = 16;
+pub(crate) const MAX_ADDRESSES: usize = 16;
 
 impl Invite {
     /// The string to hand over: `mfi1.`, then base64url of the message and 4 bytes of its SHA-256.

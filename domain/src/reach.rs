@@ -120,7 +120,8 @@ impl Range {
             // An IPv4 address behind a translator (RFC 6052), or within a tunnel (RFC 3056).
             [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Self::of_v4(v4(high, low)),
             [0xfe80..=0xfebf, ..] => Some(Self::Wire),
-            [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Some(Self::Network),
+            // The first is a translator of one's own (RFC 8215), wherever it leads from there.
+            [0x64, 0xff9b, 1, ..] | [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Some(Self::Network),
             _ => Some(Self::World),
         }
     }
@@ -186,6 +187,7 @@ mod tests {
                     "100.64.0.1",
                     "fd00::1",
                     "64:ff9b::a00:1",
+                    "64:ff9b:1::c000:207",
                     "2002:a00:1::",
                 ],
             ),

@@ -11,7 +11,6 @@ use domain::{
     revoked::{KeyReason, RevokedKey},
 };
 use std::collections::HashMap;
-use store::GrantView;
 use tokio::time::Instant;
 
 /// A key that was revoked, and what it took with it.
@@ -32,15 +31,9 @@ impl Spoke {
     /// It is revoked already, or the database is away.
     pub async fn revoke_key(&self, by: By, who: Name, key: Spki, reason: KeyReason) -> Result<KeyRevoked, AdminError> {
         let began = Instant::now();
-        let held: HashMap<GrantId, (usize, usize)> = self
-            .parts
-            .store
-            .grants()
-            .await?
-            .iter()
-            .filter(|view| is_held_with(view, key))
-            .map(|view| (view.grant.id, (self.registry.connections(view.grant.id), self.registry.calls(view.grant.id))))
-            .collect();
+        let held = self.parts.store.grants_with_key(key).await?.into_iter();
+        let held: HashMap<GrantId, (usize, usize)> =
+            held.map(|id| (id, (self.registry.connections(id), self.registry.calls(id)))).collect();
         let audience = self.audience(|grant| held.contains_key(&grant.id));
         let hears: Vec<_> = held.keys().filter(|id| audience.hears(**id)).copied().collect();
         let revoked = RevokedKey { key, at: self.parts.world.now(), by: who, reason };
@@ -57,10 +50,6 @@ impl Spoke {
         };
         Ok(KeyRevoked { key: revoked, grants: end.grants.into_iter().map(of).collect(), invites: end.invites })
     }
-}
-
-fn is_held_with(view: &GrantView, key: Spki) -> bool {
-    view.grant.leaves().any(|leaf| leaf.spki == key) || view.handed.is_some_and(|handed| handed.key == key)
 }
 
 fn note(revoked: &RevokedKey) -> String {

@@ -154,7 +154,8 @@ impl Spoke {
         let mut peers = BTreeSet::<InstanceId>::new();
         let addresses: Vec<_> = candidates.iter().map(|(_, address)| address.clone()).collect();
         let who = self.controls.who_tries().into_iter();
-        let standing = who.filter(|id| {
+        // Who is called knows no address of this instance, and is told none.
+        let standing = who.filter(|id| !self.calls.is_called(*id)).filter(|id| {
             let grant = current.grant(*id).filter(|grant| !grant.has_expired(now));
             grant.and_then(|grant| grant.peer).is_some_and(|peer| peers.insert(peer))
         });

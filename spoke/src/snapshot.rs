@@ -78,6 +78,11 @@ impl Snapshot {
         &self.doubtful
     }
 
+    /// Revoked keys whose row is gone or not as it was written. They stay refused.
+    pub fn unbelieved(&self) -> &BTreeSet<Spki> {
+        &self.unbelieved
+    }
+
     /// Whether this key is refused for ever.
     pub fn is_revoked(&self, key: Spki) -> bool {
         self.revoked.contains(&key)

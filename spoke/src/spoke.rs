@@ -18,7 +18,7 @@ use crate::{
 use domain::{
     audit::Record,
     grant::State,
-    id::{GrantId, InstanceId, Name, Serial},
+    id::{GrantId, InstanceId, Name, Serial, Spki},
     seal::Doubt,
     world::World,
 };
@@ -122,6 +122,8 @@ pub struct SpokeStatus {
     pub replaced_of: Vec<(GrantId, u64)>,
     /// Grants that the table has and that permit nothing: the database was changed behind the daemon's back, or put back.
     pub doubtful: Vec<(GrantId, Doubt)>,
+    /// Revoked keys whose row was changed or removed behind the daemon's back. They stay refused.
+    pub doubtful_keys: Vec<Spki>,
     /// Why how far grants have come cannot be written beside the database: until it can, one that is put back is not noticed.
     pub floors_failure: Option<String>,
     /// Whether it was forgotten how far grants had come, and nobody has looked after them yet.
@@ -280,6 +282,7 @@ impl Spoke {
             replaced_of: faults.replaced_certificates.last(),
             doubtful: self.snapshots.current().doubtful().iter().map(|(id, doubt)| (*id, *doubt)).collect(),
             floors_failure: self.parts.trust.failure(),
+            doubtful_keys: self.snapshots.current().unbelieved().iter().copied().collect(),
             floors_lost: self.parts.trust.is_lost(),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),

@@ -32,10 +32,12 @@ pub struct KeptKey {
 /// The keys that are refused for ever. There is no way back for one.
 #[async_trait]
 pub trait Keys: Send + Sync {
-    /// Revokes a key, and ends with it, in one, every grant whose certificate in force, successor or former one has it, or whose invite was
-    /// claimed for it by whoever holds the grant or has yet to be given it; and open invites that are for it alone. Conflict where it is
-    /// revoked already.
+    /// Revokes a key, and ends with it, in one, every grant whose certificate in force, successor or former one has it, that was renewed with
+    /// it since it was enrolled, or whose invite was claimed for it by whoever holds the grant or has yet to be given it; and open invites that
+    /// are for it alone. Conflict where it is revoked already.
     async fn revoke_key(&self, key: &RevokedKey, record: Record) -> Result<KeyEnd, StoreError>;
+    /// The grants that it would end now.
+    async fn grants_with_key(&self, key: Spki) -> Result<Vec<GrantId>, StoreError>;
     /// Every revoked key, the last one first; at the end those of which it is not known when.
     async fn revoked_keys(&self) -> Result<Vec<KeptKey>, StoreError>;
 }

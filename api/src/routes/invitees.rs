@@ -16,6 +16,9 @@ use domain::audit::Act;
 use spoke::{AdminError, Invitee, Judged, OneForAll};
 use std::{collections::HashMap, sync::Arc};
 
+/// Bytes of all kinds that are named, with a comma each.
+const MOST_KINDS: usize = 4_096;
+
 /// One verdict for each of a list, in its order.
 pub(super) async fn judge(
     State(door): State<Arc<Door>>,
@@ -26,14 +29,28 @@ pub(super) async fn judge(
         let cause = format!("{} are to be invited at once, and {MOST_INVITEES} can be", order.people.len());
         return Err(Problem::new(Kind::TooLarge, cause).next("send them in several requests"));
     }
+    if order.people.is_empty() {
+        return Err(Problem::invalid("nobody is to be invited").next("name somebody"));
+    }
+    // What is wrong with each line says which command would do: with more of it than there are kinds it says nothing.
+    if order.scope.resources.iter().map(|kind| kind.len() + 1).sum::<usize>() > MOST_KINDS {
+        return Err(Problem::invalid("more kinds are named than there are").next("name each once: --share tasks,notes"));
+    }
     let unlawful = not_theirs_to_make(&door, &person, &order).await?;
     let no_keys = no_keys(&door, &person).await?;
     let view::InviteesOrder { people, scope: spec, sensitive, narrow, confirm, .. } = order;
     let terms = OneForAll { spec, own: person.user.name.clone(), sensitive, narrow, confirm };
-    let list: Vec<_> = people.into_iter().map(Into::into).collect();
-    let judged = door.spoke.judge(&terms, &list).await?;
-    let verdicts = unlawful.into_iter().zip(&list).zip(judged);
-    Ok(Json(verdicts.map(|((unlawful, invitee), judged)| verdict(unlawful, invitee, judged, &no_keys)).collect()))
+    let list: Vec<Invitee> = people.into_iter().map(Into::into).collect();
+    // Nothing is looked up for who may not invite: what there is in a workspace is not theirs to know.
+    let lawful = list.iter().zip(&unlawful).filter(|(_, unlawful)| unlawful.is_none());
+    let lawful: Vec<Invitee> = lawful.map(|(invitee, _)| invitee.clone()).collect();
+    let judged = if lawful.is_empty() { Vec::new() } else { door.spoke.judge(&terms, &lawful).await? };
+    let mut judged = lawful.iter().zip(judged);
+    let each = unlawful.into_iter().filter_map(|unlawful| match unlawful {
+        Some(problem) => Some(refused(problem)),
+        None => judged.next().map(|(invitee, judged)| verdict(invitee, judged, &no_keys)),
+    });
+    Ok(Json(each.collect()))
 }
 
 /// Why the caller may not make each of them, as a single one is refused. That they were refused is recorded once.
@@ -54,17 +71,14 @@ async fn not_theirs_to_make(
     Ok(each)
 }
 
-fn verdict(
-    unlawful: Option<Problem>,
-    invitee: &Invitee,
-    judged: Result<Judged, AdminError>,
-    no_keys: &HashMap<String, String>,
-) -> InviteeVerdict {
+fn refused(problem: Problem) -> InviteeVerdict {
+    InviteeVerdict::Refused { cause: problem.cause, next: problem.next }
+}
+
+fn verdict(invitee: &Invitee, judged: Result<Judged, AdminError>, no_keys: &HashMap<String, String>) -> InviteeVerdict {
     let no_key = invitee.key.and_then(|key| Some(no_key(key, no_keys.get(&key.to_string())?)));
-    match (unlawful.or(no_key), judged.map_err(Problem::from)) {
-        (Some(problem), _) | (None, Err(problem)) => {
-            InviteeVerdict::Refused { cause: problem.cause, next: problem.next }
-        }
+    match (no_key, judged.map_err(Problem::from)) {
+        (Some(problem), _) | (None, Err(problem)) => refused(problem),
         (None, Ok(Judged::Good)) => InviteeVerdict::Good,
         (None, Ok(Judged::There(there))) => InviteeVerdict::There {
             held: there.grant.peer.is_some(),

@@ -4,7 +4,7 @@ use super::{
     Asked,
     grants::{no_key, no_keys, report},
 };
-use crate::{Door, Problem, person::Person, view};
+use crate::{Door, Problem, person::Person, problem::Kind, view};
 use axum::{Json, extract::State};
 use domain::{audit::Act, revoked::KeyReason};
 use std::{collections::HashMap, sync::Arc};
@@ -30,8 +30,18 @@ pub(super) async fn revoke(
     let reason: KeyReason = order.reason.parse().map_err(|cause: domain::revoked::BadReason| {
         Problem::invalid(cause.to_string()).next("say it shorter: --reason TEXT")
     })?;
-    let revoked = door.spoke.revoke_key(person.by(), person.user.name.clone(), order.key, reason).await?;
-    let here = door.hub.let_go_of_key(order.key).await?;
+    let (spoke, hub, by, who, key) =
+        (Arc::clone(&door.spoke), Arc::clone(&door.hub), person.by(), person.user.name.clone(), order.key);
+    // To its end, in a task of its own: a client who goes away must not leave half of it, which nobody could have done again. So it is
+    // looked for here also where it was revoked before.
+    let task = tokio::spawn(async move {
+        let revoked = spoke.revoke_key(by, who, key, reason).await;
+        let here = hub.let_go_of_key(key).await;
+        (revoked, here)
+    });
+    let broke = |_| Problem::new(Kind::Internal, "revoking the key broke off").next("mosaic-fed key list");
+    let (revoked, here) = task.await.map_err(broke)?;
+    let (revoked, here) = (revoked?, here?);
     let mut views: HashMap<_, _> = door.store.grants().await?.into_iter().map(|view| (view.grant.id, view)).collect();
     let names = revoked.invites.iter().filter_map(|id| views.get(id).map(|view| view.grant.name.clone()));
     let invites = names.collect();

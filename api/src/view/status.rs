@@ -105,6 +105,9 @@ pub struct Status {
     pub floors_lost: bool,
     /// Grants that the database has and that permit nothing.
     pub doubtful_grants: Vec<DoubtfulGrant>,
+    /// Revoked keys whose row was changed or removed behind the daemon's back, 64 hex digits each. They stay refused.
+    #[serde(default)]
+    pub doubtful_keys: Vec<String>,
     /// The caller's own links, by state.
     pub links: Vec<LinkCount>,
     /// Certificates of links that were renewed since the daemon started, of all users.

@@ -10,7 +10,7 @@
 use api::view;
 use domain::{
     Time,
-    id::{GrantId, Name},
+    id::{GrantId, Name, Spki},
     world::World,
 };
 use hub::Hub;
@@ -79,6 +79,7 @@ impl Alerts {
         let status = spoke.status();
         let mut found = counted(&status);
         found.extend(doubtful(&status));
+        found.extend(doubtful_keys(&status));
         found.extend(floors(&status));
         found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
@@ -161,9 +162,17 @@ fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     })
 }
 
+fn doubtful_keys(status: &SpokeStatus) -> impl Iterator<Item = Found> {
+    let text = "the row of this revoked key is gone or not as it was written: somebody has changed the database; it stays refused";
+    let found =
+        |key: &Spki| Found { alert: "key_doubtful", about: key.to_string(), count: None, text: text.to_owned() };
+    status.doubtful_keys.iter().map(found)
+}
+
 fn floors(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     const LOST: &str = "`grants.floor` was lost, or had lines of another key: grants that were ended, narrowed or renewed before may stand \
-                        again if the database was put back; look through `mosaic-fed grant list`, end what should not stand, then remove \
+                        again if the database was put back, and keys that were revoked be taken again; look through `mosaic-fed grant list` \
+                        and `mosaic-fed key list`, end and revoke what should not stand, then remove \
                         `grants.floor.lost`";
     let unwritten = status.floors_failure.as_ref().map(|why| {
         let text = format!("how far grants have come cannot be written to `grants.floor` ({why}): see to the disk");

@@ -36,8 +36,10 @@ pub fn of_identity(reach: &view::Reach) -> Vec<String> {
         "nobody" => vec!["not tested from outside: nobody is linked who could try".to_owned()],
         "silent" => {
             let who = who(&reach.asked, reach.count);
-            vec![format!("not tested from outside: {who} did not answer; try again in a minute")]
+            vec![format!("not tested from outside: {who} did not answer; try again in 15 s")]
         }
+        "local" => vec!["not tested from outside: only addresses of this machine itself are named".to_owned()],
+        "closed" => vec!["not tested from outside: nothing listens".to_owned()],
         _ => of_invite(reach),
     }
 }
@@ -96,9 +98,9 @@ mod tests {
     fn that_nobody_tried_is_said_only_to_who_asks() {
         for (state, line) in [
             ("nobody", Some("not tested from outside: nobody is linked who could try")),
-            ("silent", Some("not tested from outside: home did not answer; try again in a minute")),
-            ("local", None),
-            ("closed", None),
+            ("silent", Some("not tested from outside: home did not answer; try again in 15 s")),
+            ("local", Some("not tested from outside: only addresses of this machine itself are named")),
+            ("closed", Some("not tested from outside: nothing listens")),
         ] {
             let reach = reach(state, &["home"], 1, Vec::new());
             assert_eq!(of_invite(&reach), [""; 0], "{state}");

@@ -157,13 +157,17 @@ fn alarms(status: &view::Status) -> Vec<String> {
     }));
     if status.floors_lost {
         let lost = "ALARM        `grants.floor` was lost, or had lines of another key: grants that were ended, narrowed or renewed before may \
-                    stand again if the database was put back; look through `mosaic-fed grant list`, end what should not stand, then \
+                    stand again if the database was put back, and keys that were revoked be taken again; look through `mosaic-fed grant \
+                    list` and `mosaic-fed key list`, end and revoke what should not stand, then \
                     remove `grants.floor.lost`";
         lines.push(lost.to_owned());
     }
     lines.extend(status.doubtful_grants.iter().map(|grant| {
         let (id, reason) = (short(&grant.id), &grant.reason);
         format!("ALARM        grant {id} permits nothing: {reason}")
+    }));
+    lines.extend(status.doubtful_keys.iter().map(|key| {
+        format!("ALARM        the row of the revoked key {key} is gone or not as it was written: somebody has changed the database; it stays refused")
     }));
     lines.extend(status.degraded_links.iter().map(|link| {
         let view::DegradedLink { link, hours_left, reason, next, .. } = link;

@@ -19,6 +19,29 @@ fn grants(office: &Instance) -> Vec<Value> {
     office.types("grant list --json").done().json().as_array().unwrap().clone()
 }
 
+/// Whoever may not invite learns nothing of what there is from asking.
+#[test]
+fn who_may_not_invite_is_told_of_no_workspace_and_no_team() {
+    let office = Instance::running("office");
+    for line in ["user add gina --role guest", "user add vic", "workspace add secret-side", "team add secret-team"] {
+        office.types(line).done();
+    }
+    office.file("people.csv", "for\ngina\nvic\n");
+    office.file("scope.json", r#"{"workspace":"zzz","resources":["tasks"]}"#);
+    office.file("teams.json", r#"{"workspace":"main","resources":["tasks"],"filters":{"tasks":{"include_teams":["zzz"]}}}"#);
+    for what in ["--share tasks", "--scope scope.json", "--scope teams.json"] {
+        let ran = office.types(&format!("--as gina invite --from people.csv {what}"));
+        assert!(ran.code == 2 || ran.code == 5, "{what}: {ran:?}");
+        assert!(!format!("{ran:?}").contains("secret"), "{what}: {ran:?}");
+    }
+    let log = office.types("audit query --ending refused --json").done().out;
+    assert!(log.contains("grant_create"), "{log}");
+    // The owner is told.
+    let ran = office.types("invite --from people.csv --scope teams.json");
+    assert!(ran.code == 2 || ran.code == 4, "{ran:?}");
+    assert!(ran.err.contains("secret-team"), "{ran:?}");
+}
+
 #[test]
 fn people_of_a_file_are_invited_each_with_a_file_of_their_own() {
     let (office, home) = (Instance::running("office"), Instance::running("home"));

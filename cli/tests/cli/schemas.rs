@@ -178,7 +178,13 @@ fn called(judge: &mut Judge, office: &Instance, home: &Instance) {
     let text = made["call"].as_str().unwrap();
     judge.does(office, &format!("invite called --share tasks --call {text}"));
     judge.ends(2, office, "invite cut --share tasks --call mfa1.cut");
-    for line in ["link await --list", "links", "status"] {
+    // The link is there a moment before it is noted what it came of.
+    let end = Instant::now() + Duration::from_mins(1);
+    while judge.does(home, "link await --list").json()[0]["state"] != "linked" {
+        assert!(Instant::now() < end, "the text is not used up");
+        pause();
+    }
+    for line in ["links", "status"] {
         judge.does(home, line);
     }
     judge.does(office, "grant show called");

@@ -167,6 +167,19 @@ impl Calls {
         Ok(())
     }
 
+    /// An invite is about to be made that is brought. Where the daemon stops before it is known whom to call, it is for no door of this instance
+    /// either.
+    async fn expect(&self, grant: GrantId) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        if self.lock().contains_key(&grant) { Ok(()) } else { self.store.keep_grant_call(grant, &[]).await }
+    }
+
+    /// It was not made. Who is called by another one goes on to be called.
+    async fn expect_no_more(&self, grant: GrantId) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        if self.lock().contains_key(&grant) { Ok(()) } else { self.store.forget_grant_call(grant).await }
+    }
+
     /// Calls nobody for this grant any more: it is this instance that is dialled from now on. Also one whose plan could not be read.
     pub(crate) async fn forget(&self, grant: GrantId) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
@@ -332,6 +345,7 @@ impl Spoke {
         text: &str,
     ) -> Result<(Created, CallView), AdminError> {
         let calling = self.calling(text)?;
+        self.is_no_revoked(Some(calling.key))?;
         self.clock.check()?;
         let (grant, lost) = self.draft(&order).await?;
         self.calls.coming().insert(grant.id);
@@ -390,18 +404,13 @@ impl Spoke {
 
     async fn bring(&self, by: By, grant: GrantId, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
         let former = self.calls.former(grant);
-        if former.is_none() {
-            // Where the daemon stops in between, what is written so far is for no door of this instance either.
-            self.calls.store.keep_grant_call(grant, &[]).await?;
-        }
+        self.calls.expect(grant).await?;
         // Whoever answers the call in the place of the other side cannot use the invite without that side's key.
         let terms = Terms { key: Some(calling.key), ..terms };
         let created = match self.invite_by(by, grant, terms, Way::Calls(&calling)).await {
             Ok(created) => created,
             Err(error) => {
-                if former.is_none() {
-                    self.calls.store.forget_grant_call(grant).await?;
-                }
+                self.calls.expect_no_more(grant).await?;
                 return Err(error);
             }
         };

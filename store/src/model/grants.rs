@@ -152,6 +152,8 @@ impl Grants for Model {
                 state.refuse(unused.leaf, now);
             }
             state.update(&renewed);
+            let invite = state.handed(grant).map(|handed| handed.invite);
+            state.grant_keys.insert((grant, successor.leaf.spki), invite);
             Ok((renewed, vec![record]))
         })
     }

@@ -7,7 +7,7 @@ use domain::{
     Time,
     audit::Record,
     grant::{Grant, State as Stage},
-    id::Spki,
+    id::{GrantId, Spki},
     revoked::RevokedKey,
 };
 
@@ -35,6 +35,12 @@ impl Keys for Model {
         })
     }
 
+    async fn grants_with_key(&self, key: Spki) -> Result<Vec<GrantId>, StoreError> {
+        let (state, now) = (self.state(), self.world.now());
+        let live = state.grants.values().map(|kept| &kept.grant).filter(|grant| grant.state != Stage::Revoked);
+        Ok(live.filter(|grant| state.has_key(grant, key, now)).map(|grant| grant.id).collect())
+    }
+
     async fn revoked_keys(&self) -> Result<Vec<KeptKey>, StoreError> {
         let mut all: Vec<_> = self.state().revoked_keys.values().cloned().collect();
         all.sort_by_key(|said| (std::cmp::Reverse(said.at), said.key));
@@ -48,8 +54,10 @@ impl State {
             let claim = kept.claim.as_ref().filter(|claim| claim.key == key);
             kept.grant == grant.id && kept.expires_at > now && claim.is_some_and(|claim| claim.given.is_none())
         };
+        let handed = self.handed(grant.id);
         grant.leaves().any(|leaf| leaf.spki == key)
-            || self.handed(grant.id).is_some_and(|handed| handed.key == key)
+            || handed.is_some_and(|handed| handed.key == key)
+            || self.grant_keys.get(&(grant.id, key)).is_some_and(|by| *by == handed.map(|handed| handed.invite))
             || self.invites.values().any(|kept| claimed(&kept))
     }
 

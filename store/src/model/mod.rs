@@ -56,6 +56,8 @@ struct State {
     ceiling: Option<KeptCeiling>,
     refused: Vec<(Leaf, Time)>,
     revoked_keys: BTreeMap<Spki, RevokedKey>,
+    /// The keys of renewals, and by which invite the grant had come to its holder.
+    grant_keys: BTreeMap<(GrantId, Spki), Option<InviteId>>,
     invites: BTreeMap<InviteId, KeptInvite>,
     version: u64,
     links: BTreeMap<(UserId, GrantId), LinkRecord>,

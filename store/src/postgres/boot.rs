@@ -8,12 +8,13 @@ use super::start::{PROBE, StartError, connect};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 /// Tables that belong to the instance and to no tenant. Every other table must force row-level security.
-pub const EXEMPT: [&str; 13] = [
+pub const EXEMPT: [&str; 14] = [
     "_sqlx_migrations",
     "audit",
     "audit_head",
     "ceiling",
     "grant_calls",
+    "grant_keys",
     "grants",
     "grants_version",
     "instance",

@@ -10,9 +10,12 @@ use super::{
 use crate::{KeptKey, KeyEnd, Keys, StoreError, Trust, rules};
 use async_trait::async_trait;
 use domain::{
+    Time,
     audit::Record,
-    id::Spki,
+    grant::{Grant, State},
+    id::{GrantId, Spki},
     revoked::{KeyDoubt, RevokedKey},
+    seal::Doubt,
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::collections::BTreeMap;
@@ -23,11 +26,8 @@ impl Keys for Postgres {
         let mut change = self.urgent_change().await?;
         change.keep_revoked(key).await?;
         let now = self.clock.now();
-        let rows = sqlx::query(sql::grants::GRANTS_WITH_KEY).bind(&key.key.0[..]).bind(now.to_offset());
-        let rows = rows.fetch_all(&mut *change).await?;
         let mut end = KeyEnd::default();
-        for row in &rows {
-            let (grant, doubt) = row::held(row, change.trust())?;
+        for (grant, doubt) in change.with_key(key.key, now).await? {
             end.grants.push(change.end(&grant, doubt, now).await?);
         }
         // What is left of them is of grants that others hold, or nobody yet.
@@ -35,6 +35,13 @@ impl Keys for Postgres {
         let records = rules::key_ends(&record, &end.grants);
         change.records(&records).await?;
         Ok(end)
+    }
+
+    async fn grants_with_key(&self, key: Spki) -> Result<Vec<GrantId>, StoreError> {
+        let mut change = self.urgent_change().await?;
+        let held = change.with_key(key, self.clock.now()).await?;
+        change.abandon().await?;
+        Ok(held.into_iter().map(|(grant, _)| grant.id).collect())
     }
 
     async fn revoked_keys(&self) -> Result<Vec<KeptKey>, StoreError> {
@@ -51,6 +58,20 @@ impl Keys for Postgres {
 }
 
 impl Change {
+    /// The grants that stand and that this key holds, held, or is about to hold, and why not to believe them.
+    async fn with_key(&mut self, key: Spki, now: Time) -> Result<Vec<(Grant, Option<Doubt>)>, StoreError> {
+        let rows = sqlx::query(sql::grants::GRANTS_WITH_KEY).bind(&key.0[..]).bind(now.to_offset());
+        let rows = rows.fetch_all(&mut **self).await?;
+        let held = rows.iter().map(|row| row::held(row, self.trust())).collect::<Result<Vec<_>, _>>()?;
+        Ok(held.into_iter().filter(|(grant, doubt)| grant.state != State::Revoked || doubt.is_some()).collect())
+    }
+
+    /// Keeps that a grant was renewed with this key.
+    pub(super) async fn keep_grant_key(&mut self, grant: GrantId, key: Spki) -> Result<(), StoreError> {
+        sqlx::query(sql::grants::KEEP_GRANT_KEY).bind(grant.0).bind(&key.0[..]).execute(&mut **self).await?;
+        Ok(())
+    }
+
     async fn keep_revoked(&mut self, key: &RevokedKey) -> Result<(), StoreError> {
         let row = sqlx::query(sql::grants::REVOKED_KEY).bind(&key.key.0[..]).fetch_optional(&mut **self).await?;
         if let Some(said) = row.map(|row| kept(&row, self.trust())).transpose()?.and_then(|kept| kept.said) {

@@ -21,7 +21,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON link_keys TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON grant_calls, awaits, link_calls TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON items, grants, invites TO %I', app);
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON revoked_keys TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON revoked_keys, grant_keys TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON refused_leaves, ceiling TO %I', app);
     EXECUTE format('GRANT SELECT, UPDATE ON grants_version, audit_head TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON audit TO %I', app);

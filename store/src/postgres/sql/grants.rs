@@ -54,11 +54,17 @@ statements! {
             next_not_after = $13, next_issued_at = $14, former_serial = $15, former_spki = $16, former_not_after = $17,
             former_until = $18, next_unused = $19, next_waits = $20, seal = $21, name = $22, renewals = $23
         WHERE id = $1";
-    /// Those that have not ended and whose holder has the key $1, or is about to at $2.
-    GRANTS_WITH_KEY = concat!("SELECT ", columns!(), " FROM grants g WHERE g.state <> 'revoked'
-        AND ($1 IN (g.spki, g.next_spki, g.former_spki) OR $1 = (SELECT i.claimed_spki FROM invites i WHERE ", handed!("g.id"), ")
-            OR EXISTS (SELECT FROM invites i WHERE i.grant_id = g.id AND i.claimed_spki = $1 AND i.certificate IS NULL AND i.expires_at > $2))
+    /// Those whose holder has the key $1, had it since they were enrolled, or is about to have it at $2. Whether they have ended is not asked: a
+    /// row that says so may not be as it was written.
+    GRANTS_WITH_KEY = concat!("SELECT ", columns!(), " FROM grants g
+        WHERE $1 IN (g.spki, g.next_spki, g.former_spki) OR $1 = (SELECT i.claimed_spki FROM invites i WHERE ", handed!("g.id"), ")
+            OR EXISTS (SELECT FROM grant_keys k WHERE k.grant_id = g.id AND k.spki = $1
+                AND k.invite IS NOT DISTINCT FROM (SELECT i.id FROM invites i WHERE ", handed!("g.id"), "))
+            OR EXISTS (SELECT FROM invites i WHERE i.grant_id = g.id AND i.claimed_spki = $1 AND i.certificate IS NULL AND i.expires_at > $2)
         ORDER BY g.id FOR UPDATE");
+    KEEP_GRANT_KEY = concat!("INSERT INTO grant_keys (grant_id, spki, invite)
+        SELECT $1, $2, (SELECT i.id FROM invites i WHERE ", handed!("$1"), ")
+        ON CONFLICT (grant_id, spki) DO UPDATE SET invite = excluded.invite");
     /// Invites that are for the key $1 alone and open at $2.
     INVITES_FOR_KEY = concat!("SELECT ", invite_columns!(), " FROM invites i WHERE i.spki = $1 AND i.expires_at > $2 FOR UPDATE");
     REVOKED_KEYS = "SELECT spki, revoked_at, revoked_by, reason, seal FROM revoked_keys ORDER BY revoked_at DESC, spki";

@@ -62,6 +62,15 @@ pub async fn a_revoked_key_ends_every_grant_that_is_held_with_it_and_no_other(be
         assert!(bench.store.confirm_leaf(renewed.id, &leaf.serial, record).await.unwrap());
         bench.clock.advance(Duration::from_hours(1));
     }
+    // In the middle of a chain of renewals.
+    let chain = activate(&pending("chain").await, &bench.leaf()).await;
+    for leaf in [own(), bench.leaf(), bench.leaf()] {
+        let now = bench.standing().await.into_iter().find(|grant| grant.id == chain.id).unwrap();
+        renew(&now, leaf.clone()).await.unwrap();
+        let record = bench.about(Act::Certificate, chain.id);
+        assert!(bench.store.confirm_leaf(chain.id, &leaf.serial, record).await.unwrap());
+        bench.clock.advance(Duration::from_hours(1));
+    }
     let claimed = pending("claimed").await;
     assert!(claim(bench, &invite(bench, claimed.id, None).await.unwrap(), key).await.unwrap());
     // Others': one of another key, one that had the key before a fresh invite took its place, and open invites that are for it.
@@ -71,15 +80,17 @@ pub async fn a_revoked_key_ends_every_grant_that_is_held_with_it_and_no_other(be
     bench.activate(replaced.id, replaced.peer.unwrap(), "home", &bench.leaf()).await.unwrap();
     let bound = pending("bound").await;
     let open = invite(bench, bound.id, Some(key)).await.unwrap();
+    let would = bench.store.grants_with_key(key).await.unwrap();
     let end = revoke(bench, key).await.unwrap();
-    assert_eq!(names(&end.grants), ["claimed", "in-force", "next", "renewed"]);
+    assert_eq!(would, end.grants.iter().map(|grant| grant.id).collect::<Vec<_>>());
+    assert_eq!(names(&end.grants), ["chain", "claimed", "in-force", "next", "renewed"]);
     assert!(end.grants.iter().all(|grant| grant.state == State::Revoked));
     assert_eq!(end.invites, [bound.id]);
     assert_eq!(names(&bench.standing().await), ["bound", "other", "replaced"]);
     assert!(bench.store.invited(&open.digest).await.unwrap().unwrap().expires_at <= bench.now());
     let refused = bench.store.standing(None).await.unwrap().refused;
     assert!(end.grants.iter().flat_map(Grant::leaves).all(|leaf| refused.contains(leaf)));
-    let log = bench.store.entries(&store::AuditQuery { last: true, limit: 5, ..Default::default() }).await.unwrap();
+    let log = bench.store.entries(&store::AuditQuery { last: true, limit: 6, ..Default::default() }).await.unwrap();
     assert_eq!(log[0].about, "key_revoke");
     assert!(log[1..].iter().all(|entry| entry.about == "grant_revoke" && entry.note == EndedBy::Key.note()));
 }
