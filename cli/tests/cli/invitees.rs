@@ -28,7 +28,10 @@ fn who_may_not_invite_is_told_of_no_workspace_and_no_team() {
     }
     office.file("people.csv", "for\ngina\nvic\n");
     office.file("scope.json", r#"{"workspace":"zzz","resources":["tasks"]}"#);
-    office.file("teams.json", r#"{"workspace":"main","resources":["tasks"],"filters":{"tasks":{"include_teams":["zzz"]}}}"#);
+    office.file(
+        "teams.json",
+        r#"{"workspace":"main","resources":["tasks"],"filters":{"tasks":{"include_teams":["zzz"]}}}"#,
+    );
     for what in ["--share tasks", "--scope scope.json", "--scope teams.json"] {
         let ran = office.types(&format!("--as gina invite --from people.csv {what}"));
         assert!(ran.code == 2 || ran.code == 5, "{what}: {ran:?}");
