@@ -34,7 +34,12 @@ use clap::Parser;
 use exit::{Failure, Outcome};
 use out::Out;
 use reach::Reach;
-use std::process::ExitCode;
+use std::{alloc::System, process::ExitCode};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Rows of other instances pass through buffers of many libraries, of which none wipes what it lets go of: all memory is wiped as it is freed.
+#[global_allocator]
+static WIPED: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     pki::install_provider();

@@ -2,6 +2,7 @@
 
 use crate::{
     Asker, Hub,
+    cache::Manner,
     call::Call,
     cursor::Progress,
     flight::Aboard,
@@ -17,6 +18,9 @@ use domain::{
 };
 use tokio::time::Instant;
 
+/// What the log says of an answer that was shown once more, for which nothing was sent.
+pub(crate) const KEPT: &str = "kept from an earlier answer";
+
 /// A source that is being asked.
 pub(crate) struct Ask<'a> {
     reader: Reader<'a>,
@@ -27,7 +31,13 @@ pub(crate) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// Prepares the question `list` for `source`; nothing is sent yet.
-    pub(crate) fn new(hub: &'a Hub, asker: &Asker, source: &'a Source, list: List, before: Progress) -> Self {
+    pub(crate) fn new(
+        hub: &'a Hub,
+        asker: &Asker,
+        source: &'a Source,
+        (list, manner): (List, Manner),
+        before: Progress,
+    ) -> Self {
         let started = Instant::now();
         let deadline = started + hub.deadlines.source;
         let after = before.after();
@@ -40,7 +50,7 @@ impl<'a> Ask<'a> {
                 let list = List { page, ..list };
                 let asking = Asking::new(hub, asker, link).about(&list.resource, list.query_hash());
                 let call = Call::new(hub, link, asker.request, deadline);
-                (Reader::Link(Box::new(Link::new(call, &list, after))), Some(asking))
+                (Reader::Link(Box::new(Link::new(call, &list, after, manner))), Some(asking))
             }
         };
         Self { reader, asking, started, deadline }
@@ -53,8 +63,10 @@ impl<'a> Ask<'a> {
 
     /// Makes the record of what was answered durable. This instance's own rows are not recorded call by call.
     pub(crate) async fn record(&mut self, sum: Sum, note: &str) -> Result<(), Failure> {
+        let kept = if self.is_kept() { KEPT } else { "" };
+        let note = [kept, note].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
         match &mut self.asking {
-            Some(asking) => asking.answered(sum, note).await,
+            Some(asking) => asking.answered(sum, &note).await,
             None => Ok(()),
         }
     }
@@ -65,6 +77,11 @@ impl<'a> Ask<'a> {
             Some(asking) => asking.failed(&failure).await.err().unwrap_or(failure),
             None => failure,
         }
+    }
+
+    /// Whether what it brings was kept from an earlier answer.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.reader.is_kept()
     }
 
     /// Its place, for whoever keeps what it brings; none for this instance's own rows.

@@ -2,12 +2,17 @@
 
 use crate::{
     Hub,
+    cache::{Manner, Turn},
     flight::{Aboard, Over},
     health::LinkState,
     outcome::{Failure, Kind},
     session::{Channel, Live},
 };
-use domain::{Reason, answer::Outcome, id::RequestId};
+use domain::{
+    Reason,
+    answer::Outcome,
+    id::{GrantId, QueryHash, RequestId, UserId},
+};
 use proto::REQUEST_ID;
 use std::{sync::Arc, time::Duration};
 use store::{LinkEnd, LinkRecord};
@@ -37,6 +42,11 @@ impl<'a> Call<'a> {
         self.aboard.clone()
     }
 
+    /// When the answer must be here.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// How the question learns that its grant has ended.
     pub(crate) fn over(&self) -> Over {
         self.aboard.over()
@@ -45,6 +55,14 @@ impl<'a> Call<'a> {
     /// Whether there was a connection to wait on: decides between `timeout` and `offline`.
     pub(crate) fn is_established(&self) -> bool {
         self.live.is_some()
+    }
+
+    /// Whether an earlier answer to the same question will do, or somebody asks it already; waits no longer than the deadline.
+    pub(crate) async fn turn(&self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
+        let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
+        // Whoever is waited for has the same deadline, and knows then how it ended.
+        let turn = self.over().unless(async { Ok(timeout_at(deadline + SLACK, turn).await) }).await?;
+        turn.map_err(|_| self.late())
     }
 
     /// Sends `message`, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
@@ -155,6 +173,12 @@ impl<'a> Call<'a> {
 }
 
 impl Hub {
+    /// Forgets what is kept of a link that is gone or has another certificate: answers, connection and state.
+    pub(crate) fn drop_link(&self, owner: UserId, link: GrantId) {
+        self.cache.close((owner, link));
+        self.sessions.forget(owner, link);
+    }
+
     /// Notes how a call over a link ended; that its grant has ended, or was taken up again, is remembered over a restart.
     pub(crate) fn note(&self, link: &LinkRecord, failure: Option<&Failure>) {
         self.sessions.note(link, failure);

@@ -154,7 +154,7 @@ impl Hub {
             // An invite that was handed over is of an instance that is dialled.
             self.forget_calls(asker.user, link.id).await;
         }
-        self.sessions.forget(asker.user, link.id);
+        self.drop_link(asker.user, link.id);
         self.keeper.look();
         let first = self.first(asker, &link).await;
         let (link, words) = (self.status_of(&link), words.to_string());
@@ -231,7 +231,7 @@ impl Hub {
         let ended_before = matches!(left, Some(Ok(Left::EndedBefore)));
         let never_let_in = matches!(left, Some(Ok(Left::NeverLetIn)));
         // Before the other side is told in the background: it ends every call of the link, that one too.
-        self.sessions.forget(asker.user, link.id);
+        self.drop_link(asker.user, link.id);
         let reason = if let Some(left) = left {
             self.forget_calls(asker.user, link.id).await;
             left.err()
@@ -270,7 +270,7 @@ impl Hub {
         }
         let removed = removed?;
         if removed {
-            self.sessions.forget(owner.id, link.id);
+            self.drop_link(owner.id, link.id);
             self.keeper.look();
             self.leave_later(*by, Arc::new(link));
         }
@@ -279,6 +279,7 @@ impl Hub {
 
     /// Lets go of every connection of a user who was removed; their links went with them.
     pub fn forget_user(&self, user: UserId) {
+        self.cache.close_user(user);
         self.sessions.forget_user(user);
         self.keeper.look();
         self.look_at_calls();

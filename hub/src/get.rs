@@ -2,6 +2,8 @@
 
 use crate::{
     Asker, Hub, HubError,
+    ask::KEPT,
+    cache::{Answer, Keeping, Manner, Turn},
     call::Call,
     deadlines::message_bytes,
     flight::{Aboard, Held},
@@ -28,7 +30,15 @@ use store::{Access, LinkRecord};
 use tokio::time::{Instant, timeout};
 
 /// The row with the time it was read, if there is one.
-type Found = Result<Option<(Item, Time)>, Failure>;
+type Found = Result<Option<Read>, Failure>;
+
+/// A row as its source gave it.
+struct Read {
+    item: Item,
+    as_of: Time,
+    /// Whether it gave it a moment ago, and it was kept.
+    cached: bool,
+}
 
 /// A row, and the fields that its source's grant keeps back, where that was asked and is known.
 type Shown = (Option<Row>, Option<Vec<Field>>);
@@ -36,20 +46,20 @@ type Shown = (Option<Row>, Option<Vec<Field>>);
 impl Hub {
     /// One whole row, from whichever source has it. Links are asked only for what this instance has not; once the row is
     /// found nobody else is waited for, and only the sources that ended are told of. A source without it ends `ok` with no
-    /// rows.
+    /// rows. `fresh`: links are asked also where what they answered a moment ago is kept.
     pub async fn get(
         &self,
         asker: &Asker,
         from: &Sources,
-        resource: Resource,
-        id: ItemId,
+        (resource, id): (Resource, ItemId),
+        fresh: bool,
     ) -> Result<Held<One>, HubError> {
         let sources = self.sources(asker, from).await?;
-        let get = Get { resource, id };
+        let (get, manner) = (Get { resource, id }, if fresh { Manner::Fresh } else { Manner::Shared });
         let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
         let (mut one, mut places) = (One { row: None, withheld: None, sources: Vec::new() }, Vec::new());
         for turn in [here, links] {
-            let calls = turn.into_iter().map(|source| self.get_from(asker, source, &get));
+            let calls = turn.into_iter().map(|source| self.get_from(asker, source, (&get, manner)));
             let mut answers = calls.collect::<FuturesUnordered<_>>();
             while one.row.is_none()
                 && let Some((found, outcome, place)) = answers.next().await
@@ -62,12 +72,17 @@ impl Hub {
         Ok(Held::new(one, places))
     }
 
-    async fn get_from(&self, asker: &Asker, source: &Source, get: &Get) -> (Shown, SourceOutcome, Option<Aboard>) {
+    async fn get_from(
+        &self,
+        asker: &Asker,
+        source: &Source,
+        (get, manner): (&Get, Manner),
+    ) -> (Shown, SourceOutcome, Option<Aboard>) {
         let started = Instant::now();
         let answer = timeout(self.deadlines.overall, async {
             match source {
                 Source::Here => (self.get_here(asker, get).await, None, None),
-                Source::Link(link) => self.get_link(asker, link, get).await,
+                Source::Link(link) => self.get_link(asker, link, (get, manner)).await,
             }
         });
         let late = |_| (Err(Failure::silent(started.elapsed())), None, None);
@@ -80,26 +95,33 @@ impl Hub {
         let Asker { workspace, user, .. } = *asker;
         let access = Access::Native { workspace, user, operation: get };
         let found = timeout(self.deadlines.source, self.store.get(access)).await;
-        found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)
+        let found = found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)?;
+        Ok(found.map(|(item, as_of)| Read { item, as_of, cached: false }))
     }
 
     async fn get_link(
         &self,
         asker: &Asker,
         link: &LinkRecord,
-        get: &Get,
+        (get, manner): (&Get, Manner),
     ) -> (Found, Option<Vec<Field>>, Option<Aboard>) {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
         let mut call = Call::new(self, link, asker.request, Instant::now() + self.deadlines.source);
-        let (found, bytes) = ask(&mut call, get).await;
+        let (found, bytes) = ask(&mut call, get, manner).await;
         let over = call.over();
-        call.end(found.as_ref().err());
+        let cached = matches!(&found, Ok(Some(read)) if read.cached);
+        if !cached {
+            call.end(found.as_ref().err());
+        }
         let recorded = match &found {
-            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, "").await,
+            Ok(row) => {
+                let note = if cached { KEPT } else { "" };
+                asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, note).await
+            }
             Err(failure) => asking.failed(failure).await,
         };
         let kept_back = match (&recorded, &found) {
-            (Ok(()), Ok(Some((item, _)))) if looks_empty(item) => withheld(&mut call, link, get).await,
+            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, link, get).await,
             _ => None,
         };
         // What came just before the end is not shown after it.
@@ -121,7 +143,13 @@ async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<V
     Some(kind.fields.keys().filter(|field| !shown.contains(field)).cloned().collect())
 }
 
-async fn ask(call: &mut Call<'_>, get: &Get) -> (Found, u64) {
+async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
+    let ticket = match call.turn(get.query_hash(), manner, call.deadline()).await {
+        Ok(Turn::Kept(answer)) => return (call.over().unless(async { again(&answer, get) }).await.map(Some), 0),
+        Ok(Turn::Failed(failure)) | Err(failure) => return (Err(failure), 0),
+        Ok(Turn::Ask(ticket)) => ticket,
+    };
+    let mut keeping = Keeping::new(ticket);
     let wire = v1::GetRequest { resource: get.resource.to_string(), id: get.id.to_string() };
     let answer = call.send(&wire, |channel, request| async move {
         QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).get(request).await
@@ -129,19 +157,35 @@ async fn ask(call: &mut Call<'_>, get: &Get) -> (Found, u64) {
     match answer.await {
         Ok(answer) => {
             let bytes = answer.encoded_len() as u64;
-            (read(answer, get).map(Some), bytes)
+            keeping.add(&answer);
+            let read = read(answer, get, false);
+            match &read {
+                Ok(_) => keeping.whole(),
+                Err(failure) => keeping.failed(failure),
+            }
+            (read.map(Some), bytes)
         }
+        // That there is none may be told once more, but is not kept: it may come.
         Err(Failure { refusal: Some(Reason::NotFound), .. }) => (Ok(None), 0),
-        Err(failure) => (Err(failure), 0),
+        Err(failure) => {
+            keeping.failed(&failure);
+            (Err(failure), 0)
+        }
     }
 }
 
-fn read(answer: v1::GetResponse, get: &Get) -> Result<(Item, Time), Failure> {
+/// A row that was given a moment ago, read anew.
+fn again(answer: &Answer, get: &Get) -> Result<Read, Failure> {
+    let message = answer.messages.first().and_then(|bytes| v1::GetResponse::decode(&bytes[..]).ok());
+    read(message.ok_or_else(Failure::unfinished)?, get, true)
+}
+
+fn read(answer: v1::GetResponse, get: &Get, cached: bool) -> Result<Read, Failure> {
     let item = answer.item.ok_or_else(|| Failure::lie("the other side answered without a row"))?;
     let item = peer::read(item, &get.resource)?;
     let as_of = answer.as_of.ok_or_else(|| Failure::lie("the other side sent a row without its time"))?;
     if item.id == get.id {
-        Ok((item, wire::time(as_of)))
+        Ok(Read { item, as_of: wire::time(as_of), cached })
     } else {
         Err(Failure::lie("the other side sent another row than the one asked for"))
     }
@@ -150,7 +194,10 @@ fn read(answer: v1::GetResponse, get: &Get) -> Result<(Item, Time), Failure> {
 fn present(name: &str, found: Found, took: Duration) -> (Option<Row>, SourceOutcome) {
     match found {
         Ok(found) => {
-            let row = found.map(|(item, as_of)| Row { source: name.to_owned(), as_of, late: false, item });
+            let row = found.map(|read| {
+                let Read { item, as_of, cached } = read;
+                Row { source: name.to_owned(), as_of, late: false, cached, item }
+            });
             let rows = u64::from(row.is_some());
             (row, SourceOutcome { rows, ..SourceOutcome::empty(name, Outcome::Ok, "", took) })
         }

@@ -172,7 +172,7 @@ impl Hub {
             if let Err(reason) = hub.leave(&by, &link).await {
                 tracing::warn!(link = %link.id, reason, "a link was removed here only");
             }
-            hub.sessions.forget(link.owner, link.id);
+            hub.drop_link(link.owner, link.id);
             hub.forget_calls(link.owner, link.id).await;
         });
     }

@@ -6,12 +6,13 @@
 //! [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
 //! beginning of the id is known. Below them one source is asked by [`ask`]: it is read by
-//! [`reader`], over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
+//! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
 //!
 //! Must not: store or log a row of another instance, know anything of the sharing side, or let one user ask through another
 //! user's link.
 
 mod ask;
+mod cache;
 mod call;
 pub mod calls;
 pub mod connect;
@@ -92,6 +93,7 @@ pub struct Hub {
     name: Name,
     dialling: Dialling,
     sessions: Sessions,
+    cache: Arc<cache::Cache>,
     deadlines: Deadlines,
     watch: renewal::Watch,
     keeper: Arc<control::Keeper>,
@@ -115,6 +117,7 @@ impl Hub {
         let calls = calls::Calls::new(&world, calls);
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
+        let cache = cache::Cache::new(world.clone());
         let watch = renewal::Watch::default();
         let keeper = Arc::default();
         Arc::new(Self {
@@ -126,6 +129,7 @@ impl Hub {
             name,
             dialling,
             sessions,
+            cache,
             deadlines,
             watch,
             keeper,

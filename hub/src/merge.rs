@@ -27,6 +27,8 @@ pub(crate) struct Gathered {
     pub(crate) source: String,
     /// Where it stood before.
     pub(crate) before: Progress,
+    /// Whether it gave them a moment ago, and they were kept.
+    pub(crate) cached: bool,
     /// Its rows, strictly newest first.
     pub(crate) rows: Vec<(Item, Time)>,
     /// What follows them.
@@ -67,6 +69,7 @@ pub(crate) fn merge(sources: Vec<Gathered>, limit: usize, shown: Option<Position
 
 struct Lane {
     source: String,
+    cached: bool,
     rows: std::vec::IntoIter<(Item, Time)>,
     rest: Rest,
     taken: u64,
@@ -75,8 +78,8 @@ struct Lane {
 
 impl Lane {
     fn new(gathered: Gathered) -> Self {
-        let Gathered { source, before, rows, rest } = gathered;
-        Self { source, rows: rows.into_iter(), rest, taken: 0, reached: before }
+        let Gathered { source, before, cached, rows, rest } = gathered;
+        Self { source, cached, rows: rows.into_iter(), rest, taken: 0, reached: before }
     }
 
     fn head(&self, at: usize) -> Option<(Position, Reverse<usize>)> {
@@ -87,7 +90,7 @@ impl Lane {
         let (item, as_of) = self.rows.next()?;
         self.taken += 1;
         self.reached = Progress::After(item.position());
-        Some(Row { source: self.source.clone(), as_of, late, item })
+        Some(Row { source: self.source.clone(), as_of, late, cached: self.cached, item })
     }
 
     fn standing(&self) -> (u64, Progress) {

@@ -13,6 +13,8 @@ pub(crate) struct Batch {
     pub(crate) as_of: Time,
     /// Bytes on the wire, before TLS; 0 for this instance's own rows.
     pub(crate) bytes: u64,
+    /// Whether it was kept from an earlier answer.
+    pub(crate) is_kept: bool,
     /// Set with the last rows: whether the source has more than it was asked for.
     pub(crate) end: Option<bool>,
 }
@@ -39,7 +41,7 @@ impl Check {
             wire.as_of.map(wire::time).ok_or_else(|| Failure::lie("the other side sent rows without their time"))?;
         let items = wire.items.into_iter().map(|item| self.row(item)).collect::<Result<Vec<_>, _>>()?;
         let end = wire.end.map(|end| end.truncated);
-        Ok(Batch { items, as_of, bytes, end })
+        Ok(Batch { items, as_of, bytes, is_kept: false, end })
     }
 
     fn row(&mut self, wire: v1::Item) -> Result<Item, Failure> {

@@ -87,7 +87,7 @@ impl Hub {
         before: Progress,
         budget: usize,
     ) -> Answered {
-        let mut ask = Ask::new(self, asker, source, question.list(), before);
+        let mut ask = Ask::new(self, asker, source, (question.list(), question.manner()), before);
         let (place, started) = (ask.place(), ask.started);
         let mut rows = Vec::new();
         let answer = timeout(self.deadlines.overall, collect(&mut ask, &mut rows, budget)).await;
@@ -98,7 +98,7 @@ impl Hub {
         });
         let (name, took) = (source.name().to_owned(), started.elapsed());
         let (rest, outcome) = judge(&name, &ended, &mut rows, took);
-        Answered { at, gathered: Gathered { source: name, before, rows, rest }, outcome, place }
+        Answered { at, gathered: Gathered { source: name, before, cached: ask.is_kept(), rows, rest }, outcome, place }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a local person asks, and of whom. Links are found by name among the asker's own and nobody else's.
 
-use crate::{Hub, HubError, cursor::SourceId};
+use crate::{Hub, HubError, cache::Manner, cursor::SourceId};
 use domain::{
     answer::HERE,
     id::{Name, RequestId, Resource, UserId, WorkspaceId},
@@ -47,12 +47,18 @@ pub struct Question {
     /// Whether a page is refused as a whole unless every source that was asked ends `ok`. Who reads a stream sees its
     /// outcomes only after its rows, and judges them there.
     pub strict: bool,
+    /// Whether links are asked also where what they answered a moment ago is kept.
+    pub fresh: bool,
 }
 
 impl Question {
     /// The same as an operation, going on nowhere.
     pub(crate) fn list(&self) -> List {
         List { limit: Some(self.limit), include_body: self.include_body, ..List::first(self.resource.clone()) }
+    }
+
+    pub(crate) const fn manner(&self) -> Manner {
+        if self.fresh { Manner::Fresh } else { Manner::Shared }
     }
 
     pub(crate) fn check(&self) -> Result<(), HubError> {

@@ -2,6 +2,7 @@
 
 use crate::{
     Asker, Hub,
+    cache::{Answer, Keeping, Manner, Turn},
     call::Call,
     deadlines::message_bytes,
     flight::Aboard,
@@ -9,11 +10,13 @@ use crate::{
     peer::{Batch, Check},
 };
 use domain::{
-    operation::{List, Progress},
+    id::QueryHash,
+    operation::{List, Operation, Progress},
     page::{PageToken, Position},
 };
+use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use store::Access;
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
@@ -49,10 +52,15 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether what it gives was kept from an earlier answer.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self, Self::Link(link) if matches!(link.from, From::Kept { .. }))
+    }
+
     /// Notes how the source ended.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
         if let Self::Link(link) = self {
-            link.call.end(failure);
+            link.end(failure);
         }
     }
 }
@@ -85,22 +93,41 @@ impl<'a> Here<'a> {
             self.list.progress = Some(Progress { after: last.position(), rows });
         }
         let over = !more || self.left == 0 || given == 0;
-        Ok(Batch { items: chunk.items, as_of: chunk.as_of, bytes: 0, end: over.then_some(more && given > 0) })
+        Ok(Batch {
+            items: chunk.items,
+            as_of: chunk.as_of,
+            bytes: 0,
+            is_kept: false,
+            end: over.then_some(more && given > 0),
+        })
     }
 }
 
 /// Another instance's rows.
 pub(crate) struct Link<'a> {
+    // Let go of before the place, which the call has.
+    from: From,
     call: Call<'a>,
     wire: v1::ListRequest,
+    query: QueryHash,
+    manner: Manner,
     check: Check,
-    stream: Option<Streaming<v1::ListResponse>>,
     rows: usize,
+}
+
+/// Where a link's rows come from.
+enum From {
+    /// That is to be seen.
+    Unknown,
+    /// The other side, now.
+    There { stream: Box<Streaming<v1::ListResponse>>, keeping: Keeping },
+    /// An earlier answer, with how many of its messages were read.
+    Kept { answer: Arc<Answer>, read: usize },
 }
 
 impl<'a> Link<'a> {
     /// Asks what `list` says, which goes on after `after` by its own page token.
-    pub(crate) fn new(call: Call<'a>, list: &List, after: Option<Position>) -> Self {
+    pub(crate) fn new(call: Call<'a>, list: &List, after: Option<Position>, manner: Manner) -> Self {
         let limit = list.limit.unwrap_or(0);
         let wire = v1::ListRequest {
             resource: list.resource.to_string(),
@@ -109,37 +136,88 @@ impl<'a> Link<'a> {
             include_body: list.include_body,
         };
         let check = Check::new(list.resource.clone(), list.include_body, limit, after);
-        Self { call, wire, check, stream: None, rows: 0 }
+        Self { from: From::Unknown, call, wire, query: list.query_hash(), manner, check, rows: 0 }
     }
 
     async fn next(&mut self, deadline: Instant) -> Result<Batch, Failure> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            none => {
-                let answer = self.call.send(&self.wire, |channel, request| async move {
-                    QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).list(request).await
-                });
-                none.insert(answer.await?)
-            }
-        };
+        if matches!(self.from, From::Unknown) {
+            self.from = self.begin(deadline).await?;
+        }
         // A stream that is always ready meets no deadline by waiting, and lets nobody else run.
         tokio::task::consume_budget().await;
         if Instant::now() >= deadline {
             return Err(self.call.late());
         }
-        let message = self.call.over().unless(async { Ok(timeout_at(deadline, stream.message()).await) }).await?;
-        let message = message.map_err(|_| self.call.late())?;
-        let chunk = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
-        let batch = self.check.chunk(chunk)?;
+        let (message, is_kept) = self.message(deadline).await?;
+        let batch = self.check.chunk(message)?;
+        let batch = if is_kept { Batch { is_kept, bytes: 0, ..batch } } else { batch };
         self.rows += batch.items.len();
         match batch.end {
             Some(true) if self.rows == 0 => Err(Failure::lie("the other side holds rows back without sending any")),
             Some(_) => {
-                drop(timeout_at(deadline.min(Instant::now() + FAREWELL), stream.message()).await);
+                self.ended(deadline).await;
                 Ok(batch)
             }
             None if batch.items.is_empty() => Err(Failure::lie("the other side sends neither rows nor an end")),
             None => Ok(batch),
         }
+    }
+
+    async fn begin(&mut self, deadline: Instant) -> Result<From, Failure> {
+        let ticket = match self.call.turn(self.query, self.manner, deadline).await? {
+            Turn::Kept(answer) => return Ok(From::Kept { answer, read: 0 }),
+            Turn::Failed(failure) => return Err(failure),
+            Turn::Ask(ticket) => ticket,
+        };
+        let mut keeping = Keeping::new(ticket);
+        let answer = self.call.send(&self.wire, |channel, request| async move {
+            QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).list(request).await
+        });
+        match answer.await {
+            Ok(stream) => Ok(From::There { stream: Box::new(stream), keeping }),
+            Err(failure) => {
+                keeping.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The next message, and whether it was kept.
+    async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, bool), Failure> {
+        let stream = match &mut self.from {
+            From::Kept { answer, read } => {
+                let message = answer.messages.get(*read).map(|bytes| v1::ListResponse::decode(&bytes[..]));
+                *read += 1;
+                let message = message.and_then(Result::ok).ok_or_else(Failure::unfinished)?;
+                return self.call.over().unless(async { Ok((message, true)) }).await;
+            }
+            From::There { stream, .. } => stream,
+            From::Unknown => return Err(Failure::unfinished()),
+        };
+        let message = self.call.over().unless(async { Ok(timeout_at(deadline, stream.message()).await) }).await?;
+        let message = message.map_err(|_| self.call.late())?;
+        let message = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
+        if let From::There { keeping, .. } = &mut self.from {
+            keeping.add(&message);
+        }
+        Ok((message, false))
+    }
+
+    /// After the last rows, which were as they should be.
+    async fn ended(&mut self, deadline: Instant) {
+        if let From::There { stream, keeping } = &mut self.from {
+            keeping.whole();
+            drop(timeout_at(deadline.min(Instant::now() + FAREWELL), stream.message()).await);
+        }
+    }
+
+    fn end(&mut self, failure: Option<&Failure>) {
+        match (&mut self.from, failure) {
+            (From::There { keeping, .. }, Some(failure)) => keeping.failed(failure),
+            // No call was made, so nothing is known of the link.
+            (From::Kept { .. }, _) => return,
+            _ => {}
+        }
+        self.call.end(failure);
     }
 }

@@ -59,12 +59,12 @@ impl Hub {
         asker: &Asker,
         from: &Sources,
         resource: &Resource,
-        start: &str,
+        (start, fresh): (&str, bool),
     ) -> Result<Held<Sought>, HubError> {
         let (mut sought, mut places, mut cursor) = (Sought::default(), Places::default(), None);
         for _ in 0..PAGES {
             let (from, resource) = (from.clone(), resource.clone());
-            let question = Question { from, resource, limit: PAGE, include_body: false, cursor, strict: false };
+            let question = Question { from, resource, limit: PAGE, include_body: false, cursor, strict: false, fresh };
             let page = tokio::select! {
                 biased;
                 () = places.over() => {

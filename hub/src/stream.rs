@@ -149,7 +149,7 @@ impl Hub {
 }
 
 async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, steps: &Sender<Waiting>) {
-    let mut ask = Ask::new(hub, &asker, source, question.list(), Progress::NotAsked);
+    let mut ask = Ask::new(hub, &asker, source, (question.list(), question.manner().alone()), Progress::NotAsked);
     let (over, started) = (ask.place().map(|place| place.over()), ask.started);
     let shelf = Arc::new(Shelf::new(source.name(), over.clone()));
     let relayed = relay(&mut ask, steps, &shelf);
@@ -197,7 +197,7 @@ async fn relay(ask: &mut Ask<'_>, steps: &Sender<Waiting>, shelf: &Arc<Shelf>) -
 
 async fn pass_on(batch: Batch, shelf: &Arc<Shelf>, steps: &Sender<Waiting>) -> Result<(), SendError<Waiting>> {
     for item in batch.items {
-        let row = Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, item };
+        let row = Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, cached: batch.is_kept, item };
         shelf.put(row);
         steps.send(Waiting::Row(Arc::clone(shelf))).await?;
     }

@@ -112,7 +112,8 @@ async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> 
 
 async fn first_rows(door: &Door, person: &Person, link: &Name, resource: Resource) -> Result<Held<Page>, Problem> {
     let from = Sources::Some(vec![link.to_string()]);
-    let question = Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false };
+    let question =
+        Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false, fresh: true };
     Ok(door.hub.page(&person.asker(), question).await?)
 }
 

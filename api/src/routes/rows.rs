@@ -43,6 +43,7 @@ pub(super) async fn list(
         include_body: question.body,
         cursor: question.cursor,
         strict: question.strict,
+        fresh: question.fresh,
     };
     if question.stream {
         let steps = door.hub.stream(&person.asker(), asked).await?;
@@ -62,17 +63,17 @@ pub(super) async fn get(
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
     if let Ok(id) = id.parse::<ItemId>() {
-        return held::json(door.hub.get(&person.asker(), &from, resource, id).await?, &connection);
+        return held::json(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, &connection);
     }
     is_beginning(&id, &resource)?;
     // What was found keeps its places until the row itself, which is asked for anew, has its own.
-    let (sought, _places) = door.hub.seek(&person.asker(), &from, &resource, &id).await?.part();
+    let (sought, _places) = door.hub.seek(&person.asker(), &from, &resource, (&id, question.fresh)).await?.part();
     if sought.found.is_empty() && sought.is_uncertain() {
         let sources = sought.ended.into_values().collect();
         return Ok(Json(One { row: None, withheld: None, sources }).into_response());
     }
     let (id, from) = only(sought, &id, &resource)?;
-    held::json(door.hub.get(&person.asker(), &from, resource, id).await?, &connection)
+    held::json(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, &connection)
 }
 
 fn sources(from: Option<&str>) -> Result<Sources, Problem> {

@@ -65,6 +65,9 @@ pub struct Row {
     /// Whether it came on a later page than its order asks for, because its source was late.
     #[schemars(rename = "_late", default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
+    /// Whether it is of an answer that the source gave a moment ago and that was kept; `_as_of` says when it was read there.
+    #[schemars(rename = "_cached", default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
     /// The row.
     #[schemars(flatten)]
     pub item: Item,

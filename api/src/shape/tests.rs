@@ -86,7 +86,7 @@ fn row() -> answer::Row {
         tags: ["red".parse().unwrap()].into(),
         attributes: Map::from_iter([("status".to_owned(), json!("open"))]),
     };
-    answer::Row { source: "here".into(), as_of: time(), late: true, item }
+    answer::Row { source: "here".into(), as_of: time(), late: true, cached: true, item }
 }
 
 fn end() -> answer::SourceOutcome {
@@ -192,7 +192,7 @@ fn a_scope_has_the_fields_that_are_described() {
 fn what_has_nothing_to_say_is_left_out_as_it_is_described() {
     let item = item::Item { title: None, body: None, team: None, project: None, owner: None, ..row().item };
     let item = item::Item { tags: BTreeSet::new(), attributes: Map::new(), ..item };
-    always_prints::<Row>(&answer::Row { late: false, item: item.clone(), ..row() });
+    always_prints::<Row>(&answer::Row { late: false, cached: false, item: item.clone(), ..row() });
     always_prints::<Item>(&item);
     let silent = answer::SourceOutcome { reason: None, retry_after_ms: None, words: None, ..end() };
     always_prints::<SourceOutcome>(&silent);

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 /// Asks for many rows, in the query string.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a query string, each by itself")]
 pub struct ListQuestion {
     /// `all`, or names of sources with commas between: `here,work`. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,6 +32,9 @@ pub struct ListQuestion {
     /// Whether to answer with [`domain::answer::Step`]s as they arrive, one JSON value a line.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
+    /// Whether to ask links also where what they answered less than half a minute ago is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// Asks for one row, in the query string.
@@ -40,6 +44,9 @@ pub struct GetQuestion {
     /// As in [`ListQuestion::from`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// As in [`ListQuestion::fresh`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// Rows to be written as the caller.

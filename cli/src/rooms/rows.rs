@@ -31,6 +31,7 @@ const PAGE: u32 = 50;
 
 /// The arguments of `list`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags, each by itself")]
 pub struct ListArgs {
     /// The kind of row, as in tasks, notes or events; `docs/kinds.md` has them all
     #[arg(value_parser = super::kind)]
@@ -53,11 +54,14 @@ pub struct ListArgs {
     /// Fail unless every source answers
     #[arg(long)]
     strict: bool,
+    /// Ask links anew, also where they answered the same less than half a minute ago
+    #[arg(long)]
+    fresh: bool,
 }
 
 /// `list`.
 pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
-    let ListArgs { kind, from, limit, body, stream, cursor, strict } = args;
+    let ListArgs { kind, from, limit, body, stream, cursor, strict, fresh } = args;
     known_kind(&kind)?;
     // A stream's outcomes come after its rows: they are judged here.
     let asked_strictly = strict && !stream;
@@ -68,6 +72,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
         cursor,
         strict: asked_strictly,
         stream,
+        fresh,
     };
     let path = asking(&format!("/v1/rows/{kind}"), &question)?;
     let asked = again(&kind, &question, strict);
@@ -78,6 +83,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
     sources::tell(&page.sources, client, out).await;
     sources::tell_bare(&page.rows, &kind, body, out);
+    sources::tell_cached(&page.rows, out);
     if let Some(more) = sources::more(&page, limit).filter(|_| !out.json) {
         out.remark(&more);
         out.remark(&format!("next page: {}", out.reach.command(&next_page(&page, &asked))));
@@ -97,7 +103,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
 fn again(kind: &Resource, question: &view::ListQuestion, strict: bool) -> String {
     let from = question.from.as_deref().filter(|from| *from != ALL).map(|from| format!(" --from {}", shell_word(from)));
     let limit = question.limit.filter(|limit| *limit != PAGE).map(|limit| format!(" --limit {limit}"));
-    let flags = [(question.body, " --body"), (strict, " --strict")];
+    let flags = [(question.body, " --body"), (strict, " --strict"), (question.fresh, " --fresh")];
     let flags = flags.into_iter().filter(|(said, _)| *said).map(|(_, flag)| flag.to_owned());
     let said = from.into_iter().chain(limit).chain(flags).collect::<String>();
     format!("list {kind}{said}")
@@ -167,7 +173,9 @@ pub fn rows_table(rows: &[Row], empty: &'static str) -> Table {
     let mut table = Table::new(&head, empty);
     for row in rows {
         let item = &row.item;
-        let source = if row.late { format!("{} (late)", row.source) } else { row.source.clone() };
+        let marks = [(row.late, " (late)"), (row.cached, " (cached)")];
+        let marks = marks.into_iter().filter_map(|(is_so, mark)| is_so.then_some(mark));
+        let source = std::iter::once(row.source.as_str()).chain(marks).collect::<String>();
         let mut cells = vec![source, short(&item.id), minute(item.created_at), or_dash(item.title.as_ref())];
         cells.extend([or_dash(item.team.as_ref()), or_dash(item.project.as_ref())]);
         cells.extend(shown.iter().map(|name| item.attributes.get(*name).map_or_else(|| "-".to_owned(), plain)));
@@ -206,13 +214,16 @@ pub struct GetArgs {
     /// all, or sources with commas between: here and names of links
     #[arg(long, value_name = "SOURCES", default_value = "all")]
     from: String,
+    /// Ask links anew, also where they gave the row less than half a minute ago
+    #[arg(long)]
+    fresh: bool,
 }
 
 /// `get`.
 pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
-    let GetArgs { kind, id, from } = args;
+    let GetArgs { kind, id, from, fresh } = args;
     known_kind(&kind)?;
-    let question = view::GetQuestion { from: Some(from) };
+    let question = view::GetQuestion { from: Some(from), fresh };
     let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
     let Some(row) = &one.row else {
         sources::tell(&one.sources, client, out).await;
@@ -236,7 +247,12 @@ fn row_text(row: &Row, withheld: Option<&[Field]>) -> String {
     let untitled = if is_kept_back("title") { "(title: not shown by this grant)" } else { "(no title)" };
     let mut lines = vec![
         format!("# {}", item.title.as_deref().unwrap_or(untitled)),
-        format!("source       {} as of {} UTC", row.source, minute(row.as_of)),
+        format!(
+            "source       {} as of {} UTC{}",
+            row.source,
+            minute(row.as_of),
+            if row.cached { ", cached" } else { "" }
+        ),
         format!("id           {}", item.id),
         format!("created      {} UTC, changed {} UTC", minute(item.created_at), minute(item.updated_at)),
     ];

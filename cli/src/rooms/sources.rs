@@ -9,7 +9,7 @@ use domain::{
     kind::Kinds,
     scope::spec::MAX_ROWS,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every source that did not simply answer, with its reason, beside the rows.
 pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
@@ -48,6 +48,14 @@ pub fn tell_bare(rows: &[Row], kind: &Resource, body: bool, out: &Out) {
             let get = out.reach.command(&format!("get {kind} ID --from {link}"));
             out.remark(&format!("{link}: no row came with a {bare}; `{get}` says whether its grant keeps that back"));
         }
+    }
+}
+
+/// Links whose rows are of an answer that they gave a moment ago.
+pub fn tell_cached(rows: &[Row], out: &Out) {
+    let links = rows.iter().filter(|row| row.cached).map(|row| (&row.source, row.as_of)).collect::<BTreeMap<_, _>>();
+    for (link, as_of) in links {
+        out.remark(&format!("{link}: read there at {as_of} and kept since; with --fresh it is asked again"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one instance shows another stays nowhere: after many questions the asking side's database, its files, its write-ahead
 //! log, its temporary files and its log at TRACE hold nothing of the other side's rows.
 //!
+//!
 //! The searcher has first to find what was planted where it looks, or its silence would mean nothing.
 
 use super::harness::{Instance, database, pause};
@@ -208,9 +209,10 @@ fn ask_a_lot(home: &Instance, wanted: usize) {
     assert_eq!(rows.len(), ROWS, "{page}");
     let id = rows[0]["id"].as_str().unwrap();
     let paths = [
-        "/v1/rows/tasks?limit=100&body=true&from=work".to_owned(),
+        "/v1/rows/tasks?limit=100&body=true&from=work&fresh=true".to_owned(),
         "/v1/rows/tasks?limit=100&body=true&stream=true&from=all".to_owned(),
-        format!("/v1/rows/tasks/{id}?from=work"),
+        format!("/v1/rows/tasks/{id}?from=work&fresh=true"),
+        "/v1/rows/tasks?limit=100&body=true&from=work".to_owned(),
     ];
     let mut good = 0;
     for path in paths.iter().cycle() {

@@ -88,6 +88,8 @@ impl Hub {
         }
         let Some(open) = opened? else { return Ok(Over::Unknown) };
         shown.begin(&open.welcome, self.world.now());
+        // Answers are kept only while the other side can tell of a change.
+        let _kept = self.cache.open((link.owner, link.id));
         Ok(self.follow(link, open, shown, request).await)
     }
 
@@ -167,9 +169,10 @@ impl Hub {
                     }
                     return Over::Ended;
                 }
-                // Nothing is kept of earlier answers, so there is nothing to forget: what is under way is judged anew, chunk by chunk.
+                // What is under way is judged anew, chunk by chunk.
                 Some(Said::Notice(v1::Notice { generation, .. })) => {
                     shown.changed(generation);
+                    self.cache.flush((link.owner, link.id));
                     if say(&words, acknowledged(generation)).await.is_none() {
                         return Over::Lost;
                     }
@@ -180,6 +183,7 @@ impl Hub {
 
     /// Ends what is under way over a link whose grant has ended; done when all of it is gone.
     async fn let_go(&self, link: &LinkRecord, request: RequestId) {
+        self.cache.close((link.owner, link.id));
         self.sessions.let_go(link).await;
         self.note(link, Some(&Failure::ended()));
         let record = Record::new(self.world.now(), Stage::Ask, Ending::Done, Subject::Act(Act::LinkEnd), request);

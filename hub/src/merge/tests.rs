@@ -43,7 +43,7 @@ impl Model {
         let rest = if rows.len() < all { Rest::More } else { Rest::Nothing };
         let (rows, rest) = if self.late.contains(&page) { (Vec::new(), Rest::Late) } else { (rows, rest) };
         let rows = rows.into_iter().map(|row| (row, Time::default())).collect();
-        Gathered { source: name.to_string(), before, rows, rest }
+        Gathered { source: name.to_string(), before, cached: false, rows, rest }
     }
 }
 
@@ -122,8 +122,9 @@ proptest! {
 
 #[test]
 fn a_source_that_refused_is_done_once_its_rows_are_shown() {
-    let gathered = |rows| Gathered { source: "x".into(), before: Progress::NotAsked, rows, rest: Rest::Refused };
-    assert_eq!(merge(vec![gathered(Vec::new())], 5, None).sources, [(0, Progress::Done)]);
+    let refused =
+        |rows| Gathered { source: "x".into(), before: Progress::NotAsked, cached: false, rows, rest: Rest::Refused };
+    assert_eq!(merge(vec![refused(Vec::new())], 5, None).sources, [(0, Progress::Done)]);
     let rows = vec![(item((2, 1)), Time::default()), (item((1, 1)), Time::default())];
-    assert_eq!(merge(vec![gathered(rows)], 1, None).sources, [(1, Progress::After(item((2, 1)).position()))]);
+    assert_eq!(merge(vec![refused(rows)], 1, None).sources, [(1, Progress::After(item((2, 1)).position()))]);
 }

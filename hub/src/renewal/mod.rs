@@ -110,10 +110,11 @@ impl Hub {
         halt::at("renewal used").await;
         // Before the record: should that fail, calls must not go on with the old one, which is good for a moment only.
         self.sessions.exchange(link, dialled);
+        self.cache.flush((link.owner, link.id));
         let record = self.renewal(link, id, "the next certificate is in use");
         let taken = self.store.take_next(link, &next.certificate, record).await.map_err(Failure::own)?;
         if !taken {
-            self.sessions.forget(link.owner, link.id);
+            self.drop_link(link.owner, link.id);
             return Err(changed_meanwhile());
         }
         self.keeper.look();

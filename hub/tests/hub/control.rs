@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than the first pause after a session that is lost, with all its chance: 1 s, and up to 1 s more.
 const FIRST_PAUSE: Duration = Duration::from_millis(2_500);
 
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let waited = timeout(PATIENCE, async {
         while !is_so().await {
             sleep(Duration::from_millis(5)).await;
@@ -27,7 +27,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     assert!(waited.await.is_ok(), "{what}");
 }
 
-async fn pair(rows: i64) -> (Home, Side) {
+pub async fn pair(rows: i64) -> (Home, Side) {
     let home = Home::new().await;
     let side = Side::with("work", (0..rows).map(|id| task(id, id)).collect()).await;
     side.board().has_sessions = true;
@@ -41,12 +41,12 @@ async fn session(home: &Home) -> Option<hub::SessionStatus> {
     home.hub.links(&home.alice).await.unwrap().remove(0).session
 }
 
-fn tell(side: &Side, generation: u64, news: News) {
+pub fn tell(side: &Side, generation: u64, news: News) {
     let notice = v1::Notice { generation, news: Some(news) };
     side.board().tell.as_ref().unwrap().send(says(Said::Notice(notice))).unwrap();
 }
 
-fn acknowledged(side: &Side) -> Vec<u64> {
+pub fn acknowledged(side: &Side) -> Vec<u64> {
     side.board().acknowledged.clone()
 }
 
@@ -83,7 +83,7 @@ async fn a_question_that_waits_for_its_answer_ends_with_the_grant() {
     });
     let got = tokio::spawn(async move {
         let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
-        hub.get(&alice, &from(&["work"]), kind, id).await.unwrap().sources.remove(0)
+        hub.get(&alice, &from(&["work"]), (kind, id), false).await.unwrap().sources.remove(0)
     });
     until("both have arrived", async || {
         side.board().ids.iter().filter(|id| ["list", "get"].contains(&id.0)).count() == 2
@@ -101,7 +101,7 @@ async fn a_question_that_waits_for_its_answer_ends_with_the_grant() {
 async fn what_was_found_by_the_beginning_of_an_id_is_under_way_until_it_is_let_go_of() {
     let (home, side) = pair(3).await;
     let (start, kind) = (task(0, 2).id.to_string(), "tasks".parse().unwrap());
-    let sought = home.hub.seek(&home.alice, &from(&["work"]), &kind, &start).await.unwrap();
+    let sought = home.hub.seek(&home.alice, &from(&["work"]), &kind, (&start, false)).await.unwrap();
     let ids: Vec<_> = sought.found.keys().copied().collect();
     assert_eq!(ids, [task(0, 2).id]);
     tell(&side, 3, News::Ended(v1::Ended { at: None }));
@@ -122,7 +122,7 @@ async fn a_search_that_waits_for_one_source_forgets_what_another_ones_grant_show
     slow.next(Behaviour::Hang);
     let (hub, alice, kind) = (home.hub.clone(), home.alice, "tasks".parse().unwrap());
     let both = from(&["work", "slow"]);
-    let seek = tokio::spawn(async move { hub.seek(&alice, &both, &kind, "0000").await.unwrap() });
+    let seek = tokio::spawn(async move { hub.seek(&alice, &both, &kind, ("0000", false)).await.unwrap() });
     until("the second page is asked for", async || slow.board().asked.len() == 2).await;
     side.always(Behaviour::Refuse(refusal(tonic::Code::PermissionDenied, "NOT_PERMITTED", "it has ended")));
     tell(&side, 3, News::Ended(v1::Ended { at: None }));

@@ -19,7 +19,7 @@ async fn a_row_is_found_wherever_it_is_and_a_hung_link_delays_it_not() {
     home.link(&side).await;
     hung.always(Behaviour::Hang);
     let resource = || "tasks".parse().unwrap();
-    let one = home.hub.get(&home.alice, &Sources::All, resource(), task(1, 1).id).await.unwrap().part().0;
+    let one = home.hub.get(&home.alice, &Sources::All, (resource(), task(1, 1).id), false).await.unwrap().part().0;
     assert_eq!(one.row.unwrap().source, "work");
     assert!(one.sources.iter().all(|ended| ended.outcome == Outcome::Ok && ended.source != "hung"));
 }
@@ -32,7 +32,8 @@ async fn a_row_of_this_instance_is_asked_of_nobody_else() {
     home.add_tasks([1]).await;
     let mine = home.ask(1).await.rows.remove(0);
     let asked = home.asked().await.len();
-    let one = home.hub.get(&home.alice, &Sources::All, mine.item.resource, mine.item.id).await.unwrap().part().0;
+    let one =
+        home.hub.get(&home.alice, &Sources::All, (mine.item.resource, mine.item.id), false).await.unwrap().part().0;
     assert_eq!(one.row.unwrap().item.body.as_deref(), Some("text"), "a row on its own carries its body");
     assert_eq!((one.sources.len(), home.asked().await.len()), (1, asked));
 }
@@ -43,7 +44,8 @@ async fn a_row_that_nobody_has_is_no_error_of_anybody() {
     let side = Side::with("work", vec![]).await;
     home.link(&side).await;
     let nobodys = ItemId(Uuid::from_u128(404));
-    let one = home.hub.get(&home.alice, &Sources::All, "tasks".parse().unwrap(), nobodys).await.unwrap().part().0;
+    let one =
+        home.hub.get(&home.alice, &Sources::All, ("tasks".parse().unwrap(), nobodys), false).await.unwrap().part().0;
     assert_eq!(one.row, None);
     assert!(one.sources.len() == 2 && one.sources.iter().all(|ended| ended.outcome == Outcome::Ok && ended.rows == 0));
 }
@@ -67,7 +69,7 @@ async fn a_refused_or_false_row_is_told_and_not_shown() {
         side.next(behaviour);
         let one = home
             .hub
-            .get(&home.alice, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id)
+            .get(&home.alice, &from(&["work"]), ("tasks".parse().unwrap(), task(1, 1).id), false)
             .await
             .unwrap()
             .part()

@@ -156,7 +156,8 @@ impl Home {
 
 /// The question for tasks.
 pub fn tasks(from: Sources, limit: u32) -> Question {
-    Question { from, resource: "tasks".parse().unwrap(), limit, include_body: false, cursor: None, strict: false }
+    let resource = "tasks".parse().unwrap();
+    Question { from, resource, limit, include_body: false, cursor: None, strict: false, fresh: false }
 }
 
 /// Sources by name.

@@ -62,7 +62,8 @@ async fn two_users_links_are_invisible_to_each_other() {
     let secret = "no such link `work`; you have none yet: `mosaic-fed link` makes one of the invite that the other side's \
                   owner made";
     let asked = home.hub.page(&home.bob, tasks(from(&["work"]), 5)).await.unwrap_err();
-    let got = home.hub.get(&home.bob, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap_err();
+    let got =
+        home.hub.get(&home.bob, &from(&["work"]), ("tasks".parse().unwrap(), task(1, 1).id), false).await.unwrap_err();
     let streamed = home.hub.stream(&home.bob, tasks(from(&["work"]), 5)).await.err().unwrap();
     let pinged = home.hub.ping(&home.bob, &name("work")).await.unwrap_err();
     let unlinked = home.hub.unlink(&home.bob, &name("work"), false).await.unwrap_err();
@@ -341,7 +342,7 @@ async fn everything_that_is_asked_may_move_between_threads() {
     movable(&home.hub.forget(&alice, Vec::new()));
     movable(&home.hub.page(&alice, tasks(Sources::All, 1)));
     movable(&home.hub.stream(&alice, tasks(Sources::All, 1)));
-    movable(&home.hub.get(&alice, &Sources::All, "tasks".parse().unwrap(), task(1, 1).id));
+    movable(&home.hub.get(&alice, &Sources::All, ("tasks".parse().unwrap(), task(1, 1).id), false));
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ async fn rows_that_could_not_be_recorded_are_not_shown() {
     let steps = home.hub.stream(&home.alice, tasks(from(&["work"]), 5)).await.unwrap();
     let steps: Vec<_> = steps.collect().await;
     assert!(matches!(steps.as_slice(), [Step::End(end)] if end.outcome == Outcome::Error), "{steps:?}");
-    let one = home.hub.get(&home.alice, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap();
+    let one =
+        home.hub.get(&home.alice, &from(&["work"]), ("tasks".parse().unwrap(), task(1, 1).id), false).await.unwrap();
     assert_eq!((one.row.clone(), one.sources[0].outcome), (None, Outcome::Error));
     home.log.broken.store(false, Ordering::SeqCst);
     assert_eq!(home.ask(5).await.rows.len(), 2, "the link itself is not to blame");
@@ -122,7 +123,7 @@ async fn nothing_of_another_instances_rows_is_kept() {
     home.link(&side).await;
     let page = home.ask(5).await;
     assert_eq!(page.rows[0].item.title.as_deref(), Some(MARK));
-    home.hub.get(&home.alice, &from(&["work"]), "tasks".parse().unwrap(), page.rows[0].item.id).await.unwrap();
+    home.hub.get(&home.alice, &from(&["work"]), ("tasks".parse().unwrap(), page.rows[0].item.id), false).await.unwrap();
     let log = format!("{:?}", home.model.entries(&AuditQuery::default()).await.unwrap());
     let links = home.model.links(home.alice.user).await.unwrap();
     let status = format!("{:?}", home.hub.links(&home.alice).await.unwrap());
@@ -152,7 +153,7 @@ async fn every_record_and_every_call_of_one_question_has_its_id() {
     let (linking, asking, one, leaving) = (home.anew(), home.anew(), home.anew(), home.anew());
     home.hub.link(&linking, &side.invite().encode(), None).await.unwrap();
     home.hub.page(&asking, tasks(from(&["work"]), 5)).await.unwrap();
-    home.hub.get(&one, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap();
+    home.hub.get(&one, &from(&["work"]), ("tasks".parse().unwrap(), task(1, 1).id), false).await.unwrap();
     home.hub.unlink(&leaving, &name("work"), false).await.unwrap();
     let calls = [
         ("enroll", linking),

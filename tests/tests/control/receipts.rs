@@ -43,7 +43,8 @@ impl Pair {
     async fn asked(&self) -> (Outcome, usize) {
         let resource = "tasks".parse().expect("a resource");
         let from = Sources::Some(vec!["work".into()]);
-        let question = Question { from, resource, limit: 10, include_body: false, cursor: None, strict: false };
+        let question =
+            Question { from, resource, limit: 10, include_body: false, cursor: None, strict: false, fresh: true };
         let page = self.home.hub.page(&self.home.anew(), question).await.expect("a page");
         (page.sources[0].outcome, page.rows.len())
     }

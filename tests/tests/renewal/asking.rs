@@ -51,7 +51,8 @@ async fn pair_issuing(issuer: impl FnOnce(Arc<Authority>) -> Arc<dyn Issuer> + S
 async fn asked(hub: &Hub, home: &Home) -> (Outcome, Option<String>) {
     let resource = "tasks".parse().expect("a resource");
     let from = Sources::Some(vec!["work".into()]);
-    let question = Question { from, resource, limit: 10, include_body: false, cursor: None, strict: false };
+    let question =
+        Question { from, resource, limit: 10, include_body: false, cursor: None, strict: false, fresh: true };
     let source = hub.page(&home.anew(), question).await.expect("a page").sources.remove(0);
     (source.outcome, source.reason)
 }

@@ -39,7 +39,8 @@ async fn call(hub: Arc<Hub>, owner: Asker, world: World, over: Arc<AtomicBool>, 
     while !over.load(Ordering::Relaxed) {
         let asker = Asker { request: domain::id::RequestId(world.uuid()), ..owner };
         let (resource, from) = ("tasks".parse().expect("a resource"), Sources::Some(vec!["work".into()]));
-        let question = Question { from, resource, limit: 3, include_body: false, cursor: None, strict: false };
+        let question =
+            Question { from, resource, limit: 3, include_body: false, cursor: None, strict: false, fresh: true };
         match hub.page(&asker, question).await {
             Ok(page) if page.sources[0].outcome == Outcome::Ok && page.rows.len() == 3 => {}
             other => failed.push(format!("{other:?}")),

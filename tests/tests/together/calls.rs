@@ -67,7 +67,8 @@ impl Stage {
     async fn titles(&self, hub: &Arc<Hub>) -> Result<Vec<String>, String> {
         let from = Sources::Some(vec!["work".to_owned()]);
         let resource = "tasks".parse().unwrap();
-        let question = Question { from, resource, limit: 10, include_body: false, cursor: None, strict: true };
+        let question =
+            Question { from, resource, limit: 10, include_body: false, cursor: None, strict: true, fresh: false };
         let page = hub.page(&self.home.anew(), question).await.map_err(|error| error.to_string())?.part().0;
         Ok(page.rows.iter().map(|row| row.item.title.clone().unwrap_or_default()).collect())
     }

@@ -42,7 +42,7 @@ fn text(invite: &Invite) -> String {
 
 fn question(limit: u32, cursor: Option<String>) -> Question {
     let resource = "tasks".parse().expect("a resource");
-    Question { from: Sources::All, resource, limit, include_body: false, cursor, strict: false }
+    Question { from: Sources::All, resource, limit, include_body: false, cursor, strict: false, fresh: false }
 }
 
 impl Pair {
