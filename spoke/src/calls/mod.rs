@@ -75,6 +75,17 @@ impl CallState {
     }
 }
 
+/// How the calls of a grant themselves go, whatever is asked over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Course {
+    #[default]
+    Calling,
+    Failing(String),
+    Brought,
+    Parked,
+    TooLate,
+}
+
 /// How it stands with the calls of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallView {
@@ -105,7 +116,7 @@ pub struct Calls {
 /// One who is called.
 struct Called {
     plan: Arc<Plan>,
-    state: watch::Sender<CallState>,
+    course: watch::Sender<Course>,
     /// Its callers, while the grant stands; they end when this is dropped.
     callers: Option<DropGuard>,
     /// Whether the grant was seen to stand.
@@ -152,7 +163,7 @@ impl Calls {
     }
 
     fn put(&self, grant: GrantId, plan: Plan) {
-        let called = Called { plan: Arc::new(plan), state: watch::Sender::default(), callers: None, stood: false };
+        let called = Called { plan: Arc::new(plan), course: watch::Sender::default(), callers: None, stood: false };
         self.lock().insert(grant, called);
     }
 
@@ -217,19 +228,50 @@ impl Calls {
     }
 
     fn view(&self, grant: GrantId) -> Option<CallView> {
-        let is_connected = self.is_connected(grant);
-        let plans = self.lock();
-        let Called { plan, state, .. } = plans.get(&grant)?;
-        let until = plan.bringing.as_ref().map(|bringing| bringing.until);
-        let state = match state.borrow().clone() {
-            CallState::Parked if is_connected => CallState::Up,
-            state => state,
+        let (course, mut view) = {
+            let plans = self.lock();
+            let Called { plan, course, .. } = plans.get(&grant)?;
+            let until = plan.bringing.as_ref().map(|bringing| bringing.until);
+            let state = CallState::default();
+            (course.borrow().clone(), CallView { addresses: plan.addresses.clone(), state, until })
         };
-        Some(CallView { addresses: plan.addresses.clone(), state, until })
+        view.state = self.state(grant, course);
+        Some(view)
     }
 
-    fn state(&self, grant: GrantId) -> Option<watch::Receiver<CallState>> {
-        self.lock().get(&grant).map(|called| called.state.subscribe())
+    /// How it stands, from how its calls go: whether it is up is said here and nowhere else.
+    fn state(&self, grant: GrantId, course: Course) -> CallState {
+        match course {
+            Course::Calling => CallState::Calling,
+            Course::Failing(cause) => CallState::Failing(cause),
+            Course::Brought => CallState::Brought,
+            Course::Parked if self.is_connected(grant) => CallState::Up,
+            Course::Parked => CallState::Parked,
+            Course::TooLate => CallState::TooLate,
+        }
+    }
+
+    /// Resolves once `is_so`, or when the grant is called no more: looked at when its calls, any connection or any grant changed.
+    async fn until(&self, mut course: watch::Receiver<Course>, is_so: impl Fn(&Course) -> bool) {
+        let (mut grants, mut connections) = (self.snapshots.watch(), self.registry.arrivals());
+        loop {
+            let now = course.borrow_and_update().clone();
+            if is_so(&now) {
+                return;
+            }
+            let changed = tokio::select! {
+                changed = course.changed() => changed,
+                changed = grants.changed() => changed,
+                changed = connections.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn course(&self, grant: GrantId) -> Option<watch::Receiver<Course>> {
+        self.lock().get(&grant).map(|called| called.course.subscribe())
     }
 
     /// The invite was used: what is left to be kept is the key of later calls.
@@ -271,7 +313,7 @@ impl Calls {
                     calls: Arc::clone(self),
                     grant: *grant,
                     plan: Arc::clone(&called.plan),
-                    state: called.state.clone(),
+                    course: called.course.clone(),
                     doors: doors.clone(),
                 };
                 let (stop, own) = (self.stop.clone(), until.clone());
@@ -432,13 +474,13 @@ impl Spoke {
 
     /// Waits for a moment to hear how the first call went.
     async fn first_call(&self, grant: GrantId) -> Result<CallView, AdminError> {
-        if let Some(mut state) = self.calls.state(grant) {
-            let told = |state: &CallState| match state {
+        if let Some(course) = self.calls.course(grant) {
+            let told = |course: &Course| match self.calls.state(grant, course.clone()) {
                 CallState::Calling | CallState::Brought => false,
                 CallState::Parked => self.calls.waits(grant),
                 CallState::Failing(_) | CallState::Up | CallState::TooLate => true,
             };
-            drop(timeout(FIRST, state.wait_for(told)).await);
+            drop(timeout(FIRST, self.calls.until(course, told)).await);
         }
         self.calls.view(grant).ok_or_else(|| AdminError::Conflict("the grant has ended meanwhile".to_owned()))
     }
