@@ -3,7 +3,7 @@
 
 use super::{
     Calls, Course,
-    plan::{Bringing, Plan},
+    plan::{Bringing, Former, Meanwhile, Plan},
 };
 use domain::{
     id::GrantId,
@@ -82,7 +82,7 @@ impl Caller {
             // Whoever holds the grant goes on over their own sockets until the invite was used.
             tokio::select! {
                 () = self.bring(bringing) => {}
-                () = self.hold() => {}
+                () = self.hold(&bringing.meanwhile) => {}
             }
             sleep(SETTLED).await;
             let settled = async {
@@ -120,11 +120,11 @@ impl Caller {
         self.calls.until(self.course.subscribe(), arrived).await;
     }
 
-    /// Keeps the sockets of whoever held the grant before; for ever, also where nobody did.
-    async fn hold(&self) {
-        match &self.plan.former {
-            Some((addresses, key)) => self.spares(addresses, key, None).await,
-            None => std::future::pending().await,
+    /// Keeps the sockets of whoever holds the grant; for ever, also where nobody is called.
+    async fn hold(&self, meanwhile: &Meanwhile) {
+        match meanwhile {
+            Meanwhile::Called(Former { addresses, key }) => self.spares(addresses, key, None).await,
+            Meanwhile::Nobody | Meanwhile::Dialled => std::future::pending().await,
         }
     }
 

@@ -24,8 +24,8 @@ use domain::{
     world::World,
 };
 use link::Registry;
-use pki::{CallKey, CallSecret, Kek};
-use plan::{Bringing, Plan};
+use pki::{CallSecret, Kek};
+use plan::{Bringing, Meanwhile, Plan};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -199,19 +199,14 @@ impl Calls {
         Ok(())
     }
 
-    /// Whom to call for a grant that is held already, until another invite was used.
-    fn former(&self, grant: GrantId) -> Option<(Vec<String>, CallKey)> {
-        let plans = self.lock();
-        let plan = &plans.get(&grant)?.plan;
-        match &plan.bringing {
-            None => Some((plan.addresses.clone(), plan.key.clone())),
-            Some(_) => plan.former.clone(),
-        }
+    /// Who holds a grant that is called already, until another invite was used.
+    fn holder(&self, grant: GrantId) -> Option<Meanwhile> {
+        self.lock().get(&grant).map(|called| called.plan.holder())
     }
 
     /// Whether the holder of this grant is called, and does not dial.
     pub(crate) fn is_called(&self, grant: GrantId) -> bool {
-        let called = self.lock().get(&grant).is_some_and(|called| !called.plan.dialled);
+        let called = self.lock().get(&grant).is_some_and(|called| !called.plan.is_dialled());
         called || self.coming().contains(&grant)
     }
 
@@ -282,7 +277,7 @@ impl Calls {
         if !self.lock().get(&grant).is_some_and(is_it) {
             return;
         }
-        let plan = Plan { bringing: None, former: None, dialled: false, ..Plan::clone(used) };
+        let plan = used.used();
         let kept = match plan::seal(&self.kek, grant, &plan) {
             Some(sealed) => self.store.keep_grant_call(grant, &sealed).await.map_err(|error| error.to_string()),
             None => Err("it could not be sealed".to_owned()),
@@ -445,7 +440,7 @@ impl Spoke {
     }
 
     async fn bring(&self, by: By, grant: GrantId, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
-        let former = self.calls.former(grant);
+        let holder = self.calls.holder(grant);
         self.calls.expect(grant).await?;
         // Whoever answers the call in the place of the other side cannot use the invite without that side's key.
         let terms = Terms { key: Some(calling.key), ..terms };
@@ -459,14 +454,14 @@ impl Spoke {
         let secret = CallSecret::new(calling.id, calling.secret.clone());
         let opening = self.parts.trust.opening(created.id);
         let key = secret.grant(grant, &opening).map_err(|error| AdminError::Listener(error.to_string()))?;
-        let bringing = Bringing {
-            id: calling.id,
-            secret: calling.secret,
-            invite: created.invite.clone(),
-            until: created.expires_at,
+        let meanwhile = match holder {
+            Some(holder @ Meanwhile::Called(_)) => holder,
+            _ if created.grant.leaf.is_some() => Meanwhile::Dialled,
+            _ => Meanwhile::Nobody,
         };
-        let dialled = former.is_none() && created.grant.leaf.is_some();
-        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing), former, dialled };
+        let (id, secret, invite) = (calling.id, calling.secret, created.invite.clone());
+        let bringing = Bringing { id, secret, invite, until: created.expires_at, meanwhile };
+        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing) };
         self.calls.keep(grant, plan).await?;
         self.calls.look(&self.listeners).await?;
         Ok(created)
