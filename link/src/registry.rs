@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Live connections by grant. Cheap to clone; all clones are one registry.
@@ -25,6 +25,7 @@ struct Groups {
     live: HashMap<GrantId, Arc<Group>>,
     /// Cut, but not empty yet: a second cut of the same grant waits for these too, whoever made the first.
     ending: HashMap<GrantId, Vec<Arc<Group>>>,
+    came: watch::Sender<()>,
 }
 
 /// The connections and calls of one grant between two cuts. A cut waits for the group to empty; who connects later, with
@@ -126,6 +127,11 @@ impl Registry {
         group.map(leaves).unwrap_or_default()
     }
 
+    /// Tells of every connection that comes, of any grant.
+    pub fn arrivals(&self) -> watch::Receiver<()> {
+        self.lock().came.subscribe()
+    }
+
     /// Adds the connection with this number and the certificate `serial`, unless the grant has `most` already.
     pub(crate) fn register(&self, grant: GrantId, serial: &Serial, connection: u64, most: usize) -> Option<Registered> {
         let mut groups = self.lock();
@@ -137,6 +143,7 @@ impl Registry {
         group.live.fetch_add(1, Ordering::Relaxed);
         let token = group.join(serial, connection);
         let group = Arc::clone(group);
+        groups.came.send_replace(());
         Some(Registered { registry: self.clone(), grant, serial: serial.clone(), connection, token, group })
     }
 

@@ -42,4 +42,4 @@ pub use provider::{install_provider, provider};
 pub use request::{CheckedCsr, CsrError, RequestKey};
 pub use seal::{Kek, SealError};
 pub use step_ca::StepCa;
-pub use verify::{ClientVerifier, Deny, DenyList, Refused, ServerVerifier, Witness};
+pub use verify::{ClientVerifier, Deny, DenyList, Refused, RefusedLeaves, ServerVerifier, Witness};

@@ -386,4 +386,4 @@ fn seconds(duration: Duration) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

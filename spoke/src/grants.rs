@@ -1,25 +1,20 @@
-//! What an owner does with grants: make one with its invite, look at what it shows, change it, end it.
+//! What an owner does with grants: make one with its invite, look at what it shows, change it.
 
-use crate::{Spoke, control::Listening, invites::Terms, reach::Reach};
+use crate::{Spoke, invites::Terms, reach::Reach};
 use domain::{
     Time,
     audit::{Act, Record, scope_note},
     decide::Ground,
-    grant::{EndedBy, Grant, State},
+    grant::{Grant, State},
     id::{GrantId, InviteId, Name, RequestId, Resource, Spki, UserId},
     kind::Kinds,
     operation::Method,
     say::existing,
     scope::{Context, Scope, ScopeError, Spec, Verb, ceiling::Difference},
     secret::Secret,
-    session::LEASE,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
-use store::{GrantView, StoreError, User, Workspace, halt};
-use tokio::time::Instant;
+use std::collections::BTreeMap;
+use store::{GrantView, StoreError, User, Workspace};
 
 /// Who does it, and in which request: every record of the request carries its id.
 #[derive(Clone, Copy, Debug)]
@@ -98,64 +93,6 @@ pub struct Created {
     pub reach: Reach,
 }
 
-/// A grant that was ended.
-#[derive(Clone, Debug)]
-pub struct Revoked {
-    /// The grant.
-    pub grant: Grant,
-    /// When its end was committed.
-    pub at: Time,
-    /// From the order until its calls were gone.
-    pub took: Duration,
-    /// Whether they were gone within [`DRAIN`].
-    pub drained: bool,
-    /// Connections that were cut.
-    pub connections: usize,
-    /// Calls that were in flight, besides the control session.
-    pub calls: usize,
-    /// What is known of the asking side.
-    pub receipt: Receipt,
-}
-
-/// What the asking side of an ended grant is known to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
-    /// Nobody ever held the grant's certificate.
-    Unused,
-    /// Its holder waited to be let in and never was: nothing was ever shown to them.
-    NeverLetIn,
-    /// It said, this long after the end was committed, that its calls have ended and that it keeps and shows nothing of the grant any more.
-    Acknowledged(Duration),
-    /// It was told, and said nothing within [`domain::session::ACKNOWLEDGE`].
-    Silent,
-    /// It has no control session. What it may still show or keep of earlier answers ends by this time, if it keeps to the protocol.
-    Away(Time),
-}
-
-/// Who hears that grants end.
-#[derive(Default)]
-pub struct Audience {
-    listening: HashMap<GrantId, Listening>,
-    /// Those that nobody was ever let in to and whose first holder waits, with how far they had come.
-    waiting: HashMap<GrantId, u64>,
-}
-
-impl Audience {
-    /// Whether this grant's end is heard over a session.
-    pub(crate) fn hears(&self, grant: GrantId) -> bool {
-        self.listening.contains_key(&grant)
-    }
-}
-
-/// What became of grants that were ended.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// Whether their calls and connections were gone within [`DRAIN`].
-    pub drained: bool,
-    /// What is known of each one's asking side.
-    pub receipts: HashMap<GrantId, Receipt>,
-}
-
 /// Whether a grant may do something, and why.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -203,9 +140,6 @@ impl From<ScopeError> for AdminError {
         Self::Invalid(error.to_string())
     }
 }
-
-/// How long a revocation waits for the grant's calls to be gone before it reports that they are not.
-pub const DRAIN: Duration = Duration::from_secs(5);
 
 impl Spoke {
     /// What a grant would permit and show, without making it.
@@ -259,83 +193,6 @@ impl Spoke {
     pub(crate) fn is_no_revoked(&self, key: Option<Spki>) -> Result<(), AdminError> {
         let revoked = key.filter(|key| self.snapshots.is_revoked(*key));
         revoked.map_or(Ok(()), |key| Err(store::key_revoked(key).into()))
-    }
-
-    /// Ends a grant: commit, refuse at the door, tell the asking side, cut its connections, report when its calls are gone and
-    /// whether the asking side has let go.
-    pub async fn revoke(&self, by: By, id: GrantId) -> Result<Revoked, AdminError> {
-        self.revoke_for(by, id, EndedBy::Owner).await
-    }
-
-    /// As [`Spoke::revoke`], for this reason.
-    pub(crate) async fn revoke_for(&self, by: By, id: GrantId, why: EndedBy) -> Result<Revoked, AdminError> {
-        let began = Instant::now();
-        let record = self.act(Act::GrantRevoke, by, id).noting(why.note());
-        let (connections, calls) = (self.registry.connections(id), self.registry.calls(id));
-        let audience = self.audience(|grant| grant.id == id);
-        let calls = calls.saturating_sub(audience.listening.len());
-        let grant = self.parts.store.revoke_grant(id, record).await?;
-        halt::at("grant end stored").await;
-        let at = self.parts.world.now();
-        let ended = self.ended(by, std::slice::from_ref(&grant), audience).await;
-        let receipt = ended.receipts.into_values().next().unwrap_or(Receipt::Unused);
-        Ok(Revoked { grant, at, took: began.elapsed(), drained: ended.drained, connections, calls, receipt })
-    }
-
-    /// Who will hear that these grants end: to be asked before the end is committed, which may be the last thing they hear.
-    pub fn audience(&self, ending: impl Fn(&Grant) -> bool) -> Audience {
-        let current = self.snapshots.current();
-        let mut audience = Audience::default();
-        for grant in current.grants().filter(|grant| ending(grant)) {
-            audience.listening.extend(self.controls.listening(grant.id).map(|listening| (grant.id, listening)));
-            let never = grant.state == State::Pending && grant.waits();
-            audience.waiting.extend(never.then_some((grant.id, grant.generation)));
-        }
-        audience
-    }
-
-    /// Cuts what is open of grants whose end is committed, and waits for the word of those who hear of it.
-    pub async fn ended(&self, by: By, grants: &[Grant], mut audience: Audience) -> Ended {
-        let committed = Instant::now();
-        self.snapshots.refresh_after_change().await;
-        for grant in grants {
-            self.snapshots.remember_end(grant.id).await;
-        }
-        halt::at("grant end remembered").await;
-        let receipts = grants.iter().map(|grant| {
-            let listening = audience.listening.remove(&grant.id);
-            // What was seen to wait, and came no further than to its end, has shown nothing.
-            let never = audience.waiting.get(&grant.id).is_some_and(|generation| grant.generation == generation + 1);
-            async move {
-                let receipt =
-                    if never { Receipt::NeverLetIn } else { self.receipt(by, grant, listening, committed).await };
-                (grant.id, receipt)
-            }
-        });
-        let receipts = futures::future::join_all(receipts).await.into_iter().collect();
-        halt::at("grant end acknowledged").await;
-        let gone = futures::future::join_all(grants.iter().map(|grant| {
-            self.controls.end(grant.id);
-            self.registry.cut(grant.id)
-        }));
-        Ended { drained: tokio::time::timeout(DRAIN, gone).await.is_ok(), receipts }
-    }
-
-    async fn receipt(&self, by: By, grant: &Grant, listening: Option<Listening>, committed: Instant) -> Receipt {
-        let Some(listening) = listening else {
-            let until = self.parts.world.now() + LEASE;
-            return if grant.peer.is_some() { Receipt::Away(until) } else { Receipt::Unused };
-        };
-        if !listening.acknowledged().await {
-            return Receipt::Silent;
-        }
-        let after = committed.elapsed();
-        let note = format!("generation {} after {} ms", grant.generation, after.as_millis());
-        let record = Record { peer: grant.peer, ..self.act(Act::GrantAcknowledge, by, grant.id) }.noting(&note);
-        if let Err(error) = self.parts.auditor.record(record).await {
-            tracing::warn!(%error, grant = %grant.id, "that the asking side has let go could not be recorded");
-        }
-        Receipt::Acknowledged(after)
     }
 
     /// Whether the grant may do `verb` on `resource`, by the rule that decides calls.

@@ -5,7 +5,7 @@
 //! renewed certificate in force, [`control`] how the other side hears of changes,
 //! [`renewals`] what keeps the CA from being kept busy;
 //! [`listeners`] opens and closes the two doors, [`calls`] calls those who cannot reach them; [`reach`] has others try where this one is
-//! reached; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner does: create, edit, revoke, [`invites`] how a
+//! reached; [`lists`] gives and takes lists of revoked certificates; [`grants`] is what an owner does: create and edit, [`ending`] how all grants end, [`invites`] how a
 //! grant comes to its holder, [`invitees`] how many do at once, [`keys`] revokes what its holder may have lost, and [`told`] what the CA hears of
 //! it; [`policy`] is what no grant may exceed, `sane_clock`
 //! when none is made.
@@ -16,6 +16,7 @@ pub mod calls;
 pub mod confirming;
 pub mod connect;
 pub mod control;
+pub mod ending;
 pub mod grants;
 pub mod invitees;
 pub mod invites;
@@ -34,7 +35,8 @@ mod told;
 
 pub use calls::{CallState, CallView};
 pub use control::SessionView;
-pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Receipt, Revoked, Verdict};
+pub use ending::{Receipt, Revoked};
+pub use grants::{AdminError, By, Created, Edit, GrantOrder, Preview, Verdict};
 pub use invitees::{Invitee, Judged, OneForAll};
 pub use invites::Terms;
 pub use keys::KeyRevoked;

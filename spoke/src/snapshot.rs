@@ -4,7 +4,10 @@
 //! or, should that be lost, within the 500 ms heartbeat. When the database is silent the copy ages, and past two seconds
 //! every call is refused: an unheard revocation must not be outlived by a stale permit.
 
-use crate::control::{Controls, Listening, Told};
+use crate::{
+    control::{Controls, Listening, Told},
+    told::{self, Over},
+};
 use domain::{
     Caller, Reason, Refusal, Time,
     caller::Presented,
@@ -15,9 +18,10 @@ use domain::{
     world::Clock,
 };
 use link::Registry;
-use pki::{Deny, DenyList};
+use pki::{Deny, DenyList, RefusedLeaves};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    mem,
     ops::{
         Bound::{self, Excluded, Included, Unbounded},
         RangeBounds,
@@ -25,7 +29,7 @@ use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use store::{END, Floor, Held, Shared, Standing, StoreError, Trust};
+use store::{END, Floor, Held, News, Shared, Standing, StoreError, Trust};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -50,7 +54,7 @@ pub struct Snapshot {
     grants: HashMap<GrantId, Arc<Grant>>,
     /// What the table has and nobody is permitted.
     doubtful: BTreeMap<GrantId, Doubt>,
-    refused: Vec<Leaf>,
+    refused: RefusedLeaves,
     /// Keys that are refused for ever.
     revoked: BTreeSet<Spki>,
     /// Those of them whose row is gone or is not as it was written.
@@ -68,9 +72,9 @@ impl Snapshot {
         self.grants.get(&id)
     }
 
-    /// Certificates that are over at `now` and have not expired: those that the table refuses, and former ones.
-    pub(crate) fn over(&self, now: Time) -> impl Iterator<Item = &Leaf> {
-        self.refused.iter().chain(self.former(now).map(|(leaf, _)| leaf))
+    /// Certificates that the table refuses, until they end.
+    pub(crate) const fn refused(&self) -> &RefusedLeaves {
+        &self.refused
     }
 
     /// Grants that the table has and that permit nothing, with the reason.
@@ -90,9 +94,9 @@ impl Snapshot {
 
     /// The copy after what changed. A key that was revoked once stays so, whatever the table says: `remembered` are those of which that is
     /// known from elsewhere.
-    fn after(&self, standing: Standing, remembered: &BTreeSet<Spki>) -> Self {
-        let (mut grants, mut doubtful) = match standing.since {
-            Some(_) => (self.grants.clone(), self.doubtful.clone()),
+    pub(crate) fn after(&self, standing: Standing, remembered: &BTreeSet<Spki>, now: Time) -> Self {
+        let (mut grants, mut doubtful, refused) = match standing.since {
+            Some(_) => (self.grants.clone(), self.doubtful.clone(), self.refused.clone()),
             None => Default::default(),
         };
         for (id, held) in standing.grants {
@@ -108,13 +112,8 @@ impl Snapshot {
         revoked.extend(standing.keys.keys());
         let believed = |key: &&Spki| standing.keys.get(key).copied().unwrap_or_default();
         let unbelieved = revoked.iter().filter(|key| !believed(key)).copied().collect();
-        Self { version: Some(standing.version), grants, doubtful, refused: standing.refused, revoked, unbelieved }
-    }
-
-    /// Certificates that no door lets in at `now`: those of the table, and former ones whose time it is not.
-    fn refused(&self, now: Time) -> impl Iterator<Item = &Leaf> {
-        let former = self.grants().filter_map(|grant| grant.former.as_ref());
-        self.refused.iter().chain(former.filter(move |former| !former.is_good(now)).map(|former| &former.leaf))
+        let refused = refused.with(&standing.refused, now);
+        Self { version: Some(standing.version), grants, doubtful, refused, revoked, unbelieved }
     }
 
     /// Former certificates whose time is over, with its end.
@@ -123,18 +122,17 @@ impl Snapshot {
         former.filter(move |former| now >= former.until).map(|former| (&former.leaf, former.until))
     }
 
-    /// A key that an active certificate uses stays welcome, also where an earlier certificate of the same key is refused; but not one that
-    /// was revoked itself.
+    /// No door lets in what the table refuses, nor former certificates whose time it is not. A key that an active certificate uses stays
+    /// welcome, also where an earlier certificate of the same key is refused; but not one that was revoked itself.
     fn deny(&self, now: Time) -> Deny {
         let active: HashSet<Spki> = self.grants().flat_map(|grant| grant.accepted(now)).map(|leaf| leaf.spki).collect();
+        let former = || self.grants().filter_map(|grant| over(grant, now));
+        let keys = former().map(|leaf| leaf.spki).filter(|key| !active.contains(key));
         Deny {
-            serials: self.refused(now).map(|leaf| leaf.serial.clone()).collect(),
-            keys: self
-                .refused(now)
-                .map(|leaf| leaf.spki)
-                .filter(|key| !active.contains(key))
-                .chain(self.revoked.iter().copied())
-                .collect(),
+            serials: former().map(|leaf| leaf.serial.clone()).collect(),
+            keys: keys.chain(self.revoked.iter().copied()).collect(),
+            refused: self.refused.clone(),
+            active,
         }
     }
 
@@ -148,8 +146,24 @@ impl Snapshot {
     }
 }
 
+/// The former certificate of a grant, where it is not its time.
+fn over(grant: &Grant, now: Time) -> Option<&Leaf> {
+    grant.former.as_ref().filter(|former| !former.is_good(now)).map(|former| &former.leaf)
+}
+
 /// A span of time.
 type Steady = (Bound<Time>, Bound<Time>);
+
+/// Why the table is looked at, and with that what of it is read where it changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// A change was heard of, or is this process's own: what is new.
+    Told,
+    /// It was time to. A change that nobody told of may be another one than the version says: everything.
+    Untold,
+    /// Something may have been missed, and the database be another one: everything, changed or not.
+    Anew,
+}
 
 /// Keeps the copy fresh, and lets everything that a change ends be ended.
 pub struct Snapshots {
@@ -162,8 +176,10 @@ pub struct Snapshots {
     current: watch::Sender<Arc<Snapshot>>,
     /// When the copy was last known to be what the table says.
     known_at: std::sync::Mutex<Instant>,
-    // One reader at a time, so that an older reading never replaces a newer one.
-    reading: Mutex<()>,
+    // One reader at a time, so that an older reading never replaces a newer one. Whether the last one came to its end: what changed since
+    // adds up with what is known only then.
+    reading: Mutex<bool>,
+    over: std::sync::Mutex<Vec<Over>>,
     finishing: std::sync::Mutex<HashSet<GrantId>>,
     /// Held while the doors are told whom to refuse; outside of this time they must be told anew.
     doors: std::sync::Mutex<Steady>,
@@ -189,7 +205,8 @@ impl Snapshots {
             trust,
             current,
             known_at: std::sync::Mutex::new(Instant::now()),
-            reading: Mutex::new(()),
+            reading: Mutex::new(false),
+            over: std::sync::Mutex::default(),
             finishing: std::sync::Mutex::default(),
             doors: std::sync::Mutex::new((Unbounded, Unbounded)),
         });
@@ -213,11 +230,14 @@ impl Snapshots {
 
     async fn follow_table(&self) {
         loop {
-            tokio::select! {
-                () = self.store.grants_changed() => {}
-                () = tokio::time::sleep(HEARTBEAT) => {}
-            }
-            if let Err(error) = self.refresh().await {
+            let look = tokio::select! {
+                news = self.store.grants_changed() => match news {
+                    News::Change => Look::Told,
+                    News::Loss => Look::Anew,
+                },
+                () = tokio::time::sleep(HEARTBEAT) => Look::Untold,
+            };
+            if let Err(error) = self.look(look).await {
                 tracing::warn!(%error, age = ?self.age(), "grants could not be read; past 2 s calls are refused");
             }
         }
@@ -225,21 +245,38 @@ impl Snapshots {
 
     /// Reads the table if it changed, and ends what the change ended.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let _one = self.reading.lock().await;
+        self.look(Look::Told).await
+    }
+
+    async fn look(&self, look: Look) -> Result<(), StoreError> {
+        let mut whole = self.reading.lock().await;
+        let adds_up = mem::take(&mut *whole) && look != Look::Anew;
         let read_at = Instant::now();
         let before = self.current();
         let (mut moved, mut keys) = (Vec::new(), Vec::new());
-        if Some(self.store.grants_version().await?) != before.version {
-            let standing = self.store.standing(before.version).await?;
+        if Some(self.store.grants_version().await?) != before.version || !adds_up {
+            let known = before.version.filter(|_| adds_up && look == Look::Told);
+            let standing = self.store.standing(known).await?;
             moved.extend(standing.grants.iter().filter_map(|(id, held)| Some((*id, held.floor()?))));
             keys.extend(standing.keys.iter().filter_map(|(key, believed)| believed.then_some(*key)));
-            self.publish(before.after(standing, &self.trust.revoked_keys()));
+            self.over().extend(told::over(&before, &standing));
+            self.publish(before.after(standing, &self.trust.revoked_keys(), self.clock.now()));
             self.cut_what_ended(&before);
             self.warn_of_what_is_new(&before);
         }
+        *whole = true;
         self.learn(moved, keys).await;
         *self.known_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
         Ok(())
+    }
+
+    /// What the table refuses since this was asked last, with what ended it.
+    pub(crate) fn take_over(&self) -> Vec<Over> {
+        mem::take(&mut *self.over())
+    }
+
+    fn over(&self) -> std::sync::MutexGuard<'_, Vec<Over>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Snapshots::refresh`], after a change that is committed already: should the reading fail, the copy ages and is
@@ -412,7 +449,7 @@ impl Snapshots {
     pub fn is_unaccounted_for(&self, presented: &Presented) -> bool {
         let current = self.current();
         let grant = current.grants.get(&presented.grant);
-        let replaced = current.refused.iter().any(|leaf| leaf.serial == presented.serial);
+        let replaced = current.refused.names(&presented.serial);
         !replaced && grant.is_some_and(|grant| presented.is_unaccounted_for(grant))
     }
 
@@ -420,8 +457,8 @@ impl Snapshots {
     /// one that holds the grant now, or has lost what it was given since.
     pub fn is_replaced(&self, grant: GrantId, serial: &Serial) -> bool {
         let (current, now) = (self.current(), self.clock.now());
-        let stands = current.grants.get(&grant).is_some_and(|grant| !grant.has_expired(now));
-        stands && current.refused(now).any(|leaf| leaf.serial == *serial)
+        let Some(grant) = current.grants.get(&grant).filter(|grant| !grant.has_expired(now)) else { return false };
+        current.refused.names(serial) || over(grant, now).is_some_and(|leaf| leaf.serial == *serial)
     }
 
     /// Whether this key is refused for ever.
@@ -432,7 +469,7 @@ impl Snapshots {
     /// Whether the grant ever had this key, as far as the table says: a renewal makes a new one.
     pub fn knows_key(&self, grant: &Grant, key: Spki) -> bool {
         let held = grant.leaves().any(|leaf| leaf.spki == key);
-        held || self.current().refused.iter().any(|leaf| leaf.spki == key)
+        held || self.current().refused.has_key(key)
     }
 
     /// Judges who presents a certificate, by the clock and the copy as they are now.

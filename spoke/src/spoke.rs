@@ -250,7 +250,7 @@ impl Spoke {
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(crate::grants::DRAIN, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(crate::ending::DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("calls were still in flight after five seconds; their connections are closed");
             self.registry.cut_all().await;
         }

@@ -32,6 +32,7 @@ pub use calls::{Await, Calls};
 pub use ceiling::{Ceilings, KeptCeiling, Narrowed};
 pub use error::StoreError;
 pub use floors::{END, Floor};
+pub use heard::News;
 pub use invited::{Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite};
 pub use keys::{KeptKey, KeyEnd, Keys};
 pub use rules::key_revoked;

@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 pub struct Standing {
     /// [`crate::Grants::grants_version`] at the time of reading.
     pub version: u64,
-    /// The version since which `grants` says what changed; where there is none it says everything, ended grants too.
+    /// The version since which `grants` and `refused` say what changed; where there is none they say everything, ended grants too.
     pub since: Option<u64>,
     /// Grants as they are now.
     pub grants: BTreeMap<GrantId, Held>,
-    /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire.
+    /// Certificates of this instance's CA that must not pass a handshake: revoked or replaced, until they expire. What was told once stays so
+    /// until everything is told anew.
     pub refused: Vec<Leaf>,
     /// Keys that are refused for ever, always all of them, and whether each one's row is as the daemon wrote it.
     pub keys: BTreeMap<Spki, bool>,

@@ -4,7 +4,7 @@
 //! Methods that change standing take the [`Record`] of the act: change and record commit together, or neither does.
 
 use crate::{
-    Access, Calls, Ceilings, Enrolled, Enrolment, Handed, Keys, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite,
+    Access, Calls, Ceilings, Enrolled, Enrolment, Handed, Keys, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite, News,
     Standing, StoreError, rules,
 };
 use async_trait::async_trait;
@@ -260,9 +260,9 @@ pub trait Grants: Send + Sync {
     async fn standing(&self, known: Option<u64>) -> Result<Standing, StoreError>;
     /// Certificates that must not pass a handshake and have not ended by themselves, with when that was decided.
     async fn refused_leaves(&self) -> Result<Vec<(Leaf, Time)>, StoreError>;
-    /// Resolves when grants may have changed, in this process or another one (LISTEN/NOTIFY), or when notifications may
+    /// Resolves when grants may have changed, in this process or another one (LISTEN/NOTIFY), and tells whether notifications may
     /// have been lost. Callers also look at [`Grants::grants_version`] every 500 ms.
-    async fn grants_changed(&self);
+    async fn grants_changed(&self) -> News;
     /// Every grant, ended ones too, newest first.
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError>;
     /// Stores a pending grant. Conflict where an unended grant has its name, or it is beyond the ceiling.

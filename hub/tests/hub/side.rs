@@ -148,7 +148,7 @@ impl Side {
     pub fn deny_all(&self) {
         let issued = self.issued.lock().unwrap();
         let serials: HashSet<_> = issued.iter().map(|issued| issued.leaf.serial.clone()).collect();
-        self.deny.swap(Deny { serials, keys: HashSet::new() });
+        self.deny.swap(Deny { serials, ..Deny::default() });
     }
 
     /// How many certificates it has given.

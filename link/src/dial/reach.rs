@@ -6,11 +6,20 @@
 use super::{Dialler, Target, connect};
 use domain::reach::{Address, Host, MACHINES, Range};
 use futures::future::join_all;
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 use tokio::{
     net::lookup_host,
+    sync::Semaphore,
     time::{Instant, timeout_at},
 };
+
+/// Names that may be looked up at once, for all links together: each takes a thread until the resolver gives up, however long ago its trial
+/// ended.
+const LOOKUPS: usize = 16;
+static LOOKUPS_LEFT: Semaphore = Semaphore::const_new(LOOKUPS);
 
 /// How near a link goes by itself.
 struct Near {
@@ -83,16 +92,68 @@ impl Dialler {
 async fn machines(address: &Address, end: Instant) -> Vec<SocketAddr> {
     match &address.host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, address.port)],
-        Host::Name(name) => match timeout_at(end, lookup_host((name.as_str(), address.port))).await {
-            Ok(Ok(found)) => found.collect(),
-            _ => Vec::new(),
-        },
+        Host::Name(name) => {
+            let name = (name.clone(), address.port);
+            let found = in_place(&LOOKUPS_LEFT, end, async { Ok(lookup_host(name).await?.collect()) });
+            found.await.unwrap_or_default()
+        }
     }
+}
+
+/// What a lookup found by `end`; none also where others had every place until then. One that has begun keeps its place until it ends by
+/// itself, whoever waits for it.
+async fn in_place<T: Send + 'static>(
+    places: &'static Semaphore,
+    end: Instant,
+    lookup: impl Future<Output = io::Result<T>> + Send + 'static,
+) -> Option<T> {
+    let found = async {
+        let place = places.acquire().await.ok()?;
+        let begun = tokio::spawn(async move {
+            let found = lookup.await;
+            drop(place);
+            found
+        });
+        begun.await.ok()?.ok()
+    };
+    timeout_at(end, found).await.ok()?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    static TWO: Semaphore = Semaphore::const_new(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn lookups_that_nobody_waits_for_any_more_keep_their_places_and_no_others_begin() {
+        let (begun, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let look = |seconds| {
+            let (begun, answers) = (Arc::clone(&begun), Arc::clone(&answers));
+            in_place(&TWO, Instant::now() + Duration::from_secs(seconds), async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                answers.acquire().await.map_err(io::Error::other)?.forget();
+                Ok("found")
+            })
+        };
+        for trial in 0..5 {
+            let found = join_all((0..4).map(|_| look(3))).await;
+            assert_eq!(found, [None; 4], "trial {trial}");
+            assert_eq!(begun.load(Ordering::SeqCst), 2, "trial {trial} began others");
+        }
+        answers.add_permits(2);
+        let late = look(3);
+        answers.add_permits(1);
+        assert_eq!(late.await, Some("found"), "once those that nobody waits for have ended");
+        assert_eq!((begun.load(Ordering::SeqCst), TWO.available_permits()), (3, 2));
+    }
 
     #[test]
     fn of_a_name_that_leads_to_a_crowd_a_few_are_tried() {

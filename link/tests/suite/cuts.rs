@@ -69,6 +69,25 @@ async fn a_cut_leaves_other_grants_and_later_connections_alone() {
 }
 
 #[tokio::test]
+async fn each_connection_that_comes_is_told_and_none_that_goes() {
+    let sharing = Sharing::new(Sharing::patient());
+    let opened = sharing.federation().await;
+    let (_, credential) = sharing.issue(GRANT);
+    let mut arrivals = sharing.registry.arrivals();
+    let target = sharing.target(&opened, Some(credential));
+    let mut dialled = Vec::new();
+    for number in 1..=2 {
+        dialled.push(sharing.dialler().dial(&target).await.unwrap());
+        let told = tokio::time::timeout(Duration::from_secs(5), arrivals.changed()).await;
+        assert!(told.is_ok_and(|told| told.is_ok()), "connection {number}");
+        assert_eq!(sharing.registry.connections(GRANT), number, "it is counted when it is told");
+    }
+    sharing.cut(GRANT).await;
+    drop(dialled);
+    assert!(!arrivals.has_changed().unwrap());
+}
+
+#[tokio::test]
 async fn only_connections_of_certificates_that_are_over_are_cut() {
     let sharing = Sharing::new(Sharing::patient());
     let opened = sharing.federation().await;

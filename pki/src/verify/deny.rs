@@ -1,5 +1,6 @@
 //! Certificates and keys that may not come in although they chain: what was revoked or replaced.
 
+use super::RefusedLeaves;
 use arc_swap::ArcSwap;
 use domain::{
     grant::Leaf,
@@ -15,12 +16,19 @@ pub struct Deny {
     pub serials: HashSet<Serial>,
     /// Keys.
     pub keys: HashSet<Spki>,
+    /// Certificates that are refused until they end, by serial number and by key.
+    pub refused: RefusedLeaves,
+    /// Keys that certificates in force use: they stay welcome, also where an earlier certificate of the same key is refused.
+    pub active: HashSet<Spki>,
 }
 
 impl Deny {
     /// Whether this leaf is denied, by either.
     pub fn covers(&self, leaf: &Leaf) -> bool {
-        self.serials.contains(&leaf.serial) || self.keys.contains(&leaf.spki)
+        self.serials.contains(&leaf.serial)
+            || self.keys.contains(&leaf.spki)
+            || self.refused.names(&leaf.serial)
+            || (self.refused.has_key(leaf.spki) && !self.active.contains(&leaf.spki))
     }
 }
 

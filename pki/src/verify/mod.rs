@@ -5,8 +5,10 @@
 
 mod client;
 mod deny;
+mod refused;
 mod server;
 
 pub use client::{ClientVerifier, Refused, Witness};
 pub use deny::{Deny, DenyList};
+pub use refused::RefusedLeaves;
 pub use server::ServerVerifier;

@@ -2,8 +2,8 @@
 //! soon as one was taken. What fails is tried again after pauses that grow and are partly chance.
 
 use super::{
-    CallState, Calls,
-    plan::{Bringing, Plan},
+    Calls, Course,
+    plan::{Bringing, Former, Meanwhile, Plan},
 };
 use domain::{
     id::GrantId,
@@ -36,8 +36,6 @@ const TAKEN: Duration = Duration::from_millis(500);
 const READ: Duration = Duration::from_secs(10);
 /// From the certificate to the first call of the grant: until then the other side has not read what proves it.
 const SETTLED: Duration = Duration::from_millis(300);
-/// How often it is looked whether a certificate was used.
-const ARRIVING: Duration = Duration::from_millis(100);
 /// How long the first call of the grant may take, once the certificate was given.
 const ARRIVED: Duration = Duration::from_secs(3);
 /// How long using it may take.
@@ -55,15 +53,15 @@ pub struct Doors {
 /// Who is told how spare sockets fare.
 #[derive(Clone, Copy)]
 struct Told<'a> {
-    state: &'a watch::Sender<CallState>,
+    course: &'a watch::Sender<Course>,
     /// From when on failures are told.
     failures: Instant,
 }
 
 impl Told<'_> {
-    fn tell(self, state: CallState) {
-        if !matches!(state, CallState::Failing(_)) || Instant::now() >= self.failures {
-            self.state.send_replace(state);
+    fn tell(self, course: Course) {
+        if !matches!(course, Course::Failing(_)) || Instant::now() >= self.failures {
+            self.course.send_replace(course);
         }
     }
 }
@@ -73,7 +71,7 @@ pub(super) struct Caller {
     pub(super) calls: Arc<Calls>,
     pub(super) grant: GrantId,
     pub(super) plan: Arc<Plan>,
-    pub(super) state: watch::Sender<CallState>,
+    pub(super) course: watch::Sender<Course>,
     pub(super) doors: Doors,
 }
 
@@ -84,7 +82,7 @@ impl Caller {
             // Whoever holds the grant goes on over their own sockets until the invite was used.
             tokio::select! {
                 () = self.bring(bringing) => {}
-                () = self.hold() => {}
+                () = self.hold(&bringing.meanwhile) => {}
             }
             sleep(SETTLED).await;
             let settled = async {
@@ -92,12 +90,11 @@ impl Caller {
                 self.calls.used(self.grant, &self.plan).await;
             };
             // One that comes before the other side has written what it learnt is turned away, which says nothing.
-            let told = Told { state: &self.state, failures: Instant::now() + ARRIVED };
-            let spares = self.spares(&self.plan.addresses, &self.plan.key, Some(told));
-            futures::join!(settled, spares, self.watch());
+            let told = Told { course: &self.course, failures: Instant::now() + ARRIVED };
+            futures::join!(settled, self.spares(&self.plan.addresses, &self.plan.key, Some(told)));
         } else {
-            let told = Told { state: &self.state, failures: Instant::now() };
-            futures::join!(self.spares(&self.plan.addresses, &self.plan.key, Some(told)), self.watch());
+            let told = Told { course: &self.course, failures: Instant::now() };
+            self.spares(&self.plan.addresses, &self.plan.key, Some(told)).await;
         }
     }
 
@@ -117,35 +114,17 @@ impl Caller {
 
     /// Resolves when the other side has used its certificate, or keeps sockets for a link that waits to be let in.
     async fn arrived(&self) {
-        let waits = || self.calls.waits(self.grant) && *self.state.borrow() == CallState::Parked;
-        while !self.calls.is_connected(self.grant) && !waits() {
-            sleep(ARRIVING).await;
-        }
+        let arrived = |course: &Course| {
+            self.calls.is_connected(self.grant) || (*course == Course::Parked && self.calls.waits(self.grant))
+        };
+        self.calls.until(self.course.subscribe(), arrived).await;
     }
 
-    /// Tells of the first connection over sockets that were parked.
-    async fn watch(&self) {
-        let mut state = self.state.subscribe();
-        while state.wait_for(|state| *state == CallState::Parked).await.is_ok() {
-            if self.calls.is_connected(self.grant) {
-                self.state.send_if_modified(|state| {
-                    let parked = *state == CallState::Parked;
-                    if parked {
-                        *state = CallState::Up;
-                    }
-                    parked
-                });
-            } else {
-                sleep(ARRIVING).await;
-            }
-        }
-    }
-
-    /// Keeps the sockets of whoever held the grant before; for ever, also where nobody did.
-    async fn hold(&self) {
-        match &self.plan.former {
-            Some((addresses, key)) => self.spares(addresses, key, None).await,
-            None => std::future::pending().await,
+    /// Keeps the sockets of whoever holds the grant; for ever, also where nobody is called.
+    async fn hold(&self, meanwhile: &Meanwhile) {
+        match meanwhile {
+            Meanwhile::Called(Former { addresses, key }) => self.spares(addresses, key, None).await,
+            Meanwhile::Nobody | Meanwhile::Dialled => std::future::pending().await,
         }
     }
 
@@ -162,13 +141,13 @@ impl Caller {
         while !self.is_used(&digest).await {
             if self.calls.world.now() >= bringing.until {
                 // A fresh invite helps, or a clock that was ahead and comes back.
-                self.state.send_replace(CallState::TooLate);
+                self.course.send_replace(Course::TooLate);
                 sleep(CAP).await;
                 continue;
             }
-            let begun = || drop(self.state.send_replace(CallState::Brought));
+            let begun = || drop(self.course.send_replace(Course::Brought));
             if let Err(cause) = self.brought(&saying, &digest, begun).await {
-                self.state.send_replace(CallState::Failing(cause));
+                self.course.send_replace(Course::Failing(cause));
             }
             if self.is_used(&digest).await {
                 break;
@@ -202,9 +181,9 @@ impl Caller {
 
     /// Keeps one socket at the other side, a new one as soon as it was taken.
     async fn spare(&self, addresses: &[String], key: &CallKey, told: Option<Told<'_>>) {
-        let tell = |state: CallState| {
+        let tell = |course: Course| {
             if let Some(told) = told {
-                told.tell(state);
+                told.tell(course);
             }
         };
         let saying = Saying::Grant { grant: self.grant, key: key.clone() };
@@ -214,7 +193,7 @@ impl Caller {
             let taken = match call(addresses, &saying).await {
                 Ok(line) => self.wait(line, &tell).await.is_ok(),
                 Err(error) => {
-                    tell(CallState::Failing(error.to_string()));
+                    tell(Course::Failing(error.to_string()));
                     false
                 }
             };
@@ -223,26 +202,22 @@ impl Caller {
         }
     }
 
-    async fn wait(&self, line: Line, tell: &(impl Fn(CallState) + Sync)) -> io::Result<()> {
+    async fn wait(&self, line: Line, tell: &(impl Fn(Course) + Sync)) -> io::Result<()> {
         let mut asked = std::pin::pin!(line.asked());
         // One that is refused is closed at once.
         let (socket, address) = if let Ok(asked) = timeout(TAKEN, &mut asked).await {
             asked.inspect_err(|_| tell(self.turned_away()))?
         } else {
-            tell(self.parked());
+            tell(Course::Parked);
             asked.await?
         };
-        tell(self.parked());
+        tell(Course::Parked);
         self.doors.links.arrive(socket, address).await;
         Ok(())
     }
 
-    fn parked(&self) -> CallState {
-        if self.calls.is_connected(self.grant) { CallState::Up } else { CallState::Parked }
-    }
-
-    fn turned_away(&self) -> CallState {
-        CallState::Failing(format!(
+    fn turned_away(&self) -> Course {
+        Course::Failing(format!(
             "who answers at {} closed the connection at once: the link is gone there, or it is another instance; if its owner wants the \
              link, call with a fresh text of `mosaic-fed link await`, else end the grant",
             self.plan.addresses.join(", ")

@@ -24,8 +24,8 @@ use domain::{
     world::World,
 };
 use link::Registry;
-use pki::{CallKey, CallSecret, Kek};
-use plan::{Bringing, Plan};
+use pki::{CallSecret, Kek};
+use plan::{Bringing, Meanwhile, Plan};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -75,6 +75,17 @@ impl CallState {
     }
 }
 
+/// How the calls of a grant themselves go, whatever is asked over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Course {
+    #[default]
+    Calling,
+    Failing(String),
+    Brought,
+    Parked,
+    TooLate,
+}
+
 /// How it stands with the calls of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallView {
@@ -105,7 +116,7 @@ pub struct Calls {
 /// One who is called.
 struct Called {
     plan: Arc<Plan>,
-    state: watch::Sender<CallState>,
+    course: watch::Sender<Course>,
     /// Its callers, while the grant stands; they end when this is dropped.
     callers: Option<DropGuard>,
     /// Whether the grant was seen to stand.
@@ -152,7 +163,7 @@ impl Calls {
     }
 
     fn put(&self, grant: GrantId, plan: Plan) {
-        let called = Called { plan: Arc::new(plan), state: watch::Sender::default(), callers: None, stood: false };
+        let called = Called { plan: Arc::new(plan), course: watch::Sender::default(), callers: None, stood: false };
         self.lock().insert(grant, called);
     }
 
@@ -188,19 +199,14 @@ impl Calls {
         Ok(())
     }
 
-    /// Whom to call for a grant that is held already, until another invite was used.
-    fn former(&self, grant: GrantId) -> Option<(Vec<String>, CallKey)> {
-        let plans = self.lock();
-        let plan = &plans.get(&grant)?.plan;
-        match &plan.bringing {
-            None => Some((plan.addresses.clone(), plan.key.clone())),
-            Some(_) => plan.former.clone(),
-        }
+    /// Who holds a grant that is called already, until another invite was used.
+    fn holder(&self, grant: GrantId) -> Option<Meanwhile> {
+        self.lock().get(&grant).map(|called| called.plan.holder())
     }
 
     /// Whether the holder of this grant is called, and does not dial.
     pub(crate) fn is_called(&self, grant: GrantId) -> bool {
-        let called = self.lock().get(&grant).is_some_and(|called| !called.plan.dialled);
+        let called = self.lock().get(&grant).is_some_and(|called| !called.plan.is_dialled());
         called || self.coming().contains(&grant)
     }
 
@@ -217,19 +223,50 @@ impl Calls {
     }
 
     fn view(&self, grant: GrantId) -> Option<CallView> {
-        let is_connected = self.is_connected(grant);
-        let plans = self.lock();
-        let Called { plan, state, .. } = plans.get(&grant)?;
-        let until = plan.bringing.as_ref().map(|bringing| bringing.until);
-        let state = match state.borrow().clone() {
-            CallState::Parked if is_connected => CallState::Up,
-            state => state,
+        let (course, mut view) = {
+            let plans = self.lock();
+            let Called { plan, course, .. } = plans.get(&grant)?;
+            let until = plan.bringing.as_ref().map(|bringing| bringing.until);
+            let state = CallState::default();
+            (course.borrow().clone(), CallView { addresses: plan.addresses.clone(), state, until })
         };
-        Some(CallView { addresses: plan.addresses.clone(), state, until })
+        view.state = self.state(grant, course);
+        Some(view)
     }
 
-    fn state(&self, grant: GrantId) -> Option<watch::Receiver<CallState>> {
-        self.lock().get(&grant).map(|called| called.state.subscribe())
+    /// How it stands, from how its calls go: whether it is up is said here and nowhere else.
+    fn state(&self, grant: GrantId, course: Course) -> CallState {
+        match course {
+            Course::Calling => CallState::Calling,
+            Course::Failing(cause) => CallState::Failing(cause),
+            Course::Brought => CallState::Brought,
+            Course::Parked if self.is_connected(grant) => CallState::Up,
+            Course::Parked => CallState::Parked,
+            Course::TooLate => CallState::TooLate,
+        }
+    }
+
+    /// Resolves once `is_so`, or when the grant is called no more: looked at when its calls, any connection or any grant changed.
+    async fn until(&self, mut course: watch::Receiver<Course>, is_so: impl Fn(&Course) -> bool) {
+        let (mut grants, mut connections) = (self.snapshots.watch(), self.registry.arrivals());
+        loop {
+            let now = course.borrow_and_update().clone();
+            if is_so(&now) {
+                return;
+            }
+            let changed = tokio::select! {
+                changed = course.changed() => changed,
+                changed = grants.changed() => changed,
+                changed = connections.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn course(&self, grant: GrantId) -> Option<watch::Receiver<Course>> {
+        self.lock().get(&grant).map(|called| called.course.subscribe())
     }
 
     /// The invite was used: what is left to be kept is the key of later calls.
@@ -240,7 +277,7 @@ impl Calls {
         if !self.lock().get(&grant).is_some_and(is_it) {
             return;
         }
-        let plan = Plan { bringing: None, former: None, dialled: false, ..Plan::clone(used) };
+        let plan = used.used();
         let kept = match plan::seal(&self.kek, grant, &plan) {
             Some(sealed) => self.store.keep_grant_call(grant, &sealed).await.map_err(|error| error.to_string()),
             None => Err("it could not be sealed".to_owned()),
@@ -271,7 +308,7 @@ impl Calls {
                     calls: Arc::clone(self),
                     grant: *grant,
                     plan: Arc::clone(&called.plan),
-                    state: called.state.clone(),
+                    course: called.course.clone(),
                     doors: doors.clone(),
                 };
                 let (stop, own) = (self.stop.clone(), until.clone());
@@ -403,7 +440,7 @@ impl Spoke {
     }
 
     async fn bring(&self, by: By, grant: GrantId, terms: Terms, calling: Calling) -> Result<Created, AdminError> {
-        let former = self.calls.former(grant);
+        let holder = self.calls.holder(grant);
         self.calls.expect(grant).await?;
         // Whoever answers the call in the place of the other side cannot use the invite without that side's key.
         let terms = Terms { key: Some(calling.key), ..terms };
@@ -417,14 +454,14 @@ impl Spoke {
         let secret = CallSecret::new(calling.id, calling.secret.clone());
         let opening = self.parts.trust.opening(created.id);
         let key = secret.grant(grant, &opening).map_err(|error| AdminError::Listener(error.to_string()))?;
-        let bringing = Bringing {
-            id: calling.id,
-            secret: calling.secret,
-            invite: created.invite.clone(),
-            until: created.expires_at,
+        let meanwhile = match holder {
+            Some(holder @ Meanwhile::Called(_)) => holder,
+            _ if created.grant.leaf.is_some() => Meanwhile::Dialled,
+            _ => Meanwhile::Nobody,
         };
-        let dialled = former.is_none() && created.grant.leaf.is_some();
-        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing), former, dialled };
+        let (id, secret, invite) = (calling.id, calling.secret, created.invite.clone());
+        let bringing = Bringing { id, secret, invite, until: created.expires_at, meanwhile };
+        let plan = Plan { addresses: calling.addresses, key, bringing: Some(bringing) };
         self.calls.keep(grant, plan).await?;
         self.calls.look(&self.listeners).await?;
         Ok(created)
@@ -432,13 +469,13 @@ impl Spoke {
 
     /// Waits for a moment to hear how the first call went.
     async fn first_call(&self, grant: GrantId) -> Result<CallView, AdminError> {
-        if let Some(mut state) = self.calls.state(grant) {
-            let told = |state: &CallState| match state {
+        if let Some(course) = self.calls.course(grant) {
+            let told = |course: &Course| match self.calls.state(grant, course.clone()) {
                 CallState::Calling | CallState::Brought => false,
                 CallState::Parked => self.calls.waits(grant),
                 CallState::Failing(_) | CallState::Up | CallState::TooLate => true,
             };
-            drop(timeout(FIRST, state.wait_for(told)).await);
+            drop(timeout(FIRST, self.calls.until(course, told)).await);
         }
         self.calls.view(grant).ok_or_else(|| AdminError::Conflict("the grant has ended meanwhile".to_owned()))
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 const NOW: Time = Time::from_seconds(1_795_253_400);
 const MOMENT: Duration = Duration::from_millis(1);
 
-fn grant() -> Grant {
+pub(crate) fn grant() -> Grant {
     let spec = Spec::sharing("main".parse().unwrap(), vec!["tasks".into()]);
     let context = Context { kinds: Kinds::builtin(), now: NOW, personal: true, sensitive: false };
     Grant {

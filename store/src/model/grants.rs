@@ -1,7 +1,7 @@
 //! Grants and invites.
 
-use super::{Kept, Model, State};
-use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
+use super::{Kept, Model, Refused, State};
+use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, News, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
@@ -28,7 +28,8 @@ impl Grants for Model {
         };
         let told = state.grants.iter().filter(|(_, kept)| since.is_none_or(|since| kept.moved > since));
         let told = told.map(|(id, kept)| (*id, held(kept)));
-        let refused = state.refused.iter().map(|(leaf, _)| leaf).filter(|leaf| leaf.not_after > now);
+        let refused = state.refused.iter().filter(|kept| kept.leaf.not_after > now);
+        let refused = refused.filter(|kept| since.is_none_or(|since| kept.moved > since)).map(|kept| &kept.leaf);
         let keys = state.revoked_keys.keys().map(|key| (*key, true)).collect();
         let (grants, refused) = (told.collect(), refused.cloned().collect());
         Ok(Standing { version: state.version, since, grants, refused, keys })
@@ -36,11 +37,12 @@ impl Grants for Model {
 
     async fn refused_leaves(&self) -> Result<Vec<(Leaf, Time)>, StoreError> {
         let now = self.world.now();
-        Ok(self.state().refused.iter().filter(|(leaf, _)| leaf.not_after > now).cloned().collect())
+        let (state, live) = (self.state(), |kept: &&Refused| kept.leaf.not_after > now);
+        Ok(state.refused.iter().filter(live).map(|kept| (kept.leaf.clone(), kept.at)).collect())
     }
 
-    async fn grants_changed(&self) {
-        self.heard.changed().await;
+    async fn grants_changed(&self) -> News {
+        self.heard.changed().await
     }
 
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError> {
@@ -212,7 +214,8 @@ impl State {
     }
 
     pub(super) fn refuse(&mut self, leaf: Leaf, now: Time) {
-        self.refused.retain(|(known, _)| known.not_after > now);
-        self.refused.push((leaf, now));
+        self.refused.retain(|kept| kept.leaf.not_after > now);
+        self.version += 1;
+        self.refused.push(Refused { leaf, at: now, moved: self.version });
     }
 }

@@ -14,7 +14,10 @@ mod keys;
 mod links;
 mod people;
 
-use crate::{Await, InstanceRecord, KeptCeiling, LinkKey, LinkRecord, StoreError, heard::Heard};
+use crate::{
+    Await, InstanceRecord, KeptCeiling, LinkKey, LinkRecord, StoreError,
+    heard::{Count, Heard},
+};
 use domain::{
     Time,
     audit::{Entry, Head, Record},
@@ -37,7 +40,7 @@ use tokio::sync::watch;
 pub struct Model {
     state: Mutex<State>,
     world: World,
-    changes: watch::Sender<u64>,
+    changes: watch::Sender<Count>,
     heard: Heard,
 }
 
@@ -54,7 +57,7 @@ struct State {
     items: Arc<BTreeMap<ItemId, Row>>,
     grants: BTreeMap<GrantId, Kept>,
     ceiling: Option<KeptCeiling>,
-    refused: Vec<(Leaf, Time)>,
+    refused: Vec<Refused>,
     revoked_keys: BTreeMap<Spki, RevokedKey>,
     /// The keys of renewals, and by which invite the grant had come to its holder.
     grant_keys: BTreeMap<(GrantId, Spki), Option<InviteId>>,
@@ -91,6 +94,14 @@ struct Kept {
     moved: u64,
 }
 
+/// A certificate that is refused, since when, and the version by which it was.
+#[derive(Clone)]
+struct Refused {
+    leaf: Leaf,
+    at: Time,
+    moved: u64,
+}
+
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State").finish_non_exhaustive()
@@ -100,7 +111,7 @@ impl std::fmt::Debug for State {
 impl Model {
     /// An empty store. Ids of rows repeat from run to run.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (changes, heard) = watch::channel(0);
+        let (changes, heard) = watch::channel(Count::default());
         Self {
             state: Mutex::default(),
             world: World::new(clock, Arc::new(SeededRng::new(1))),
@@ -125,7 +136,7 @@ impl Model {
         let moved = next.version != state.version;
         *state = next;
         if moved {
-            self.changes.send_modify(|count| *count += 1);
+            self.changes.send_modify(Count::change);
         }
         Ok(value)
     }

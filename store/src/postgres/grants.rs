@@ -8,7 +8,7 @@ use super::{
     row::{self, bigint, name, number, stored, time},
     sql, unit,
 };
-use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, Standing, StoreError, rules};
+use crate::{Enrolled, Enrolment, GrantView, Grants, Held, NewInvite, News, Standing, StoreError, rules};
 use async_trait::async_trait;
 use domain::{
     Time,
@@ -37,13 +37,16 @@ impl Grants for Postgres {
         let Version { version, complete } = version(&mut unit).await?;
         // A database put back to an earlier state may be behind what is known.
         let since = known.filter(|known| (complete..=version).contains(known));
-        let query = match since {
-            Some(since) => sqlx::query(sql::grants::MOVED).bind(bigint(since)),
-            None => sqlx::query(sql::grants::STANDING),
-        };
-        let rows = query.fetch_all(&mut *unit).await?;
         let now = self.clock.now().to_offset();
-        let refused = sqlx::query(sql::grants::REFUSED).bind(now).fetch_all(&mut *unit).await?;
+        let (grants, refused) = match since.map(bigint) {
+            Some(since) => (
+                sqlx::query(sql::grants::MOVED).bind(since),
+                sqlx::query(sql::grants::REFUSED_AFTER).bind(now).bind(since),
+            ),
+            None => (sqlx::query(sql::grants::STANDING), sqlx::query(sql::grants::REFUSED).bind(now)),
+        };
+        let rows = grants.fetch_all(&mut *unit).await?;
+        let refused = refused.fetch_all(&mut *unit).await?;
         let keys = keys::standing(&mut unit, &self.trust).await?;
         unit.end().await?;
         Ok(Standing {
@@ -63,8 +66,8 @@ impl Grants for Postgres {
         rows.iter().map(|row| Ok((refused_leaf(row)?, time(row, "refused_at")?))).collect()
     }
 
-    async fn grants_changed(&self) {
-        self.changes.changed().await;
+    async fn grants_changed(&self) -> News {
+        self.changes.changed().await
     }
 
     async fn grants(&self) -> Result<Vec<GrantView>, StoreError> {
@@ -364,6 +367,11 @@ impl Change {
         leaves: impl Iterator<Item = &Leaf> + Send,
         now: Time,
     ) -> Result<(), StoreError> {
+        let leaves: Vec<_> = leaves.collect();
+        if leaves.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(sql::grants::FORGET_REFUSED).bind(now.to_offset()).execute(&mut **self).await?;
         for leaf in leaves {
             self.refuse(leaf, now).await?;
         }
@@ -371,7 +379,6 @@ impl Change {
     }
 
     async fn refuse(&mut self, leaf: &Leaf, now: Time) -> Result<(), StoreError> {
-        sqlx::query(sql::grants::FORGET_REFUSED).bind(now.to_offset()).execute(&mut **self).await?;
         sqlx::query(sql::grants::REFUSE)
             .bind(leaf.serial.as_bytes())
             .bind(&leaf.spki.0[..])

@@ -2,7 +2,7 @@
 //! counts as a change.
 
 use super::start::{PROBE, StartError};
-use crate::heard::Heard;
+use crate::heard::{Count, Heard, News};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use std::time::Duration;
 use tokio::{sync::watch, task::JoinHandle};
@@ -26,14 +26,14 @@ impl Changes {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PROBE).max_lifetime(None).idle_timeout(None);
         let pool = pool.connect_lazy_with(app.clone());
         let listener = listening(&pool).await.map_err(|error| StartError::Probe(super::error::describe(&error)))?;
-        let (tell, heard) = watch::channel(0);
+        let (tell, heard) = watch::channel(Count::default());
         let task = tokio::spawn(hear(listener, pool.clone(), tell));
         Ok(Self { heard: Heard::new(heard), pool, task })
     }
 
     /// Resolves once something was heard that no earlier call reported.
-    pub(super) async fn changed(&self) {
-        self.heard.changed().await;
+    pub(super) async fn changed(&self) -> News {
+        self.heard.changed().await
     }
 
     /// Closes the connection that listens: a server that ends under it would be complained of.
@@ -49,18 +49,20 @@ impl Drop for Changes {
     }
 }
 
-/// A notification, a lost connection and one that hears again are all the same news: look again.
-async fn hear(mut listener: PgListener, pool: PgPool, tell: watch::Sender<u64>) {
+/// A notification, a lost connection and one that hears again are all news: look again.
+async fn hear(mut listener: PgListener, pool: PgPool, tell: watch::Sender<Count>) {
     loop {
         let heard = listener.try_recv().await;
-        tell.send_modify(|count| *count += 1);
-        if !matches!(heard, Ok(Some(_))) {
+        if matches!(heard, Ok(Some(_))) {
+            tell.send_modify(Count::change);
+        } else {
+            tell.send_modify(Count::loss);
             tracing::debug!(?heard, "not hearing of changed grants");
             // Its place in the pool is needed for the next one.
             drop(listener);
             listener = again(&pool).await;
             // What changed meanwhile was told to nobody.
-            tell.send_modify(|count| *count += 1);
+            tell.send_modify(Count::loss);
         }
     }
 }

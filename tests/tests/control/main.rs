@@ -10,5 +10,6 @@ mod handed;
 mod keys;
 mod reach;
 mod receipts;
+mod refused;
 mod sharing;
 mod stranger;

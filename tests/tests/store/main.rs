@@ -29,6 +29,7 @@ mod postgres {
     mod oracle;
     mod policies;
     mod race;
+    mod refused;
     mod statements;
 
     use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
@@ -114,6 +115,7 @@ suite! {
         a_name_is_free_again_once_its_grant_has_ended
         every_change_moves_the_version_and_is_heard
         what_changed_since_a_version_is_told_alone
+        of_refused_certificates_too_only_what_is_new_is_told
         a_new_certificate_replaces_the_old_one_which_is_refused
         a_revoked_grant_and_its_certificate_are_refused
         a_grant_needs_a_subject_and_a_workspace

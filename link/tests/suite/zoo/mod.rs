@@ -48,6 +48,7 @@ fn zoo(sharing: &Sharing) -> Vec<Animal> {
     sharing.deny.swap(Deny {
         serials: [Serial::new(&chains::DENIED_SERIAL).unwrap()].into(),
         keys: [key::fingerprint(&denied.spki)].into(),
+        ..Deny::default()
     });
     let mut animals = chains::animals(&keeper, &denied);
     animals.extend(purposes::animals(&keeper));

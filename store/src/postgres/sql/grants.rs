@@ -77,6 +77,8 @@ statements! {
     SET_CEILING = "INSERT INTO ceiling (ceiling, set_at, set_by) VALUES ($1, $2, $3)";
     CLEAR_CEILING = "DELETE FROM ceiling";
     REFUSED = "SELECT serial, spki, not_after FROM refused_leaves WHERE not_after > $1";
+    /// Those that were refused after a version.
+    REFUSED_AFTER = "SELECT serial, spki, not_after FROM refused_leaves WHERE not_after > $1 AND moved > $2";
     REFUSED_SINCE = "SELECT serial, spki, not_after, refused_at FROM refused_leaves WHERE not_after > $1";
     REFUSE = "INSERT INTO refused_leaves (serial, spki, not_after, refused_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     FORGET_REFUSED = "DELETE FROM refused_leaves WHERE not_after <= $1";

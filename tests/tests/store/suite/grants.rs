@@ -105,6 +105,28 @@ pub async fn what_changed_since_a_version_is_told_alone(bench: &Bench) {
     assert_eq!(ahead.grants.get(&kept.id), Some(&Held::Stands(Box::new(kept))));
 }
 
+pub async fn of_refused_certificates_too_only_what_is_new_is_told(bench: &Bench) {
+    let end = async |name: String| {
+        let grant = bench.grant(&name, bench.owner, &everything()).await;
+        bench.store.revoke_grant(grant.id, bench.act(Act::GrantRevoke)).await.unwrap();
+        grant.leaf.unwrap()
+    };
+    let mut ended = Vec::new();
+    for number in 0..20 {
+        ended.push(end(format!("early-{number}")).await);
+    }
+    let told = async |known| bench.store.standing(known).await.unwrap();
+    let before = told(None).await;
+    assert!(before.refused.len() == 20 && ended.iter().all(|leaf| before.refused.contains(leaf)));
+    assert_eq!(told(Some(before.version)).await.refused, []);
+    let last = end("late".to_owned()).await;
+    let since = told(Some(before.version)).await;
+    assert_eq!((since.since, since.refused), (Some(before.version), vec![last]), "and none of the twenty");
+    assert_eq!(told(Some(since.version)).await.refused, []);
+    let ahead = told(Some(since.version + 1)).await;
+    assert_eq!((ahead.since, ahead.refused.len()), (None, 21), "a store that is behind what is known tells everything");
+}
+
 pub async fn a_new_certificate_replaces_the_old_one_which_is_refused(bench: &Bench) {
     let grant = bench.grant("home", bench.owner, &everything()).await;
     let old = grant.leaf.clone().unwrap();
