@@ -3,14 +3,11 @@
 //! It is the other side that says where to. So no machine is knocked at that is nearer than the link itself goes: an address of loopback or
 //! of this wire only where the link was made with one, an address of a private network only where the link leads into one.
 
-use super::{Dialler, Target, connect};
+use super::{DialError, Dialler, Target, policy::Checked, ways::Ways};
 use domain::reach::{Address, Host, MACHINES, Range};
 use futures::future::join_all;
 use std::net::{IpAddr, SocketAddr};
-use tokio::{
-    net::lookup_host,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 /// How near a link goes by itself.
 struct Near {
@@ -21,7 +18,7 @@ struct Near {
 }
 
 impl Near {
-    async fn of(target: &Target, end: Instant) -> Self {
+    async fn of(target: &Target, ways: &Ways, end: Instant) -> Self {
         let addresses: Vec<Address> = target.addresses.iter().filter_map(|text| text.parse().ok()).collect();
         let written = addresses.iter().filter_map(|address| match &address.host {
             Host::Ip(ip) => Range::of(*ip),
@@ -29,7 +26,7 @@ impl Near {
         });
         let written: Vec<_> = written.collect();
         let network = written.contains(&Range::Network) || {
-            let found = join_all(addresses.iter().map(|address| machines(address, end))).await;
+            let found = join_all(addresses.iter().map(|address| machines(address, ways, end))).await;
             found.into_iter().flatten().any(|machine| Range::of(machine.ip()) == Some(Range::Network))
         };
         Self { written, network }
@@ -39,37 +36,38 @@ impl Near {
         match Range::of(ip) {
             Some(Range::World) => true,
             Some(Range::Network) => self.network,
-            Some(range @ (Range::Machine | Range::Wire)) => self.written.contains(&range),
+            Some(range @ (Range::Machine | Range::Wire | Range::Metadata)) => self.written.contains(&range),
             None => false,
         }
     }
 
     /// Those of the machines that are knocked at.
-    fn few(&self, machines: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        machines.into_iter().filter(|machine| self.admits(machine.ip())).take(MACHINES).collect()
+    fn few(&self, machines: Vec<Checked>) -> Vec<Checked> {
+        machines.into_iter().filter(|machine| self.admits(machine.address().ip())).take(MACHINES).collect()
     }
 }
 
 impl Dialler {
     /// Whether each of `addresses` leads to the target's instance, as known by `end`. Every connection is closed as soon as it is known.
     pub async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Vec<bool> {
-        let found = join_all(addresses.iter().map(|address| machines(address, end)));
-        let (near, found) = tokio::join!(Near::of(target, end), found);
-        join_all(found.into_iter().map(|machines| self.any_reached(target, near.few(machines), end))).await
+        let found = join_all(addresses.iter().map(|address| machines(address, &self.ways, end)));
+        let (near, found) = tokio::join!(Near::of(target, &self.ways, end), found);
+        let few = found.into_iter().map(|machines| near.few(self.ways.judged(machines)));
+        join_all(few.map(|machines| self.any_reached(target, machines, end))).await
     }
 
-    async fn any_reached(&self, target: &Target, machines: Vec<SocketAddr>, end: Instant) -> bool {
+    async fn any_reached(&self, target: &Target, machines: Vec<Checked>, end: Instant) -> bool {
         let reached = join_all(machines.into_iter().map(|machine| self.is_reached(target, machine, end)));
         reached.await.contains(&true)
     }
 
-    async fn is_reached(&self, target: &Target, machine: SocketAddr, end: Instant) -> bool {
+    async fn is_reached(&self, target: &Target, machine: Checked, end: Instant) -> bool {
         let shaken = async {
             let prepared = self.tls(target)?;
-            let stream = connect::first(&self.connector, &[machine.to_string()], end).await?;
+            let stream = self.ways.connector.connect(machine).await.map_err(|error| DialError::Lost(error.kind()))?;
             super::shake(target, prepared, stream, end).await
         };
-        match shaken.await {
+        match timeout_at(end, shaken).await.unwrap_or(Err(DialError::HandshakeTimeout)) {
             Ok(_) => true,
             Err(error) => {
                 tracing::debug!(%error, %machine, "an address that the other side of a link asked about leads nowhere");
@@ -80,26 +78,26 @@ impl Dialler {
 }
 
 /// The machines that an address names.
-async fn machines(address: &Address, end: Instant) -> Vec<SocketAddr> {
-    match &address.host {
-        Host::Ip(ip) => vec![SocketAddr::new(*ip, address.port)],
-        Host::Name(name) => match timeout_at(end, lookup_host((name.as_str(), address.port))).await {
-            Ok(Ok(found)) => found.collect(),
-            _ => Vec::new(),
-        },
+async fn machines(address: &Address, ways: &Ways, end: Instant) -> Vec<SocketAddr> {
+    match timeout_at(end, ways.found(address)).await {
+        Ok(Ok(found)) => found,
+        _ => Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dial::DialPolicy;
 
     #[test]
     fn of_a_name_that_leads_to_a_crowd_a_few_are_tried() {
-        let crowd: Vec<SocketAddr> = (1..100).map(|last| SocketAddr::new([192, 0, 2, last].into(), 443)).collect();
+        let policy = DialPolicy::default();
+        let checked = |ip: [u8; 4]| policy.judge(SocketAddr::new(ip.into(), 443), &[]).unwrap();
+        let crowd: Vec<Checked> = (1..100).map(|last| checked([192, 0, 2, last])).collect();
         let near = Near { written: Vec::new(), network: false };
         assert_eq!(near.few(crowd.clone()), crowd[..MACHINES]);
-        let inner = SocketAddr::new([10, 0, 0, 1].into(), 443);
+        let inner = checked([10, 0, 0, 1]);
         assert_eq!(near.few(vec![inner, crowd[0], inner]), [crowd[0]]);
     }
 }

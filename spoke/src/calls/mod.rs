@@ -23,7 +23,7 @@ use domain::{
     id::GrantId,
     world::World,
 };
-use link::Registry;
+use link::{Registry, Ways};
 use pki::{CallKey, CallSecret, Kek};
 use plan::{Bringing, Plan};
 use std::{
@@ -91,6 +91,7 @@ pub struct Calls {
     store: Shared,
     world: World,
     kek: Arc<Kek>,
+    ways: Ways,
     snapshots: Arc<Snapshots>,
     registry: Registry,
     stop: CancellationToken,
@@ -116,6 +117,7 @@ impl Calls {
     /// Nobody is called before [`Calls::read`] and [`Spoke::call_everybody`].
     pub(crate) fn new(
         (store, world, kek): (Shared, World, Arc<Kek>),
+        ways: &Ways,
         (snapshots, registry): (&Arc<Snapshots>, &Registry),
         stop: &CancellationToken,
         tasks: &TaskTracker,
@@ -125,6 +127,7 @@ impl Calls {
             store,
             world,
             kek,
+            ways: ways.clone(),
             snapshots: Arc::clone(snapshots),
             registry: registry.clone(),
             stop,
