@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use domain::{id::InstanceId, invite::Invite, world::World};
 use futures::{StreamExt, TryStreamExt, stream};
-use link::{ClientCredential, Dialled, Dialler, Target};
+use link::{ClientCredential, DialPolicy, Dialled, Dialler, Target, Ways};
 use pki::RequestKey;
 use proto::v1::{
     CapabilitiesRequest, EnrollRequest, enrol_service_client::EnrolServiceClient,
@@ -96,7 +96,7 @@ pub async fn clients(links: &[Link]) -> Result<Vec<QueryServiceClient<Channel>>>
 }
 
 fn dialler() -> Dialler {
-    Dialler::new(World::system().clock())
+    Dialler::new(World::system().clock(), Ways::new(DialPolicy::this_machine()))
 }
 
 fn target(invite: &Invite, addresses: &[String], credential: Option<ClientCredential>) -> Target {

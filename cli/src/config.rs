@@ -2,6 +2,7 @@
 //! `docs/configuration.md` has a row for every key.
 
 mod ca;
+pub mod dialling;
 pub mod lists;
 
 pub use ca::Ca;
@@ -11,6 +12,7 @@ use crate::{
     life::Life,
     variables::{self, PREFIX, known_key},
 };
+use link::dial::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -35,6 +37,9 @@ pub struct Config {
     pub advertise: Vec<String>,
     /// Whether this instance tries addresses for those whose links it has.
     pub try_addresses: bool,
+    /// Networks that are dialled though they lead to this machine, its wire or its cloud.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "dialling::networks")]
+    pub dial_allow: Vec<IpNet>,
     /// DNS names in the server certificate besides the instance's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub public_names: Vec<String>,
@@ -85,12 +90,13 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
     "advertise",
     "try_addresses",
+    "dial_allow",
     "public_names",
     "crl_listen",
     "crl_source",
@@ -118,6 +124,7 @@ impl Default for Config {
             listen_calls: any(7446),
             advertise: Vec::new(),
             try_addresses: true,
+            dial_allow: Vec::new(),
             public_names: Vec::new(),
             crl_listen: None,
             crl_source: None,
@@ -226,7 +233,8 @@ impl Config {
 fn bare_word(line: &str) -> Option<&'static str> {
     let (key, value) = line.split_once('=')?;
     let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
-    let texts = KEYS.into_iter().filter(|key| !matches!(*key, "advertise" | "try_addresses" | "public_names"));
+    let texts =
+        KEYS.into_iter().filter(|key| !matches!(*key, "advertise" | "try_addresses" | "dial_allow" | "public_names"));
     texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
 
@@ -275,7 +283,7 @@ pub fn host(text: &str) -> Result<String, String> {
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) {
     let Some(key) = known_key(variable) else { return };
-    let list = matches!(key, "advertise" | "public_names" | "alert_command");
+    let list = matches!(key, "advertise" | "dial_allow" | "public_names" | "alert_command");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value = match value.parse() {
         _ if list => toml::Value::Array(items().map(toml::Value::from).collect()),

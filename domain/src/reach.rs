@@ -87,6 +87,8 @@ pub enum Range {
     Wire,
     /// Only who is in the same network reaches it: RFC 1918, RFC 6598, RFC 4193.
     Network,
+    /// A cloud answers there, and tells whoever asks from within one of its machines that machine's secrets.
+    Metadata,
     /// Anybody may reach it.
     World,
 }
@@ -94,7 +96,8 @@ pub enum Range {
 impl Range {
     /// None of what is nobody's address: unspecified, multicast, broadcast, reserved.
     pub fn of(ip: IpAddr) -> Option<Self> {
-        match ip.to_canonical() {
+        match innermost(ip) {
+            ip if METADATA.contains(&ip) => Some(Self::Metadata),
             IpAddr::V4(ip) => Self::of_v4(ip),
             IpAddr::V6(ip) => Self::of_v6(ip),
         }
@@ -117,13 +120,38 @@ impl Range {
             [0, 0, 0, 0, 0, 0, 0, 1] => Some(Self::Machine),
             // The deprecated form of an IPv4 address in an IPv6 one (RFC 4291 2.5.5.1); among them the unspecified one.
             [0, 0, 0, 0, 0, 0, ..] | [0xff00..=0xffff, ..] => None,
-            // An IPv4 address behind a translator (RFC 6052), or within a tunnel (RFC 3056).
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Self::of_v4(v4(high, low)),
             [0xfe80..=0xfebf, ..] => Some(Self::Wire),
             // The first is a translator of one's own (RFC 8215), wherever it leads from there.
             [0x64, 0xff9b, 1, ..] | [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Some(Self::Network),
             _ => Some(Self::World),
         }
+    }
+}
+
+/// The services of clouds that give out a machine's secrets, or rule it, by the address alone: of AWS, GCP and Azure (and whoever took over
+/// the first of them), of AWS for containers, of Azure, Alibaba and Oracle, and those with IPv6 of AWS, GCP and Scaleway.
+const METADATA: [IpAddr; 11] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
+    IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+];
+
+/// Where an address leads in the end: the IPv4 address in one of IPv6 that is another form of it (RFC 4291 2.5.5.2), or leads to it
+/// through a translator (RFC 6052) or a tunnel (6to4, RFC 3056; Teredo, RFC 4380); else itself.
+pub fn innermost(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip.to_canonical() else { return ip.to_canonical() };
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low).into(),
+        [0x2001, 0, .., high, low] => v4(!high, !low).into(),
+        _ => v6.into(),
     }
 }
 
@@ -175,8 +203,28 @@ mod tests {
     fn how_far_an_address_can_be_is_known_also_where_it_is_wrapped() {
         let range = |text: &str| Range::of(text.parse().unwrap());
         for (range_of, texts) in [
-            (Some(Range::Machine), &["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"][..]),
-            (Some(Range::Wire), &["169.254.169.254", "fe80::1", "febf::1", "::ffff:169.254.0.1"]),
+            (
+                Some(Range::Machine),
+                &["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2001::80ff:fffe"][..],
+            ),
+            (Some(Range::Wire), &["169.254.0.1", "fe80::1", "febf::1", "::ffff:169.254.0.1", "64:ff9b::a9fe:1"]),
+            (
+                Some(Range::Metadata),
+                &[
+                    "169.254.169.254",
+                    "::ffff:169.254.169.254",
+                    "64:ff9b::a9fe:a9fe",
+                    "2002:a9fe:a9fe::1",
+                    "169.254.170.2",
+                    "168.63.129.16",
+                    "100.100.100.200",
+                    "192.0.0.192",
+                    "fd00:ec2::254",
+                    "fd20:ce::254",
+                    "fd00:42::42",
+                    "fe80::a9fe:a9fe",
+                ],
+            ),
             (
                 Some(Range::Network),
                 &[

@@ -211,7 +211,12 @@ pub(crate) fn unreached(error: &DialError, invite: &Invite, now: Time) -> HubErr
              which asks for the same invite",
             invite.expires_at
         );
-        return HubError::Enrolment(if is_silent { cause + &again } else { cause });
+        let allowed = "; the invite was not used: type the same link command again then";
+        return HubError::Enrolment(match error {
+            DialError::Forbidden(_) => cause + allowed,
+            _ if is_silent => cause + &again,
+            _ => cause,
+        });
     }
     let cause = cause.split("; ").next().unwrap_or_default();
     HubError::Enrolment(format!("{cause}, and the invite has expired at {}; {}", invite.expires_at, anew(invite)))

@@ -31,13 +31,18 @@ fn with_port(host: &str, port: u16) -> String {
 
 /// The addresses of this machine's interfaces, without loopback and link-local ones, which nobody else can use.
 fn own_addresses() -> Vec<IpAddr> {
+    interfaces().into_iter().filter(|ip| !ip.is_loopback() && !is_link_local(*ip)).collect()
+}
+
+/// The addresses of this machine's interfaces.
+pub(crate) fn interfaces() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
     let found = interfaces.filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     });
-    found.filter(|ip| !ip.is_loopback() && !is_link_local(*ip)).collect()
+    found.collect()
 }
 
 fn is_link_local(ip: IpAddr) -> bool {

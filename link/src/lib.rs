@@ -25,7 +25,7 @@ pub mod tls;
 
 pub use accept::{Called, Door, Incoming, Options, listen, serve_called};
 pub use connection::{Accepted, Connection, Io};
-pub use dial::{ClientCredential, DialError, Dialled, Dialler, ErrorCell, Target};
+pub use dial::{ClientCredential, DialError, DialPolicy, Dialled, Dialler, ErrorCell, Target, Ways};
 pub use incident::{Class, Incident, Incidents};
 pub use limits::Limits;
 pub use registry::{CallGuard, Registry};

@@ -58,6 +58,8 @@ pub struct Parts {
     pub trust: Arc<Trust>,
     /// Seals whom to call, and with what.
     pub kek: Arc<Kek>,
+    /// How those are reached whom this instance calls, and where a list of revoked certificates is fetched.
+    pub ways: link::Ways,
 }
 
 /// Why a sharing side could not start.
@@ -182,7 +184,7 @@ impl Spoke {
         };
         let (rounds, told) = watch::channel(0);
         let kept = (Arc::clone(&parts.store), parts.world.clone(), Arc::clone(&parts.kek));
-        let calls = Calls::new(kept, (&snapshots, &registry), &stop, &tasks);
+        let calls = Calls::new(kept, &parts.ways, (&snapshots, &registry), &stop, &tasks);
         calls.read().await?;
         let inside = (rooms, Arc::clone(&calls));
         let listeners = Listeners::new(&parts, &road, inside, Arc::clone(&deny), stop.clone(), tasks.clone());

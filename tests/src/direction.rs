@@ -8,9 +8,9 @@ use domain::{
 };
 use futures::future::BoxFuture;
 use link::{
-    Dialler, Incidents, Io, Limits, Options,
+    DialPolicy, Dialler, Incidents, Io, Limits, Options, Ways,
     call::{self, Callees, Saying},
-    dial::{Connect, DialLimits, TcpConnect},
+    dial::{Checked, Connect, DialLimits, TcpConnect},
 };
 use pki::{CallKey, CallSecret};
 use spoke::Spoke;
@@ -36,14 +36,15 @@ pub fn is_called() -> bool {
     }
 }
 
-/// What makes sockets, in this run's direction.
-pub fn connector() -> Arc<dyn Connect> {
-    if is_called() { Arc::new(CalledConnect) } else { Arc::new(TcpConnect) }
+/// What is dialled and over what, in this run's direction: also what is on this machine.
+pub fn ways() -> Ways {
+    let connector: Arc<dyn Connect> = if is_called() { Arc::new(CalledConnect) } else { Arc::new(TcpConnect) };
+    Ways::new(DialPolicy::this_machine()).over(connector)
 }
 
 /// A dialler with this clock, in this run's direction.
 pub fn dialler(clock: Arc<dyn Clock>) -> Dialler {
-    Dialler::with(clock, connector(), Limits::default(), DialLimits::default())
+    Dialler::with(clock, ways(), Limits::default(), DialLimits::default())
 }
 
 /// A socket to `ip:port`, in this run's direction.
@@ -92,8 +93,8 @@ fn listening(address: SocketAddr) -> Option<(Arc<Spoke>, Listener)> {
 struct CalledConnect;
 
 impl Connect for CalledConnect {
-    fn connect(&self, address: String) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
-        Box::pin(async move { Ok(Box::new(socket(&address).await?) as Box<dyn Io>) })
+    fn connect(&self, to: Checked) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        Box::pin(async move { Ok(Box::new(socket(&to.to_string()).await?) as Box<dyn Io>) })
     }
 }
 
@@ -127,7 +128,7 @@ async fn called(spoke: &Arc<Spoke>, listener: Listener) -> io::Result<TcpStream>
         shutdown: shutdown.clone(),
     };
     let mut answered = call::listen(own, Arc::new(One(grant, key.clone())), world, options);
-    let line = call::call(&[at.to_string()], &Saying::Grant { grant, key }).await.map_err(io::Error::other)?;
+    let line = call::call(&ways(), &[at.to_string()], &Saying::Grant { grant, key }).await.map_err(io::Error::other)?;
     let call = answered.recv().await.ok_or_else(gone)?;
     shutdown.cancel();
     TURNED.fetch_add(1, Ordering::SeqCst);

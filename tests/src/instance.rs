@@ -197,6 +197,7 @@ impl Instance {
             certificate_life,
             trust: Arc::clone(&trust),
             kek: Arc::clone(&kek),
+            ways: direction::ways(),
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
         direction::register(&spoke);
@@ -232,6 +233,7 @@ impl Instance {
             certificate_life: domain::renewal::LIFE,
             trust,
             kek: Arc::clone(&self.kek),
+            ways: direction::ways(),
         }
     }
 

@@ -190,6 +190,7 @@ async fn open(
         certificate_life: pki::LEAF_LIFE,
         trust: store.trust(),
         kek: Arc::new(Kek::generate(world)),
+        ways: link::Ways::new(link::DialPolicy::this_machine()),
     };
     Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL).enrolling(NEVER_FULL)).await?)
 }

@@ -3,7 +3,7 @@
 
 use super::{database::Database, identity, kek};
 use crate::{
-    config::{Config, address, host},
+    config::{Config, address, dialling, host},
     exit::{Exit, Failure, Outcome},
     out::Out,
     place::{Place, new_file},
@@ -51,7 +51,8 @@ pub struct InitArgs {
         value_parser = address
     )]
     listen_calls: SocketAddr,
-    /// A host, without port, under which others reach this machine; may be repeated. This machine's own addresses if not given
+    /// A host, without port, under which others reach this machine; may be repeated. This machine's own addresses if not given.
+    /// With an address of loopback the instance may also dial there (`dial_allow`): for two instances on one machine
     #[arg(long, value_name = "HOST", value_parser = host)]
     advertise: Vec<String>,
     /// A PostgreSQL of your own: the role that owns the database
@@ -111,7 +112,17 @@ pub async fn run(args: InitArgs, place: &Place, out: &Out) -> Outcome {
 impl InitArgs {
     fn config(self) -> Config {
         let Self { listen, listen_enrolment, listen_calls, advertise, postgres, postgres_app, .. } = self;
-        Config { listen, listen_enrolment, listen_calls, advertise, postgres, postgres_app, ..Config::default() }
+        let dial_allow = dialling::of_new(&advertise);
+        Config {
+            listen,
+            listen_enrolment,
+            listen_calls,
+            advertise,
+            dial_allow,
+            postgres,
+            postgres_app,
+            ..Config::default()
+        }
     }
 }
 

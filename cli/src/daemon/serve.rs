@@ -255,7 +255,7 @@ impl Base<'_> {
             kek: Arc::clone(&self.kek),
             instance: record.id,
             name: record.name.clone(),
-            dialler: Arc::new(link::Dialler::new(self.world.clock())),
+            dialler: Arc::new(link::Dialler::new(self.world.clock(), self.ways())),
             calls: hub::Listen {
                 address: self.config.listen_calls,
                 advertise: self.config.advertise.clone(),
@@ -279,12 +279,17 @@ impl Base<'_> {
             certificate_life: self.config.certificate_life.0,
             trust: self.database.store.trust(),
             kek: Arc::clone(&self.kek),
+            ways: self.ways(),
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
         };
         let lists = crate::config::lists::order(self.config, self.place.kept_list());
         Spoke::start_with_lists(parts, lists).await.map_err(failed)
+    }
+
+    fn ways(&self) -> link::Ways {
+        crate::config::dialling::ways(self.config, &self.place.config())
     }
 
     async fn door(

@@ -9,6 +9,8 @@ mod dead;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod dial;
+#[cfg(test)]
 mod door;
 #[cfg(test)]
 mod environment;

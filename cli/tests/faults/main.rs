@@ -15,11 +15,11 @@ mod busy;
 #[cfg(test)]
 mod direction {
     use domain::world::Clock;
-    use link::Dialler;
+    use link::{DialPolicy, Dialler, Ways};
     use std::sync::Arc;
 
     pub fn dialler(clock: Arc<dyn Clock>) -> Dialler {
-        Dialler::new(clock)
+        Dialler::new(clock, Ways::new(DialPolicy::this_machine()))
     }
 }
 #[cfg(test)]

@@ -13,10 +13,7 @@ use domain::{
     world::World,
 };
 use hub::{Asker, Deadlines, Hub, Linked, Parts, Question, Sources};
-use link::{
-    Dialler, Limits,
-    dial::{DialLimits, TcpConnect},
-};
+use link::{DialPolicy, Dialler, Limits, Ways, dial::DialLimits};
 use pki::Kek;
 use std::{
     sync::{
@@ -89,7 +86,7 @@ impl Home {
             Arc::new(Log { model: Arc::clone(&model), broken: AtomicBool::default(), stuck: AtomicBool::default() });
         let (auditor, _) = Auditor::start(Arc::clone(&log), world.clock());
         let dial = DialLimits { connect: Duration::from_secs(1), established: Duration::from_millis(1_500) };
-        let dialler = Dialler::with(world.clock(), Arc::new(TcpConnect), Limits::default(), dial);
+        let dialler = Dialler::with(world.clock(), Ways::new(DialPolicy::this_machine()), Limits::default(), dial);
         let (auditor, kek, dialler) = (Arc::new(auditor), Arc::new(Kek::generate(&world)), Arc::new(dialler));
         let (shared, of) = (Arc::clone(&model), world.clone());
         let parts = Box::new(move || Parts {

@@ -4,8 +4,7 @@ use super::{
     keep_alive,
     preamble::{self, Saying},
 };
-use crate::dial::connect::{race, socket};
-use futures::future::BoxFuture;
+use crate::dial::ways::{Miss, Ways, sockets};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -20,6 +19,9 @@ const ANSWERED: Duration = Duration::from_secs(8);
 /// A call did not come about. The text is cause and next step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
+    /// It may not be called there: which address and why, and what would allow it.
+    #[error("{0}")]
+    Forbidden(String),
     /// Nobody can be reached there.
     #[error("{tried} cannot be reached: {cause}; check the network, and the address that `link await` was given there")]
     Unreachable {
@@ -68,13 +70,15 @@ impl Line {
 }
 
 /// Calls the first of `addresses` that answers, and says who calls.
-pub async fn call(addresses: &[String], saying: &Saying) -> Result<Line, CallError> {
+pub async fn call(ways: &Ways, addresses: &[String], saying: &Saying) -> Result<Line, CallError> {
     let started = Instant::now();
     let tried = || addresses.join(", ");
-    let attempts = addresses.iter().map(|address| Box::pin(socket(address.clone())) as BoxFuture<'static, _>);
-    let mut socket = match timeout_at(started + CONNECT, race(attempts.collect())).await {
-        Ok(Ok(socket)) => socket,
-        Ok(Err(errors)) => return Err(unreached(tried(), &errors)),
+    let mut socket = match timeout_at(started + CONNECT, ways.search(addresses).first(&sockets())).await {
+        Ok(Ok((socket, _))) => socket,
+        Ok(Err(misses)) => {
+            let forbidden = ways.forbidden(&tried(), &misses).map(CallError::Forbidden);
+            return Err(forbidden.unwrap_or_else(|| unreached(tried(), &misses)));
+        }
         Err(_) => return Err(CallError::Timeout { tried: tried() }),
     };
     keep_alive(&socket);
@@ -86,9 +90,13 @@ pub async fn call(addresses: &[String], saying: &Saying) -> Result<Line, CallErr
     }
 }
 
-fn unreached(tried: String, errors: &[io::Error]) -> CallError {
-    match errors.iter().find(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
-        Some(error) => CallError::Unreachable { tried, cause: error.to_string() },
+fn unreached(tried: String, misses: &[Miss]) -> CallError {
+    let failed = misses.iter().find_map(|miss| match miss {
+        Miss::Failed(cause) => Some(cause.clone()),
+        _ => None,
+    });
+    match failed {
+        Some(cause) => CallError::Unreachable { tried, cause },
         None => CallError::Refused { tried },
     }
 }

@@ -1,70 +1,41 @@
-//! From addresses to a byte stream: each is tried in its order, the next as soon as one fails or hesitates.
+//! From a judged address to a byte stream, and the order in which several are tried.
 
-use crate::{DialError, Io};
+use super::policy::Checked;
+use crate::Io;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::{Instant, sleep, timeout_at},
-};
+use std::{io, time::Duration};
+use tokio::{net::TcpStream, time::sleep};
 
 /// How long an address may hesitate before the next one is tried beside it (RFC 8305 section 5).
 const HESITATION: Duration = Duration::from_millis(250);
 
 /// Makes byte streams to addresses: TCP, or in tests anything else.
 pub trait Connect: Send + Sync {
-    /// Connects to `host:port`.
-    fn connect(&self, address: String) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
+    /// Connects there, and nowhere else.
+    fn connect(&self, to: Checked) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
 }
 
-/// TCP over IPv6 and IPv4, in the order the resolver prefers.
+/// TCP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnect;
 
 impl Connect for TcpConnect {
-    fn connect(&self, address: String) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
-        Box::pin(async move {
-            let socket = socket(address).await?;
-            Ok(Box::new(socket) as Box<dyn Io>)
-        })
+    fn connect(&self, to: Checked) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        Box::pin(async move { Ok(Box::new(socket(to).await?) as Box<dyn Io>) })
     }
 }
 
-/// A socket to `host:port`, over whichever of its addresses answers first.
-pub(crate) async fn socket(address: String) -> io::Result<TcpStream> {
-    let found = lookup_host(address).await?;
-    let sockets = found.map(|address| {
-        Box::pin(async move {
-            let socket = TcpStream::connect(address).await?;
-            socket.set_nodelay(true)?;
-            Ok(socket)
-        }) as BoxFuture<'static, io::Result<TcpStream>>
-    });
-    race(sockets.collect()).await.map_err(|errors| {
-        let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        errors.into_iter().next().unwrap_or_else(none)
-    })
-}
-
-/// The first stream to any of `addresses` until `end`.
-pub(super) async fn first(
-    connector: &Arc<dyn Connect>,
-    addresses: &[String],
-    end: Instant,
-) -> Result<Box<dyn Io>, DialError> {
-    let tried = || addresses.join(", ");
-    let attempts = addresses.iter().map(|address| connector.connect(address.clone()));
-    match timeout_at(end, race(attempts.collect())).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(errors)) => Err(DialError::of_connect(tried(), &errors)),
-        Err(_) => Err(DialError::ConnectTimeout { tried: tried() }),
-    }
+/// A socket to this address.
+pub(crate) async fn socket(to: Checked) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect(to.address()).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 /// The first success; the next attempt begins when one fails, or beside it when it hesitates. All errors if there is none.
 ///
 /// Takes a list, not an iterator: a closure held across an await would keep a dial from moving between threads.
-pub(crate) async fn race<T>(attempts: Vec<BoxFuture<'static, io::Result<T>>>) -> Result<T, Vec<io::Error>> {
+pub(crate) async fn race<T, E>(attempts: Vec<BoxFuture<'static, Result<T, E>>>) -> Result<T, Vec<E>> {
     let (mut waiting, mut running, mut errors) = (attempts.into_iter(), FuturesUnordered::new(), Vec::new());
     running.extend(waiting.next());
     loop {
@@ -86,6 +57,7 @@ pub(crate) async fn race<T>(attempts: Vec<BoxFuture<'static, io::Result<T>>>) ->
 mod tests {
     use super::*;
     use std::future::pending;
+    use tokio::time::Instant;
 
     fn attempt(result: Result<u8, io::ErrorKind>) -> BoxFuture<'static, io::Result<u8>> {
         Box::pin(async move { result.map_err(Into::into) })

@@ -1,6 +1,9 @@
 //! Why a dial failed, with the next step for the person who waits.
 
-use super::{Failure, OurCertificate};
+use super::{
+    Failure, OurCertificate,
+    ways::{Miss, Ways},
+};
 use pki::Flaw;
 use rustls::Error;
 use std::io;
@@ -11,6 +14,9 @@ pub enum DialError {
     /// What this side keeps about the link cannot be used.
     #[error("this link's {0} cannot be used; remove the link and use a new invite")]
     Target(&'static str),
+    /// Where it is may not be dialled: which address and why, and what would allow it.
+    #[error("{0}")]
+    Forbidden(String),
     /// Nobody can be reached there.
     #[error("{tried} cannot be reached: {cause}; check the network, the name and the address in the invite")]
     Unreachable {
@@ -59,9 +65,9 @@ pub enum DialError {
 
 impl DialError {
     /// Whether the other side could not be reached at all: the outcome `offline`. Not so when one of the two refused the
-    /// other's certificate, or this side's own record is damaged: trying again does not mend that.
+    /// other's certificate, this side's own record is damaged, or its settings forbid the address: trying again does not mend that.
     pub const fn is_offline(&self) -> bool {
-        !matches!(self, Self::Target(_) | Self::TheirCertificate(_) | Self::OurCertificate(_))
+        !matches!(self, Self::Target(_) | Self::Forbidden(_) | Self::TheirCertificate(_) | Self::OurCertificate(_))
     }
 
     /// Whether it is this side's own record that is damaged, or the right instance that said so: another socket changes nothing.
@@ -69,14 +75,22 @@ impl DialError {
         matches!(self, Self::Target(_) | Self::OurCertificate(_))
     }
 
-    pub(super) fn of_connect(tried: String, errors: &[io::Error]) -> Self {
-        if let Some(error) = errors.iter().find(|error| error.kind() != io::ErrorKind::ConnectionRefused) {
-            return Self::Unreachable { tried, cause: error.to_string() };
-        }
-        if errors.is_empty() {
+    pub(super) fn of_search(addresses: &[String], misses: &[Miss], ways: &Ways) -> Self {
+        if misses.is_empty() {
             return Self::Target("list of addresses");
         }
-        Self::Refused { tried }
+        let tried = addresses.join(", ");
+        if let Some(told) = ways.forbidden(&tried, misses) {
+            return Self::Forbidden(told);
+        }
+        let failed = misses.iter().find_map(|miss| match miss {
+            Miss::Failed(cause) => Some(cause.clone()),
+            _ => None,
+        });
+        match failed {
+            Some(cause) => Self::Unreachable { tried, cause },
+            None => Self::Refused { tried },
+        }
     }
 }
 

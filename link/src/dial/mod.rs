@@ -1,16 +1,23 @@
 //! The asking side: from an invite's addresses to one channel, or a reason a person can act on.
 //!
+//! Map: [`policy`] judges addresses, [`ways`] finds them and keeps which one answered, [`connect`] makes sockets to judged ones.
+//!
 //! A dial is over when the other side has said its first word after the handshake. In TLS 1.3 the asking side's handshake ends
 //! before its certificate was looked at, so only that word, or the alert in its place, tells whether it was let in.
 
 mod cell;
 pub(crate) mod connect;
 mod error;
+pub mod policy;
 mod reach;
+pub mod ways;
 
 pub use cell::{ErrorCell, Failure, OurCertificate};
 pub use connect::{Connect, TcpConnect};
 pub use error::DialError;
+pub use ipnet::IpNet;
+pub use policy::{Checked, DialPolicy};
+pub use ways::{Resolve, SystemResolve, Ways};
 
 use crate::{
     Io, Limits,
@@ -26,6 +33,7 @@ use std::{fmt, future::ready, io, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
+use ways::Making;
 
 /// The asking side's certificate of one link.
 #[derive(Clone)]
@@ -74,7 +82,7 @@ impl Default for DialLimits {
 #[derive(Clone)]
 pub struct Dialler {
     clock: Arc<dyn Clock>,
-    connector: Arc<dyn Connect>,
+    ways: Ways,
     limits: Limits,
     dial: DialLimits,
 }
@@ -102,23 +110,56 @@ impl fmt::Debug for Dialler {
 }
 
 impl Dialler {
-    /// Dials over TCP, with `clock` to judge certificates.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::with(clock, Arc::new(TcpConnect), Limits::default(), DialLimits::default())
+    /// Dials what `ways` lets through, with `clock` to judge certificates.
+    pub fn new(clock: Arc<dyn Clock>, ways: Ways) -> Self {
+        Self::with(clock, ways, Limits::default(), DialLimits::default())
     }
 
-    /// Dials over `connector`, within other limits.
-    pub fn with(clock: Arc<dyn Clock>, connector: Arc<dyn Connect>, limits: Limits, dial: DialLimits) -> Self {
-        Self { clock, connector, limits, dial }
+    /// The same within other limits.
+    pub fn with(clock: Arc<dyn Clock>, ways: Ways, limits: Limits, dial: DialLimits) -> Self {
+        Self { clock, ways, limits, dial }
     }
 
-    /// Dials: TCP, TLS, HTTP/2, and the other side's first word.
+    /// Dials: TCP, TLS, HTTP/2, and the other side's first word. Where somebody else answers, or nobody speaks, the other addresses are
+    /// tried as well: a machine that moved leaves an address behind that may be another's since.
     pub async fn dial(&self, target: &Target) -> Result<Dialled, DialError> {
         let started = Instant::now();
-        // What this side keeps is judged first: a damaged record is no reason to knock anywhere.
-        let prepared = self.tls(target)?;
-        let stream = connect::first(&self.connector, &target.addresses, started + self.dial.connect).await?;
-        self.establish(target, prepared, stream, started + self.dial.established).await
+        let (connected, end) = (started + self.dial.connect, started + self.dial.established);
+        let connector = Arc::clone(&self.ways.connector);
+        let streams: Making<Box<dyn Io>> = Arc::new(move |to| connector.connect(to));
+        let mut search = self.ways.search(&target.addresses);
+        let mut failed = None;
+        loop {
+            // What this side keeps is judged first: a damaged record is no reason to knock anywhere.
+            let prepared = self.tls(target)?;
+            let (stream, at) = match timeout_at(connected, search.first(&streams)).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(misses)) => {
+                    let of_search = || DialError::of_search(&target.addresses, &misses, &self.ways);
+                    return Err(failed.unwrap_or_else(of_search));
+                }
+                Err(_) => {
+                    let late = || DialError::ConnectTimeout { tried: target.addresses.join(", ") };
+                    return Err(failed.unwrap_or_else(late));
+                }
+            };
+            search.leave(at);
+            match self.establish(target, prepared, stream, self.each(search.is_more(), end)).await {
+                Err(error) if !error.is_of_the_instance() && search.is_more() => {
+                    failed.get_or_insert(error);
+                }
+                Err(error) => return Err(failed.filter(|_| !error.is_of_the_instance()).unwrap_or(error)),
+                Ok(dialled) => {
+                    self.ways.remember(&target.addresses, &search, at);
+                    return Ok(dialled);
+                }
+            }
+        }
+    }
+
+    /// Until when one socket may take: not all of the time where there are others.
+    fn each(&self, is_more: bool, end: Instant) -> Instant {
+        if is_more { end.min(Instant::now() + self.dial.established / 3) } else { end }
     }
 
     /// As [`Dialler::dial`], over a socket that the other side opened: one that waits for `key`, or the next that comes.
@@ -132,8 +173,7 @@ impl Dialler {
             let Some(stream) = parked.take(key, until).await else { break };
             // A socket may be dead in a way that shows only when it is used, or be somebody else's: where another one is there, it is not
             // given all of the time.
-            let third = Instant::now() + self.dial.established / 3;
-            let each = if parked.waiting(key) == 0 { end } else { end.min(third) };
+            let each = self.each(parked.waiting(key) != 0, end);
             match self.establish(target, prepared, Box::new(stream), each).await {
                 Err(error) if !error.is_of_the_instance() && Instant::now() < end => failed = Some(error),
                 ended => return ended,

@@ -3,7 +3,7 @@
 //! It is the other side that says where to. So no machine is knocked at that is nearer than the link itself goes: an address of loopback or
 //! of this wire only where the link was made with one, an address of a private network only where the link leads into one.
 
-use super::{Dialler, Target, connect};
+use super::{DialError, Dialler, Target, policy::Checked, ways::Ways};
 use domain::reach::{Address, Host, MACHINES, Range};
 use futures::future::join_all;
 use std::{
@@ -11,7 +11,6 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 use tokio::{
-    net::lookup_host,
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
@@ -30,7 +29,7 @@ struct Near {
 }
 
 impl Near {
-    async fn of(target: &Target, end: Instant) -> Self {
+    async fn of(target: &Target, ways: &Ways, end: Instant) -> Self {
         let addresses: Vec<Address> = target.addresses.iter().filter_map(|text| text.parse().ok()).collect();
         let written = addresses.iter().filter_map(|address| match &address.host {
             Host::Ip(ip) => Range::of(*ip),
@@ -38,7 +37,7 @@ impl Near {
         });
         let written: Vec<_> = written.collect();
         let network = written.contains(&Range::Network) || {
-            let found = join_all(addresses.iter().map(|address| machines(address, end))).await;
+            let found = join_all(addresses.iter().map(|address| machines(address, ways, end))).await;
             found.into_iter().flatten().any(|machine| Range::of(machine.ip()) == Some(Range::Network))
         };
         Self { written, network }
@@ -48,37 +47,38 @@ impl Near {
         match Range::of(ip) {
             Some(Range::World) => true,
             Some(Range::Network) => self.network,
-            Some(range @ (Range::Machine | Range::Wire)) => self.written.contains(&range),
+            Some(range @ (Range::Machine | Range::Wire | Range::Metadata)) => self.written.contains(&range),
             None => false,
         }
     }
 
     /// Those of the machines that are knocked at.
-    fn few(&self, machines: Vec<SocketAddr>) -> Vec<SocketAddr> {
-        machines.into_iter().filter(|machine| self.admits(machine.ip())).take(MACHINES).collect()
+    fn few(&self, machines: Vec<Checked>) -> Vec<Checked> {
+        machines.into_iter().filter(|machine| self.admits(machine.address().ip())).take(MACHINES).collect()
     }
 }
 
 impl Dialler {
     /// Whether each of `addresses` leads to the target's instance, as known by `end`. Every connection is closed as soon as it is known.
     pub async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Vec<bool> {
-        let found = join_all(addresses.iter().map(|address| machines(address, end)));
-        let (near, found) = tokio::join!(Near::of(target, end), found);
-        join_all(found.into_iter().map(|machines| self.any_reached(target, near.few(machines), end))).await
+        let found = join_all(addresses.iter().map(|address| machines(address, &self.ways, end)));
+        let (near, found) = tokio::join!(Near::of(target, &self.ways, end), found);
+        let few = found.into_iter().map(|machines| near.few(self.ways.judged(machines)));
+        join_all(few.map(|machines| self.any_reached(target, machines, end))).await
     }
 
-    async fn any_reached(&self, target: &Target, machines: Vec<SocketAddr>, end: Instant) -> bool {
+    async fn any_reached(&self, target: &Target, machines: Vec<Checked>, end: Instant) -> bool {
         let reached = join_all(machines.into_iter().map(|machine| self.is_reached(target, machine, end)));
         reached.await.contains(&true)
     }
 
-    async fn is_reached(&self, target: &Target, machine: SocketAddr, end: Instant) -> bool {
+    async fn is_reached(&self, target: &Target, machine: Checked, end: Instant) -> bool {
         let shaken = async {
             let prepared = self.tls(target)?;
-            let stream = connect::first(&self.connector, &[machine.to_string()], end).await?;
+            let stream = self.ways.connector.connect(machine).await.map_err(|error| DialError::Lost(error.kind()))?;
             super::shake(target, prepared, stream, end).await
         };
-        match shaken.await {
+        match timeout_at(end, shaken).await.unwrap_or(Err(DialError::HandshakeTimeout)) {
             Ok(_) => true,
             Err(error) => {
                 tracing::debug!(%error, %machine, "an address that the other side of a link asked about leads nowhere");
@@ -89,12 +89,12 @@ impl Dialler {
 }
 
 /// The machines that an address names.
-async fn machines(address: &Address, end: Instant) -> Vec<SocketAddr> {
+async fn machines(address: &Address, ways: &Ways, end: Instant) -> Vec<SocketAddr> {
     match &address.host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, address.port)],
-        Host::Name(name) => {
-            let name = (name.clone(), address.port);
-            let found = in_place(&LOOKUPS_LEFT, end, async { Ok(lookup_host(name).await?.collect()) });
+        Host::Name(_) => {
+            let (ways, address) = (ways.clone(), address.clone());
+            let found = in_place(&LOOKUPS_LEFT, end, async move { ways.found(&address).await });
             found.await.unwrap_or_default()
         }
     }
@@ -122,6 +122,7 @@ async fn in_place<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dial::DialPolicy;
     use std::{
         sync::{
             Arc,
@@ -157,10 +158,12 @@ mod tests {
 
     #[test]
     fn of_a_name_that_leads_to_a_crowd_a_few_are_tried() {
-        let crowd: Vec<SocketAddr> = (1..100).map(|last| SocketAddr::new([192, 0, 2, last].into(), 443)).collect();
+        let policy = DialPolicy::default();
+        let checked = |ip: [u8; 4]| policy.judge(SocketAddr::new(ip.into(), 443), &[]).unwrap();
+        let crowd: Vec<Checked> = (1..100).map(|last| checked([192, 0, 2, last])).collect();
         let near = Near { written: Vec::new(), network: false };
         assert_eq!(near.few(crowd.clone()), crowd[..MACHINES]);
-        let inner = SocketAddr::new([10, 0, 0, 1].into(), 443);
+        let inner = checked([10, 0, 0, 1]);
         assert_eq!(near.few(vec![inner, crowd[0], inner]), [crowd[0]]);
     }
 }

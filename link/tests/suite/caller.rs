@@ -2,7 +2,7 @@
 
 use super::sharing::{Opened, Sharing};
 use http::{HeaderMap, Request};
-use link::{ClientCredential, Dialled, Dialler, tls};
+use link::{ClientCredential, DialPolicy, Dialled, Dialler, Ways, tls};
 use pki::ServerVerifier;
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{io, sync::Arc};
@@ -16,7 +16,7 @@ use tower::{Service, ServiceExt};
 
 impl Sharing {
     pub fn dialler(&self) -> Dialler {
-        Dialler::new(Arc::clone(&self.clock) as _)
+        Dialler::new(Arc::clone(&self.clock) as _, Ways::new(DialPolicy::this_machine()))
     }
 
     /// An honest client's TLS configuration, to be made less honest.

@@ -11,9 +11,9 @@ use domain::{
     world::World,
 };
 use link::{
-    Called, Class, DialError, Dialler, Incident, Incidents, Limits, Options, Target,
+    Called, Class, DialError, DialPolicy, Dialler, Incident, Incidents, Limits, Options, Target, Ways,
     call::{self, Answered, Callees, MOST_PARKED, Parked, ParkedKey, Saying, Who},
-    dial::{DialLimits, TcpConnect},
+    dial::DialLimits,
 };
 use pki::{CallKey, CallSecret, Challenge, Deny};
 use std::{
@@ -34,6 +34,10 @@ const AWAIT: AwaitId = AwaitId(Uuid::from_u128(5));
 const OWNER: UserId = UserId(Uuid::from_u128(6));
 const KEY: ParkedKey = (OWNER, GRANT);
 const INVITE: &str = "mfi1.the-invite";
+
+fn ways() -> Ways {
+    Ways::new(DialPolicy::this_machine())
+}
 
 fn secret() -> CallSecret {
     CallSecret::new(AWAIT, Secret::new([9; 32]))
@@ -110,7 +114,7 @@ impl Asking {
 
     /// A sharing side's spare, as its daemon keeps one: handed to the door once the other side speaks.
     async fn called_by(&mut self, door: &Called) {
-        let line = call::call(&[self.address.to_string()], &spare()).await.unwrap();
+        let line = call::call(&ways(), &[self.address.to_string()], &spare()).await.unwrap();
         let door = door.clone();
         tokio::spawn(async move {
             if let Ok((socket, address)) = line.asked().await {
@@ -181,7 +185,7 @@ async fn an_invite_comes_sealed_and_the_enrolment_goes_over_its_own_socket() {
     let sharing = Sharing::new(Sharing::patient());
     let (opened, door) = sharing.open_called(link::Door::Enrolment { identity: Arc::clone(&sharing.identity) });
     let mut asking = Asking::new(Sharing::patient()).await;
-    let line = call::call(&[asking.address.to_string()], &bringing(INVITE)).await.unwrap();
+    let line = call::call(&ways(), &[asking.address.to_string()], &bringing(INVITE)).await.unwrap();
     let call = asking.answered.recv().await.unwrap();
     let Who::Invite(AWAIT, invite) = &call.who else { panic!("an invite") };
     assert_eq!(invite.expose(), INVITE);
@@ -289,7 +293,7 @@ async fn strangers_are_few_and_do_not_keep_out_who_may_call() {
     // Those who proved themselves take no place among the strangers.
     let mut lines = Vec::new();
     for _ in 0..MOST_PARKED {
-        lines.push(call::call(&[asking.address.to_string()], &spare()).await.unwrap());
+        lines.push(call::call(&ways(), &[asking.address.to_string()], &spare()).await.unwrap());
         asking.park().await;
     }
     assert_eq!(asking.parked.waiting(KEY), MOST_PARKED);
@@ -309,7 +313,7 @@ async fn parked_sockets_are_few_and_the_youngest_stay() {
     let mut asking = Asking::new(Sharing::patient()).await;
     let mut lines = Vec::new();
     for _ in 0..=MOST_PARKED {
-        lines.push(call::call(&[asking.address.to_string()], &spare()).await.unwrap());
+        lines.push(call::call(&ways(), &[asking.address.to_string()], &spare()).await.unwrap());
         asking.park().await;
     }
     let mut lines = lines.into_iter();
@@ -329,7 +333,7 @@ async fn a_parked_socket_that_died_is_not_handed_out_and_one_that_speaks_is_clos
     let (opened, door) = sharing.open_called(sharing.door(sharing.verifier()));
     let mut asking = Asking::new(Sharing::patient()).await;
     asking.called_by(&door).await;
-    let dead = call::call(&[asking.address.to_string()], &spare()).await.unwrap();
+    let dead = call::call(&ways(), &[asking.address.to_string()], &spare()).await.unwrap();
     asking.park().await;
     let (mut loud, challenge) = asking.knock().await;
     loud.write_all(&spare().words(&challenge).unwrap()).await.unwrap();
@@ -349,11 +353,11 @@ async fn a_socket_that_is_dead_without_a_sign_costs_a_moment_and_the_next_is_use
     let (opened, door) = sharing.open_called(sharing.door(sharing.verifier()));
     let mut asking = Asking::new(Sharing::patient()).await;
     asking.called_by(&door).await;
-    let _mute = call::call(&[asking.address.to_string()], &spare()).await.unwrap();
+    let _mute = call::call(&ways(), &[asking.address.to_string()], &spare()).await.unwrap();
     asking.park().await;
     let started = Instant::now();
     let dial = DialLimits { connect: Duration::from_millis(600), established: Duration::from_millis(1_500) };
-    let hurried = Dialler::with(Arc::clone(&sharing.clock) as _, Arc::new(TcpConnect), Limits::default(), dial);
+    let hurried = Dialler::with(Arc::clone(&sharing.clock) as _, ways(), Limits::default(), dial);
     let dialled = hurried.dial_called(&target(&sharing, &opened), &asking.parked, KEY).await.unwrap();
     who(&dialled).await.unwrap();
     assert!((450..1_400).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
@@ -405,7 +409,7 @@ async fn a_call_that_fails_says_why_and_what_to_do() {
         (short_address, "does not take calls"),
         (mute.local_addr().unwrap().to_string(), "it says nothing"),
     ] {
-        let error = call::call(&[address], &spare()).await.unwrap_err().to_string();
+        let error = call::call(&ways(), &[address], &spare()).await.unwrap_err().to_string();
         assert!(error.contains(word) && error.contains(';'), "{error}");
     }
 }

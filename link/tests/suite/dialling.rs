@@ -6,8 +6,8 @@ use super::{
 };
 use futures::future::BoxFuture;
 use link::{
-    DialError, Dialler, Io, Limits, Target,
-    dial::{Connect, DialLimits, TcpConnect},
+    DialError, DialPolicy, Dialler, Io, Limits, Target, Ways,
+    dial::{Checked, Connect, DialLimits, TcpConnect},
 };
 use pki::{Deny, Flaw};
 use std::{
@@ -20,7 +20,8 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 fn hurried(sharing: &Sharing, connector: Arc<dyn Connect>) -> Dialler {
     let dial = DialLimits { connect: Duration::from_millis(200), established: Duration::from_millis(500) };
-    Dialler::with(Arc::clone(&sharing.clock) as _, connector, Limits::default(), dial)
+    let ways = Ways::new(DialPolicy::this_machine()).over(connector);
+    Dialler::with(Arc::clone(&sharing.clock) as _, ways, Limits::default(), dial)
 }
 
 /// A target at these addresses.
@@ -48,8 +49,9 @@ async fn refused_unreachable_and_unanswered_are_told_apart_and_all_are_offline()
     let nowhere = sharing.dialler().dial(&at(&sharing, &["no port at all"])).await.unwrap_err();
     assert!(matches!(nowhere, DialError::Unreachable { .. }), "{nowhere}");
     let started = Instant::now();
-    let silent = hurried(&sharing, Arc::new(Nobody)).dial(&at(&sharing, &["a:1", "b:1"])).await.unwrap_err();
-    assert_eq!(silent, DialError::ConnectTimeout { tried: "a:1, b:1".to_owned() });
+    let silent =
+        hurried(&sharing, Arc::new(Nobody)).dial(&at(&sharing, &["192.0.2.1:1", "192.0.2.2:1"])).await.unwrap_err();
+    assert_eq!(silent, DialError::ConnectTimeout { tried: "192.0.2.1:1, 192.0.2.2:1".to_owned() });
     assert!((200..400).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     for error in [refused, nowhere, silent] {
         assert!(error.is_offline() && error.to_string().contains(';'), "cause and next step: {error}");
@@ -59,7 +61,7 @@ async fn refused_unreachable_and_unanswered_are_told_apart_and_all_are_offline()
 struct Nobody;
 
 impl Connect for Nobody {
-    fn connect(&self, _: String) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+    fn connect(&self, _: Checked) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
         Box::pin(pending())
     }
 }

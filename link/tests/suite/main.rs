@@ -7,6 +7,7 @@ mod calls;
 mod crowds;
 mod cuts;
 mod descriptors;
+mod dial_policy;
 mod dialling;
 mod doors;
 mod endings;

@@ -4,8 +4,8 @@ use super::sharing::{GRANT, Sharing};
 use domain::{reach::Address, world::Clock};
 use futures::future::BoxFuture;
 use link::{
-    Dialler, Io, Limits, Target,
-    dial::{Connect, DialLimits},
+    DialPolicy, Dialler, Io, Limits, Target, Ways,
+    dial::{Checked, Connect, DialLimits, IpNet},
     tls,
 };
 use std::{
@@ -87,8 +87,8 @@ async fn nothing_is_said_after_the_handshake() {
 struct Knocked(Arc<Mutex<Vec<String>>>);
 
 impl Connect for Knocked {
-    fn connect(&self, address: String) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
-        self.0.lock().unwrap().push(address);
+    fn connect(&self, to: Checked) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        self.0.lock().unwrap().push(to.to_string());
         Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
     }
 }
@@ -96,28 +96,36 @@ impl Connect for Knocked {
 #[tokio::test]
 async fn nobody_knocks_nearer_than_the_link_itself_goes() {
     let sharing = Sharing::new(Sharing::patient());
-    let all =
-        ["192.0.2.7:1", "10.0.0.1:1", "127.0.0.1:1", "169.254.169.254:80", "0.0.0.0:1", "224.0.0.1:1", "localhost:1"];
-    for (made, knocked) in [
-        (&["office.invalid:7443"][..], &["192.0.2.7:1"][..]),
-        (&["203.0.113.9:7443"], &["192.0.2.7:1"]),
-        (&["192.168.9.9:7443"], &["10.0.0.1:1", "192.0.2.7:1"]),
+    let all = [
+        "192.0.2.7:1",
+        "10.0.0.1:1",
+        "127.0.0.1:1",
+        "169.254.169.252:80",
+        "169.254.169.254:80",
+        "0.0.0.0:1",
+        "224.0.0.1:1",
+        "localhost:1",
+    ];
+    for (allowed, made, knocked) in [
+        (true, &["office.invalid:7443"][..], &["192.0.2.7:1"][..]),
+        (true, &["203.0.113.9:7443"], &["192.0.2.7:1"]),
+        (true, &["192.168.9.9:7443"], &["10.0.0.1:1", "192.0.2.7:1"]),
         // What a name leads to is for its owner to say: it brings nobody to this machine.
-        (&["localhost:7443"], &["192.0.2.7:1"]),
-        (&["169.254.0.9:7443"], &["169.254.169.254:80", "192.0.2.7:1"]),
+        (true, &["localhost:7443"], &["192.0.2.7:1"]),
+        (true, &["169.254.169.253:7443"], &["169.254.169.252:80", "192.0.2.7:1"]),
+        // Nor where the link itself would not be dialled any more.
+        (false, &["169.254.169.253:7443"], &["192.0.2.7:1"]),
     ] {
         let knocks = Knocked::default();
-        let dialler = Dialler::with(
-            Arc::clone(&sharing.clock) as _,
-            Arc::new(knocks.clone()),
-            Limits::default(),
-            DialLimits::default(),
-        );
+        let mut policy = DialPolicy::this_machine();
+        policy.allow.extend(allowed.then(|| "169.254.0.0/16".parse::<IpNet>().unwrap()));
+        let ways = Ways::new(policy).over(Arc::new(knocks.clone()));
+        let dialler = Dialler::with(Arc::clone(&sharing.clock) as _, ways, Limits::default(), DialLimits::default());
         let tried = reached(&dialler, &made_with(&sharing, made), &all).await;
-        assert_eq!(tried, [false; 7]);
+        assert_eq!(tried, [false; 8]);
         let mut at = knocks.0.lock().unwrap().clone();
         at.sort();
-        assert_eq!(at, knocked, "{made:?}");
+        assert_eq!(at, knocked, "{allowed} {made:?}");
     }
 }
 

@@ -160,7 +160,7 @@ impl Caller {
     /// Brings the invite: the other side uses it over this very socket, or closes it. `begun` is told when it begins. An error is cause and
     /// next step.
     async fn brought(&self, saying: &Saying, digest: &[u8; 32], begun: impl Fn()) -> Result<(), String> {
-        let line = call(&self.plan.addresses, saying).await.map_err(|error| error.to_string())?;
+        let line = call(&self.calls.ways, &self.plan.addresses, saying).await.map_err(|error| error.to_string())?;
         let Ok(Ok((socket, address))) = timeout(READ, line.asked()).await else {
             let at = self.plan.addresses.join(", ");
             return Err(format!(
@@ -190,7 +190,7 @@ impl Caller {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let taken = match call(addresses, &saying).await {
+            let taken = match call(&self.calls.ways, addresses, &saying).await {
                 Ok(line) => self.wait(line, &tell).await.is_ok(),
                 Err(error) => {
                     tell(Course::Failing(error.to_string()));

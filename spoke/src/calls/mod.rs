@@ -23,7 +23,7 @@ use domain::{
     id::GrantId,
     world::World,
 };
-use link::Registry;
+use link::{Registry, Ways};
 use pki::{CallSecret, Kek};
 use plan::{Bringing, Meanwhile, Plan};
 use std::{
@@ -102,6 +102,7 @@ pub struct Calls {
     store: Shared,
     world: World,
     kek: Arc<Kek>,
+    ways: Ways,
     snapshots: Arc<Snapshots>,
     registry: Registry,
     stop: CancellationToken,
@@ -127,6 +128,7 @@ impl Calls {
     /// Nobody is called before [`Calls::read`] and [`Spoke::call_everybody`].
     pub(crate) fn new(
         (store, world, kek): (Shared, World, Arc<Kek>),
+        ways: &Ways,
         (snapshots, registry): (&Arc<Snapshots>, &Registry),
         stop: &CancellationToken,
         tasks: &TaskTracker,
@@ -136,6 +138,7 @@ impl Calls {
             store,
             world,
             kek,
+            ways: ways.clone(),
             snapshots: Arc::clone(snapshots),
             registry: registry.clone(),
             stop,

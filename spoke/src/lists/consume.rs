@@ -4,7 +4,7 @@
 
 use super::Source;
 use domain::{Time, world::Clock};
-use link::Registry;
+use link::{Registry, Ways};
 use pki::{DenyList, ReadCrl, crl};
 use std::{
     io::ErrorKind,
@@ -59,6 +59,7 @@ enum Taken {
 /// Fetches the list and puts it in force.
 pub(crate) struct Consumer {
     source: Source,
+    ways: Ways,
     kept: PathBuf,
     anchor: Vec<u8>,
     clock: Arc<dyn Clock>,
@@ -69,14 +70,14 @@ pub(crate) struct Consumer {
 
 impl Consumer {
     pub(crate) fn new(
-        source: Source,
+        (source, ways): (Source, Ways),
         kept: PathBuf,
         anchor: Vec<u8>,
         clock: Arc<dyn Clock>,
         deny: Arc<DenyList>,
         registry: Registry,
     ) -> Self {
-        Self { source, kept, anchor, clock, deny, registry, state: Mutex::default() }
+        Self { source, ways, kept, anchor, clock, deny, registry, state: Mutex::default() }
     }
 
     pub(crate) fn status(&self, now: Time) -> TakenList {
@@ -92,7 +93,7 @@ impl Consumer {
     /// Puts in force what the runs before kept.
     pub(crate) async fn recall(&self) {
         for (file, how) in [(self.kept.clone(), Taken::Replacing), (self.old(), Taken::Adding)] {
-            if let Ok(kept) = Source::File(file.clone()).fetch().await
+            if let Ok(kept) = Source::File(file.clone()).fetch(&self.ways).await
                 && let Err(error) = self.read(&kept).map(|list| self.put_in_force(list, how))
             {
                 tracing::warn!(%error, file = %file.display(), "the list of the run before is not believed");
@@ -122,7 +123,7 @@ impl Consumer {
     async fn fetch(&self) {
         let changed_at = self.source.changed_at().await;
         self.note(|state| state.changed_at = changed_at);
-        let taken = match self.source.fetch().await {
+        let taken = match self.source.fetch(&self.ways).await {
             Ok(der) => self.take(&der).map(|how| how.map(|how| (der, how))).map_err(|error| error.to_string()),
             Err(cause) => Err(cause),
         };

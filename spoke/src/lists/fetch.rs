@@ -1,13 +1,15 @@
-//! Where a list comes from: a file, or plain HTTP. It is signed itself, so the way adds nothing, and takes nothing but time.
+//! Where a list comes from: a file, or plain HTTP. It is signed itself, so the way adds nothing, and takes nothing but time. Where an answer
+//! points to another place, nobody goes there.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use link::Ways;
 use pki::crl::MAX_CRL_BYTES;
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration, time::SystemTime};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration, time::SystemTime};
+use tokio::{io::AsyncReadExt, time::timeout};
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,12 +61,21 @@ impl fmt::Display for Source {
 }
 
 impl Source {
+    /// How it is reached: an address that is written in it is the operator's own word, what a name leads to is its owner's.
+    fn ways(&self, ways: &Ways) -> Ways {
+        let host = match self {
+            Self::Url(uri) => uri.host().map(|host| host.trim_matches(['[', ']']).parse::<IpAddr>()),
+            Self::File(_) => None,
+        };
+        host.and_then(Result::ok).map_or_else(|| ways.clone(), |ip| ways.clone().allowing(ip))
+    }
+
     /// The list, DER, of at most [`MAX_CRL_BYTES`]; why not, in words.
-    pub(super) async fn fetch(&self) -> Result<Vec<u8>, String> {
+    pub async fn fetch(&self, ways: &Ways) -> Result<Vec<u8>, String> {
         let fetched = async {
             match self {
                 Self::File(path) => file(path).await,
-                Self::Url(uri) => url(uri).await,
+                Self::Url(uri) => url(uri, &self.ways(ways)).await,
             }
         };
         timeout(PATIENCE, fetched).await.unwrap_or_else(|_| Err(format!("it did not come within {PATIENCE:?}")))
@@ -90,10 +101,10 @@ async fn file(path: &PathBuf) -> Result<Vec<u8>, String> {
     read.await.map_err(|error: std::io::Error| error.to_string())
 }
 
-async fn url(uri: &Uri) -> Result<Vec<u8>, String> {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+async fn url(uri: &Uri, ways: &Ways) -> Result<Vec<u8>, String> {
     let said = |error: &dyn fmt::Display| error.to_string();
-    let socket = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await.map_err(|error| said(&error))?;
+    let host = format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
+    let socket = ways.socket(&host).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(|error| said(&error))?;
     // Ends with the sender: one request is all there is.
     let connection = tokio::spawn(connection);

@@ -81,6 +81,13 @@ impl Spoke {
     fn take(&self, source: Source, kept: PathBuf) -> Arc<Consumer> {
         let anchor = self.parts.authority.anchor_der().to_vec();
         let (deny, registry) = (Arc::clone(&self.deny), self.registry.clone());
-        Arc::new(Consumer::new(source, kept, anchor, self.parts.world.clock(), deny, registry))
+        Arc::new(Consumer::new(
+            (source, self.parts.ways.clone()),
+            kept,
+            anchor,
+            self.parts.world.clock(),
+            deny,
+            registry,
+        ))
     }
 }

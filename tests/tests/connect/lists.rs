@@ -263,6 +263,32 @@ async fn the_list_of_the_run_before_is_in_force_at_the_start_and_nobody_waits_fo
     assert_eq!((stage.taken().seen, stage.taken().failure), (None, None), "the source has not answered yet");
 }
 
+/// Where the list's server points to another place, nobody goes there; a name that leads to this machine is not even asked, while an address
+/// in the settings is the operator's own word (row 51 of the threat list).
+#[tokio::test(flavor = "multi_thread")]
+async fn dial_policy_of_a_list() {
+    let stage = stage().await;
+    let (moved, inside) = (TcpListener::bind("127.0.0.1:0").await.expect("a port"), Server::start().await);
+    let (at, other) = (moved.local_addr().expect("an address"), inside.address);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = moved.accept().await {
+            drop(socket.read(&mut [0; 1024]).await);
+            let answer = format!("HTTP/1.1 302 Found\r\nlocation: http://{other}/crl.der\r\ncontent-length: 0\r\n\r\n");
+            drop(socket.write_all(answer.as_bytes()).await);
+        }
+    });
+    let source =
+        |host: &str, port: u16| -> Source { format!("http://{host}:{port}/crl.der").parse().expect("a source") };
+    let strict = link::Ways::new(link::DialPolicy::default());
+    let told = source("127.0.0.1", at.port()).fetch(&strict).await.expect_err("no list");
+    assert!(told.contains("302"), "{told}");
+    let told = source("localhost", other.port()).fetch(&strict).await.expect_err("no list");
+    assert!(told.contains("is this machine itself") && told.contains("dial_allow"), "{told}");
+    assert_eq!(inside.asked.load(Ordering::SeqCst), 0, "somebody went where the answer pointed to");
+    inside.says(stage.list(3, stage.now(), &[]));
+    assert!(source("127.0.0.1", other.port()).fetch(&strict).await.is_ok());
+}
+
 /// What a plain HTTP request gets: status line and headers in lower case, and the body.
 async fn asked(address: std::net::SocketAddr, request: &str) -> (String, Vec<u8>) {
     let mut socket = TcpStream::connect(address).await.expect("a socket");

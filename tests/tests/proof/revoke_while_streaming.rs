@@ -68,7 +68,7 @@ async fn begin_all(office: &Instance, home: &Asker, streams: usize) -> Vec<Begun
     // A small window: what an asking side does not read is not even decided.
     let limits = Limits { stream_window: 65_535, ..Limits::default() };
     let clock = World::system().clock();
-    let dialler = Dialler::with(clock, tests::direction::connector(), limits, DialLimits::default());
+    let dialler = Dialler::with(clock, tests::direction::ways(), limits, DialLimits::default());
     let mut begun = Vec::new();
     // Some at a time, for a question that waits too long for its turn is refused.
     while begun.len() < streams {

@@ -13,6 +13,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tests::{
     asker::{enrol, tasks},
     cluster,
+    direction::ways,
     home::Home,
     instance::{Instance, name, task},
 };
@@ -272,7 +273,7 @@ async fn who_read_the_text_has_no_part_in_the_calls_of_the_link() {
     .iter()
     .enumerate()
     {
-        let line = call(&read.addresses, saying).await.unwrap();
+        let line = call(&ways(), &read.addresses, saying).await.unwrap();
         assert!(line.asked().await.is_err(), "{n}: it is closed without a word");
         eventually("it is counted", async || stage.home.hub.call_status().incidents > refused + n as u64).await;
     }
@@ -306,7 +307,7 @@ async fn a_wait_that_was_changed_in_the_database_takes_no_call_and_hides_no_othe
             invite: domain::secret::Secret::new("mfi1.x".to_owned()),
         };
         let refused = stage.home.hub.call_status().incidents;
-        let line = call(&read(&bad).addresses, &saying(&read(&bad))).await.unwrap();
+        let line = call(&ways(), &read(&bad).addresses, &saying(&read(&bad))).await.unwrap();
         assert!(line.asked().await.is_err(), "{change}");
         eventually("it is counted", async || stage.home.hub.call_status().incidents == refused + 1).await;
         let listed = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
@@ -316,7 +317,7 @@ async fn a_wait_that_was_changed_in_the_database_takes_no_call_and_hides_no_othe
             assert!(of(bad.id).reason.as_ref().unwrap().contains("somebody has changed the database"), "{change}");
         }
         // The other one is taken as far as the invite goes, which is none.
-        drop(call(&read(&good).addresses, &saying(&read(&good))).await.unwrap().asked().await);
+        drop(call(&ways(), &read(&good).addresses, &saying(&read(&good))).await.unwrap().asked().await);
         eventually("it says why", async || {
             let listed = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
             listed.iter().any(|one| one.id == good.id && one.state == AwaitState::Failing)
@@ -341,7 +342,7 @@ async fn an_invite_bound_to_another_key_of_the_owner_is_not_used() {
     let bound = stage.office.spoke.invite_on(stage.office.by(), grant.id, terms).await.unwrap().invite;
     for invite in [bound, domain::secret::Secret::new(open.encode())] {
         let secret = CallSecret::new(read.id, read.secret.clone());
-        let line = call(&read.addresses, &Saying::Invite { id: read.id, secret, invite }).await.unwrap();
+        let line = call(&ways(), &read.addresses, &Saying::Invite { id: read.id, secret, invite }).await.unwrap();
         assert!(line.asked().await.is_err(), "nothing is asked over it");
         eventually("it says why", async || {
             let awaits = stage.home.hub.awaits(&stage.home.anew()).await.unwrap();
