@@ -2,7 +2,7 @@
 //! that it exists and remove it, and nothing else.
 
 use crate::{
-    Asker, Hub, HubError,
+    Asker, CircuitStatus, Hub, HubError,
     control::SessionStatus,
     enrol::{Enrolled, Over},
     health::{Health, LastFailure, LinkState},
@@ -59,6 +59,8 @@ pub struct LinkStatus {
     pub last_failure: Option<LastFailure>,
     /// The link's control session, while it has one.
     pub session: Option<SessionStatus>,
+    /// Whether questions over it are sent.
+    pub circuit: CircuitStatus,
 }
 
 /// A link that was made or given a new certificate.
@@ -155,6 +157,7 @@ impl Hub {
             self.forget_calls(asker.user, link.id).await;
         }
         self.sessions.forget(asker.user, link.id);
+        self.tracks.forget(asker.user, link.id);
         self.keeper.look();
         let first = self.first(asker, &link).await;
         let (link, words) = (self.status_of(&link), words.to_string());
@@ -232,6 +235,7 @@ impl Hub {
         let never_let_in = matches!(left, Some(Ok(Left::NeverLetIn)));
         // Before the other side is told in the background: it ends every call of the link, that one too.
         self.sessions.forget(asker.user, link.id);
+        self.tracks.forget(asker.user, link.id);
         let reason = if let Some(left) = left {
             self.forget_calls(asker.user, link.id).await;
             left.err()
@@ -271,6 +275,7 @@ impl Hub {
         let removed = removed?;
         if removed {
             self.sessions.forget(owner.id, link.id);
+            self.tracks.forget(owner.id, link.id);
             self.keeper.look();
             self.leave_later(*by, Arc::new(link));
         }
@@ -280,6 +285,7 @@ impl Hub {
     /// Lets go of every connection of a user who was removed; their links went with them.
     pub fn forget_user(&self, user: UserId) {
         self.sessions.forget_user(user);
+        self.tracks.forget_user(user);
         self.keeper.look();
         self.look_at_calls();
     }
@@ -357,6 +363,7 @@ impl Hub {
             last_success,
             last_failure,
             session: self.keeper.status(link),
+            circuit: self.tracks.circuit(link),
         }
     }
 }

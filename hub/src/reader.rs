@@ -131,6 +131,7 @@ impl<'a> Link<'a> {
         let message = message.map_err(|_| self.call.late())?;
         let chunk = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
         let batch = self.check.chunk(chunk)?;
+        self.call.answered();
         self.rows += batch.items.len();
         match batch.end {
             Some(true) if self.rows == 0 => Err(Failure::lie("the other side holds rows back without sending any")),
