@@ -3,10 +3,12 @@
 use crate::{
     Hub,
     cache::{Manner, Turn},
+    circuit::is_of_reach,
     flight::{Aboard, Over},
     health::LinkState,
     outcome::{Failure, Kind},
     session::{Channel, Live},
+    track::Pass,
 };
 use domain::{
     Reason,
@@ -30,11 +32,28 @@ pub(crate) struct Call<'a> {
     deadline: Instant,
     live: Option<Live>,
     aboard: Aboard,
+    gate: Gate,
+}
+
+/// Whether the link's circuit has a say.
+enum Gate {
+    /// It has none: whoever tries the link out is never held back.
+    Free,
+    /// It is asked when the question is sent.
+    Ahead,
+    /// It let the question pass.
+    Passed(Pass),
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
-        Self { hub, link, request, started: Instant::now(), deadline, live: None, aboard: hub.sessions.board(link) }
+        let aboard = hub.sessions.board(link);
+        Self { hub, link, request, started: Instant::now(), deadline, live: None, aboard, gate: Gate::Free }
+    }
+
+    /// A question for rows, which is not sent while the link's circuit is open.
+    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
+        Self { gate: Gate::Ahead, ..Self::new(hub, link, request, deadline) }
     }
 
     /// Its place, for whoever keeps what it brings.
@@ -76,8 +95,26 @@ impl<'a> Call<'a> {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let (deadline, over) = (self.deadline, self.over());
+        self.pass()?;
         let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
         answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure))
+    }
+
+    /// Asks the circuit, once a question.
+    fn pass(&mut self) -> Result<(), Failure> {
+        if matches!(self.gate, Gate::Ahead) {
+            let patience = self.deadline.saturating_duration_since(Instant::now());
+            let pass = self.hub.tracks.ask(self.link, patience);
+            self.gate = Gate::Passed(pass.map_err(|held| Failure { kind: Kind::HeldBack, ..self.as_known(held) })?);
+        }
+        Ok(())
+    }
+
+    /// Something of an answer came, and was believed.
+    pub(crate) fn answered(&mut self) {
+        if let Gate::Passed(pass) = &mut self.gate {
+            pass.ended(None);
+        }
     }
 
     async fn send_anew<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
@@ -146,6 +183,12 @@ impl<'a> Call<'a> {
 
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
+        if failure.is_some_and(|failure| failure.kind == Kind::HeldBack) {
+            return;
+        }
+        if let Gate::Passed(pass) = &mut self.gate {
+            pass.ended(failure);
+        }
         self.hub.note(self.link, failure);
         if failure.is_none() && self.link.words.is_some() {
             self.hub.confirmed(self.link);
@@ -177,11 +220,15 @@ impl Hub {
     pub(crate) fn drop_link(&self, owner: UserId, link: GrantId) {
         self.cache.close((owner, link));
         self.sessions.forget(owner, link);
+        self.tracks.forget(owner, link);
     }
 
     /// Notes how a call over a link ended; that its grant has ended, or was taken up again, is remembered over a restart.
     pub(crate) fn note(&self, link: &LinkRecord, failure: Option<&Failure>) {
         self.sessions.note(link, failure);
+        if failure.is_none_or(|failure| !is_of_reach(failure)) {
+            self.tracks.answered(link);
+        }
         let last_answer = self.sessions.health(link.owner, link.id).last_success;
         let end = match (failure, link.end) {
             (Some(failure), None) if failure.outcome == Outcome::Revoked && !self.is_past_its_end(link) => {

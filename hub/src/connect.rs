@@ -2,7 +2,7 @@
 //! that it exists and remove it, and nothing else.
 
 use crate::{
-    Asker, Hub, HubError,
+    Asker, CircuitStatus, Hub, HubError,
     control::SessionStatus,
     enrol::{Enrolled, Over},
     health::{Health, LastFailure, LinkState},
@@ -59,6 +59,8 @@ pub struct LinkStatus {
     pub last_failure: Option<LastFailure>,
     /// The link's control session, while it has one.
     pub session: Option<SessionStatus>,
+    /// Whether questions over it are sent.
+    pub circuit: CircuitStatus,
 }
 
 /// A link that was made or given a new certificate.
@@ -281,6 +283,7 @@ impl Hub {
     pub fn forget_user(&self, user: UserId) {
         self.cache.close_user(user);
         self.sessions.forget_user(user);
+        self.tracks.forget_user(user);
         self.keeper.look();
         self.look_at_calls();
     }
@@ -358,6 +361,7 @@ impl Hub {
             last_success,
             last_failure,
             session: self.keeper.status(link),
+            circuit: self.tracks.circuit(link),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Hub {
         (get, manner): (&Get, Manner),
     ) -> (Found, Option<Vec<Field>>, Option<Aboard>) {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
-        let mut call = Call::new(self, link, asker.request, Instant::now() + self.deadlines.source);
+        let mut call = Call::question(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get, manner).await;
         let over = call.over();
         let cached = matches!(&found, Ok(Some(read)) if read.cached);

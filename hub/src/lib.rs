@@ -6,7 +6,8 @@
 //! [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
 //! beginning of the id is known. Below them one source is asked by [`ask`]: it is read by
-//! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`].
+//! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`]; a
+//! source that cannot be reached is left alone for a while ([`circuit`], kept by [`track`]).
 //!
 //! Must not: store or log a row of another instance, know anything of the sharing side, or let one user ask through another
 //! user's link.
@@ -15,6 +16,7 @@ mod ask;
 mod cache;
 mod call;
 pub mod calls;
+mod circuit;
 pub mod connect;
 mod control;
 mod cursor;
@@ -38,8 +40,10 @@ mod renewal;
 mod seek;
 mod session;
 mod stream;
+mod track;
 
 pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
+pub use circuit::{CircuitState, CircuitStatus};
 pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
 pub use deadlines::Deadlines;
@@ -60,6 +64,7 @@ use domain::{
 use session::Sessions;
 use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use track::Tracks;
 
 /// What the asking side is made of.
 pub struct Parts {
@@ -94,6 +99,7 @@ pub struct Hub {
     dialling: Dialling,
     sessions: Sessions,
     cache: Arc<cache::Cache>,
+    tracks: Arc<Tracks>,
     deadlines: Deadlines,
     watch: renewal::Watch,
     keeper: Arc<control::Keeper>,
@@ -118,6 +124,7 @@ impl Hub {
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
         let cache = cache::Cache::new(world.clone());
+        let tracks = Arc::new(Tracks::new(world.clone()));
         let watch = renewal::Watch::default();
         let keeper = Arc::default();
         Arc::new(Self {
@@ -130,6 +137,7 @@ impl Hub {
             dialling,
             sessions,
             cache,
+            tracks,
             deadlines,
             watch,
             keeper,

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Lie,
     /// The grant ended while the question was under way: none of its rows is shown any more.
     Ended,
+    /// Nothing was sent: the link's circuit is open.
+    HeldBack,
 }
 
 impl Failure {
@@ -67,6 +69,12 @@ impl Failure {
     pub(crate) fn silent(waited: Duration) -> Self {
         let reason = format!("no answer within {}; it may be busy, try again", seconds(waited));
         Self::new(Outcome::Timeout, Kind::Broken, reason)
+    }
+
+    /// Nothing was sent, since this is how the questions before it ended, so many in a row.
+    pub(crate) fn held_back(&self, failures: u32, wait: Duration) -> Self {
+        let reason = format!("{}; not asked now, after {failures} failures in a row, and tried again", self.reason);
+        Self { reason, retry_after: Some(wait), kind: Kind::HeldBack, ..self.clone() }
     }
 
     /// No link within the deadline.

@@ -151,6 +151,7 @@ impl<'a> Link<'a> {
         let (message, is_kept) = self.message(deadline).await?;
         let batch = self.check.chunk(message)?;
         let batch = if is_kept { Batch { is_kept, bytes: 0, ..batch } } else { batch };
+        self.call.answered();
         self.rows += batch.items.len();
         match batch.end {
             Some(true) if self.rows == 0 => Err(Failure::lie("the other side holds rows back without sending any")),

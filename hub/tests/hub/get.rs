@@ -1,7 +1,7 @@
 //! One row, from whoever has it.
 
 use crate::{
-    home::{Home, from},
+    home::{Home, answered, from},
     service::{Behaviour, refusal},
     side::{Side, task},
 };
@@ -66,6 +66,7 @@ async fn a_refused_or_false_row_is_told_and_not_shown() {
         (Behaviour::Refuse(denied), Outcome::Denied, "does not allow get"),
         (Behaviour::Hang, Outcome::Timeout, "no answer within"),
     ] {
+        answered(&home, &side).await;
         side.next(behaviour);
         let one = home
             .hub

@@ -162,6 +162,11 @@ pub fn from(names: &[&str]) -> Sources {
     Sources::Some(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
+/// Has `side` answer something, so that what it says is asked for again, however often it failed.
+pub async fn answered(home: &Home, side: &Side) {
+    assert_eq!(home.hub.ping(&home.alice, &side.name).await.unwrap().outcome.outcome, Outcome::Ok);
+}
+
 /// How this source ended.
 pub fn ended<'a>(page: &'a Page, source: &str) -> &'a SourceOutcome {
     page.sources.iter().find(|ended| ended.source == source).unwrap()

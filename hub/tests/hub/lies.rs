@@ -1,7 +1,7 @@
 //! A sharing side that lies in its answers: nothing of a lie is shown, nobody else pays for it.
 
 use crate::{
-    home::{Home, assert_ended, from, tasks},
+    home::{Home, answered, assert_ended, from, tasks},
     service::{After, Behaviour, chunk},
     side::{Side, task},
 };
@@ -72,12 +72,14 @@ async fn every_lie_is_an_error_of_its_source_and_no_row_of_it_is_shown() {
     home.link(&side).await;
     home.add_tasks([3]).await;
     for (word, chunks) in lies() {
+        answered(&home, &side).await;
         side.next(Behaviour::Chunks(chunks, After::Nothing));
         let page = home.ask(5).await;
         assert_ended(&page, "work", Outcome::Error, word);
         assert!(page.rows.iter().all(|row| row.source == "here") && page.rows.len() == 1, "{word}");
     }
     // It may tell the truth again.
+    answered(&home, &side).await;
     side.board().rows = vec![task(9, 9)];
     assert_eq!(home.ask(5).await.rows.len(), 2);
 }

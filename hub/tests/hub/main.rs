@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod circuit;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod get;

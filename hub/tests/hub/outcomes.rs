@@ -1,7 +1,7 @@
 //! Every outcome of the closed list, by a real behaviour of a real server.
 
 use crate::{
-    home::{Home, assert_ended, ended, from, tasks},
+    home::{Home, answered, assert_ended, ended, from, tasks},
     service::{After, Behaviour, chunk, refusal},
     side::{Side, task},
 };
@@ -152,6 +152,7 @@ async fn error_is_whatever_else_the_other_side_says() {
         (Code::Unimplemented, "UNKNOWN_METHOD"),
         (Code::Unknown, "NO_SUCH_REASON"),
     ] {
+        answered(&home, &side).await;
         side.next(Behaviour::Refuse(refusal(code, reason, "it cannot")));
         assert_ended(&home.ask(5).await, "work", Outcome::Error, "it cannot");
     }
