@@ -190,6 +190,8 @@ fn a_file_of_which_a_line_is_wrong_makes_nothing_and_every_such_line_is_told() {
     office.file("letter.csv", "for,mail\ncarol,x\n");
     let path = office.file("open/there", "x");
     fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    let leads = office.base.path().join("leads");
+    std::os::unix::fs::symlink(office.base.path().join("open"), &leads).unwrap();
     for (code, line, told) in [
         (
             2,
@@ -201,6 +203,7 @@ fn a_file_of_which_a_line_is_wrong_makes_nothing_and_every_such_line_is_told() {
         (4, "--from people.csv --share tasks --team nope", "no team `nope`"),
         (6, "--from people.csv --share tasks --out open", "open is open to others, and invites are secrets"),
         (2, "--from people.csv --share tasks --out people.csv", "people.csv is no directory"),
+        (2, "--from people.csv --share tasks --out leads", "leads is a link"),
         (4, "--from people.csv --share tasks --out no/where", "there is no directory no"),
         (2, "name --from people.csv --share tasks", "cannot be used with"),
         (2, "--from people.csv --share tasks --for carol", "cannot be used with"),
