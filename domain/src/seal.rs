@@ -9,7 +9,7 @@
 
 use crate::{
     grant::{Grant, Leaf},
-    id::InviteId,
+    id::{GrantId, InviteId, Spki},
     invite::KeptInvite,
     revoked::RevokedKey,
     secret::Secret,
@@ -17,7 +17,7 @@ use crate::{
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// HMAC-SHA256, 32 bytes.
 pub type Seal = [u8; 32];
@@ -53,6 +53,28 @@ impl fmt::Display for Doubt {
             Self::Older => "it had come further already: the database was put back to an earlier state",
             Self::Unreadable => "this build cannot read it: a newer one wrote it, or the database is damaged",
         })
+    }
+}
+
+/// What a grant was held with since it came to its holder: a revoked key that is among these ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldKeys {
+    /// The grant.
+    pub grant: GrantId,
+    /// How often its certificate had been followed by another one when this was written, so that an earlier state is told from a later one.
+    pub renewals: u64,
+    /// The invite by which it came to its holder; none of one that was enrolled before there was a record of that.
+    pub invite: Option<InviteId>,
+    /// The key that claimed this invite.
+    pub claimed: Option<Spki>,
+    /// The keys of its renewals.
+    pub renewed: BTreeSet<Spki>,
+}
+
+impl HeldKeys {
+    /// Whether this key is among them.
+    pub fn has(&self, key: Spki) -> bool {
+        self.claimed == Some(key) || self.renewed.contains(&key)
     }
 }
 
@@ -116,6 +138,28 @@ impl RowKey {
     /// Whether `seal` is the one of this revoked key, found in constant time.
     pub fn fits_revoked(&self, key: &RevokedKey, seal: &[u8]) -> bool {
         self.mac_of_revoked(key).verify_slice(seal).is_ok()
+    }
+
+    /// The seal of what a grant was held with.
+    pub fn seal_held(&self, held: &HeldKeys) -> Seal {
+        self.mac_of_held(held).finalize().into_bytes().into()
+    }
+
+    /// Whether `seal` is the one of what a grant was held with, found in constant time.
+    pub fn fits_held(&self, held: &HeldKeys, seal: &[u8]) -> bool {
+        self.mac_of_held(held).verify_slice(seal).is_ok()
+    }
+
+    fn mac_of_held(&self, held: &HeldKeys) -> Hmac<Sha256> {
+        let mut mac = keyed(self.0.expose());
+        let mut part = |bytes: &[u8]| add(&mut mac, bytes);
+        part(b"mosaic-fed held keys 1");
+        part(held.grant.0.as_bytes());
+        part(&held.renewals.to_be_bytes());
+        part(held.invite.as_ref().map_or(&[], |invite| invite.0.as_bytes()));
+        part(held.claimed.as_ref().map_or(&[], |key| &key.0));
+        held.renewed.iter().for_each(|key| part(&key.0));
+        mac
     }
 
     fn mac_of_revoked(&self, key: &RevokedKey) -> Hmac<Sha256> {
@@ -230,6 +274,30 @@ mod tests {
             RevokedKey { by: name("danas"), reason: reason("tolen"), ..said.clone() },
         ] {
             assert!(!key.fits_revoked(&other, &seal), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_what_a_grant_was_held_with_can_change_without_its_seal() {
+        let (key, grant) = (RowKey::new([7; 32]), GrantId(Uuid::from_u128(1)));
+        let renewed: BTreeSet<_> = [Spki([3; 32]), Spki([4; 32])].into();
+        let (invite, claimed) = (Some(InviteId(Uuid::from_u128(2))), Some(Spki([2; 32])));
+        let held = HeldKeys { grant, renewals: 2, invite, claimed, renewed: renewed.clone() };
+        let seal = key.seal_held(&held);
+        assert!(key.fits_held(&held, &seal) && !RowKey::new([8; 32]).fits_held(&held, &seal));
+        assert!(held.has(Spki([2; 32])) && held.has(Spki([4; 32])) && !held.has(Spki([5; 32])));
+        for other in [
+            HeldKeys { grant: GrantId(Uuid::from_u128(3)), ..held.clone() },
+            HeldKeys { renewals: 1, ..held.clone() },
+            HeldKeys { invite: Some(InviteId(Uuid::from_u128(3))), ..held.clone() },
+            HeldKeys { invite: None, ..held.clone() },
+            HeldKeys { claimed: Some(Spki([5; 32])), ..held.clone() },
+            HeldKeys { claimed: None, ..held.clone() },
+            HeldKeys { renewed: [Spki([3; 32])].into(), ..held.clone() },
+            HeldKeys { renewed: [Spki([3; 32]), Spki([5; 32])].into(), ..held.clone() },
+            HeldKeys { renewed: [Spki([5; 32])].into_iter().chain(renewed).collect(), ..held.clone() },
+        ] {
+            assert!(!key.fits_held(&other, &seal), "{other:?}");
         }
     }
 

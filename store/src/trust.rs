@@ -7,7 +7,7 @@ use domain::{
     id::{GrantId, InviteId, Spki},
     invite::KeptInvite,
     revoked::RevokedKey,
-    seal::{Doubt, RowKey, Seal},
+    seal::{Doubt, HeldKeys, RowKey, Seal},
     words::Opening,
 };
 use serde_json::Value;
@@ -90,6 +90,17 @@ impl Trust {
     /// Whether a revoked key is as the daemon wrote it.
     pub(crate) fn knows_revoked(&self, key: &RevokedKey, seal: &[u8]) -> bool {
         self.key.fits_revoked(key, seal)
+    }
+
+    /// The seal of what a grant was held with.
+    pub(crate) fn seal_held(&self, held: &HeldKeys) -> Seal {
+        self.key.seal_held(held)
+    }
+
+    /// Whether what a grant was held with is as the daemon wrote it. A renewal is written before the certificate of it is used, which counts it.
+    pub(crate) fn knows_held(&self, held: &HeldKeys, seal: &[u8]) -> bool {
+        let before = held.renewals.checked_sub(1).map(|renewals| HeldKeys { renewals, ..held.clone() });
+        self.key.fits_held(held, seal) || before.is_some_and(|before| self.key.fits_held(&before, seal))
     }
 
     /// Keys that were revoked, whatever the database says.

@@ -154,7 +154,7 @@ impl Grants for Postgres {
         let renewed = rules::renewed(&found, serial, successor)?;
         change.refuse_all(found.successor.iter().map(|next| &next.leaf), self.clock.now()).await?;
         change.update(&renewed, None).await?;
-        change.keep_grant_key(grant, successor.leaf.spki).await?;
+        change.keep_grant_key(&renewed, successor.leaf.spki).await?;
         change.record(&record).await?;
         Ok(renewed)
     }

@@ -107,6 +107,7 @@ impl Postgres {
             .await?;
         change.refuse_all(rules::over(&invited.grant, &held), self.clock.now()).await?;
         change.update(&held, Some(peer_name)).await?;
+        change.seal_held(&held).await?;
         change.record(&record).await?;
         Ok(Enrolled { grant: held, given })
     }

@@ -13,9 +13,9 @@ use domain::{
     Time,
     audit::Record,
     grant::{Grant, State},
-    id::{GrantId, Spki},
+    id::{GrantId, InviteId, Spki},
     revoked::{KeyDoubt, RevokedKey},
-    seal::Doubt,
+    seal::{Doubt, HeldKeys},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::collections::BTreeMap;
@@ -60,16 +60,41 @@ impl Keys for Postgres {
 impl Change {
     /// The grants that stand and that this key holds, held, or is about to hold, and why not to believe them.
     async fn with_key(&mut self, key: Spki, now: Time) -> Result<Vec<(Grant, Option<Doubt>)>, StoreError> {
-        let rows = sqlx::query(sql::grants::GRANTS_WITH_KEY).bind(&key.0[..]).bind(now.to_offset());
-        let rows = rows.fetch_all(&mut **self).await?;
-        let held = rows.iter().map(|row| row::held(row, self.trust())).collect::<Result<Vec<_>, _>>()?;
-        Ok(held.into_iter().filter(|(grant, doubt)| grant.state != State::Revoked || doubt.is_some()).collect())
+        let rows = sqlx::query(sql::grants::GRANTS_AND_KEY).bind(&key.0[..]).bind(now.to_offset());
+        let (rows, mut with) = (rows.fetch_all(&mut **self).await?, Vec::new());
+        for row in &rows {
+            let (grant, doubt) = row::held(row, self.trust())?;
+            if grant.state == State::Revoked && doubt.is_none() {
+                continue;
+            }
+            let held = held_keys(row, &grant)?;
+            // Whoever changed what a grant was held with may have taken this key out of it.
+            let hidden = grant.leaves().next().is_some() && !held.is_believed(self.trust());
+            if row.try_get("has")? || held.keys.has(key) || hidden {
+                with.push((grant, doubt));
+            }
+        }
+        Ok(with)
     }
 
-    /// Keeps that a grant was renewed with this key.
-    pub(super) async fn keep_grant_key(&mut self, grant: GrantId, key: Spki) -> Result<(), StoreError> {
-        sqlx::query(sql::grants::KEEP_GRANT_KEY).bind(grant.0).bind(&key.0[..]).execute(&mut **self).await?;
+    /// Keeps that a grant was renewed with this key. What was not as it was written does not become so by that.
+    pub(super) async fn keep_grant_key(&mut self, grant: &Grant, key: Spki) -> Result<(), StoreError> {
+        let believed = self.held_keys(grant).await?.is_believed(self.trust());
+        sqlx::query(sql::grants::KEEP_GRANT_KEY).bind(grant.id.0).bind(&key.0[..]).execute(&mut **self).await?;
+        if believed { self.seal_held(grant).await } else { Ok(()) }
+    }
+
+    /// Seals what a grant is held with, as it stands.
+    pub(super) async fn seal_held(&mut self, grant: &Grant) -> Result<(), StoreError> {
+        let held = self.held_keys(grant).await?.keys;
+        let seal = self.trust().seal_held(&held);
+        sqlx::query(sql::grants::SEAL_HELD_KEYS).bind(grant.id.0).bind(&seal[..]).execute(&mut **self).await?;
         Ok(())
+    }
+
+    async fn held_keys(&mut self, grant: &Grant) -> Result<KeptKeys, StoreError> {
+        let row = sqlx::query(sql::grants::HELD_KEYS).bind(grant.id.0).fetch_one(&mut **self).await?;
+        held_keys(&row, grant)
     }
 
     async fn keep_revoked(&mut self, key: &RevokedKey) -> Result<(), StoreError> {
@@ -95,6 +120,32 @@ impl Change {
         let revoked: bool = query.fetch_one(&mut **self).await?;
         if revoked || self.trust().is_revoked(key) { Err(rules::key_revoked(key)) } else { Ok(()) }
     }
+}
+
+/// What a grant was held with, as its rows say.
+struct KeptKeys {
+    keys: HeldKeys,
+    seal: Option<Vec<u8>>,
+}
+
+impl KeptKeys {
+    fn is_believed(&self, trust: &Trust) -> bool {
+        self.seal.as_ref().is_some_and(|seal| trust.knows_held(&self.keys, seal))
+    }
+}
+
+fn held_keys(row: &PgRow, grant: &Grant) -> Result<KeptKeys, StoreError> {
+    // What is no key is none of anybody, and does not fit the seal.
+    let key = |bytes: &[u8]| row::digest(bytes).ok().map(Spki);
+    let renewed = row.try_get::<Vec<Vec<u8>>, _>("renewed")?;
+    let keys = HeldKeys {
+        grant: grant.id,
+        renewals: grant.renewals,
+        invite: row.try_get::<Option<_>, _>("handed")?.map(InviteId),
+        claimed: row.try_get::<Option<&[u8]>, _>("claimed")?.and_then(key),
+        renewed: renewed.iter().filter_map(|bytes| key(bytes)).collect(),
+    };
+    Ok(KeptKeys { keys, seal: row.try_get("keys_seal")? })
 }
 
 /// Every revoked key that there is a row of, and whether that is as it was written.

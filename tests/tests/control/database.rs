@@ -2,11 +2,13 @@
 
 use domain::{
     audit::Act,
-    grant::State,
-    id::Resource,
+    grant::{Leaf, State},
+    id::{GrantId, Resource, Serial, Spki},
+    renewal::{LIFE, Successor},
     rights::Role,
     scope::Verb,
     seal::{Doubt, RowKey},
+    world::FakeClock,
 };
 use spoke::{Edit, Receipt};
 use sqlx::{Connection, PgConnection, Row};
@@ -108,11 +110,12 @@ impl Stage {
 }
 
 /// Columns that a seal does not cover, for nothing is decided by them.
-const UNSEALED: [(&str, &str); 5] = [
+const UNSEALED: [(&str, &str); 6] = [
     ("subject_name", "shown to people"),
     ("peer_name", "shown to people"),
     ("created_at", "shown to people"),
     ("not_after", "the scope's own end counts; this one only hides a grant"),
+    ("keys_seal", "is a seal itself: without it the grant ends with any key that is revoked"),
     ("moved", "says what to read anew; a full reading does not ask"),
 ];
 
@@ -260,4 +263,71 @@ async fn an_end_that_a_crash_kept_from_being_remembered_is_learnt_at_the_next_st
     assert_eq!(open().floor(id), END);
     assert_eq!(open().floor(kept), Floor::of(&stage.office.standing(kept).await));
     again.stop().await;
+}
+
+/// Renews a grant three times, so that nothing of its first two keys is in its own row.
+async fn renew(office: &Instance, clock: &FakeClock, grant: GrantId) -> Vec<Spki> {
+    let mut keys = vec![office.standing(grant).await.leaf.expect("a certificate").spki];
+    for _ in 0..3 {
+        clock.advance(LIFE / 10 + Duration::from_secs(1));
+        let (held, now) = (office.standing(grant).await.leaf.expect("a certificate"), office.world.now());
+        let serial = Serial::new(&office.world.bytes::<16>()).expect("a number");
+        let leaf = Leaf { serial: serial.clone(), spki: Spki(office.world.bytes()), not_after: now + LIFE };
+        keys.push(leaf.spki);
+        let next = Successor::new(leaf, now);
+        let record = || office.act(Act::Certificate);
+        office.store.renew_grant(grant, &held.serial, &next, record()).await.expect("a renewal");
+        assert!(office.store.confirm_leaf(grant, &serial, record()).await.expect("its first use"));
+    }
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_grant_was_held_with_can_be_hidden_from_no_revoked_key() {
+    let (clock, world) = tests::clock::standing();
+    let office = Instance::start_in(world).await;
+    let mut superuser = PgConnection::connect_with(&office.database.superuser()).await.expect("a connection");
+    let (other, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+    enrol(&invite).await;
+    renew(&office, &clock, other.id).await;
+    let old = "(SELECT keys_seal FROM old)";
+    for (changes, of) in [
+        (String::new(), 0),
+        (String::new(), 1),
+        ("UPDATE invites SET claimed_spki = sha256('mallory') WHERE grant_id = $".to_owned(), 0),
+        ("UPDATE invites SET certificate = NULL, serial = NULL WHERE grant_id = $".to_owned(), 0),
+        ("DELETE FROM invites WHERE grant_id = $".to_owned(), 0),
+        ("DELETE FROM grant_keys WHERE grant_id = $".to_owned(), 1),
+        ("UPDATE grant_keys SET spki = sha256('mallory') WHERE grant_id = $ AND spki = KEY".to_owned(), 1),
+        ("UPDATE grant_keys SET invite = NULL WHERE grant_id = $ AND spki = KEY".to_owned(), 1),
+        ("DELETE FROM grant_keys WHERE grant_id = $ AND spki = KEY; UPDATE grants SET keys_seal = NULL WHERE id = $".to_owned(), 1),
+        (
+            "DELETE FROM grant_keys WHERE grant_id = $ AND spki = KEY; UPDATE grants SET keys_seal = sha256('x') WHERE id = $"
+                .to_owned(),
+            1,
+        ),
+        // As it was when the grant was enrolled, seal and all.
+        (format!("DELETE FROM grant_keys WHERE grant_id = $; UPDATE grants SET keys_seal = {old} WHERE id = $"), 1),
+    ] {
+        let (grant, invite) = office.grant("owner", r#"{"resources":["tasks"]}"#).await;
+        enrol(&invite).await;
+        let before = format!("CREATE TABLE old AS SELECT keys_seal FROM grants WHERE id = '{}'", grant.id);
+        sqlx::query(sqlx::AssertSqlSafe(before)).execute(&mut superuser).await.expect("what it was");
+        let keys = renew(&office, &clock, grant.id).await;
+        let key = keys[of];
+        let hex: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let changes = changes.replace('$', &format!("'{}'", grant.id)).replace("KEY", &format!("'\\x{hex}'"));
+        for change in changes.split("; ").filter(|change| !change.is_empty()) {
+            let done = sqlx::query(sqlx::AssertSqlSafe(change)).execute(&mut superuser).await.expect(change);
+            assert!(done.rows_affected() > 0, "{change}");
+        }
+        // A renewal does not make good what was changed.
+        renew(&office, &clock, grant.id).await;
+        let reason = "".parse().expect("none");
+        let ended = office.spoke.revoke_key(office.by(), name("owner"), key, reason).await.expect("a revocation");
+        let ended: Vec<_> = ended.grants.iter().map(|ended| ended.grant.id).collect();
+        assert_eq!(ended, [grant.id], "{changes}");
+        sqlx::query("DROP TABLE old").execute(&mut superuser).await.expect("no table");
+    }
+    assert_eq!(office.standing(other.id).await.state, State::Active, "nobody hid anything of it");
 }

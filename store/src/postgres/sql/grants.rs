@@ -17,6 +17,23 @@ macro_rules! handed {
     };
 }
 
+/// What `keys` reads of what a row `g` of grants was held with, where [`handed_join`] is.
+macro_rules! held_columns {
+    () => {
+        "g.keys_seal, h.handed, h.claimed, ARRAY(SELECT k.spki FROM grant_keys k WHERE k.grant_id = g.id AND k.invite IS NOT DISTINCT FROM h.handed) AS renewed"
+    };
+}
+
+macro_rules! handed_join {
+    () => {
+        concat!(
+            "LEFT JOIN LATERAL (SELECT i.id AS handed, i.claimed_spki AS claimed FROM invites i WHERE ",
+            handed!("g.id"),
+            ") h ON true"
+        )
+    };
+}
+
 /// What `invites` reads, of a row `i` of invites.
 macro_rules! invite_columns {
     () => {
@@ -54,14 +71,13 @@ statements! {
             next_not_after = $13, next_issued_at = $14, former_serial = $15, former_spki = $16, former_not_after = $17,
             former_until = $18, next_unused = $19, next_waits = $20, seal = $21, name = $22, renewals = $23
         WHERE id = $1";
-    /// Those whose holder has the key $1, had it since they were enrolled, or is about to have it at $2. Whether they have ended is not asked: a
-    /// row that says so may not be as it was written.
-    GRANTS_WITH_KEY = concat!("SELECT ", columns!(), " FROM grants g
-        WHERE $1 IN (g.spki, g.next_spki, g.former_spki) OR $1 = (SELECT i.claimed_spki FROM invites i WHERE ", handed!("g.id"), ")
-            OR EXISTS (SELECT FROM grant_keys k WHERE k.grant_id = g.id AND k.spki = $1
-                AND k.invite IS NOT DISTINCT FROM (SELECT i.id FROM invites i WHERE ", handed!("g.id"), "))
-            OR EXISTS (SELECT FROM invites i WHERE i.grant_id = g.id AND i.claimed_spki = $1 AND i.certificate IS NULL AND i.expires_at > $2)
-        ORDER BY g.id FOR UPDATE");
+    /// All of them, and whether the holder has the key $1 or is about to have it at $2. Whether they have ended is not asked: a row that
+    /// says so may not be as it was written, nor what it was held with.
+    GRANTS_AND_KEY = concat!("SELECT ", columns!(), ", ", held_columns!(), ", coalesce($1 IN (g.spki, g.next_spki, g.former_spki), false)
+            OR EXISTS (SELECT FROM invites i WHERE i.grant_id = g.id AND i.claimed_spki = $1 AND i.certificate IS NULL AND i.expires_at > $2) AS has
+        FROM grants g ", handed_join!(), " ORDER BY g.id FOR UPDATE OF g");
+    HELD_KEYS = concat!("SELECT ", held_columns!(), " FROM grants g ", handed_join!(), " WHERE g.id = $1");
+    SEAL_HELD_KEYS = "UPDATE grants SET keys_seal = $2 WHERE id = $1";
     KEEP_GRANT_KEY = concat!("INSERT INTO grant_keys (grant_id, spki, invite)
         SELECT $1, $2, (SELECT i.id FROM invites i WHERE ", handed!("$1"), ")
         ON CONFLICT (grant_id, spki) DO UPDATE SET invite = excluded.invite");
