@@ -61,6 +61,15 @@ class State:
     def erase(self):
         self.link_file.unlink(missing_ok=True)
 
+    def is_refused(self, link, held):
+        """Whether the other side refuses a certificate of the link. Its key is in a file of its own for that moment."""
+        file = self.directory / "shown.pem"
+        self.write(file, held["certificate"] + held["key"])
+        try:
+            return wire.is_refused(link["addresses"], link["tls_name"], link["root"], file)
+        finally:
+            file.unlink()
+
     def write(self, file, text):
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = file.with_suffix(".part")
@@ -86,9 +95,15 @@ def of_key(certificate, key):
 
 
 def held(args):
-    link = State(args.state).link()
+    """The link. A certificate that was kept and is refused by now, since another one was given, is none: the present one is as good as it
+    was."""
+    state = State(args.state)
+    link = state.link()
     if link is None:
         sys.exit(f"there is no link in {args.state}")
+    if "next" in link and state.is_refused(link, link["next"]):
+        print("The certificate that was kept to be used next is refused; the present one goes on.", file=sys.stderr)
+        del link["next"]
     return link
 
 

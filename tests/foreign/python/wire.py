@@ -8,6 +8,8 @@ import binascii
 import hashlib
 import queue
 import re
+import socket
+import ssl
 import sys
 import time
 import uuid
@@ -63,6 +65,32 @@ def dial(addresses, tls_name, root, key=None, certificate=None):
         if is_up(channel) or address == addresses[-1]:
             return channel
         channel.close()
+
+
+REFUSALS = ("CERTIFICATE_REVOKED", "CERTIFICATE_EXPIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "ACCESS_DENIED")
+
+
+def is_refused(addresses, tls_name, root, held):
+    """Whether the other side answers the certificate in the file `held`, which has its key too, with an alert: grpcio shows none. A
+    connection that merely broke is no refusal."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=root)
+    context.load_cert_chain(held)
+    context.set_alpn_protocols(["h2"])
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), DIAL_SECONDS) as plain:
+                with context.wrap_socket(plain, server_hostname=tls_name) as bare:
+                    bare.recv(1)  # our handshake is over before the other side has judged us
+                    return False
+        except ssl.SSLError as error:
+            if (error.reason or "").endswith(REFUSALS):
+                return True
+        except OSError:
+            pass
+    return False
 
 
 def is_up(channel):

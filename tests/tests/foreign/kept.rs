@@ -3,7 +3,7 @@
 use crate::{client::Running, office::Office, stage::Stage};
 use domain::{
     grant::{Grant, State},
-    renewal::OVERLAP,
+    renewal::{AGAIN, OVERLAP},
     session::SILENCE,
     world::FakeClock,
 };
@@ -160,9 +160,33 @@ async fn a_certificate_that_was_given_and_not_used_is_used_first(stage: Stage) {
     assert_eq!(stage.ask("link", &["capabilities"]).await.events(), ["capabilities"]);
 }
 
+async fn a_kept_certificate_that_is_refused_by_now_leaves_the_present_one_in_use(stage: Stage) {
+    let (office, clock) = ageing().await;
+    let before = office.linked(&stage, SCOPE).await;
+    pass(&clock, RIPE).await;
+    stage.keep_a_copy();
+    assert_eq!(stage.ask("link", &["renew", "--unused"]).await.events(), ["given"]);
+    let first = office.instance.standing(before.id).await.successor.expect("one that is given");
+    // The same link asks once more, as if the first answer had been lost.
+    pass(&clock, AGAIN + Duration::from_secs(1)).await;
+    assert_eq!(stage.ask("former", &["renew", "--unused"]).await.events(), ["given"]);
+    let second = office.instance.standing(before.id).await.successor.expect("another one");
+    assert_ne!(first.leaf, second.leaf);
+    let said = stage.ask("link", &["capabilities"]).await;
+    assert_eq!((said.events(), said.code), (vec!["capabilities"], 0), "{said:#?}");
+    assert_eq!(office.instance.standing(before.id).await.leaf, before.leaf, "nothing else came into force");
+    pass(&clock, 2 * AGAIN + Duration::from_secs(1)).await;
+    let said = stage.ask("link", &["renew"]).await;
+    assert_eq!((said.events(), said.code), (vec!["given", "renewed"], 0), "{said:#?}");
+    let after = followed(&office, &before).await;
+    assert!(after.leaf != Some(first.leaf) && after.leaf != Some(second.leaf), "{after:?}");
+    assert_eq!(stage.ask("link", &["capabilities"]).await.events(), ["capabilities"]);
+}
+
 crate::for_python!(
     a_session_hears_of_a_change_and_of_the_end_and_the_owner_reads_that_it_let_go,
     a_session_that_says_nothing_any_more_is_noticed_and_another_one_may_begin,
     a_certificate_is_renewed_and_the_former_one_ends,
     a_certificate_that_was_given_and_not_used_is_used_first,
+    a_kept_certificate_that_is_refused_by_now_leaves_the_present_one_in_use,
 );
