@@ -33,13 +33,15 @@ pub struct Await {
 /// Calls.
 #[async_trait]
 pub trait Calls: Send + Sync {
-    /// Keeps whom to call for a grant, sealed, in the place of what was kept before. Missing where there is no such grant.
+    /// Keeps whom to call for a grant, sealed, in the place of what was kept before. Missing where there is no such grant. Whoever calls
+    /// nobody says [`Calls::call_nobody`].
     async fn keep_grant_call(&self, grant: GrantId, sealed: &[u8]) -> Result<(), StoreError>;
-    /// Whom to call, for every grant that has it.
+    /// Whom to call, for every grant of which that is known.
     async fn grant_calls(&self) -> Result<Vec<(GrantId, Vec<u8>)>, StoreError>;
-    /// Forgets whom to call for a grant that has ended, and not that somebody was: its invites are for no door of this instance.
-    async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError>;
-    /// Forgets that anybody was called for a grant.
+    /// Keeps that nobody is called for a grant though its invites are for no door of this instance: they are about to be brought, or the grant
+    /// has ended. What was kept before is forgotten. Missing where there is no such grant.
+    async fn call_nobody(&self, grant: GrantId) -> Result<(), StoreError>;
+    /// Forgets all that: its invites are for a door.
     async fn forget_grant_call(&self, grant: GrantId) -> Result<(), StoreError>;
     /// Keeps that somebody waits, and forgets those of theirs whose time is over. Missing where there is no such user.
     async fn keep_await(&self, kept: &Await, record: Record) -> Result<(), StoreError>;

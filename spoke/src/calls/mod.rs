@@ -185,7 +185,7 @@ impl Calls {
     /// either.
     async fn expect(&self, grant: GrantId) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
-        if self.lock().contains_key(&grant) { Ok(()) } else { self.store.keep_grant_call(grant, &[]).await }
+        if self.lock().contains_key(&grant) { Ok(()) } else { self.store.call_nobody(grant).await }
     }
 
     /// It was not made. Who is called by another one goes on to be called.
@@ -334,7 +334,7 @@ impl Calls {
         for grant in self.adjust(&doors) {
             // Whoever ended cannot come back; what proved their calls is of no more use.
             self.lock().remove(&grant);
-            if let Err(error) = self.store.end_grant_call(grant).await {
+            if let Err(error) = self.store.call_nobody(grant).await {
                 tracing::warn!(%error, %grant, "whom to call for a grant that ended is kept until the next start");
             }
         }

@@ -13,18 +13,20 @@ impl Calls for Model {
     async fn keep_grant_call(&self, grant: GrantId, sealed: &[u8]) -> Result<(), StoreError> {
         self.change(|state| {
             state.grants.get(&grant).ok_or_else(|| rules::no_grant(grant))?;
-            state.grant_calls.insert(grant, sealed.to_vec());
+            state.grant_calls.insert(grant, Some(sealed.to_vec()));
             Ok(((), Vec::new()))
         })
     }
 
     async fn grant_calls(&self) -> Result<Vec<(GrantId, Vec<u8>)>, StoreError> {
-        Ok(self.state().grant_calls.clone().into_iter().filter(|(_, sealed)| !sealed.is_empty()).collect())
+        let kept = self.state().grant_calls.clone();
+        Ok(kept.into_iter().filter_map(|(grant, sealed)| Some((grant, sealed?))).collect())
     }
 
-    async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {
+    async fn call_nobody(&self, grant: GrantId) -> Result<(), StoreError> {
         self.change(|state| {
-            state.grant_calls.entry(grant).and_modify(Vec::clear);
+            state.grants.get(&grant).ok_or_else(|| rules::no_grant(grant))?;
+            state.grant_calls.insert(grant, None);
             Ok(((), Vec::new()))
         })
     }

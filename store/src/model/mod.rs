@@ -65,7 +65,8 @@ struct State {
     version: u64,
     links: BTreeMap<(UserId, GrantId), LinkRecord>,
     link_keys: BTreeMap<(UserId, Spki), LinkKey>,
-    grant_calls: BTreeMap<GrantId, Vec<u8>>,
+    /// Whom to call; none where nobody is called though there is no door for it.
+    grant_calls: BTreeMap<GrantId, Option<Vec<u8>>>,
     awaits: BTreeMap<(UserId, AwaitId), Await>,
     link_calls: BTreeMap<(UserId, GrantId), Vec<u8>>,
     log: Arc<Vec<Entry>>,

@@ -13,18 +13,16 @@ use domain::{
     audit::Record,
     id::{AwaitId, GrantId, UserId},
 };
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{
+    Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 
 #[async_trait]
 impl Calls for Postgres {
     async fn keep_grant_call(&self, grant: GrantId, sealed: &[u8]) -> Result<(), StoreError> {
-        let mut unit = unit::write(&self.door).await?;
-        let kept = sqlx::query(sql::calls::KEEP_GRANT_CALL).bind(grant.0).bind(sealed).execute(&mut *unit).await;
-        match kept {
-            Ok(_) => Ok(unit.end().await?),
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(rules::no_grant(grant)),
-            Err(error) => Err(error.into()),
-        }
+        self.put_call(grant, sqlx::query(sql::calls::KEEP_GRANT_CALL).bind(grant.0).bind(sealed)).await
     }
 
     async fn grant_calls(&self) -> Result<Vec<(GrantId, Vec<u8>)>, StoreError> {
@@ -34,10 +32,8 @@ impl Calls for Postgres {
         rows.iter().map(sealed).collect()
     }
 
-    async fn end_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {
-        let mut unit = unit::write(&self.door).await?;
-        sqlx::query(sql::calls::END_GRANT_CALL).bind(grant.0).execute(&mut *unit).await?;
-        Ok(unit.end().await?)
+    async fn call_nobody(&self, grant: GrantId) -> Result<(), StoreError> {
+        self.put_call(grant, sqlx::query(sql::calls::CALL_NOBODY).bind(grant.0)).await
     }
 
     async fn forget_grant_call(&self, grant: GrantId) -> Result<(), StoreError> {
@@ -126,6 +122,15 @@ impl Calls for Postgres {
 }
 
 impl Postgres {
+    async fn put_call(&self, grant: GrantId, query: Query<'_, sqlx::Postgres, PgArguments>) -> Result<(), StoreError> {
+        let mut unit = unit::write(&self.door).await?;
+        match query.execute(&mut *unit).await {
+            Ok(_) => Ok(unit.end().await?),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(rules::no_grant(grant)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// A transaction that writes as this user.
     async fn of(&self, owner: UserId) -> Result<Unit, StoreError> {
         let mut unit = unit::write(&self.door).await?;

@@ -4,7 +4,8 @@ statements! {
     KEEP_GRANT_CALL = "INSERT INTO grant_calls (grant_id, sealed) VALUES ($1, $2)
         ON CONFLICT (grant_id) DO UPDATE SET sealed = excluded.sealed";
     GRANT_CALLS = "SELECT grant_id AS id, sealed FROM grant_calls WHERE sealed <> ''";
-    END_GRANT_CALL = "UPDATE grant_calls SET sealed = '' WHERE grant_id = $1";
+    /// The one who is nobody: no plan is that short.
+    CALL_NOBODY = "INSERT INTO grant_calls (grant_id, sealed) VALUES ($1, '') ON CONFLICT (grant_id) DO UPDATE SET sealed = excluded.sealed";
     FORGET_GRANT_CALL = "DELETE FROM grant_calls WHERE grant_id = $1";
     FORGET_OLD_AWAITS = "DELETE FROM awaits WHERE owner = $1 AND not_after <= $2";
     KEEP_AWAIT = "INSERT INTO awaits (owner, id, name, addresses, sealed, not_after) VALUES ($1, $2, $3, $4, $5, $6)";

@@ -36,9 +36,18 @@ pub async fn whom_to_call_is_kept_until_its_grant_has_ended_and_its_invites_open
     bench.store.keep_grant_call(grant.id, &[2]).await.unwrap();
     assert_eq!(bench.store.grant_calls().await.unwrap(), [(grant.id, vec![2])]);
     assert!(bench.store.last_invite_end().await.unwrap().is_none(), "who is called does not come to a door");
-    bench.store.end_grant_call(grant.id).await.unwrap();
+    bench.store.call_nobody(grant.id).await.unwrap();
     assert!(bench.store.grant_calls().await.unwrap().is_empty());
     assert!(bench.store.last_invite_end().await.unwrap().is_none());
+    bench.store.forget_grant_call(grant.id).await.unwrap();
+    assert!(bench.store.last_invite_end().await.unwrap().is_some());
+    // As before an invite is made that is brought.
+    bench.store.call_nobody(grant.id).await.unwrap();
+    assert!(
+        bench.store.grant_calls().await.unwrap().is_empty() && bench.store.last_invite_end().await.unwrap().is_none()
+    );
+    let nobody = bench.store.call_nobody(GrantId(bench.world.uuid())).await;
+    assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
     bench.store.forget_grant_call(grant.id).await.unwrap();
     assert!(bench.store.last_invite_end().await.unwrap().is_some());
 }
