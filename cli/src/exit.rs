@@ -11,7 +11,7 @@ use std::{fmt, io, path::Path};
 pub enum Exit {
     /// It was done, or answered.
     Done = 0,
-    /// It failed; of `audit verify`: the log is broken; of `can`: the grant may not.
+    /// It failed; of `audit verify`: the log is broken; of `can`: the grant may not; of `ping`: it answers, but a step failed.
     Failed = 1,
     /// The command line is wrong, or what it names is no valid value.
     Usage = 2,
@@ -50,7 +50,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done, or answered",
-            Self::Failed => "failed; of `audit verify`: the log is broken; of `can`: no",
+            Self::Failed => {
+                "failed; of `audit verify`: the log is broken; of `can`: no; of `ping`: it answers, but its clock is wrong"
+            }
             Self::Usage => "the command line is wrong, or what it names is no valid value",
             Self::NotRunning => "the daemon does not run",
             Self::Missing => "there is no such thing",

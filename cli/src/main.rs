@@ -57,7 +57,8 @@ fn main() -> ExitCode {
 
 /// Before anything is done: a mistyped directory is another instance's, or none.
 fn known_environment() -> Outcome<()> {
-    variables::all_known(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))
+    variables::all_known(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()))?;
+    variables::session().map(drop)
 }
 
 /// Help and the version go where the parser puts them; everything else is a failure like any other.

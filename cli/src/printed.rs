@@ -88,13 +88,18 @@ const PRINTED: &[Form] = &[
     value::<Vec<view::AwaitEntry>>("link await --end").noting("What is left."),
     value::<Vec<view::LinkEntry>>("links"),
     value::<Vec<view::DirectoryEntry>>("links --all"),
+    lines::<Vec<view::LinkEntry>>("links --watch")
+        .noting("All links, at first and whenever one has changed; it goes on until it is told to stop."),
     value::<view::PingReport>("ping").noting(SILENT),
     value::<view::LinkEntry>("renew"),
     value::<view::UnlinkReport>("unlink"),
     value::<Vec<view::DirectoryEntry>>("unlink --any"),
     value::<shape::Page>("list"),
-    lines::<shape::Step>("list --stream").noting("With --strict exit code 7 says that not every source answered."),
+    value::<view::Explanation>("list --explain"),
+    lines::<shape::Step>("list --stream")
+        .noting("The last line is the verdict. With --strict exit code 7 says that the answer is not complete."),
     value::<shape::One>("get"),
+    value::<view::Explanation>("get --explain"),
     value::<rooms::rows::Added>("add"),
     value::<import::report::Report>("import").noting("With --strict exit code 7 says that not everything was taken."),
     lines::<import::report::Report>("import --watch")

@@ -7,7 +7,10 @@ use crate::{
 };
 
 /// Variables that are no keys of the file.
-const OTHER_VARIABLES: [&str; 2] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE"];
+const OTHER_VARIABLES: [&str; 3] = ["MOSAIC_FED_DIR", "MOSAIC_FED_WORKSPACE", SESSION];
+
+/// Which session the commands are of, for whoever types many: a link that is offline is told of once in it.
+const SESSION: &str = "MOSAIC_FED_SESSION";
 
 /// What all of them begin with.
 pub const PREFIX: &str = "MOSAIC_FED_";
@@ -32,6 +35,16 @@ pub fn all_known(variables: impl Iterator<Item = String>) -> Outcome<()> {
     };
     Err(Failure::new(Exit::Usage, format!("the environment has {all}, which no command reads; nothing was done"))
         .next(next))
+}
+
+/// The session, where one is named.
+pub fn session() -> Outcome<Option<String>> {
+    let Some(name) = std::env::var_os(SESSION).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let name = name.into_string().ok().filter(|name| hub::is_session(name));
+    name.map(Some).ok_or_else(|| {
+        let cause = format!("{SESSION} in the environment is not 1 to 128 letters, digits and marks without spaces");
+        Failure::new(Exit::Usage, cause).next(format!("type `export {SESSION}=$(uuidgen)`, or `unset {SESSION}`"))
+    })
 }
 
 fn key_of(variable: &str) -> String {

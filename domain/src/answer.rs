@@ -109,6 +109,13 @@ pub struct SourceOutcome {
     /// Of a link that waits to be let in: the words that the other side's owner has yet to be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// How many fields of this kind of row the link's grant keeps back, by what the other side said last of the grant. Absent where it did not
+    /// say, and of this instance's own rows. Never anything about rows that are not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<u32>,
+    /// Calls that the grant had left after this one, as the other side says. Absent where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_left: Option<u32>,
 }
 
 impl SourceOutcome {
@@ -124,6 +131,8 @@ impl SourceOutcome {
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             retry_after_ms: None,
             words: None,
+            withheld: None,
+            calls_left: None,
         }
     }
 }
@@ -138,6 +147,58 @@ pub struct Page {
     /// Continues this answer; absent when every source came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Whether this page has what it can have; a later page says it of the sources that it asked.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// Whether an answer is whole: every source that was asked came to its end. That more rows follow on another page takes nothing from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether nothing is missing.
+    pub complete: bool,
+    /// What is missing, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+impl Verdict {
+    /// Of an answer out of sources that ended so.
+    pub fn of(sources: &[SourceOutcome]) -> Self {
+        Self::of_asked(sources.iter().map(|source| source.source.as_str()), sources)
+    }
+
+    /// The same where not every source that was asked has to have ended.
+    pub fn of_asked<'a>(asked: impl Iterator<Item = &'a str>, sources: &'a [SourceOutcome]) -> Self {
+        let ended = |name: &str| sources.iter().any(|source| source.source == name);
+        let open = asked.filter(|name| !ended(name)).map(|name| format!("{name} (not asked to its end)"));
+        let silent = sources.iter().filter(|source| !matches!(source.outcome, Outcome::Ok | Outcome::Partial));
+        let silent: Vec<_> = silent.map(told).chain(open).collect();
+        let cut: Vec<_> = sources.iter().filter(|source| source.outcome == Outcome::Partial).map(told).collect();
+        let silent = (!silent.is_empty()).then(|| format!("the rows of {} are missing", listed(&silent)));
+        let cut = (!cut.is_empty()).then(|| format!("the last rows of {} are missing", listed(&cut)));
+        let missing: Vec<_> = silent.into_iter().chain(cut).collect();
+        Self { complete: missing.is_empty(), missing: (!missing.is_empty()).then(|| missing.join(", and ")) }
+    }
+
+    /// Of one row: once it is there nothing is missing, whoever else did not answer.
+    pub fn of_one(found: bool, sources: &[SourceOutcome]) -> Self {
+        if found { Self::of(&[]) } else { Self::of(sources) }
+    }
+}
+
+fn told(source: &SourceOutcome) -> String {
+    match source.words {
+        Some(_) => format!("{} (waits to be let in)", source.source),
+        None => format!("{} ({})", source.source, source.outcome),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        names => names.concat(),
+    }
 }
 
 /// One row of one source, with how that source ended.
@@ -151,6 +212,9 @@ pub struct One {
     pub withheld: Option<Vec<Field>>,
     /// How the sources that were asked ended.
     pub sources: Vec<SourceOutcome>,
+    /// Whether somebody who did not answer may have it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
 }
 
 /// One step of a streamed answer: rows in arrival order, outcomes as sources end.
@@ -161,6 +225,8 @@ pub enum Step {
     Row(Box<Row>),
     /// A source ended.
     End(SourceOutcome),
+    /// Every source ended: the last step. A stream without it was cut off.
+    Verdict(Verdict),
 }
 
 /// A link or grant name that stays free for links.
@@ -171,6 +237,34 @@ pub fn may_name_a_link(name: &Name) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_complete_only_where_every_source_that_was_asked_came_to_its_end() {
+        let end = |name: &str, outcome| SourceOutcome::empty(name, outcome, "", Duration::ZERO);
+        let here = end(HERE, Outcome::Ok);
+        let more = SourceOutcome { truncated: true, ..end("work", Outcome::Ok) };
+        assert_eq!(Verdict::of(&[here.clone(), more]), Verdict { complete: true, missing: None });
+        let missing = |sources: &[SourceOutcome]| {
+            let verdict = Verdict::of(sources);
+            assert!(!verdict.complete);
+            verdict.missing.unwrap()
+        };
+        for outcome in Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Ok) {
+            let rows = if outcome == Outcome::Partial { "the last rows of" } else { "the rows of" };
+            let said = missing(&[here.clone(), end("work", outcome)]);
+            assert_eq!(said, format!("{rows} work ({outcome}) are missing"));
+        }
+        let waits = SourceOutcome { words: Some("a b c d".to_owned()), ..end("new", Outcome::Denied) };
+        let all = [end("work", Outcome::Offline), end("lab", Outcome::Partial), waits];
+        assert_eq!(
+            missing(&all),
+            "the rows of work (offline) and new (waits to be let in) are missing, and the last rows of lab (partial) are missing"
+        );
+        let stopped = Verdict::of_asked([HERE, "work"].into_iter(), std::slice::from_ref(&here));
+        assert_eq!(stopped.missing.unwrap(), "the rows of work (not asked to its end) are missing");
+        assert!(Verdict::of_one(true, &all).complete && !Verdict::of_one(false, &all).complete);
+        assert!(Verdict::of_one(false, &[here]).complete, "that nobody has it is an answer");
+    }
 
     #[test]
     fn the_wire_knows_exactly_these_outcomes_in_this_order() {

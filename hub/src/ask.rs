@@ -3,7 +3,7 @@
 use crate::{
     Asker, Hub,
     cache::Manner,
-    call::Call,
+    call::{Call, Facts},
     cursor::Progress,
     flight::Aboard,
     outcome::Failure,
@@ -82,6 +82,11 @@ impl<'a> Ask<'a> {
     /// Whether what it brings was kept from an earlier answer.
     pub(crate) fn is_kept(&self) -> bool {
         self.reader.is_kept()
+    }
+
+    /// What the other side told beside its rows.
+    pub(crate) fn facts(&self) -> Facts {
+        self.reader.facts()
     }
 
     /// Its place, for whoever keeps what it brings; none for this instance's own rows.

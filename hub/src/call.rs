@@ -6,20 +6,22 @@ use crate::{
     circuit::is_of_reach,
     flight::{Aboard, Over},
     health::LinkState,
+    hello::Shares,
     outcome::{Failure, Kind},
     session::{Channel, Live},
     track::Pass,
 };
 use domain::{
     Reason,
-    answer::Outcome,
-    id::{GrantId, QueryHash, RequestId, UserId},
+    answer::{Outcome, SourceOutcome},
+    id::{GrantId, QueryHash, RequestId, Resource, UserId},
+    scope::spec::MAX_RATE,
 };
-use proto::REQUEST_ID;
+use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
 use store::{LinkEnd, LinkRecord};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 /// A call that is cut short this close to its deadline was cut short by it.
 const SLACK: Duration = Duration::from_millis(100);
@@ -33,6 +35,23 @@ pub(crate) struct Call<'a> {
     live: Option<Live>,
     aboard: Aboard,
     gate: Gate,
+    /// Calls that the grant has left, as the last answer said.
+    calls_left: Option<u32>,
+}
+
+/// What the other side told beside its rows; nothing of this instance's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    withheld: Option<u32>,
+    calls_left: Option<u32>,
+}
+
+impl Facts {
+    /// With them.
+    pub(crate) fn of(self, ended: SourceOutcome) -> SourceOutcome {
+        let Self { withheld, calls_left } = self;
+        SourceOutcome { withheld, calls_left, ..ended }
+    }
 }
 
 /// Whether the link's circuit has a say.
@@ -48,7 +67,17 @@ enum Gate {
 impl<'a> Call<'a> {
     pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
         let aboard = hub.sessions.board(link);
-        Self { hub, link, request, started: Instant::now(), deadline, live: None, aboard, gate: Gate::Free }
+        Self {
+            hub,
+            link,
+            request,
+            started: Instant::now(),
+            deadline,
+            live: None,
+            aboard,
+            gate: Gate::Free,
+            calls_left: None,
+        }
     }
 
     /// A question for rows, which is not sent while the link's circuit is open.
@@ -96,8 +125,13 @@ impl<'a> Call<'a> {
     {
         let (deadline, over) = (self.deadline, self.over());
         self.pass()?;
+        let asked = Instant::now();
         let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
-        answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure))
+        let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
+        if answer.is_ok() {
+            self.hub.tracks.took(self.link, asked.elapsed());
+        }
+        answer
     }
 
     /// Asks the circuit, once a question.
@@ -108,6 +142,16 @@ impl<'a> Call<'a> {
             self.gate = Gate::Passed(pass.map_err(|held| Failure { kind: Kind::HeldBack, ..self.as_known(held) })?);
         }
         Ok(())
+    }
+
+    /// What the other side told beside its rows of this kind.
+    pub(crate) fn facts(&self, resource: &Resource) -> Facts {
+        Facts { withheld: self.hub.tracks.withheld(self.link, resource), calls_left: self.calls_left }
+    }
+
+    /// What the grant gives, as the other side says.
+    pub(crate) fn gives(&self, shares: &Shares) {
+        self.hub.tracks.gives(self.link, shares);
     }
 
     /// Something of an answer came, and was believed.
@@ -141,6 +185,7 @@ impl<'a> Call<'a> {
         let channel = live.channel.clone();
         self.live = Some(live);
         let answer = ask(channel, self.request(message.clone())).await;
+        self.calls_left = calls_left(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
         answer.map(Response::into_inner).map_err(|status| self.failure(&status))
     }
 
@@ -172,7 +217,7 @@ impl<'a> Call<'a> {
     }
 
     /// That nobody is there says nothing new of a link whose grant the other side has ended.
-    fn as_known(&self, failure: Failure) -> Failure {
+    pub(crate) fn as_known(&self, failure: Failure) -> Failure {
         let away = matches!(failure.outcome, Outcome::Offline | Outcome::Timeout);
         if away && self.hub.is_known_to_have_ended(self.link) { Failure::ended_before() } else { failure }
     }
@@ -270,6 +315,14 @@ impl Hub {
             keeper.look();
         });
     }
+}
+
+/// What the other side says that the grant has left. Nothing that no grant can have is believed.
+fn calls_left(metadata: &MetadataMap) -> Option<u32> {
+    let mut said = metadata.get_all(CALLS_LEFT).iter();
+    let (only, None) = (said.next()?, said.next()) else { return None };
+    let digits = only.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().filter(|left| *left <= MAX_RATE)
 }
 
 /// A message with the question's id, which both sides' logs name, and the time that the answer may take.

@@ -2,7 +2,7 @@
 //! that it exists and remove it, and nothing else.
 
 use crate::{
-    Asker, CircuitStatus, Hub, HubError,
+    Asker, CircuitStatus, Hub, HubError, Latency,
     control::SessionStatus,
     enrol::{Enrolled, Over},
     health::{Health, LastFailure, LinkState},
@@ -11,6 +11,7 @@ use crate::{
     record::Asking,
     renewal::RenewalStatus,
     session::key_context,
+    track::Summary,
 };
 use domain::{
     Time,
@@ -61,6 +62,10 @@ pub struct LinkStatus {
     pub session: Option<SessionStatus>,
     /// Whether questions over it are sent.
     pub circuit: CircuitStatus,
+    /// How long the last answers took, once there was one.
+    pub latency: Option<Latency>,
+    /// The other side's clock less ours, in milliseconds, by the session or the last ping.
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// A link that was made or given a new certificate.
@@ -344,6 +349,8 @@ impl Hub {
             state => state,
         };
         let words = link.words.clone().filter(|_| state == LinkState::Waiting);
+        let session = self.keeper.status(link);
+        let Summary { circuit, latency, clock_offset_ms } = self.tracks.summary(link);
         LinkStatus {
             id: link.id,
             name: link.name.clone(),
@@ -360,8 +367,10 @@ impl Hub {
             state,
             last_success,
             last_failure,
-            session: self.keeper.status(link),
-            circuit: self.tracks.circuit(link),
+            clock_offset_ms: session.as_ref().and_then(|session| session.clock_offset_ms).or(clock_offset_ms),
+            session,
+            circuit,
+            latency,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub, HubError,
     ask::KEPT,
     cache::{Answer, Keeping, Manner, Turn},
-    call::Call,
+    call::{Call, Facts},
     deadlines::message_bytes,
     flight::{Aboard, Held},
     hello::capabilities,
@@ -12,10 +12,11 @@ use crate::{
     peer,
     question::{Source, Sources},
     record::{Asking, Sum},
+    track::kept_back,
 };
 use domain::{
     Reason, Time,
-    answer::{One, Outcome, Row, SourceOutcome},
+    answer::{One, Outcome, Row, SourceOutcome, Verdict},
     id::{Field, ItemId, Resource},
     item::Item,
     kind::Kinds,
@@ -57,19 +58,20 @@ impl Hub {
         let sources = self.sources(asker, from).await?;
         let (get, manner) = (Get { resource, id }, if fresh { Manner::Fresh } else { Manner::Shared });
         let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
-        let (mut one, mut places) = (One { row: None, withheld: None, sources: Vec::new() }, Vec::new());
+        let (mut row, mut withheld, mut ended, mut places) = (None, None, Vec::new(), Vec::new());
         for turn in [here, links] {
             let calls = turn.into_iter().map(|source| self.get_from(asker, source, (&get, manner)));
             let mut answers = calls.collect::<FuturesUnordered<_>>();
-            while one.row.is_none()
+            while row.is_none()
                 && let Some((found, outcome, place)) = answers.next().await
             {
-                (one.row, one.withheld) = found;
-                one.sources.push(outcome);
-                places.extend(place.filter(|_| one.row.is_some()));
+                (row, withheld) = found;
+                ended.push(outcome);
+                places.extend(place.filter(|_| row.is_some()));
             }
         }
-        Ok(Held::new(one, places))
+        let verdict = Verdict::of_one(row.is_some(), &ended);
+        Ok(Held::new(One { row, withheld, sources: ended, verdict }, places))
     }
 
     async fn get_from(
@@ -81,14 +83,14 @@ impl Hub {
         let started = Instant::now();
         let answer = timeout(self.deadlines.overall, async {
             match source {
-                Source::Here => (self.get_here(asker, get).await, None, None),
+                Source::Here => Came::only(self.get_here(asker, get).await),
                 Source::Link(link) => self.get_link(asker, link, (get, manner)).await,
             }
         });
-        let late = |_| (Err(Failure::silent(started.elapsed())), None, None);
-        let (found, withheld, place) = answer.await.unwrap_or_else(late);
+        let late = |_| Came::only(Err(Failure::silent(started.elapsed())));
+        let Came { found, kept_back, place, facts } = answer.await.unwrap_or_else(late);
         let (row, outcome) = present(source.name(), found, started.elapsed());
-        ((row, withheld), outcome, place)
+        ((row, kept_back), facts.of(outcome), place)
     }
 
     async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
@@ -99,12 +101,7 @@ impl Hub {
         Ok(found.map(|(item, as_of)| Read { item, as_of, cached: false }))
     }
 
-    async fn get_link(
-        &self,
-        asker: &Asker,
-        link: &LinkRecord,
-        (get, manner): (&Get, Manner),
-    ) -> (Found, Option<Vec<Field>>, Option<Aboard>) {
+    async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
         let mut call = Call::question(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get, manner).await;
@@ -126,7 +123,22 @@ impl Hub {
         };
         // What came just before the end is not shown after it.
         let found = if over.is_so() { Err(Failure::ended()) } else { found };
-        (recorded.and(found), kept_back, Some(call.place()))
+        let facts = call.facts(&get.resource);
+        Came { found: recorded.and(found), kept_back, place: Some(call.place()), facts }
+    }
+}
+
+/// What came of asking one source.
+struct Came {
+    found: Found,
+    kept_back: Option<Vec<Field>>,
+    place: Option<Aboard>,
+    facts: Facts,
+}
+
+impl Came {
+    fn only(found: Found) -> Self {
+        Self { found, kept_back: None, place: None, facts: Facts::default() }
     }
 }
 
@@ -139,8 +151,7 @@ fn looks_empty(item: &Item) -> bool {
 /// The fields of its kind that the grant keeps back. Whoever cannot be asked that has given the row all the same.
 async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<Vec<Field>> {
     let mut shares = capabilities(call, link).await.ok()??;
-    let (shown, kind) = (shares.resources.remove(&get.resource)?, Kinds::builtin().get(&get.resource)?);
-    Some(kind.fields.keys().filter(|field| !shown.contains(field)).cloned().collect())
+    kept_back(&get.resource, &shares.resources.remove(&get.resource)?)
 }
 
 async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {

@@ -1,10 +1,11 @@
-//! The calls that say who is there: the opening exchange, what the grant may do, and leaving.
+//! The calls that say who is there: what the opening exchange and the grant's words are, and leaving.
 
 use crate::{
     Asker, Hub,
     call::Call,
     deadlines::message_bytes,
     outcome::Failure,
+    ping::Tried,
     record::{Asking, Sum},
 };
 use domain::{
@@ -75,6 +76,8 @@ pub struct Ping {
     /// What the grant may do, where it may be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shares: Option<Shares>,
+    /// Every step in order, and which one failed.
+    pub steps: Vec<Tried>,
 }
 
 /// How a link was left.
@@ -88,55 +91,7 @@ pub(crate) enum Left {
     NeverLetIn,
 }
 
-impl Ping {
-    /// Of a link that the other side's owner has yet to let in: nothing is asked.
-    pub(crate) fn waiting(link: &LinkRecord, words: &str) -> Self {
-        let outcome = Failure::unconfirmed(link, words).ending(link.name.as_str(), 0, Duration::ZERO);
-        Self { outcome, hello: None, shares: None }
-    }
-}
-
 impl Hub {
-    /// The opening exchange and the grant's words, as one recorded question.
-    pub(crate) async fn try_out(&self, asker: &Asker, link: &LinkRecord) -> Ping {
-        let started = Instant::now();
-        let mut asking = Asking::new(self, asker, link).calling("ping");
-        let mut call = Call::new(self, link, asker.request, started + self.deadlines.source);
-        let mut ping = Ping {
-            outcome: SourceOutcome::empty(link.name.as_str(), Outcome::Ok, "", Duration::ZERO),
-            hello: None,
-            shares: None,
-        };
-        let ended = self.greet(&mut call, link, &mut ping).await;
-        call.end(ended.as_ref().err());
-        let recorded = match &ended {
-            Ok(()) => asking.answered(Sum::default(), "").await,
-            Err(failure) => asking.failed(failure).await,
-        };
-        ping.outcome = match recorded.and(ended) {
-            Ok(()) => SourceOutcome::empty(link.name.as_str(), Outcome::Ok, "", started.elapsed()),
-            Err(failure) => failure.ending(link.name.as_str(), 0, started.elapsed()),
-        };
-        ping
-    }
-
-    async fn greet(&self, call: &mut Call<'_>, link: &LinkRecord, ping: &mut Ping) -> Result<(), Failure> {
-        let (asked, started) = (self.world.now(), Instant::now());
-        let wire = v1::ConnectRequest {
-            version_min: PROTOCOL_VERSION,
-            version_max: PROTOCOL_VERSION,
-            capabilities: vec![v1::Capability::Query.into()],
-            time: Some(wire::timestamp(asked)),
-        };
-        let answer = call.send(&wire, |channel, request| async move {
-            ConnectServiceClient::new(channel).max_decoding_message_size(message_bytes()).connect(request).await
-        });
-        let answer = answer.await?;
-        ping.hello = Some(hello(&answer, link, asked, started.elapsed())?);
-        ping.shares = capabilities(call, link).await?;
-        Ok(())
-    }
-
     /// Ends the grant at the other side, recorded as done by `by`. An error says why that is not certain, and what to do.
     pub(crate) async fn leave(&self, by: &Asker, link: &LinkRecord) -> Result<Left, String> {
         let mut asking = Asking::new(self, by, link).calling("disconnect");
@@ -184,13 +139,22 @@ pub(crate) async fn capabilities(call: &mut Call<'_>, link: &LinkRecord) -> Resu
         QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).capabilities(request).await
     });
     match answer.await {
-        Ok(answer) => shares(&answer, link).map(Some),
+        Ok(answer) => {
+            let shares = shares(&answer, link)?;
+            call.gives(&shares);
+            Ok(Some(shares))
+        }
         Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => Ok(None),
         Err(failure) => Err(failure),
     }
 }
 
-fn hello(answer: &v1::ConnectResponse, link: &LinkRecord, asked: Time, round_trip: Duration) -> Result<Hello, Failure> {
+pub(crate) fn hello(
+    answer: &v1::ConnectResponse,
+    link: &LinkRecord,
+    asked: Time,
+    round_trip: Duration,
+) -> Result<Hello, Failure> {
     let instance = answer.instance_id.parse().map_err(Failure::lie)?;
     if instance != link.peer {
         return Err(Failure::lie("the other side says that it is another instance than the one of the invite"));

@@ -1,13 +1,13 @@
 //! The asking side: a local person's links to other instances, and one answer out of many sources.
 //!
-//! Map: [`connect`] makes, lists, tries and ends links, with [`enrol`] for the exchange that turns an invite into a
+//! Map: [`connect`] makes, lists and ends links, [`ping`] tries one out step by step, with [`enrol`] for the exchange that turns an invite into a
 //! certificate, [`keys`] for what is kept meanwhile, [`renewal`] for the one after it and [`control`] for the session
 //! that tells of the grant's end, which ends what is in [`flight`]; [`calls`] takes the calls of sharing sides that nobody can reach.
 //! [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
-//! beginning of the id is known. Below them one source is asked by [`ask`]: it is read by
+//! beginning of the id is known; [`explain`] says what one would cost. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`]; a
-//! source that cannot be reached is left alone for a while ([`circuit`], kept by [`track`]).
+//! source that cannot be reached is left alone for a while ([`circuit`], kept by [`track`]), and [`told`] knows who heard of it.
 //!
 //! Must not: store or log a row of another instance, know anything of the sharing side, or let one user ask through another
 //! user's link.
@@ -24,14 +24,17 @@ pub mod deadlines;
 mod dialling;
 mod enrol;
 mod error;
+mod explain;
 mod flight;
 mod get;
 mod health;
 mod hello;
 mod keys;
+mod latency;
 mod merge;
 mod outcome;
 mod peer;
+mod ping;
 mod query;
 mod question;
 mod reader;
@@ -40,6 +43,7 @@ mod renewal;
 mod seek;
 mod session;
 mod stream;
+mod told;
 mod track;
 
 pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
@@ -48,13 +52,17 @@ pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
 pub use deadlines::Deadlines;
 pub use error::HubError;
+pub use explain::Planned;
 pub use flight::{Held, Places};
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
 pub use keys::{KeyHere, Prepared};
+pub use latency::Latency;
+pub use ping::{Step, StepEnd, Tried};
 pub use question::{Asker, Question, Sources};
 pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
-pub use seek::Sought;
+pub use seek::{PAGES, Sought};
+pub use told::is_session;
 
 use dialling::Dialling;
 use domain::{
@@ -100,6 +108,7 @@ pub struct Hub {
     sessions: Sessions,
     cache: Arc<cache::Cache>,
     tracks: Arc<Tracks>,
+    told: told::Told,
     deadlines: Deadlines,
     watch: renewal::Watch,
     keeper: Arc<control::Keeper>,
@@ -138,6 +147,7 @@ impl Hub {
             sessions,
             cache,
             tracks,
+            told: told::Told::default(),
             deadlines,
             watch,
             keeper,

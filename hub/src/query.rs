@@ -13,7 +13,7 @@ use crate::{
 };
 use domain::{
     Time,
-    answer::{Outcome, Page, SourceOutcome},
+    answer::{Outcome, Page, SourceOutcome, Verdict},
     item::Item,
     operation::{List, Operation},
 };
@@ -38,13 +38,14 @@ impl Hub {
         let (at, gathered, endings) = unzip(answers);
         let merged = merge(gathered, question.limit as usize, cursor.shown);
         let outcomes = settle(&mut cursor, &at, &merged, endings);
-        if question.strict && outcomes.iter().any(|source| source.outcome != Outcome::Ok) {
+        let verdict = Verdict::of(&outcomes);
+        if question.strict && !verdict.complete {
             return Err(HubError::Incomplete(outcomes));
         }
         // A page that showed nothing has no next one: the same cursor can be sent again, and a loop over pages ends.
         let open = cursor.sources.iter().any(|(_, progress)| *progress != Progress::Done);
         let next = (open && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
-        Ok(Held::new(Page { rows: merged.rows, sources: outcomes, next }, places))
+        Ok(Held::new(Page { rows: merged.rows, sources: outcomes, next, verdict }, places))
     }
 
     async fn gather_all(
@@ -98,6 +99,7 @@ impl Hub {
         });
         let (name, took) = (source.name().to_owned(), started.elapsed());
         let (rest, outcome) = judge(&name, &ended, &mut rows, took);
+        let outcome = ask.facts().of(outcome);
         Answered { at, gathered: Gathered { source: name, before, cached: ask.is_kept(), rows, rest }, outcome, place }
     }
 }

@@ -3,14 +3,14 @@
 use crate::{
     Asker, Hub,
     cache::{Answer, Keeping, Manner, Turn},
-    call::Call,
+    call::{Call, Facts},
     deadlines::message_bytes,
     flight::Aboard,
     outcome::Failure,
     peer::{Batch, Check},
 };
 use domain::{
-    id::QueryHash,
+    id::{QueryHash, Resource},
     operation::{List, Operation, Progress},
     page::{PageToken, Position},
 };
@@ -55,6 +55,14 @@ impl Reader<'_> {
     /// Whether what it gives was kept from an earlier answer.
     pub(crate) fn is_kept(&self) -> bool {
         matches!(self, Self::Link(link) if matches!(link.from, From::Kept { .. }))
+    }
+
+    /// What the other side told beside its rows.
+    pub(crate) fn facts(&self) -> Facts {
+        match self {
+            Self::Here(_) => Facts::default(),
+            Self::Link(link) => link.call.facts(&link.resource),
+        }
     }
 
     /// Notes how the source ended.
@@ -111,6 +119,7 @@ pub(crate) struct Link<'a> {
     wire: v1::ListRequest,
     query: QueryHash,
     manner: Manner,
+    resource: Resource,
     check: Check,
     rows: usize,
 }
@@ -136,7 +145,8 @@ impl<'a> Link<'a> {
             include_body: list.include_body,
         };
         let check = Check::new(list.resource.clone(), list.include_body, limit, after);
-        Self { from: From::Unknown, call, wire, query: list.query_hash(), manner, check, rows: 0 }
+        let (query, resource) = (list.query_hash(), list.resource.clone());
+        Self { from: From::Unknown, call, wire, query, manner, resource, check, rows: 0 }
     }
 
     async fn next(&mut self, deadline: Instant) -> Result<Batch, Failure> {

@@ -11,7 +11,7 @@ use domain::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Pages that are read at most.
-const PAGES: usize = 25;
+pub const PAGES: u32 = 25;
 /// Rows of each.
 const PAGE: u32 = 400;
 /// The beginning of an id as tables show it: long enough that the first hit is taken, and no further rows are asked for.

@@ -143,6 +143,17 @@ impl Sessions {
         slots.entry((link.owner, link.id)).or_default().dial = Some((*count, dial));
     }
 
+    /// Keeps a connection that was made for something else, where the link has none.
+    pub(crate) fn adopt(&self, link: &LinkRecord, dialled: Dialled) {
+        let is_there = self.lock().1.get(&(link.owner, link.id)).is_some_and(|slot| {
+            let dial = slot.dial.as_ref().map(|(_, dial)| dial.peek());
+            dial.is_some_and(|dial| dial.is_none_or(|dialled| dialled.as_ref().is_ok_and(Dialled::is_open)))
+        });
+        if !is_there {
+            self.exchange(link, dialled);
+        }
+    }
+
     /// Whom to dial for the link, and what to show there.
     pub(crate) fn target(&self, link: &LinkRecord) -> Result<Target, Failure> {
         let key = self.kek.open(&key_context(link.owner, link.id), &link.sealed_key).map_err(Failure::own)?;

@@ -4,6 +4,7 @@
 use crate::{
     Asker, Hub, HubError,
     ask::Ask,
+    call::Facts,
     cursor::Progress,
     flight::Over,
     outcome::Failure,
@@ -11,8 +12,12 @@ use crate::{
     question::{Question, Source},
     record::Sum,
 };
-use domain::answer::{Outcome, Row, SourceOutcome, Step};
-use futures::{StreamExt, future::pending, stream::BoxStream};
+use domain::answer::{Outcome, Row, SourceOutcome, Step, Verdict};
+use futures::{
+    Stream, StreamExt,
+    future::pending,
+    stream::{self, BoxStream},
+};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -48,6 +53,7 @@ struct Shelf {
 struct Rows {
     waiting: VecDeque<Box<Row>>,
     shown: u64,
+    facts: Facts,
 }
 
 impl Shelf {
@@ -95,11 +101,13 @@ impl Shelf {
     }
 
     fn outcome(&self, ended: Result<bool, Failure>, took: Duration) -> SourceOutcome {
-        let (name, rows) = (&self.source, self.lock().shown);
-        match ended {
-            Ok(truncated) => SourceOutcome { rows, truncated, ..SourceOutcome::empty(name, Outcome::Ok, "", took) },
-            Err(failure) => failure.ending(name, rows, took),
-        }
+        let (name, Rows { shown: rows, facts, .. }) = (&self.source, &*self.lock());
+        facts.of(match ended {
+            Ok(truncated) => {
+                SourceOutcome { rows: *rows, truncated, ..SourceOutcome::empty(name, Outcome::Ok, "", took) }
+            }
+            Err(failure) => failure.ending(name, *rows, took),
+        })
     }
 
     // Held for a few lines, never across an await.
@@ -133,6 +141,7 @@ impl Hub {
             return Err(HubError::Cursor);
         }
         let sources = self.sources(asker, &question.from).await?;
+        let names = sources.iter().map(|source| source.name().to_owned()).collect();
         let (steps, receiver) = channel(WAITING);
         for source in sources {
             let (hub, asker, question, steps) = (Arc::clone(self), *asker, question.clone(), steps.clone());
@@ -144,8 +153,23 @@ impl Hub {
                 }
             });
         }
-        Ok(ReceiverStream::new(receiver).filter_map(|waiting: Waiting| async { waiting.step() }).boxed())
+        let steps = ReceiverStream::new(receiver).filter_map(|waiting: Waiting| async { waiting.step() });
+        Ok(judged(steps, names).boxed())
     }
+}
+
+/// The same steps, and what they come to. Where this instance stops meanwhile, what did not end is missing.
+fn judged(steps: impl Stream<Item = Step>, asked: Vec<String>) -> impl Stream<Item = Step> {
+    stream::unfold(Some((Box::pin(steps), asked, Vec::new())), |open| async {
+        let (mut steps, asked, mut ended) = open?;
+        Some(match steps.next().await {
+            None => (Step::Verdict(Verdict::of_asked(asked.iter().map(String::as_str), &ended)), None),
+            Some(step) => {
+                ended.extend(if let Step::End(end) = &step { Some(end.clone()) } else { None });
+                (step, Some((steps, asked, ended)))
+            }
+        })
+    })
 }
 
 async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, steps: &Sender<Waiting>) {
@@ -160,6 +184,7 @@ async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, ste
     if shelf.is_over() {
         ask.end(Some(&Failure::ended()));
     }
+    shelf.lock().facts = ask.facts();
     let told = steps.send(Waiting::End(Arc::clone(&shelf), ended, started.elapsed()));
     // The question has its place until the reader has its rows.
     let held = async {

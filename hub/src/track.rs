@@ -1,15 +1,19 @@
-//! What is remembered of each link from call to call, beside its connection: whether it is asked at all. In memory only, one entry a link.
+//! What is remembered of each link from call to call, beside its connection: whether it is asked at all, and what its grant gives. In memory
+//! only, one entry a link.
 
 use crate::{
     circuit::{Circuit, CircuitStatus, Moment, Ticket, is_of_reach},
+    hello::Shares,
+    latency::{Latencies, Latency},
     outcome::Failure,
 };
 use domain::{
-    id::{GrantId, UserId},
+    id::{Field, GrantId, Resource, UserId},
+    kind::Kinds,
     world::World,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,6 +32,21 @@ pub(crate) struct Tracks {
 #[derive(Default)]
 struct Track {
     circuit: Circuit,
+    /// How many fields of which kind the grant keeps back, as it was told last; of kinds that exist only, so it is small.
+    withheld: BTreeMap<Resource, u32>,
+    /// The grant's generation at the beginning of the last control session, or since.
+    generation: Option<u64>,
+    latencies: Latencies,
+    /// The other side's clock less ours, at the last ping.
+    clock_offset_ms: Option<i64>,
+}
+
+/// What is shown of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) circuit: CircuitStatus,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) clock_offset_ms: Option<i64>,
 }
 
 impl Tracks {
@@ -47,10 +66,47 @@ impl Tracks {
         self.with(key(link), |track| track.circuit.answered());
     }
 
-    /// Whether questions over the link are sent.
-    pub(crate) fn circuit(&self, link: &LinkRecord) -> CircuitStatus {
+    /// A call was answered after so long.
+    pub(crate) fn took(&self, link: &LinkRecord, took: Duration) {
+        self.lock().entry(key(link)).or_default().latencies.note(took);
+    }
+
+    /// How far the other side's clock is ahead of ours, as a ping found.
+    pub(crate) fn clock(&self, link: &LinkRecord, offset_ms: i64) {
+        self.lock().entry(key(link)).or_default().clock_offset_ms = Some(offset_ms);
+    }
+
+    /// What calls have told of the link.
+    pub(crate) fn summary(&self, link: &LinkRecord) -> Summary {
         let now = self.now();
-        self.lock().get_mut(&key(link)).map(|track| track.circuit.status(now)).unwrap_or_default()
+        let mut tracks = self.lock();
+        let Some(track) = tracks.get_mut(&key(link)) else { return Summary::default() };
+        let (circuit, latency) = (track.circuit.status(now), track.latencies.summed_up());
+        Summary { circuit, latency, clock_offset_ms: track.clock_offset_ms }
+    }
+
+    /// What the other side said that the grant gives.
+    pub(crate) fn gives(&self, link: &LinkRecord, shares: &Shares) {
+        let withheld = |(resource, fields): (&Resource, &Vec<Field>)| {
+            let kept_back = kept_back(resource, fields)?;
+            Some((resource.clone(), u32::try_from(kept_back.len()).unwrap_or(u32::MAX)))
+        };
+        let withheld = shares.resources.iter().filter_map(withheld).collect();
+        self.lock().entry(key(link)).or_default().withheld = withheld;
+    }
+
+    /// The grant stands at this generation; what was told of an earlier one is not true any more.
+    pub(crate) fn stands_at(&self, link: &LinkRecord, generation: u64) {
+        let mut tracks = self.lock();
+        let track = tracks.entry(key(link)).or_default();
+        if track.generation.replace(generation).is_some_and(|before| before != generation) {
+            track.withheld.clear();
+        }
+    }
+
+    /// How many fields of this kind the grant keeps back, where that was told.
+    pub(crate) fn withheld(&self, link: &LinkRecord, resource: &Resource) -> Option<u32> {
+        self.lock().get(&key(link))?.withheld.get(resource).copied()
     }
 
     /// Forgets a link that is gone or has another certificate.
@@ -78,6 +134,12 @@ impl Tracks {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Track>> {
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The fields of a kind that a grant keeps back which gives these; none where there is no such kind here.
+pub(crate) fn kept_back(resource: &Resource, given: &[Field]) -> Option<Vec<Field>> {
+    let kind = Kinds::builtin().get(resource)?;
+    Some(kind.fields.keys().filter(|field| !given.contains(field)).cloned().collect())
 }
 
 fn key(link: &LinkRecord) -> Key {

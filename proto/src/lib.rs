@@ -17,3 +17,6 @@ pub const PACKAGE: &str = "mosaic.federation.v1";
 
 /// The metadata key of a call's id, a UUID in lower case with dashes: the asker's where it sends one, and in both logs.
 pub const REQUEST_ID: &str = "x-request-id";
+
+/// The metadata key of the calls that a grant has left after this one, in the answer to a call that is taken from its rate: a decimal number.
+pub const CALLS_LEFT: &str = "x-calls-left";

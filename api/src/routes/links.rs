@@ -127,6 +127,16 @@ pub(super) async fn ping(
     Ok(Json(door.hub.ping(&person.asker(), &link).await?.into()))
 }
 
+/// Which links that are offline a session has not been told of.
+pub(super) async fn offline(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Asked(order): Asked<view::OfflineOrder>,
+) -> Answer<view::OfflineReport> {
+    let anew = door.hub.offline_anew(&person.asker(), &order.session, &order.links).await?;
+    Ok(Json(view::OfflineReport { anew }))
+}
+
 /// Gives a link its next certificate now, to its end, in a task of its own: a client who goes away meanwhile must not leave it
 /// between two.
 pub(super) async fn renew(

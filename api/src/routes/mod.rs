@@ -158,6 +158,10 @@ door! {
     "/v1/links/prepare" {
         post links::prepare, "Makes and keeps a key for an invite that is to be bound to it" => Json view::PreparedKey;
     }
+    "/v1/links/offline" {
+        post links::offline, "Which links that are offline a session has not been told of; it counts as told", body view::OfflineOrder
+            => Json view::OfflineReport;
+    }
     "/v1/awaits" {
         get calls::awaits, "Whose calls the caller waits for, and what came of it" => Json Vec<view::AwaitEntry>;
         post calls::wait, "Waits to be called by an instance that cannot be reached", body view::AwaitOrder
@@ -190,6 +194,10 @@ door! {
     "/v1/rows/{kind}/{id}" {
         get rows::get, "One row with its body, by its id or the beginning of it", query view::GetQuestion
             => Json shape::One;
+    }
+    "/v1/explain/{kind}" {
+        get rows::explain, "What a question for rows of a kind would be given and cost; no row is read", query view::ExplainQuestion
+            => Json view::Explanation;
     }
     "/v1/items" {
         post write::items, "Writes rows as the caller; one verdict for each, in order", body view::ItemsOrder

@@ -15,12 +15,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
-    answer::One,
+    answer::{HERE, One, Verdict},
     id::{ItemId, Resource},
-    scope::spec::MAX_ROWS,
+    scope::{Verb, spec::MAX_ROWS},
 };
 use futures::StreamExt;
-use hub::{Question, Sought, Sources};
+use hub::{Held, HubError, Question, Sought, Sources};
 use std::sync::Arc;
 
 /// The word for every source.
@@ -63,17 +63,57 @@ pub(super) async fn get(
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
     if let Ok(id) = id.parse::<ItemId>() {
-        return held::json(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, &connection);
+        return whole(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, question.strict, &connection);
     }
     is_beginning(&id, &resource)?;
     // What was found keeps its places until the row itself, which is asked for anew, has its own.
     let (sought, _places) = door.hub.seek(&person.asker(), &from, &resource, (&id, question.fresh)).await?.part();
+    if question.strict && sought.is_uncertain() {
+        // Who did not answer may have another row whose id begins so.
+        return Err(HubError::Incomplete(sought.ended.into_values().collect()).into());
+    }
     if sought.found.is_empty() && sought.is_uncertain() {
-        let sources = sought.ended.into_values().collect();
-        return Ok(Json(One { row: None, withheld: None, sources }).into_response());
+        let sources: Vec<_> = sought.ended.into_values().collect();
+        let verdict = Verdict::of_one(false, &sources);
+        return Ok(Json(One { row: None, withheld: None, sources, verdict }).into_response());
     }
     let (id, from) = only(sought, &id, &resource)?;
-    held::json(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, &connection)
+    whole(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, question.strict, &connection)
+}
+
+/// The answer; where it has to be complete, only if it is.
+fn whole(one: Held<One>, strict: bool, connection: &Connection) -> Result<Response, Problem> {
+    if strict && !one.verdict.complete {
+        return Err(HubError::Incomplete(one.part().0.sources).into());
+    }
+    held::json(one, connection)
+}
+
+/// What a question would be given and cost.
+pub(super) async fn explain(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(kind): Path<String>,
+    Queried(question): Queried<view::ExplainQuestion>,
+) -> Result<Json<view::Explanation>, Problem> {
+    let resource = resource(&kind)?;
+    let from = sources(question.from.as_deref())?;
+    let (verb, costs) = match &question.id {
+        None => (Verb::List, (1, 1)),
+        // One more where the row comes without what a reader looks for: then the grant is asked whether it keeps that back.
+        Some(id) if id.parse::<ItemId>().is_ok() => (Verb::Get, (1, 2)),
+        Some(id) => {
+            is_beginning(id, &resource)?;
+            (Verb::Get, (2, hub::PAGES + 2))
+        }
+    };
+    let planned = door.hub.explain(&person.asker(), &from, &resource).await?;
+    // A row that is here is asked of nobody else.
+    let may_be_here = question.id.is_some() && planned.iter().any(|planned| planned.outcome.source == HERE);
+    let costs = if may_be_here { (0, costs.1) } else { costs };
+    let source = |planned| view::ExplainedSource::new(planned, &resource, verb, costs);
+    let sources = planned.into_iter().map(source).collect();
+    Ok(Json(view::Explanation { resource: resource.clone(), sources }))
 }
 
 fn sources(from: Option<&str>) -> Result<Sources, Problem> {

@@ -10,7 +10,7 @@ mod scope;
 mod tests;
 
 pub use log::{Ending, Entry, Head, Line, SignedHead, Stage};
-pub use rows::{Item, NewItem, One, Outcome, Page, Row, SourceOutcome, Step};
+pub use rows::{Item, NewItem, One, Outcome, Page, Row, SourceOutcome, Step, Verdict};
 pub use scope::{Ceiling, Class, DoorWord, Filter, Rate, Role, Spec, Tags, Verb};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -95,6 +95,13 @@ pub struct SourceOutcome {
     /// Of a link that waits to be let in: the words that the other side's owner has yet to be told.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// How many fields of this kind of row the link's grant keeps back, by what the other side said last of the grant. Absent where it did not
+    /// say, and of this instance's own rows. Never anything about rows that are not shown.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<u32>,
+    /// Calls that the grant had left after this one, as the other side says. Absent where it does not say.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub calls_left: Option<u32>,
 }
 
 /// A merged answer, ordered from newest to oldest.
@@ -107,6 +114,19 @@ pub struct Page {
     /// Continues this answer; absent when every source came to its end.
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Whether this page has what it can have; a later page says it of the sources that it asked.
+    #[schemars(flatten)]
+    pub verdict: Verdict,
+}
+
+/// Whether an answer is whole: every source that was asked came to its end. That more rows follow on another page takes nothing from it.
+#[derive(JsonSchema)]
+pub struct Verdict {
+    /// Whether nothing is missing.
+    pub complete: bool,
+    /// What is missing, in one sentence.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// One row of one source, with how that source ended.
@@ -120,6 +140,9 @@ pub struct One {
     pub withheld: Option<Vec<String>>,
     /// How the sources that were asked ended.
     pub sources: Vec<SourceOutcome>,
+    /// Whether somebody who did not answer may have it.
+    #[schemars(flatten)]
+    pub verdict: Verdict,
 }
 
 /// One step of a streamed answer.
@@ -130,6 +153,8 @@ pub enum Step {
     Row(Box<Row>),
     /// A source ended.
     End(SourceOutcome),
+    /// Every source ended: the last step. A stream without it was cut off.
+    Verdict(Verdict),
 }
 
 /// A row to be written.

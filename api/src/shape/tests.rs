@@ -99,7 +99,17 @@ fn end() -> answer::SourceOutcome {
         took_ms: 1,
         retry_after_ms: Some(1),
         words: Some("a b c d".into()),
+        withheld: Some(1),
+        calls_left: Some(1),
     }
+}
+
+fn verdict() -> answer::Verdict {
+    answer::Verdict::of(&[end()])
+}
+
+fn complete() -> answer::Verdict {
+    answer::Verdict::of(&[])
 }
 
 fn entry() -> audit::Entry {
@@ -128,8 +138,10 @@ fn entry() -> audit::Entry {
 
 #[test]
 fn rows_and_their_outcomes_have_the_fields_that_are_described() {
-    fits::<Page>(&answer::Page { rows: vec![row()], sources: vec![end()], next: Some("c".into()) });
-    fits::<One>(&answer::One { row: Some(row()), withheld: Some(vec!["body".parse().unwrap()]), sources: vec![end()] });
+    fits::<Page>(&answer::Page { rows: vec![row()], sources: vec![end()], next: Some("c".into()), verdict: verdict() });
+    let withheld = Some(vec!["body".parse().unwrap()]);
+    fits::<One>(&answer::One { row: Some(row()), withheld, sources: vec![end()], verdict: verdict() });
+    fits::<Verdict>(&verdict());
     fits::<Row>(&row());
     fits::<SourceOutcome>(&end());
     let item::Item { resource, title, body, team, project, tags, attributes, .. } = row().item;
@@ -195,9 +207,11 @@ fn what_has_nothing_to_say_is_left_out_as_it_is_described() {
     always_prints::<Row>(&answer::Row { late: false, cached: false, item: item.clone(), ..row() });
     always_prints::<Item>(&item);
     let silent = answer::SourceOutcome { reason: None, retry_after_ms: None, words: None, ..end() };
+    let silent = answer::SourceOutcome { withheld: None, calls_left: None, ..silent };
     always_prints::<SourceOutcome>(&silent);
-    always_prints::<Page>(&answer::Page { rows: Vec::new(), sources: Vec::new(), next: None });
-    always_prints::<One>(&answer::One { row: None, withheld: None, sources: Vec::new() });
+    always_prints::<Page>(&answer::Page { rows: Vec::new(), sources: Vec::new(), next: None, verdict: complete() });
+    always_prints::<One>(&answer::One { row: None, withheld: None, sources: Vec::new(), verdict: complete() });
+    always_prints::<Verdict>(&complete());
     let nobody = audit::Entry { grant: None, peer: None, subject: None, ..entry() };
     always_prints::<Entry>(&audit::Entry { resource: None, query: None, reason: None, ..nobody });
     always_prints::<Spec>(&scope::Spec::sharing("main".parse().unwrap(), Vec::new()));

@@ -1,14 +1,14 @@
 //! Links: the asking side's own.
 
+use super::PingReport;
 use crate::shape;
 use domain::{
     Time,
-    answer::{Outcome, Page},
-    id::{Field, GrantId, InstanceId, Name, Resource, Spki},
+    answer::Page,
+    id::{GrantId, InstanceId, Name, Spki},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// An invite as it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -148,6 +148,52 @@ pub struct LinkEntry {
     /// Its control session, while it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<LinkSession>,
+    /// Whether questions over it are sent.
+    pub circuit: LinkCircuit,
+    /// How long the last answers took, once there was one since this daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LinkLatency>,
+    /// The other side's clock less this one's, in milliseconds, by the session or the last ping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// Whether questions over a link are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkCircuit {
+    /// closed: they are; open: it could not be reached three times in a row, and they end at once; `half_open`: the next one is sent, to try it.
+    pub state: String,
+    /// Questions in a row that did not reach the other side.
+    pub failures: u32,
+    /// When one is sent again, where none is before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub next: Option<Time>,
+}
+
+impl From<hub::CircuitStatus> for LinkCircuit {
+    fn from(circuit: hub::CircuitStatus) -> Self {
+        let hub::CircuitStatus { state, failures, next } = circuit;
+        Self { state: state.word().to_owned(), failures, next }
+    }
+}
+
+/// How long the last answered calls of a link took, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkLatency {
+    /// Calls that were counted, 128 at most.
+    pub calls: u32,
+    /// Half of them took this long or less.
+    pub p50_ms: u32,
+    /// All but one in a hundred.
+    pub p99_ms: u32,
+}
+
+impl From<hub::Latency> for LinkLatency {
+    fn from(latency: hub::Latency) -> Self {
+        let hub::Latency { calls, p50_ms, p99_ms } = latency;
+        Self { calls, p50_ms, p99_ms }
+    }
 }
 
 /// The stream over which the other side tells of a grant's changes and its end.
@@ -214,6 +260,9 @@ impl LinkEntry {
             addresses: link.addresses,
             calls: link.calls,
             session: link.session.map(Into::into),
+            circuit: link.circuit.into(),
+            latency: link.latency.map(Into::into),
+            clock_offset_ms: link.clock_offset_ms,
         }
     }
 }
@@ -243,67 +292,23 @@ pub struct LinkMade {
     pub first: Option<Page>,
 }
 
-/// How a link answered.
+/// Asks which of some links that are offline a session has not been told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PingReport {
-    /// The link's name.
-    pub link: String,
-    /// How the call ended.
-    #[schemars(with = "shape::Outcome")]
-    pub outcome: Outcome,
-    /// Why, where it was not answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Where the link waits to be let in: the words that the other side's owner has yet to be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words: Option<String>,
-    /// Milliseconds until it ended.
-    pub took_ms: u64,
-    /// What the other side calls itself now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<shape::Name>")]
-    pub peer_name: Option<Name>,
-    /// Milliseconds from question to answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub round_trip_ms: Option<u64>,
-    /// How far the other side's clock is ahead of ours, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock_offset_ms: Option<i64>,
-    /// What the grant shares, as the other side says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<shape::Kind>")]
-    pub resources: Vec<Resource>,
-    /// The fields that the grant gives of each kind, besides id, kind and times, as the other side says.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Vec<String>>")]
-    pub fields: BTreeMap<Resource, Vec<Field>>,
-    /// Calls that would be answered at this moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calls_left: Option<u32>,
-    /// When the grant ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<shape::Time>")]
-    pub not_after: Option<Time>,
+#[serde(deny_unknown_fields)]
+pub struct OfflineOrder {
+    /// What the session is called: 1 to 128 letters, digits and marks without spaces.
+    pub session: String,
+    /// The links by their names; of others than the caller's own nothing is said.
+    #[schemars(with = "Vec<shape::Name>")]
+    pub links: Vec<Name>,
 }
 
-impl From<hub::Ping> for PingReport {
-    fn from(ping: hub::Ping) -> Self {
-        let hub::Ping { outcome, hello, shares } = ping;
-        Self {
-            link: outcome.source,
-            outcome: outcome.outcome,
-            reason: outcome.reason,
-            words: outcome.words,
-            took_ms: outcome.took_ms,
-            peer_name: hello.as_ref().map(|hello| hello.name.clone()),
-            round_trip_ms: hello.as_ref().map(|hello| hello.round_trip_ms),
-            clock_offset_ms: hello.map(|hello| hello.clock_offset_ms),
-            calls_left: shares.as_ref().map(|shares| shares.calls_left),
-            not_after: shares.as_ref().map(|shares| shares.not_after),
-            resources: shares.as_ref().map(|shares| shares.resources.keys().cloned().collect()).unwrap_or_default(),
-            fields: shares.map(|shares| shares.resources).unwrap_or_default(),
-        }
-    }
+/// Links that are offline, which a session has not been told of since they last answered; it has now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OfflineReport {
+    /// By their names.
+    #[schemars(with = "Vec<shape::Name>")]
+    pub anew: Vec<Name>,
 }
 
 /// Removes a link.

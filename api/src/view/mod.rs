@@ -3,11 +3,13 @@
 
 mod audit;
 mod calls;
+mod explain;
 mod grants;
 mod invitees;
 mod keys;
 mod links;
 mod people;
+mod ping;
 mod policy;
 mod reach;
 mod rows;
@@ -15,6 +17,7 @@ mod status;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use calls::{AwaitEntry, AwaitMade, AwaitOrder, CallAgain, CallEntry, CallMade, CallOrder};
+pub use explain::{ExplainQuestion, ExplainedSource, Explanation};
 pub use grants::{
     CanQuestion, ConfirmOrder, Counted, EditOrder, FreshInvite, GrantEnd, GrantEntry, GrantSession, InviteMade,
     InviteOrder, InviteTerms, Receipt, RevokeReport, VerdictView,
@@ -22,13 +25,14 @@ pub use grants::{
 pub use invitees::{Invitee, InviteeVerdict, InviteesOrder, MOST_INVITEES};
 pub use keys::{KeyEntry, KeyLink, KeyOrder, KeyReport};
 pub use links::{
-    DirectoryEntry, InviteText, LinkEntry, LinkMade, LinkOrder, LinkSession, OfferView, PingReport, PreparedKey,
-    RenewalFailure, UnlinkOrder, UnlinkReport,
+    DirectoryEntry, InviteText, LinkCircuit, LinkEntry, LinkLatency, LinkMade, LinkOrder, LinkSession, OfferView,
+    OfflineOrder, OfflineReport, PreparedKey, RenewalFailure, UnlinkOrder, UnlinkReport,
 };
 pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,
     WorkspaceOrder,
 };
+pub use ping::{PingReport, PingStep};
 pub use policy::{Difference, Policy, PolicyOrder, PolicyReport, differences};
 pub use reach::{GrantNames, Reach, TriedAddress};
 pub use rows::{

@@ -47,6 +47,9 @@ pub struct GetQuestion {
     /// As in [`ListQuestion::fresh`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+    /// Whether to fail unless the row is found or every source answers; for the beginning of an id, unless every source answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 /// Rows to be written as the caller.

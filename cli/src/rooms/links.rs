@@ -6,7 +6,7 @@ use super::{
     joined, minute, named,
     pasted::{Meant, Pasted, pasted},
     rows::rows_table,
-    segment, short, sources,
+    segment, sources, watched,
 };
 use crate::{
     config::shell_word,
@@ -201,6 +201,9 @@ pub struct LinksArgs {
     /// Everybody's links, as bare facts; for owners and admins
     #[arg(long)]
     all: bool,
+    /// Go on: drawn anew every two seconds at a terminal, else a line for each link that has changed
+    #[arg(long, conflicts_with = "all")]
+    watch: bool,
 }
 
 /// `links`.
@@ -211,25 +214,11 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         out.next(if entries.is_empty() { "link" } else { "unlink ID --any" });
         return Ok(Exit::Done);
     }
+    if args.watch {
+        return watched::watch(client, out).await;
+    }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;
-    out.table(&links, |links| {
-        let mut table = Table::new(
-            &["LINK", "TO", "STATE", "CERTIFICATE UNTIL (UTC)", "LAST ANSWER (UTC)", "INVITED TO", "ID"],
-            "no links",
-        );
-        for link in links {
-            table.row([
-                link.name.to_string(),
-                if link.calls { format!("{} (calls)", link.peer_name) } else { link.peer_name.to_string() },
-                link.state.clone(),
-                if has_ended(link) { "-".to_owned() } else { minute(link.certificate_not_after) },
-                link.last_success.map_or_else(|| "-".to_owned(), minute),
-                joined(&link.resources),
-                short(&link.id),
-            ]);
-        }
-        table
-    })?;
+    out.table(&links, |links| watched::table(links))?;
     let waiting = links.iter().filter(|link| link.words.is_some());
     for (link, reason) in waiting.filter_map(|link| Some((link, link.reason.as_ref()?))) {
         out.remark(&format!("{}: {reason}", link.name));
@@ -295,16 +284,7 @@ pub struct PingArgs {
 /// `ping`.
 pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     let report: view::PingReport = client.post(&format!("/v1/links/{}/ping", segment(&args.link)), &()).await?;
-    out.value(&report, |report| {
-        if let (Some(_), Some(reason)) = (&report.words, &report.reason) {
-            return format!("{}: {reason}", report.link);
-        }
-        let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-        let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
-        let clock = report.clock_offset_ms.map_or_else(String::new, clock);
-        let (link, outcome, took, shares) = (&report.link, report.outcome, report.took_ms, shares(report));
-        format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
-    })?;
+    out.value(&report, |report| format!("{}{}", pinged(report), stepped(&report.steps)))?;
     if report.outcome == Ended::Revoked {
         let calls = sources::calling(client).await.contains(&report.link);
         sources::relink(&report.link, calls, out);
@@ -321,7 +301,28 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     }
     let kind = report.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from {}", report.link));
-    Ok(Exit::Done)
+    Ok(if report.steps.iter().any(view::PingStep::has_failed) { Exit::Failed } else { Exit::Done })
+}
+
+fn pinged(report: &view::PingReport) -> String {
+    if let (Some(_), Some(reason)) = (&report.words, &report.reason) {
+        return format!("{}: {reason}", report.link);
+    }
+    let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
+    let clock = report.clock_offset_ms.map_or_else(String::new, clock);
+    let (link, outcome, took, shares) = (&report.link, report.outcome, report.took_ms, shares(report));
+    format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
+}
+
+/// A line for each step; of the one that failed the cause is said above, but where the answer came all the same.
+fn stepped(steps: &[view::PingStep]) -> String {
+    let line = |step: &view::PingStep| {
+        let took = step.took_ms.map_or_else(String::new, |took| format!(" after {took} ms"));
+        let why = step.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        format!("\n  {:<10} {}{took}{why}", step.step, step.result.replace('_', " "))
+    };
+    steps.iter().map(line).collect()
 }
 
 /// How to go on with a link that did not answer; one whose limit is used up does, a little later.

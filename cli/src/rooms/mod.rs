@@ -6,6 +6,7 @@ pub mod audit_verify;
 pub mod calls;
 pub mod can;
 mod ended;
+mod explain;
 pub mod grants;
 pub mod invitees;
 pub mod keys;
@@ -21,6 +22,7 @@ pub mod sources;
 pub mod status;
 pub mod unlink;
 mod waiting;
+mod watched;
 
 use crate::{
     exit::{Exit, Failure, Outcome},

@@ -1,7 +1,8 @@
 //! Rows: list, get, add.
 
 use super::{
-    asking, joined, known_kind, minute, named, next_for_members, or_dash, segment, short, sources, writable_team,
+    asking, explain, joined, known_kind, minute, named, next_for_members, or_dash, segment, short, sources,
+    writable_team,
 };
 use crate::{
     config::shell_word,
@@ -13,7 +14,7 @@ use crate::{
 use api::{client::Client, shape, view};
 use clap::Args;
 use domain::{
-    answer::{HERE, One, Outcome as Ended, Page, Row, SourceOutcome, Step},
+    answer::{HERE, One, Page, Row, SourceOutcome, Step, Verdict},
     id::{Field, ItemId, Project, Resource, Tag, TeamId},
     item::NewItem,
     kind::{Kinds, Type},
@@ -51,18 +52,24 @@ pub struct ListArgs {
     /// Go on where a former page ended; the command stands beneath it
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// Fail unless every source answers
+    /// Fail unless the answer is complete: unless every source answers
     #[arg(long)]
     strict: bool,
     /// Ask links anew, also where they answered the same less than half a minute ago
     #[arg(long)]
     fresh: bool,
+    /// Read no row: say who would be asked, what each grant gives and keeps back, and what it would cost of its limit
+    #[arg(long, conflicts_with_all = ["stream", "cursor", "strict"])]
+    explain: bool,
 }
 
 /// `list`.
 pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
-    let ListArgs { kind, from, limit, body, stream, cursor, strict, fresh } = args;
+    let ListArgs { kind, from, limit, body, stream, cursor, strict, fresh, explain } = args;
     known_kind(&kind)?;
+    if explain {
+        return explain::explain(&kind, None, from, client, out).await;
+    }
     // A stream's outcomes come after its rows: they are judged here.
     let asked_strictly = strict && !stream;
     let question = view::ListQuestion {
@@ -84,6 +91,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     sources::tell(&page.sources, client, out).await;
     sources::tell_bare(&page.rows, &kind, body, out);
     sources::tell_cached(&page.rows, out);
+    sources::judge(&page.verdict, out);
     if let Some(more) = sources::more(&page, limit).filter(|_| !out.json) {
         out.remark(&more);
         out.remark(&format!("next page: {}", out.reach.command(&next_page(&page, &asked))));
@@ -96,7 +104,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
         }
         (None, None) => out.next(&sources::what_it_shares(&page.sources)),
     }
-    Ok(ended(&page.sources, strict))
+    Ok(ended(&page.sources, &page.verdict, strict))
 }
 
 /// The question as it was typed, for any page of its answer.
@@ -129,7 +137,7 @@ fn not_whole(failure: Failure) -> Failure {
 
 async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (bool, u32)) -> Outcome {
     let mut lines = client.lines(path).await?;
-    let mut sources = Vec::new();
+    let (mut sources, mut verdict) = (Vec::new(), None);
     while let Some(step) = lines.value::<Step>().await? {
         match &step {
             Step::Row(row) => out.line(&step, |_| stream_line(row))?,
@@ -139,6 +147,12 @@ async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (
                 }
                 sources.push(source.clone());
             }
+            Step::Verdict(said) => {
+                if out.json {
+                    out.line(&step, |_| String::new())?;
+                }
+                verdict = Some(said.clone());
+            }
         }
     }
     sources::tell(&sources, client, out).await;
@@ -147,7 +161,11 @@ async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (
             out.remark(&cut);
         }
     }
-    Ok(ended(&sources, strict))
+    let verdict = verdict.ok_or_else(|| {
+        Failure::new(Exit::Incomplete, "the daemon's answer was cut off before its end").next("mosaic-fed status")
+    })?;
+    sources::judge(&verdict, out);
+    Ok(ended(&sources, &verdict, strict))
 }
 
 fn stream_line(row: &Row) -> String {
@@ -156,9 +174,8 @@ fn stream_line(row: &Row) -> String {
 }
 
 /// An answer of nobody is none, with `--strict` or without.
-fn ended(sources: &[SourceOutcome], strict: bool) -> Exit {
-    let whole = sources.iter().all(|source| source.outcome == Ended::Ok);
-    if !sources::anybody_answered(sources) || strict && !whole { Exit::Incomplete } else { Exit::Done }
+fn ended(sources: &[SourceOutcome], verdict: &Verdict, strict: bool) -> Exit {
+    if !sources::anybody_answered(sources) || strict && !verdict.complete { Exit::Incomplete } else { Exit::Done }
 }
 
 /// Attributes that have a column where any row has them.
@@ -217,14 +234,24 @@ pub struct GetArgs {
     /// Ask links anew, also where they gave the row less than half a minute ago
     #[arg(long)]
     fresh: bool,
+    /// Fail unless the answer is complete; with the beginning of an id, unless every source answers: another row may begin so
+    #[arg(long)]
+    strict: bool,
+    /// As for `list`
+    #[arg(long, conflicts_with = "strict")]
+    explain: bool,
 }
 
 /// `get`.
 pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
-    let GetArgs { kind, id, from, fresh } = args;
+    let GetArgs { kind, id, from, fresh, strict, explain } = args;
     known_kind(&kind)?;
-    let question = view::GetQuestion { from: Some(from), fresh };
-    let one: One = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await?;
+    if explain {
+        return explain::explain(&kind, Some(id), from, client, out).await;
+    }
+    let question = view::GetQuestion { from: Some(from), fresh, strict };
+    let one = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await;
+    let one: One = one.map_err(|error| not_whole(error.into()))?;
     let Some(row) = &one.row else {
         sources::tell(&one.sources, client, out).await;
         if let Some((cause, next)) = sources::not_found(&kind, &id, &one.sources).zip(sources::next(&one.sources)) {

@@ -1,11 +1,11 @@
 //! What people are told of sources that did not simply answer or hold rows back, and what to do about the first of them.
 
 use super::{counted, joined, minute};
-use crate::{config::shell_word, out::Out};
+use crate::{config::shell_word, out::Out, variables};
 use api::{client::Client, view};
 use domain::{
-    answer::{HERE, Outcome as Ended, Page, Row, SourceOutcome},
-    id::Resource,
+    answer::{HERE, Outcome as Ended, Page, Row, SourceOutcome, Verdict},
+    id::{Name, Resource},
     kind::Kinds,
     scope::spec::MAX_ROWS,
 };
@@ -15,8 +15,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
     let ended = sources.iter().any(|source| source.outcome == Ended::Revoked);
     let calling = if ended { calling(client).await } else { BTreeSet::new() };
-    for source in failed(sources) {
+    let heard = heard(sources, client).await;
+    for source in failed(sources).filter(|source| !heard.contains(&source.source)) {
         let reason = source.reason.as_deref().unwrap_or("no reason given");
+        if source.outcome == Ended::Offline {
+            out.remark(&format!("federation offline: {}", source.source));
+        }
         if source.words.is_some() {
             out.remark(&format!("{}: {reason}", source.source));
             continue;
@@ -31,6 +35,37 @@ pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
             )),
             _ => {}
         }
+    }
+    let few = sources.iter().filter_map(|source| Some((source, source.calls_left.filter(|left| *left <= FEW)?)));
+    for (source, left) in few.filter(|(source, _)| !out.json && source.outcome != Ended::RateLimited) {
+        out.remark(&format!(
+            "{}: {} left of what its grant allows a minute",
+            source.source,
+            counted(left.into(), "call")
+        ));
+    }
+}
+
+/// The links that are offline and of which the session of this command, where it is of one, has heard. What an older daemon does not remember is told
+/// again.
+async fn heard(sources: &[SourceOutcome], client: &Client) -> BTreeSet<String> {
+    let offline = sources.iter().filter(|source| source.outcome == Ended::Offline);
+    let links: Vec<Name> = offline.filter_map(|source| source.source.parse().ok()).collect();
+    let session = variables::session().ok().flatten().filter(|_| !links.is_empty());
+    let Some(session) = session else { return BTreeSet::new() };
+    let order = view::OfflineOrder { session, links: links.clone() };
+    let report: Result<view::OfflineReport, _> = client.post("/v1/links/offline", &order).await;
+    let Ok(report) = report else { return BTreeSet::new() };
+    links.iter().filter(|link| !report.anew.contains(link)).map(ToString::to_string).collect()
+}
+
+/// Calls left of a link's limit from which on that is said.
+const FEW: u32 = 5;
+
+/// What is missing of an answer, as one sentence beneath all that was said of each source.
+pub fn judge(verdict: &Verdict, out: &Out) {
+    if let Some(missing) = verdict.missing.as_ref().filter(|_| !out.json) {
+        out.remark(&format!("this answer is not complete: {missing}"));
     }
 }
 
@@ -236,11 +271,13 @@ mod tests {
     fn more_rows_are_promised_only_where_an_answer_was_cut() {
         let said = |cut| {
             let sources = vec![ended("here", Ended::Ok, cut), ended("work", Ended::Offline, false)];
-            more(&Page { rows: Vec::new(), sources, next: Some("cursor".to_owned()) }, 50).unwrap()
+            let verdict = Verdict::of(&sources);
+            more(&Page { rows: Vec::new(), sources, next: Some("cursor".to_owned()), verdict }, 50).unwrap()
         };
         assert!(said(true).starts_with("more rows follow"));
         assert!(said(false).starts_with("these are all rows but those of work"), "{}", said(false));
-        assert_eq!(more(&Page { rows: Vec::new(), sources: Vec::new(), next: None }, 50), None);
+        let verdict = Verdict::of(&[]);
+        assert_eq!(more(&Page { rows: Vec::new(), sources: Vec::new(), next: None, verdict }, 50), None);
     }
 
     #[test]

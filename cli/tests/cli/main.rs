@@ -63,6 +63,8 @@ mod slow;
 #[cfg(test)]
 mod step_ca;
 #[cfg(test)]
+mod truth;
+#[cfg(test)]
 mod waiting;
 #[cfg(test)]
 mod watch;

@@ -138,6 +138,11 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     for line in ["links", "links --all", "ping work", "list tasks", "list tasks --stream --from work", "status"] {
         judge.does(home, line);
     }
+    judge.goes_on(home, "links --watch", || drop(home.types("renew work").done()));
+    judge.goes_on(home, "links --watch", || drop(home.types("renew work")));
+    judge.does(home, "list notes --explain");
+    judge.does(home, "list events --explain");
+    judge.does(home, &format!("get tasks {bare} --explain"));
     for line in ["grant list", "grant show to-home", "can to-home list tasks", "grant edit to-home --days 9", "status"]
     {
         judge.does(office, line);

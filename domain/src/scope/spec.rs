@@ -136,7 +136,8 @@ pub const DEFAULT_LIFE: Duration = Duration::from_hours(90 * 24);
 pub(super) const DEFAULT_ROWS: u32 = 1_000;
 /// The most rows one answer may ever hold.
 pub const MAX_ROWS: u32 = 10_000;
-pub(super) const MAX_RATE: u32 = 100_000;
+/// The most calls a minute, and at once, that a grant may ever allow.
+pub const MAX_RATE: u32 = 100_000;
 
 impl Spec {
     /// The shortest scope: these resources of this workspace, everything else by default.

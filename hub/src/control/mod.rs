@@ -88,6 +88,7 @@ impl Hub {
         }
         let Some(open) = opened? else { return Ok(Over::Unknown) };
         shown.begin(&open.welcome, self.world.now());
+        self.tracks.stands_at(link, open.welcome.generation);
         // Answers are kept only while the other side can tell of a change.
         let _kept = self.cache.open((link.owner, link.id));
         Ok(self.follow(link, open, shown, request).await)
@@ -172,6 +173,7 @@ impl Hub {
                 // What is under way is judged anew, chunk by chunk.
                 Some(Said::Notice(v1::Notice { generation, .. })) => {
                     shown.changed(generation);
+                    self.tracks.stands_at(link, generation);
                     self.cache.flush((link.owner, link.id));
                     if say(&words, acknowledged(generation)).await.is_none() {
                         return Over::Lost;

@@ -144,8 +144,10 @@ async fn rows_that_wait_for_a_slow_reader_are_not_shown_after_the_end() {
     tell(&side, 3, News::Ended(v1::Ended { at: None }));
     until("it is acknowledged", async || acknowledged(&side) == [3]).await;
     let rest: Vec<_> = timeout(PATIENCE, steps.collect()).await.unwrap();
-    let [Step::End(end)] = &rest[..] else { panic!("{} steps after the acknowledgement", rest.len()) };
-    assert_eq!(end.outcome, Outcome::Revoked, "{end:?}");
+    let [Step::End(end), Step::Verdict(verdict)] = &rest[..] else {
+        panic!("{} steps after the acknowledgement", rest.len())
+    };
+    assert_eq!((end.outcome, verdict.complete), (Outcome::Revoked, false), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

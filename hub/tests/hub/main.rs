@@ -20,6 +20,8 @@ mod outcomes;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod ping;
+#[cfg(test)]
 mod reach;
 #[cfg(test)]
 mod records;
@@ -29,3 +31,5 @@ mod service;
 mod side;
 #[cfg(test)]
 mod stream;
+#[cfg(test)]
+mod told;

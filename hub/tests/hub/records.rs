@@ -64,7 +64,10 @@ async fn rows_that_could_not_be_recorded_are_not_shown() {
     assert!(page.rows.iter().all(|row| row.source == "here") && page.rows.len() == 1);
     let steps = home.hub.stream(&home.alice, tasks(from(&["work"]), 5)).await.unwrap();
     let steps: Vec<_> = steps.collect().await;
-    assert!(matches!(steps.as_slice(), [Step::End(end)] if end.outcome == Outcome::Error), "{steps:?}");
+    assert!(
+        matches!(steps.as_slice(), [Step::End(end), Step::Verdict(_)] if end.outcome == Outcome::Error),
+        "{steps:?}"
+    );
     let one =
         home.hub.get(&home.alice, &from(&["work"]), ("tasks".parse().unwrap(), task(1, 1).id), false).await.unwrap();
     assert_eq!((one.row.clone(), one.sources[0].outcome), (None, Outcome::Error));

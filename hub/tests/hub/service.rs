@@ -50,6 +50,8 @@ pub struct Board {
     pub always: Option<Behaviour>,
     /// Rows, in any order.
     pub rows: Vec<Item>,
+    /// What is said to be left of the limit, once for each.
+    pub calls_left: Vec<&'static str>,
     /// Rows in one answer, at most.
     pub cap: Option<u32>,
     /// What was asked, with its metadata.
@@ -60,6 +62,8 @@ pub struct Board {
     pub enrolled: Vec<v1::EnrollRequest>,
     /// Whether the grant was ended from the asking side.
     pub disconnected: bool,
+    /// How the opening call is refused.
+    pub refuses: Option<Status>,
     /// Changes the opening answer.
     pub hello: Option<fn(&mut v1::ConnectResponse)>,
     /// Whether there are control sessions.
@@ -107,6 +111,25 @@ impl Service {
     fn behaviour(&self) -> Behaviour {
         let mut board = self.board.lock().unwrap();
         board.always.clone().or_else(|| board.next.pop_front()).unwrap_or(Behaviour::Honest)
+    }
+
+    /// Says what is left of the limit.
+    fn telling<T>(&self, answer: Result<Response<T>, Status>) -> Result<Response<T>, Status> {
+        let say = |metadata: &mut MetadataMap| {
+            for left in &self.board.lock().unwrap().calls_left {
+                metadata.append(proto::CALLS_LEFT, left.parse().unwrap());
+            }
+        };
+        match answer {
+            Ok(mut response) => {
+                say(response.metadata_mut());
+                Ok(response)
+            }
+            Err(mut status) => {
+                say(status.metadata_mut());
+                Err(status)
+            }
+        }
     }
 
     fn called<M>(&self, what: &'static str, request: &Request<M>) {
@@ -164,7 +187,7 @@ impl QueryService for Service {
         self.board.lock().unwrap().asked.push((wire.clone(), metadata));
         let chunks = match self.behaviour() {
             Behaviour::Hang => std::future::pending().await,
-            Behaviour::Refuse(status) => return Err(status),
+            Behaviour::Refuse(status) => return self.telling(Err(status)),
             Behaviour::Chunks(chunks, after) => {
                 let chunks = stream::iter(chunks.into_iter().map(Ok));
                 match after {
@@ -175,7 +198,7 @@ impl QueryService for Service {
             }
             Behaviour::Honest | Behaviour::Row(_) => stream::iter([Ok(self.honest(&wire)?)]).boxed(),
         };
-        Ok(response(chunks))
+        self.telling(Ok(response(chunks)))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
@@ -184,7 +207,7 @@ impl QueryService for Service {
         match self.behaviour() {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Refuse(status) => Err(status),
-            Behaviour::Row(row) => Ok(response(*row)),
+            Behaviour::Row(row) => self.telling(Ok(response(*row))),
             Behaviour::Honest | Behaviour::Chunks(..) => {
                 let board = self.board.lock().unwrap();
                 let row = board.rows.iter().find(|row| row.id.to_string() == wire.id).cloned();
@@ -200,6 +223,9 @@ impl QueryService for Service {
 impl ConnectService for Service {
     async fn connect(&self, request: Request<v1::ConnectRequest>) -> Result<Response<v1::ConnectResponse>, Status> {
         self.called("connect", &request);
+        if let Some(status) = self.board.lock().unwrap().refuses.clone() {
+            return Err(status);
+        }
         let mut hello = self.hello.clone();
         if let Some(change) = self.board.lock().unwrap().hello {
             change(&mut hello);

@@ -11,12 +11,17 @@ use hub::{HubError, Question, Sources};
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// A verdict, where it is there, is the last step and says what the ends say.
 fn split(steps: Vec<Step>) -> (Vec<Row>, Vec<SourceOutcome>) {
     let (mut rows, mut ends) = (Vec::new(), Vec::new());
     for step in steps {
         match step {
             Step::Row(row) => rows.push(*row),
             Step::End(end) => ends.push(end),
+            Step::Verdict(verdict) => {
+                let whole = ends.iter().all(|end: &SourceOutcome| end.outcome == Outcome::Ok);
+                assert_eq!((verdict.complete, verdict.missing.is_none()), (whole, whole), "{ends:?}");
+            }
         }
     }
     (rows, ends)
@@ -51,7 +56,9 @@ async fn each_source_gives_at_most_the_limit_and_says_that_it_has_more() {
     home.link(&side).await;
     home.add_tasks(0..9).await;
     let steps = home.hub.stream(&home.alice, tasks(Sources::All, 4)).await.unwrap();
-    let (rows, ends) = split(steps.collect().await);
+    let steps: Vec<_> = steps.collect().await;
+    assert!(matches!(steps.last(), Some(Step::Verdict(verdict)) if verdict.complete), "{steps:?}");
+    let (rows, ends) = split(steps);
     assert_eq!(rows.len(), 8);
     assert!(ends.iter().all(|end| end.truncated && end.rows == 4), "{ends:?}");
 }
@@ -94,7 +101,9 @@ async fn stopping_ends_streams_that_are_under_way() {
     side.always(Behaviour::Hang);
     let steps = home.hub.stream(&home.alice, tasks(from(&["work"]), 5)).await.unwrap();
     timeout(Duration::from_secs(1), home.hub.stop()).await.expect("stopped");
-    assert!(steps.collect::<Vec<_>>().await.is_empty());
+    let steps = steps.collect::<Vec<_>>().await;
+    let [Step::Verdict(verdict)] = &steps[..] else { panic!("{steps:?}") };
+    assert!(!verdict.complete && verdict.missing.as_ref().unwrap().contains("work"), "{verdict:?}");
 }
 
 #[tokio::test]

@@ -94,6 +94,8 @@ pub struct Dialled {
     pub channel: Channel,
     /// What went wrong with the connection, once something did.
     pub failure: ErrorCell,
+    /// When its socket was there, before the handshake.
+    pub reached: Instant,
 }
 
 impl Dialled {
@@ -189,8 +191,9 @@ impl Dialler {
         stream: Box<dyn Io>,
         end: Instant,
     ) -> Result<Dialled, DialError> {
+        let reached = Instant::now();
         let stream = shake(target, prepared, stream, end).await?;
-        self.channel(target, stream, end).await
+        self.channel(target, stream, end).await.map(|(channel, failure)| Dialled { channel, failure, reached })
     }
 
     fn tls(&self, target: &Target) -> Result<Prepared, DialError> {
@@ -208,7 +211,7 @@ impl Dialler {
         target: &Target,
         stream: TlsStream<Box<dyn Io>>,
         end: Instant,
-    ) -> Result<Dialled, DialError> {
+    ) -> Result<(Channel, ErrorCell), DialError> {
         let failure = ErrorCell::default();
         let mut once = Some(TokioIo::new(Kept::new(stream, failure.clone())));
         // tonic reconnects by itself and says nothing; a second connection would have no cell and no verdict.
@@ -219,7 +222,7 @@ impl Dialler {
         let channel =
             Channel::connect(connector, endpoint).await.map_err(|error| DialError::Broken(error.to_string()))?;
         match timeout_at(end, failure.first_word()).await {
-            Ok(Ok(())) => Ok(Dialled { channel, failure }),
+            Ok(Ok(())) => Ok((channel, failure)),
             Ok(Err(failure)) => Err(failure.into()),
             Err(_) => Err(DialError::HandshakeTimeout),
         }

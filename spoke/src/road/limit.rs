@@ -31,6 +31,7 @@ use governor::{
     middleware::{NoOpMiddleware, StateInformationMiddleware},
     state::{InMemoryState, NotKeyed},
 };
+use proto::CALLS_LEFT;
 use std::{
     collections::HashMap,
     num::NonZeroU32,
@@ -172,7 +173,7 @@ pub async fn limit(State(road): State<Arc<Road>>, mut request: Request, next: Ne
     match taken {
         Ok(left) => {
             left.map(|left| request.extensions_mut().insert(left));
-            let response = next.run(request).await;
+            let response = telling(next.run(request).await, left);
             // A refusal says so before its body, which it does not have.
             if let Some(grant) = renewing.filter(|_| !response.headers().contains_key("grpc-status")) {
                 road.limits.give_back_renewal(grant);
@@ -183,9 +184,17 @@ pub async fn limit(State(road): State<Arc<Road>>, mut request: Request, next: Ne
             if let Some(draft) = request.extensions().get::<Draft>() {
                 draft.refuse(Stage::Limit, &refusal);
             }
-            status::response(&refusal)
+            telling(status::response(&refusal), Some(CallsLeft(0)))
         }
     }
+}
+
+/// The answer, with what is left where the call was taken from the grant's rate; refusals say it too.
+fn telling(mut response: Response, left: Option<CallsLeft>) -> Response {
+    if let Some(CallsLeft(left)) = left {
+        response.headers_mut().insert(CALLS_LEFT, left.into());
+    }
+    response
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tests::{
     instance::{Instance, task},
 };
 use tonic::{Code, Request};
+use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_asked_for_are_capped_at_ten_thousand_and_at_the_grants_own_cap() {
@@ -20,6 +21,34 @@ async fn rows_asked_for_are_capped_at_ten_thousand_and_at_the_grants_own_cap() {
     }
     let status = home.list(v1::ListRequest { limit: 10_001, ..tasks() }).await.expect_err("answered");
     assert_eq!(refusal(&status), (Code::InvalidArgument, "MALFORMED".to_owned()));
+}
+
+/// What the answer says of the calls that are left; none where it does not.
+fn left(metadata: &tonic::metadata::MetadataMap) -> Option<u32> {
+    metadata.get(proto::CALLS_LEFT).map(|left| left.to_str().expect("ASCII").parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_of_the_rate_says_how_many_are_left_and_others_say_nothing() {
+    let office = Instance::start().await;
+    // One call comes back in a minute: none during this test.
+    let spec = r#"{"resources":["tasks"],"rate":{"per_minute":1,"burst":4}}"#;
+    let (_, invite) = office.grant("owner", spec).await;
+    let asker = enrol(&invite).await;
+    let mut client = asker.query().await;
+    let capabilities = client.capabilities(v1::CapabilitiesRequest {}).await.expect("an answer");
+    assert_eq!((left(capabilities.metadata()), capabilities.get_ref().calls_left), (Some(3), 3));
+    let list = |resource: &str| v1::ListRequest { resource: resource.into(), ..v1::ListRequest::default() };
+    let listed = client.list(list("tasks")).await.expect("an answer");
+    assert_eq!(left(listed.metadata()), Some(2), "before the first row");
+    let refused = client.list(list("notes")).await.expect_err("it does not share notes");
+    assert_eq!(left(refused.metadata()), Some(1), "{refused}");
+    let missing = v1::GetRequest { resource: "tasks".into(), id: Uuid::from_u128(7).to_string() };
+    assert_eq!(left(client.get(missing).await.expect_err("no such row").metadata()), Some(0));
+    let limited = client.list(list("tasks")).await.expect_err("the limit is used up");
+    assert_eq!((limited.code(), left(limited.metadata())), (tonic::Code::ResourceExhausted, Some(0)));
+    let gone = asker.connect().await.disconnect(v1::DisconnectRequest {}).await.expect("never refused for its rate");
+    assert_eq!(left(gone.metadata()), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

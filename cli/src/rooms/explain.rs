@@ -1,0 +1,70 @@
+//! What a question would be given and cost, before it is asked.
+
+use super::{asking, counted, joined, minute};
+use crate::{
+    exit::{Exit, Outcome},
+    out::Out,
+    table::Table,
+};
+use api::{client::Client, view};
+use domain::{answer::HERE, id::Resource};
+
+/// `list --explain` and `get --explain`.
+pub async fn explain(kind: &Resource, id: Option<String>, from: String, client: &Client, out: &Out) -> Outcome {
+    let question = view::ExplainQuestion { from: Some(from.clone()), id: id.clone() };
+    let told: view::Explanation = client.get(&asking(&format!("/v1/explain/{kind}"), &question)?).await?;
+    out.table(&told, |told| drawn(&told.sources))?;
+    if out.json {
+        return Ok(Exit::Done);
+    }
+    for source in &told.sources {
+        if let Some(scope) = scope(source) {
+            out.remark(&format!("{}: {scope}", source.source));
+        }
+        if let Some(reason) = &source.reason {
+            out.remark(&format!("{}: {reason}", source.source));
+        }
+    }
+    let links = told.sources.iter().filter(|source| source.source != HERE).count() as u64;
+    if links > 0 {
+        out.remark(&format!(
+            "no row was read; asking what the grants give took one call of {}",
+            counted(links, "link")
+        ));
+    }
+    let what = id.map_or_else(|| format!("list {kind}"), |id| format!("get {kind} {id}"));
+    out.next(&format!("{what} --from {}", crate::config::shell_word(&from)));
+    Ok(Exit::Done)
+}
+
+fn drawn(sources: &[view::ExplainedSource]) -> Table {
+    let mut table = Table::new(&["SOURCE", "ASKED", "KEPT BACK", "CALLS", "LEFT"], "nobody would be asked");
+    for source in sources {
+        let kept_back = match &source.withheld {
+            None if source.source == HERE => "nothing".to_owned(),
+            None => "not known".to_owned(),
+            Some(none) if none.is_empty() => "nothing".to_owned(),
+            Some(fields) => joined(fields),
+        };
+        let asked = if source.asked { "yes" } else { "no" };
+        let calls = match (source.calls_least, source.calls_most) {
+            (least, most) if least == most => most.to_string(),
+            (least, most) => format!("{least} to {most}"),
+        };
+        let left = source.calls_left.map_or_else(|| "-".to_owned(), |left| left.to_string());
+        table.row([source.source.clone(), asked.to_owned(), kept_back, calls, left]);
+    }
+    table
+}
+
+/// The grant in words, where it said them.
+fn scope(source: &view::ExplainedSource) -> Option<String> {
+    let (grant, workspace) = (source.grant.as_ref()?, source.workspace.as_ref()?);
+    let until = source.not_after.map_or_else(String::new, |end| format!(", until {} UTC", minute(end)));
+    let rows =
+        source.max_rows.map_or_else(String::new, |rows| format!(", {} in one answer", counted(rows.into(), "row")));
+    let rate = source.calls_per_minute;
+    let rate = rate.map_or_else(String::new, |calls| format!(", {} a minute", counted(calls.into(), "call")));
+    let (verbs, kinds) = (joined(&source.verbs), joined(&source.resources));
+    Some(format!("its grant {grant} allows {verbs} of {kinds} in its workspace {workspace}{rows}{rate}{until}"))
+}
