@@ -27,6 +27,7 @@ mod get;
 mod health;
 mod hello;
 mod keys;
+mod lines;
 mod merge;
 mod outcome;
 mod peer;
@@ -38,6 +39,7 @@ mod renewal;
 mod seek;
 mod session;
 mod stream;
+mod waking;
 
 pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
 pub use connect::{LinkStatus, Linked, Unlinked};

@@ -95,7 +95,7 @@ impl Hub {
 
     /// None where the other side has no sessions.
     async fn open_session(&self, link: &LinkRecord, id: RequestId) -> Result<Option<Open>, Failure> {
-        let live = self.sessions.open(link).await?;
+        let live = self.sessions.open_first(link).await?;
         let (words, spoken) = mpsc::channel(WAITING);
         // There is room for the first word.
         let _ = words.try_send(self.heartbeat(link));
