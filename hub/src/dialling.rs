@@ -57,6 +57,17 @@ impl Dialling {
         }
     }
 
+    /// Whether a further connection can be made for a link whose first one is there.
+    pub(crate) fn has_more(&self, link: ParkedKey) -> bool {
+        !self.called.is_called(link) || self.called.parked.waiting(link) > 1
+    }
+
+    /// Work that ends with the hub.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.tasks.spawn(async move { stopping.run_until_cancelled(work).await });
+    }
+
     /// Whether each of these addresses leads to the target's instance; given up with the caller.
     pub(crate) async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Vec<bool> {
         self.dialler.reached(target, addresses, end).await

@@ -31,6 +31,7 @@ mod health;
 mod hello;
 mod keys;
 mod latency;
+mod lines;
 mod merge;
 mod outcome;
 mod peer;
@@ -45,6 +46,7 @@ mod session;
 mod stream;
 mod told;
 mod track;
+mod waking;
 
 pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
 pub use circuit::{CircuitState, CircuitStatus};

@@ -1,4 +1,5 @@
-//! One live connection per link: dialled when first needed, by one caller for all, let go when it fails.
+//! The live connections of each link: the first is dialled when it is needed, by one caller for all, others beside it while it is busy
+//! ([`crate::lines`]), each let go when it fails or nobody asks. Its control session has one of its own.
 //!
 //! What is told about a link's state comes from real calls. Everything is kept per user and link: two users of one instance
 //! may hold links of the same grant one after the other, and neither may use the other's connection.
@@ -7,16 +8,14 @@ use crate::{
     dialling::Dialling,
     flight::{Aboard, Flight},
     health::Health,
+    lines::{Chosen, Dial, LOOK, Lines, Seat},
     outcome::Failure,
 };
 use domain::{
     id::{GrantId, UserId},
     world::World,
 };
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared, ready},
-};
+use futures::{FutureExt, future::ready};
 use link::{ClientCredential, DialError, Dialled, Target};
 use pki::Kek;
 use std::{
@@ -24,6 +23,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::LinkRecord;
+use tokio::time::{Instant, sleep};
 
 pub(crate) use tonic::transport::Channel;
 
@@ -35,6 +35,8 @@ pub(crate) struct Live {
     pub(crate) reused: bool,
     dialled: Dialled,
     ticket: u64,
+    /// Counts the call for as long as somebody has this.
+    _seat: Seat,
 }
 
 impl Live {
@@ -44,58 +46,108 @@ impl Live {
     }
 }
 
-type Dial = Shared<BoxFuture<'static, Result<Dialled, Failure>>>;
 type Key = (UserId, GrantId);
+/// How many connections were begun, and what there is of each link.
+type Slots = Arc<Mutex<(u64, HashMap<Key, Slot>)>>;
 
 #[derive(Default)]
 struct Slot {
-    dial: Option<(u64, Dial)>,
+    lines: Lines,
+    /// Whether it is looked at [`LOOK`] by [`LOOK`].
+    watched: bool,
     health: Health,
     flight: Flight,
 }
 
-/// Every link's connection and state.
+/// Every link's connections and state.
 pub(crate) struct Sessions {
     dialling: Dialling,
     kek: Arc<Kek>,
     world: World,
-    slots: Mutex<(u64, HashMap<Key, Slot>)>,
+    slots: Slots,
 }
 
 impl Sessions {
     pub(crate) fn new(dialling: Dialling, kek: Arc<Kek>, world: World) -> Self {
-        Self { dialling, kek, world, slots: Mutex::default() }
+        Self { dialling, kek, world, slots: Slots::default() }
     }
 
-    /// The link's connection, dialled if there is none. Callers who come during a dial share it and its failure.
+    /// A connection for one call: the link's first, dialled if there is none, or one beside it. Callers who come during a dial share it and
+    /// its failure.
     pub(crate) async fn open(&self, link: &LinkRecord) -> Result<Live, Failure> {
-        let key = (link.owner, link.id);
-        let (ticket, dial, reused) = self.current(key, link);
+        let chosen = self.choose(link);
+        self.widen(link);
+        self.watch((link.owner, link.id));
+        self.live(link, chosen).await
+    }
+
+    /// A connection that nothing else goes over: the link's control session stays for long, and rows must not stay in the buffers of what stays.
+    pub(crate) async fn open_apart(&self, link: &LinkRecord) -> Result<Live, Failure> {
+        let dialled = self.dial(link).await?;
+        Ok(Live { channel: dialled.channel.clone(), reused: false, dialled, ticket: 0, _seat: Seat::default() })
+    }
+
+    async fn live(&self, link: &LinkRecord, chosen: Chosen) -> Result<Live, Failure> {
+        let Chosen { ticket, dial, reused, seat } = chosen;
         match dial.await {
-            Ok(dialled) => Ok(Live { channel: dialled.channel.clone(), reused, dialled, ticket }),
+            Ok(dialled) => Ok(Live { channel: dialled.channel.clone(), reused, dialled, ticket, _seat: seat }),
             Err(failure) => {
-                self.remove(key, ticket);
+                self.remove((link.owner, link.id), ticket);
                 Err(failure)
             }
         }
     }
 
-    /// The dial of this link with its number, and whether it was over before this call.
-    fn current(&self, key: Key, link: &LinkRecord) -> (u64, Dial, bool) {
-        let mut guard = self.lock();
+    fn choose(&self, link: &LinkRecord) -> Chosen {
+        let mut guard = lock(&self.slots);
         let (count, slots) = &mut *guard;
-        let slot = slots.entry(key).or_default();
-        if let Some((ticket, dial)) = &slot.dial {
-            match dial.peek() {
-                None => return (*ticket, dial.clone(), false),
-                Some(Ok(dialled)) if dialled.is_open() => return (*ticket, dial.clone(), true),
-                Some(_) => {}
-            }
+        let lines = &mut slots.entry((link.owner, link.id)).or_default().lines;
+        lines.any(Instant::now()).unwrap_or_else(|| {
+            *count += 1;
+            lines.begin(*count, self.dial(link), Instant::now())
+        })
+    }
+
+    /// Looks, as long as the link has connections, whether they are still of use.
+    fn watch(&self, key: Key) {
+        let is_new = lock(&self.slots).1.get_mut(&key).is_some_and(|slot| !std::mem::replace(&mut slot.watched, true));
+        if !is_new {
+            return;
         }
-        *count += 1;
-        let dial = self.dial(link);
-        slot.dial = Some((*count, dial.clone()));
-        (*count, dial, false)
+        let slots = Arc::clone(&self.slots);
+        self.dialling.spawn(async move {
+            loop {
+                sleep(LOOK).await;
+                let mut guard = lock(&slots);
+                let Some(slot) = guard.1.get_mut(&key) else { return };
+                slot.watched = slot.lines.let_idle_go(Instant::now());
+                if !slot.watched {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Makes another connection beside those that are busy, if they all are; nobody waits for it.
+    fn widen(&self, link: &LinkRecord) {
+        let key = (link.owner, link.id);
+        let beside = {
+            let mut guard = lock(&self.slots);
+            let lines = guard.1.get_mut(&key).map(|slot| &mut slot.lines);
+            // A sharing side that calls keeps few sockets here, and the last is for whoever finds the first connection dead.
+            lines.filter(|_| self.dialling.has_more(key)).and_then(|lines| lines.extend(Instant::now()))
+        };
+        let Some(beside) = beside else { return };
+        let (dial, slots) = (self.dial(link), Arc::clone(&self.slots));
+        self.dialling.spawn(async move {
+            let made = dial.await.ok();
+            let mut guard = lock(&slots);
+            let (count, slots) = &mut *guard;
+            *count += 1;
+            if let Some(slot) = slots.get_mut(&key) {
+                slot.lines.extended(beside, made.map(|dialled| (*count, dialled)), Instant::now());
+            }
+        });
     }
 
     fn dial(&self, link: &LinkRecord) -> Dial {
@@ -132,26 +184,33 @@ impl Sessions {
         self.dialling.dial(target, (link.owner, link.id)).await.map_err(|error| Failure::dial(&error))
     }
 
-    /// Puts another connection in the place of the link's. Calls in flight end on the old one, which closes after the last.
+    /// Puts another connection in the place of the link's. Calls in flight end on the old ones, each of which closes after its last.
     pub(crate) fn exchange(&self, link: &LinkRecord, dialled: Dialled) {
-        let dial = ready(Ok(dialled)).boxed().shared();
-        // Polled once, so that it counts as one that is there already.
-        drop(dial.clone().now_or_never());
-        let mut guard = self.lock();
-        let (count, slots) = &mut *guard;
-        *count += 1;
-        slots.entry((link.owner, link.id)).or_default().dial = Some((*count, dial));
+        let key = (link.owner, link.id);
+        {
+            let mut guard = lock(&self.slots);
+            let (count, slots) = &mut *guard;
+            *count += 1;
+            slots.entry(key).or_default().lines.exchange(*count, dialled, Instant::now());
+        }
+        self.watch(key);
+    }
+
+    /// Lets go of every connection of every link; what is known of the links stays.
+    pub(crate) fn hang_up_all(&self) {
+        lock(&self.slots).1.values_mut().for_each(|slot| slot.lines.hang_up());
     }
 
     /// Keeps a connection that was made for something else, where the link has none.
     pub(crate) fn adopt(&self, link: &LinkRecord, dialled: Dialled) {
-        let is_there = self.lock().1.get(&(link.owner, link.id)).is_some_and(|slot| {
-            let dial = slot.dial.as_ref().map(|(_, dial)| dial.peek());
-            dial.is_some_and(|dial| dial.is_none_or(|dialled| dialled.as_ref().is_ok_and(Dialled::is_open)))
-        });
-        if !is_there {
-            self.exchange(link, dialled);
+        let key = (link.owner, link.id);
+        {
+            let mut guard = lock(&self.slots);
+            let (count, slots) = &mut *guard;
+            *count += 1;
+            slots.entry(key).or_default().lines.adopt(*count, dialled, Instant::now());
         }
+        self.watch(key);
     }
 
     /// Whom to dial for the link, and what to show there.
@@ -168,15 +227,15 @@ impl Sessions {
 
     /// A question over this link that begins.
     pub(crate) fn board(&self, link: &LinkRecord) -> Aboard {
-        self.lock().1.entry((link.owner, link.id)).or_default().flight.board()
+        lock(&self.slots).1.entry((link.owner, link.id)).or_default().flight.board()
     }
 
-    /// Ends every question over the link and lets go of its connection; done when the last one is gone. What begins afterwards dials anew.
+    /// Ends every question over the link and lets go of its connections; done when the last one is gone. What begins afterwards dials anew.
     pub(crate) async fn let_go(&self, link: &LinkRecord) {
         let flight = {
-            let mut guard = self.lock();
+            let mut guard = lock(&self.slots);
             let slot = guard.1.entry((link.owner, link.id)).or_default();
-            slot.dial = None;
+            slot.lines.hang_up();
             std::mem::take(&mut slot.flight)
         };
         flight.end().await;
@@ -188,23 +247,21 @@ impl Sessions {
     }
 
     fn remove(&self, key: Key, ticket: u64) {
-        if let Some(slot) = self.lock().1.get_mut(&key)
-            && slot.dial.as_ref().is_some_and(|(current, _)| *current == ticket)
-        {
-            slot.dial = None;
+        if let Some(slot) = lock(&self.slots).1.get_mut(&key) {
+            slot.lines.remove(ticket);
         }
     }
 
     /// Forgets connection and state of a link that is gone or has another certificate, and ends what is under way over it.
     pub(crate) fn forget(&self, owner: UserId, link: GrantId) {
-        if let Some(slot) = self.lock().1.remove(&(owner, link)) {
+        if let Some(slot) = lock(&self.slots).1.remove(&(owner, link)) {
             slot.flight.stop();
         }
     }
 
     /// Forgets every link of a user.
     pub(crate) fn forget_user(&self, user: UserId) {
-        self.lock().1.retain(|(owner, _), slot| {
+        lock(&self.slots).1.retain(|(owner, _), slot| {
             let stays = *owner != user;
             if !stays {
                 slot.flight.stop();
@@ -215,14 +272,14 @@ impl Sessions {
 
     /// Lets go of every connection.
     pub(crate) fn clear(&self) {
-        self.lock().1.clear();
+        lock(&self.slots).1.clear();
     }
 
     /// Notes how a call ended.
     pub(crate) fn note(&self, link: &LinkRecord, failure: Option<&Failure>) {
         let now = self.world.now();
         // A link that was forgotten meanwhile stays forgotten.
-        if let Some(slot) = self.lock().1.get_mut(&(link.owner, link.id)) {
+        if let Some(slot) = lock(&self.slots).1.get_mut(&(link.owner, link.id)) {
             match failure {
                 None => slot.health.succeeded(now),
                 Some(failure) => slot.health.failed(now, failure),
@@ -232,13 +289,13 @@ impl Sessions {
 
     /// What calls have told about the link.
     pub(crate) fn health(&self, owner: UserId, link: GrantId) -> Health {
-        self.lock().1.get(&(owner, link)).map(|slot| slot.health.clone()).unwrap_or_default()
+        lock(&self.slots).1.get(&(owner, link)).map(|slot| slot.health.clone()).unwrap_or_default()
     }
+}
 
-    // Held for a few lines, never across an await.
-    fn lock(&self) -> MutexGuard<'_, (u64, HashMap<Key, Slot>)> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+// Held for a few lines, never across an await.
+fn lock(slots: &Slots) -> MutexGuard<'_, (u64, HashMap<Key, Slot>)> {
+    slots.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where a link's sealed key belongs; it opens nowhere else.

@@ -18,7 +18,10 @@ use std::{
     time::Duration,
 };
 use store::LinkRecord;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often the links are looked through without being told of a change: another process may have made it.
@@ -43,6 +46,8 @@ type Key = (UserId, GrantId);
 #[derive(Default)]
 pub(crate) struct Keeper {
     changed: Notify,
+    /// Changes when the machine has slept.
+    woken: watch::Sender<u64>,
     kept: Mutex<HashMap<Key, Kept>>,
 }
 
@@ -94,6 +99,11 @@ impl Keeper {
         self.changed.notify_one();
     }
 
+    /// Ends every session and every pause: each is begun anew at once.
+    pub(crate) fn wake(&self) {
+        self.woken.send_modify(|times| *times += 1);
+    }
+
     /// The link's session, while it lives.
     pub(crate) fn status(&self, link: &LinkRecord) -> Option<SessionStatus> {
         let shown = lock(&self.kept).get(&(link.owner, link.id)).map(|kept| kept.shown.clone());
@@ -130,7 +140,14 @@ impl Hub {
         let hub = Arc::clone(self);
         self.tasks.spawn(async move {
             let until = hub.stopping.clone();
-            until.run_until_cancelled(hub.attend()).await;
+            until
+                .run_until_cancelled(async {
+                    tokio::select! {
+                        () = hub.attend() => {}
+                        () = hub.heed_sleep() => {}
+                    }
+                })
+                .await;
             lock(&hub.keeper.kept).clear();
         });
     }
@@ -151,13 +168,21 @@ impl Hub {
     fn hold(self: &Arc<Self>, (link, shown, stop): (LinkRecord, Shown, CancellationToken)) {
         let hub = Arc::clone(self);
         let held = async move {
-            let mut failures = 0;
+            let (mut failures, mut woken) = (0, hub.keeper.woken.subscribe());
             loop {
                 let began = Instant::now();
-                let ended = hub.converse(&link, &shown).await;
+                let round = async {
+                    let ended = hub.converse(&link, &shown).await;
+                    shown.over();
+                    let failures = if began.elapsed() >= GOOD { 1 } else { failures + 1 };
+                    hub.rest(&link, &ended, failures).await;
+                    failures
+                };
+                failures = tokio::select! {
+                    failures = round => failures,
+                    _ = woken.changed() => 0,
+                };
                 shown.over();
-                failures = if began.elapsed() >= GOOD { 1 } else { failures + 1 };
-                hub.rest(&link, &ended, failures).await;
             }
         };
         let stopping = self.stopping.clone();

@@ -12,6 +12,7 @@ pub(crate) use keeper::Keeper;
 pub use keeper::SessionStatus;
 pub(crate) use reach::Trials;
 
+use crate::session::Live;
 use crate::{
     Asker, Hub,
     outcome::Failure,
@@ -62,6 +63,8 @@ struct Open {
     words: mpsc::Sender<v1::SessionRequest>,
     news: Streaming<v1::SessionResponse>,
     welcome: v1::Welcome,
+    /// Nothing else goes over it.
+    _live: Live,
 }
 
 impl Hub {
@@ -96,7 +99,7 @@ impl Hub {
 
     /// None where the other side has no sessions.
     async fn open_session(&self, link: &LinkRecord, id: RequestId) -> Result<Option<Open>, Failure> {
-        let live = self.sessions.open(link).await?;
+        let live = self.sessions.open_apart(link).await?;
         let (words, spoken) = mpsc::channel(WAITING);
         // There is room for the first word.
         let _ = words.try_send(self.heartbeat(link));
@@ -113,7 +116,7 @@ impl Hub {
         let answer = timeout(self.deadlines.source, opening).await;
         let status = match answer {
             Ok(Ok((news, Some(v1::SessionResponse { said: Some(Said::Welcome(welcome)) })))) => {
-                return Ok(Some(Open { words, news, welcome }));
+                return Ok(Some(Open { words, news, welcome, _live: live }));
             }
             Ok(Ok(_)) => return Err(Failure::lie("the other side began a control session without a welcome")),
             Ok(Err(status)) if status.code() == Code::Unimplemented => return Ok(None),
@@ -127,14 +130,11 @@ impl Hub {
             }
             (None, failure, _) => failure,
         };
-        if failure.is_broken() {
-            self.sessions.hang_up(link, &live);
-        }
         Err(failure)
     }
 
     async fn follow(&self, link: &LinkRecord, open: Open, shown: &Shown, request: RequestId) -> Over {
-        let Open { words, mut news, welcome } = open;
+        let Open { words, mut news, welcome, _live } = open;
         let mut beat = interval(Duration::from_secs(welcome.heartbeat_seconds.into()).clamp(HEARTBEAT / 15, HEARTBEAT));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silence = Instant::now() + SILENCE;

@@ -2,6 +2,8 @@
 //! `Hub` over the store model. Map: `side` is the other instance, `home` this one; the rest are tests, by subject.
 
 #[cfg(test)]
+mod busy;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod circuit;
