@@ -127,11 +127,6 @@ impl Failure {
         matches!(self.kind, Kind::Lie | Kind::Ended)
     }
 
-    /// Whether the connection is of no more use.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.kind == Kind::Broken
-    }
-
     /// Whether asking again cannot help while the grant stays as it is.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.outcome, Outcome::Denied | Outcome::Revoked)

@@ -2,6 +2,8 @@
 //! log, its temporary files and its log at TRACE hold nothing of the other side's rows.
 //!
 //!
+//! Half a minute later nothing of them is in its memory either.
+//!
 //! The searcher has first to find what was planted where it looks, or its silence would mean nothing.
 
 use super::harness::{Instance, database, pause};
@@ -11,9 +13,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::FileExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 /// A slice this long of a marker counts as a find: PostgreSQL compresses what is long, and cuts it where it likes.
@@ -258,4 +261,51 @@ fn nothing_of_the_other_sides_rows_stays() {
     let leaked = found.values().flat_map(BTreeMap::keys).any(|name| name.starts_with("office"));
     assert!(!leaked, "rows of the other side were left here: {found:#?}");
     println!("{questions} questions; nothing of {ROWS} rows in {:?}", found.keys());
+}
+
+/// How long an answer is kept, and what a sweep takes besides.
+const LIFE: Duration = Duration::from_secs(32);
+
+/// What is found in a process's memory, wherever it may write; none where this user may not look.
+fn memory(pid: u32, searcher: &Searcher) -> Option<BTreeMap<String, usize>> {
+    let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let (mut found, mut buffer) = (BTreeMap::new(), vec![0; 1 << 20]);
+    for map in maps.lines().filter(|map| map.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (begin, end) = map.split(' ').next().unwrap().split_once('-').unwrap();
+        let [mut at, end] = [begin, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        while at < end {
+            let wanted = buffer.len().min(usize::try_from(end - at).unwrap());
+            // What was unmapped meanwhile cannot be read.
+            let Ok(read @ 1..) = memory.read_at(&mut buffer[..wanted], at) else { break };
+            searcher.search(&buffer[..read], &mut found);
+            // A slice may lie across two pieces.
+            at += if read > SLICE && at + (read as u64) < end { read - SLICE + 1 } else { read } as u64;
+        }
+    }
+    Some(found)
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
+fn nothing_of_the_other_sides_rows_is_in_memory_once_an_answers_life_is_over() {
+    let (world, mut searcher) = (World::system(), Searcher::default());
+    let office = Instance::running("office");
+    office.file("rows.jsonl", Mint { world: &world, searcher: &mut searcher }.office());
+    assert!(office.types("import rows.jsonl").done().out.contains(&format!("{ROWS} added")));
+    let home = Instance::running("home");
+    let invite = office.types("invite to-home --share tasks --rate 1000").done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
+    if memory(home.pid(), &searcher).is_none() {
+        assert!(std::env::var_os("CI").is_none(), "only root may look into the daemon's memory, and so did nobody");
+        println!("LEFT OUT: only root may look into the daemon's memory");
+        return;
+    }
+    ask_a_lot(&home, 40);
+    let before = memory(home.pid(), &searcher).unwrap();
+    assert!(!before.is_empty(), "the searcher is blind: a page is kept and nothing of it is found");
+    std::thread::sleep(LIFE);
+    let after = memory(home.pid(), &searcher).unwrap();
+    assert!(after.is_empty(), "before: {before:?}; after: {after:?}");
+    println!("in memory before: {before:?}; after {LIFE:?}: nothing");
 }

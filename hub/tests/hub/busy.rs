@@ -58,6 +58,9 @@ fn asked(side: &Side) -> usize {
     side.board().ids.iter().filter(|id| id.0 == "get").count()
 }
 
+/// The connection of the control session.
+const SESSION: usize = 1;
+
 fn connections(side: &Side) -> usize {
     side.registry.connections(side.grant)
 }
@@ -67,15 +70,15 @@ async fn a_busy_link_has_up_to_four_connections_and_the_end_of_its_grant_ends_th
     let (home, side) = linked().await;
     let mut questions = JoinSet::new();
     ask(&home, &side, &mut questions, 40).await;
-    assert_eq!(connections(&side), 1, "40 calls fit one");
+    assert_eq!(connections(&side), SESSION + 1, "40 calls fit one");
     for wanted in 2..=4 {
         ask(&home, &side, &mut questions, 60).await;
         // A connection that is there soon may be full, and followed by the next, before the last of them have asked.
-        until("one more", async || connections(&side) >= wanted).await;
+        until("one more", async || connections(&side) >= SESSION + wanted).await;
     }
     ask(&home, &side, &mut questions, 60).await;
     sleep(Duration::from_millis(200)).await;
-    assert_eq!(connections(&side), 4, "never a fifth");
+    assert_eq!(connections(&side), SESSION + 4, "never a fifth");
     let ended = v1::Notice { generation: 3, news: Some(News::Ended(v1::Ended { at: None })) };
     side.board().tell.as_ref().unwrap().send(says(Said::Notice(ended))).unwrap();
     while questions.join_next().await.is_some() {}
@@ -89,7 +92,7 @@ async fn a_link_that_is_removed_keeps_no_connection() {
     let mut questions = JoinSet::new();
     ask(&home, &side, &mut questions, 60).await;
     ask(&home, &side, &mut questions, 1).await;
-    until("two", async || connections(&side) >= 2).await;
+    until("two", async || connections(&side) >= SESSION + 2).await;
     side.board().always = None;
     home.hub.unlink(&home.anew(), &side.name, true).await.unwrap();
     while questions.join_next().await.is_some() {}
