@@ -63,7 +63,11 @@ pub(super) async fn get(
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
     if let Ok(id) = id.parse::<ItemId>() {
-        return whole(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, question.strict, &connection);
+        return whole(
+            door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?,
+            question.strict,
+            &connection,
+        );
     }
     is_beginning(&id, &resource)?;
     // What was found keeps its places until the row itself, which is asked for anew, has its own.

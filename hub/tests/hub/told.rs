@@ -40,7 +40,8 @@ async fn what_is_left_of_the_limit_is_in_a_page_a_stream_a_row_and_a_refusal() {
     let row = v1::GetResponse { item: Some(wire::item(task(1, 1))), as_of: Some(wire::timestamp(home.world.now())) };
     let row = v1::GetResponse { item: row.item.map(|item| v1::Item { body: Some("text".into()), ..item }), ..row };
     side.next(Behaviour::Row(Box::new(row)));
-    let one = home.hub.get(&home.alice, &from(&["work"]), "tasks".parse().unwrap(), task(1, 1).id).await.unwrap();
+    let one =
+        home.hub.get(&home.alice, &from(&["work"]), ("tasks".parse().unwrap(), task(1, 1).id), false).await.unwrap();
     assert_eq!((one.row.is_some(), one.sources[0].calls_left), (true, Some(17)));
     side.board().calls_left = vec!["0"];
     side.next(Behaviour::Refuse(refusal(Code::ResourceExhausted, "GRANT_RATE", "used up")));
