@@ -58,11 +58,13 @@ fn asked(side: &Side) -> usize {
     side.board().ids.iter().filter(|id| id.0 == "get").count()
 }
 
-/// The connection of the control session.
-const SESSION: usize = 1;
-
 fn connections(side: &Side) -> usize {
     side.registry.connections(side.grant)
+}
+
+/// Those that questions go over: the session has one of its own.
+fn for_questions(side: &Side) -> usize {
+    connections(side).saturating_sub(1)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,15 +72,15 @@ async fn a_busy_link_has_up_to_four_connections_and_the_end_of_its_grant_ends_th
     let (home, side) = linked().await;
     let mut questions = JoinSet::new();
     ask(&home, &side, &mut questions, 40).await;
-    assert_eq!(connections(&side), SESSION + 1, "40 calls fit one");
-    for wanted in 2..=4 {
-        ask(&home, &side, &mut questions, 60).await;
-        // A connection that is there soon may be full, and followed by the next, before the last of them have asked.
-        until("one more", async || connections(&side) >= SESSION + wanted).await;
+    assert_eq!(for_questions(&side), 1, "40 calls fit one");
+    // What is asked while one is being made goes over those that are there, so how many it takes is not the same each time.
+    while for_questions(&side) < 4 {
+        assert!(asked(&side) < 600, "{} connections for {} calls", for_questions(&side), asked(&side));
+        ask(&home, &side, &mut questions, 20).await;
     }
-    ask(&home, &side, &mut questions, 60).await;
+    ask(&home, &side, &mut questions, 80).await;
     sleep(Duration::from_millis(200)).await;
-    assert_eq!(connections(&side), SESSION + 4, "never a fifth");
+    assert_eq!(for_questions(&side), 4, "never a fifth");
     let ended = v1::Notice { generation: 3, news: Some(News::Ended(v1::Ended { at: None })) };
     side.board().tell.as_ref().unwrap().send(says(Said::Notice(ended))).unwrap();
     while questions.join_next().await.is_some() {}
@@ -91,8 +93,7 @@ async fn a_link_that_is_removed_keeps_no_connection() {
     let (home, side) = linked().await;
     let mut questions = JoinSet::new();
     ask(&home, &side, &mut questions, 60).await;
-    ask(&home, &side, &mut questions, 1).await;
-    until("two", async || connections(&side) >= SESSION + 2).await;
+    until("two", async || for_questions(&side) == 2).await;
     side.board().always = None;
     home.hub.unlink(&home.anew(), &side.name, true).await.unwrap();
     while questions.join_next().await.is_some() {}
@@ -106,7 +107,7 @@ async fn a_machine_that_slept_is_in_touch_at_once_over_new_connections() {
     let since = session(&home).await.unwrap().since;
     home.hub.woken();
     until("a session begins anew", async || session(&home).await.is_some_and(|session| session.since > since)).await;
-    until("the old connection has gone", async || connections(&side) == 1).await;
+    until("the old connections have gone", async || connections(&side) == 1).await;
     assert_eq!(side.board().sessions, 2);
     // Also where the next session was an hour away.
     side.board().has_sessions = false;

@@ -214,3 +214,32 @@ async fn the_address_that_answered_last_is_tried_first() {
     drop(dialler.dial(&target).await.unwrap());
     assert_eq!(noted.at()[3..], [opened.address, moved.address, moved.address]);
 }
+
+#[tokio::test]
+async fn a_link_goes_over_ipv6_and_a_family_that_leads_nowhere_costs_one_hesitation() {
+    let sharing = Sharing::new(Sharing::patient());
+    let opened = sharing.open(sharing.door(sharing.verifier()), "[::1]:0").await;
+    let written = opened.address.to_string();
+    assert!(written.starts_with("[::1]:"), "{written}");
+    let loopback = || Ways::new(DialPolicy::this_machine());
+    assert!(dialler(&sharing, loopback()).dial(&target(&sharing, &[&written])).await.unwrap().is_open());
+    // Three addresses of a family that nobody answers at, and then the one that is there.
+    let names = Names::answering(&[&[at("192.0.2.1:1"), at("192.0.2.2:1"), at("192.0.2.3:1"), opened.address]]);
+    let silent = Silent::default();
+    let ways = loopback().resolving(Arc::new(names)).over(Arc::new(silent.clone()));
+    let begun = std::time::Instant::now();
+    assert!(dialler(&sharing, ways).dial(&target(&sharing, &["both.example:1"])).await.unwrap().is_open());
+    assert_eq!(silent.0.lock().unwrap()[..2], [at("192.0.2.1:1"), opened.address]);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+/// Notes where it is sent; over IPv4 nobody ever answers.
+#[derive(Clone, Default)]
+struct Silent(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Connect for Silent {
+    fn connect(&self, to: Checked) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        self.0.lock().unwrap().push(to.address());
+        if to.address().is_ipv4() { Box::pin(std::future::pending()) } else { TcpConnect.connect(to) }
+    }
+}
