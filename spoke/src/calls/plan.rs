@@ -82,10 +82,13 @@ impl Plan {
 struct Form {
     addresses: Vec<String>,
     key: Wiped<[u8; 32]>,
-    bringing: Option<(AwaitId, Wiped<[u8; 32]>, Wiped<String>, i64)>,
+    bringing: Option<Brought>,
     former: Option<(Vec<String>, Wiped<[u8; 32]>)>,
     dialled: bool,
 }
+
+/// Who waits, their secret, the invite, and when it stops working.
+type Brought = (AwaitId, Wiped<[u8; 32]>, Wiped<String>, i64);
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]

@@ -315,7 +315,7 @@ async fn what_a_grant_was_held_with_can_be_hidden_from_no_revoked_key() {
         sqlx::query(sqlx::AssertSqlSafe(before)).execute(&mut superuser).await.expect("what it was");
         let keys = renew(&office, &clock, grant.id).await;
         let key = keys[of];
-        let hex: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = key.0.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let changes = changes.replace('$', &format!("'{}'", grant.id)).replace("KEY", &format!("'\\x{hex}'"));
         for change in changes.split("; ").filter(|change| !change.is_empty()) {
             let done = sqlx::query(sqlx::AssertSqlSafe(change)).execute(&mut superuser).await.expect(change);

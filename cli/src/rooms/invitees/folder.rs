@@ -32,13 +32,13 @@ pub struct Folder {
 
 impl Folder {
     /// Looks at a directory that is to hold them, and makes nothing.
-    pub fn look(path: PathBuf) -> Outcome<Self> {
+    pub fn look(path: &Path) -> Outcome<Self> {
         // Without a slash at its end, which would lead through a link.
         let folder = Self { path: path.components().collect(), open: OnceLock::new() };
         match fs::symlink_metadata(&folder.path) {
             Ok(_) => folder.opened().map(|_| ())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder.has_a_place()?,
-            Err(error) => return Err(Failure::input(&path, &error)),
+            Err(error) => return Err(Failure::input(path, &error)),
         }
         Ok(folder)
     }
@@ -156,13 +156,13 @@ mod tests {
     fn it_is_made_for_its_owner_alone_and_so_are_its_files_whatever_the_umask() {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("new");
-        let folder = Folder::look(path.join("")).unwrap();
+        let folder = Folder::look(&path.join("")).unwrap();
         assert!(!path.exists() && !folder.has(&grant()));
         folder.make().unwrap();
         folder.make().unwrap();
         let file = folder.write(&grant(), "mfi1.x").unwrap();
         assert_eq!((mode(&path), mode(&file), file), (0o700, 0o600, path.join("home.invite")));
-        assert!(folder.has(&grant()) && Folder::look(path.clone()).unwrap().has(&grant()));
+        assert!(folder.has(&grant()) && Folder::look(&path).unwrap().has(&grant()));
         folder.write(&grant(), "another").unwrap_err();
         assert_eq!(fs::read_to_string(path.join("home.invite")).unwrap(), "mfi1.x\n");
     }
@@ -177,17 +177,17 @@ mod tests {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
         for mode in [0o770, 0o720, 0o701] {
-            let folder = Folder::look(path.clone()).unwrap();
+            let folder = Folder::look(&path).unwrap();
             open(&path, mode);
             assert!(refusal(folder.make()).contains("is open to others"), "{mode:o}");
             assert!(refusal(folder.write(&grant(), "mfi1.x")).contains("is open to others"), "{mode:o}");
             fs::remove_dir(&path).unwrap();
         }
-        let folder = Folder::look(path.clone()).unwrap();
+        let folder = Folder::look(&path).unwrap();
         symlink(&trap, &path).unwrap();
         assert!(refusal(folder.make()).contains("is a link"));
-        assert!(refusal(Folder::look(path.clone())).contains("is a link"));
-        assert!(refusal(Folder::look(path.join(""))).contains("is a link"), "also with a slash behind it");
+        assert!(refusal(Folder::look(&path)).contains("is a link"));
+        assert!(refusal(Folder::look(&path.join(""))).contains("is a link"), "also with a slash behind it");
         assert_eq!(fs::read_dir(&trap).unwrap().count(), 0);
     }
 
@@ -195,7 +195,7 @@ mod tests {
     fn a_directory_that_is_exchanged_gets_nothing() {
         let base = tempfile::tempdir().unwrap();
         let [path, moved] = ["new", "moved"].map(|name| base.path().join(name));
-        let folder = Folder::look(path.clone()).unwrap();
+        let folder = Folder::look(&path).unwrap();
         folder.make().unwrap();
         fs::rename(&path, &moved).unwrap();
         fs::create_dir(&path).unwrap();
@@ -208,6 +208,6 @@ mod tests {
     fn somebody_elses_directory_is_refused() {
         let root = Path::new("/");
         // Whoever runs this as root owns it; then it is open to all the same.
-        assert!(refusal(Folder::look(root.to_owned())).contains("is open to others"));
+        assert!(refusal(Folder::look(root)).contains("is open to others"));
     }
 }

@@ -120,7 +120,7 @@ pub async fn invite(many: Many, scope: ScopeFlags, confirm: bool, client: &Clien
         return Err(Failure::new(Exit::Usage, cause).next("name a file for one of them"));
     }
     let list = list::read(&file)?;
-    let folder = folder.map(Folder::look).transpose()?;
+    let folder = folder.as_deref().map(Folder::look).transpose()?;
     let me: view::Person = client.get("/v1/me").await?;
     let (personal, sensitive, narrow) = (scope.personal, scope.sensitive, scope.narrow);
     let scope = scope.make(&me.workspace, World::system().now())?;
