@@ -16,7 +16,7 @@ use std::{
     os::unix::{fs::FileExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A slice this long of a marker counts as a find: PostgreSQL compresses what is long, and cuts it where it likes.
@@ -304,7 +304,10 @@ fn nothing_of_the_other_sides_rows_is_in_memory_once_an_answers_life_is_over() {
     ask_a_lot(&home, 40);
     let before = memory(home.pid(), &searcher).unwrap();
     assert!(!before.is_empty(), "the searcher is blind: a page is kept and nothing of it is found");
-    std::thread::sleep(LIFE);
+    let over = Instant::now() + LIFE;
+    while Instant::now() < over {
+        pause();
+    }
     let after = memory(home.pid(), &searcher).unwrap();
     assert!(after.is_empty(), "before: {before:?}; after: {after:?}");
     println!("in memory before: {before:?}; after {LIFE:?}: nothing");
