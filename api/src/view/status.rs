@@ -95,6 +95,10 @@ pub struct Status {
     pub audit_fault: Option<String>,
     /// The log's last entry; none while the database does not say.
     pub audit_head: Option<u64>,
+    /// The entry that the log had reached before it was shortened or rewritten, as when a database was put back; 0 where that cannot
+    /// be read. Absent where it was not, or the operator has answered for it (`serve --audit-put-back`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_head_lost: Option<u64>,
     /// Why how far grants have come cannot be written beside the database, which would not be noticed if it was put back; absent
     /// where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +120,40 @@ pub struct Status {
     pub renewals_failed: u64,
     /// The caller's own links whose certificate could not be renewed when it was time, or should have been long since.
     pub degraded_links: Vec<DegradedLink>,
+}
+
+impl Status {
+    /// What is to be said where the log does not lead to `reached` any more.
+    pub fn log_was_lost(reached: u64) -> String {
+        format!(
+            "the audit log had reached entry {reached} and does not lead there any more: it was shortened or rewritten, as when a \
+             database is put back. The signed head that it had is kept in `audit-head.lost`. If a backup was put back on purpose, end \
+             the daemon and start it once with `mosaic-fed serve --audit-put-back`, which the log records; if not, somebody has \
+             changed the database: compare with exports that lie elsewhere"
+        )
+    }
+}
+
+/// Who issues certificates, and how it answered when it was needed last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerView {
+    /// Where the step-ca is that issues; none where it is the instance's own CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ca: Option<String>,
+    /// Since when it does not answer; none while its last call was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub away_since: Option<Time>,
+    /// Why its last call was not answered, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl From<pki::IssuerStanding> for IssuerView {
+    fn from(standing: pki::IssuerStanding) -> Self {
+        let (away_since, failure) = standing.away.unzip();
+        Self { step_ca: standing.at, away_since, failure }
+    }
 }
 
 /// A grant whose holder waits to be let in.

@@ -18,6 +18,7 @@ use serde::Serialize;
 use spoke::{Spoke, SpokeStatus};
 use std::{
     collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
     process::Stdio,
     sync::Weak,
     time::Duration,
@@ -61,6 +62,8 @@ pub struct Alerts {
     pub hub: Weak<Hub>,
     /// Knows of certificates and rows.
     pub spoke: Weak<Spoke>,
+    /// Where it is kept that the log had reached further.
+    pub data_dir: PathBuf,
 }
 
 impl Alerts {
@@ -81,6 +84,8 @@ impl Alerts {
         found.extend(doubtful(&status));
         found.extend(doubtful_keys(&status));
         found.extend(floors(&status));
+        found.extend(log_was_lost(&self.data_dir));
+        found.extend(issuer(&status));
         found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
         Some(found)
@@ -181,6 +186,11 @@ fn floors(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     let lost = status.floors_lost.then(|| ("floors_lost", LOST.to_owned()));
     let found = |(alert, text)| Found { alert, about: "grants.floor".to_owned(), count: None, text };
     unwritten.into_iter().chain(lost).map(found)
+}
+
+fn log_was_lost(data_dir: &Path) -> Option<Found> {
+    let text = view::Status::log_was_lost(api::head::lost(data_dir)?.reached());
+    Some(Found { alert: "audit_head_lost", about: api::head::FILE.to_owned(), count: None, text })
 }
 
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
@@ -320,7 +330,8 @@ mod tests {
         let clock = Arc::new(FakeClock::new(NOW));
         let world = World::new(Arc::clone(&clock) as _, Arc::new(SeededRng::new(1)));
         let (command, instance) = (words(&["sh", "-c", &script]), "office".parse().unwrap());
-        let alerts = Alerts { command, world, instance, hub: Weak::new(), spoke: Weak::new() };
+        let alerts =
+            Alerts { command, world, instance, hub: Weak::new(), spoke: Weak::new(), data_dir: PathBuf::new() };
         let (mut state, mut lines, mut all) = (Told::default(), 0, Vec::new());
         for (now, found) in looks {
             clock.set(*now);

@@ -152,6 +152,11 @@ fn alarms(status: &view::Status) -> Vec<String> {
             format!("ALARM        answers are refused: the log could not be written at the last try ({why})")
         }),
     );
+    lines.extend(status.issuer.failure.as_ref().map(|why| {
+        let since = status.issuer.away_since.map_or_else(String::new, |since| format!(" since {} UTC", minute(since)));
+        format!("ALARM        the issuer of certificates does not answer{since}, as often as it was needed: {why}")
+    }));
+    lines.extend(status.audit_head_lost.map(|reached| format!("ALARM        {}", view::Status::log_was_lost(reached))));
     lines.extend(status.floors_failure.as_ref().map(|why| {
         format!("ALARM        how far grants have come cannot be written to `grants.floor` ({why}): a database that is put back would not be noticed; see to the disk, it is tried again")
     }));

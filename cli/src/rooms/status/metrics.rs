@@ -81,6 +81,7 @@ fn standing(status: &Status, registry: &mut Registry) {
 /// What must not stay so: anything but 0 wants somebody to look.
 fn alarms(status: &Status, registry: &mut Registry) {
     let is = |fault: Option<&String>| Some(u64::from(fault.is_some()));
+    let is_there = |reached: Option<u64>| Some(u64::from(reached.is_some()));
     let given = status.list_given.as_ref().and_then(|list| list.failure.as_ref());
     let taken = status.list_taken.as_ref().and_then(|list| list.failure.as_ref());
     let known = |count: u64| status.database_answers.then_some(count);
@@ -98,6 +99,11 @@ fn alarms(status: &Status, registry: &mut Registry) {
             Some(count(&status.doubtful_keys)),
         ),
         ("audit_fault", "1 while the log cannot be written and answers are refused", is(status.audit_fault.as_ref())),
+        (
+            "audit_head_lost",
+            "1 while the log does not lead to where it had been, and nobody has answered for it",
+            is_there(status.audit_head_lost),
+        ),
         ("floors_failure", "1 while how far grants have come cannot be remembered", is(status.floors_failure.as_ref())),
         (
             "floors_lost",
@@ -227,6 +233,7 @@ mod tests {
             "doubtful_grants",
             "doubtful_keys",
             "audit_fault",
+            "audit_head_lost",
             "floors_failure",
             "floors_lost",
             "list_given_failure",
@@ -245,6 +252,7 @@ mod tests {
             json!({"doubtful_grants": [{"id": grant, "reason": "because"}]}),
             json!({"doubtful_keys": ["ab".repeat(32)]}),
             json!({"audit_fault": "full"}),
+            json!({"audit_head_lost": 62}),
             json!({"floors_failure": "full"}),
             json!({"floors_lost": true}),
             json!({"list_given": {"address": "a:1", "failure": "because"}}),

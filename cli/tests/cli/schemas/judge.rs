@@ -39,6 +39,7 @@ const UNSEEN: [(&str, &str); 30] = [
     ("RenewalFailure.reason", AGED),
     ("Row._late", "its source would have to be late between two pages"),
     ("Status.audit_fault", "the disk would have to be full; the room `full` sees what people are told of it"),
+    ("Status.audit_head_lost", "a database would have to be put back; the room `log` does that"),
     ("Status.floors_failure", "the disk would have to be full; `spoke::floors` sees it"),
     ("Status.list_given", LISTED),
     ("Status.list_taken", LISTED),
