@@ -33,7 +33,7 @@ pub use anchor::BadRoot;
 pub use audit_key::{AuditKey, verify_head};
 pub use authority::Authority;
 pub use call::{CallKey, CallSecret, Challenge};
-pub use crl::{CrlError, CrlNumber, CrlOrder, ReadCrl, Revoked, Why};
+pub use crl::{CrlError, CrlNumber, CrlOrder, CrlSays, ReadCrl, Revoked, Why};
 pub use fit::Unfit;
 pub use flaw::Flaw;
 pub use order::{GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, LEAF_LIFE};

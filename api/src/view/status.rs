@@ -193,13 +193,17 @@ pub struct DoubtfulGrant {
 pub struct GivenList {
     /// Where it is served.
     pub address: String,
-    /// Its number; none while there is none.
+    /// Its number, as it says itself; none while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub made_at: Option<Time>,
+    /// When the next one is due; from then on this one is not to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub next_at: Option<Time>,
     /// Why the last attempt to make it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -234,8 +238,14 @@ pub struct TakenList {
 
 impl From<spoke::lists::publish::GivenList> for GivenList {
     fn from(list: spoke::lists::publish::GivenList) -> Self {
-        let (number, made_at) = list.made.unzip();
-        Self { address: list.address.to_string(), number, made_at, failure: list.failure }
+        let made = list.made;
+        Self {
+            address: list.address.to_string(),
+            number: made.and_then(|made| made.number),
+            made_at: made.map(|made| made.begins),
+            next_at: made.and_then(|made| made.ends),
+            failure: list.failure,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ const UNSEEN: [(&str, &str); 30] = [
     ("GivenList.address", LISTED),
     ("GivenList.failure", LISTED),
     ("GivenList.made_at", LISTED),
+    ("GivenList.next_at", LISTED),
     ("GivenList.number", LISTED),
     ("KeyEntry.doubt", DOUBTED),
     ("LinkEntry.renewal_failure", AGED),
