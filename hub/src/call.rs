@@ -219,6 +219,9 @@ impl<'a> Call<'a> {
     /// That nobody is there says nothing new of a link whose grant the other side has ended.
     pub(crate) fn as_known(&self, failure: Failure) -> Failure {
         let away = matches!(failure.outcome, Outcome::Offline | Outcome::Timeout);
+        if failure.outcome == Outcome::Revoked && failure.kind == Kind::Broken && self.hub.is_over(self.link) {
+            return Failure::expired(self.link, self.hub.is_called(self.link.owner, self.link.id));
+        }
         if away && self.hub.is_known_to_have_ended(self.link) { Failure::ended_before() } else { failure }
     }
 
@@ -293,6 +296,12 @@ impl Hub {
     /// A certificate that is past its end is refused as well, and says nothing of the grant.
     pub(crate) fn is_past_its_end(&self, link: &LinkRecord) -> bool {
         self.world.now() >= link.certificate_not_after
+    }
+
+    /// Whether the link's certificate is past its end, and no end of its grant was heard.
+    pub(crate) fn is_over(&self, link: &LinkRecord) -> bool {
+        let next = link.next.as_ref().is_some_and(|next| self.world.now() < next.not_after);
+        self.is_past_its_end(link) && !next && !self.is_known_to_have_ended(link)
     }
 
     /// Whether the other side has ended the link's grant, as far as was heard.

@@ -7,7 +7,7 @@ use crate::{
     enrol::{Enrolled, Over},
     health::{Health, LastFailure, LinkState},
     hello::{Left, Ping},
-    outcome::unconfirmed,
+    outcome::{Failure, unconfirmed},
     record::Asking,
     renewal::RenewalStatus,
     session::key_context,
@@ -342,8 +342,13 @@ impl Hub {
 
     pub(crate) fn status_of(&self, link: &LinkRecord) -> LinkStatus {
         let Health { state, last_success, last_failure } = self.health_of(link);
+        let over = self.is_over(link).then(|| Failure::expired(link, self.is_called(link.owner, link.id)));
+        let (is_over, at) = (over.is_some(), link.certificate_not_after);
+        let over = over.map(|over| LastFailure { at, outcome: over.outcome, reason: over.reason });
+        let last_failure = over.or(last_failure);
         let renewal = self.watch.status(link, self.world.now());
         let state = match state {
+            _ if is_over => LinkState::Expired,
             LinkState::Unknown | LinkState::Up if link.words.is_some() && last_success.is_none() => LinkState::Waiting,
             LinkState::Unknown | LinkState::Up if renewal.failure.is_some() => LinkState::Degraded,
             state => state,

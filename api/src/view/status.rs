@@ -286,15 +286,21 @@ pub struct DegradedLink {
 impl DegradedLink {
     /// What there is to tell of a link at `now`, if anything.
     pub fn of(link: &LinkEntry, now: Time) -> Option<Self> {
+        if link.state == hub::LinkState::Revoked.word() {
+            return None;
+        }
         let failure = link.renewal_failure.as_ref();
         let ended = now >= link.certificate_not_after;
         if failure.is_none() && !link.renewal_overdue && !ended {
             return None;
         }
         let reason = match failure {
-            _ if ended => "it has ended; ask the other side's owner for a new invite".to_owned(),
+            _ if ended => link
+                .reason
+                .clone()
+                .unwrap_or_else(|| "it has ended; ask the other side's owner for a new invite".to_owned()),
             Some(failure) => failure.reason.clone(),
-            None => "it was not tried yet".to_owned(),
+            None => "it should have been tried by now; see what `mosaic-fed serve` prints".to_owned(),
         };
         let left = link.certificate_not_after.since(now);
         Some(Self {
@@ -387,5 +393,7 @@ mod tests {
         assert_eq!(told(hours(2), true, false).unwrap().next, None);
         let ended = told(Duration::ZERO, true, true).unwrap();
         assert!(ended.hours_left == 0 && ended.next.is_none() && ended.reason.contains("new invite"), "{ended:?}");
+        let over = LinkEntry { state: "revoked".into(), ..link(Duration::ZERO, true, true) };
+        assert_eq!(DegradedLink::of(&over, NOW), None, "there is nothing to renew");
     }
 }
