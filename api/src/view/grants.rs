@@ -313,7 +313,7 @@ pub enum Receipt {
     },
     /// It was connected and was told, and said nothing.
     Silent,
-    /// It was not connected.
+    /// It had no control session, whether or not it was connected, and so was not told: nothing is known of what it shows.
     Away {
         /// When what it may still show ends, if it keeps to the protocol.
         #[schemars(with = "shape::Time")]
