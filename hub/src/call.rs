@@ -12,14 +12,15 @@ use crate::{
     track::Pass,
 };
 use domain::{
-    Reason,
+    Reason, Time,
     answer::{Outcome, SourceOutcome},
+    audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
     scope::spec::MAX_RATE,
 };
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
-use store::{LinkEnd, LinkRecord};
+use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
@@ -287,6 +288,12 @@ impl Hub {
         };
         let (store, link) = (Arc::clone(&self.store), link.clone());
         self.tasks.spawn(async move {
+            let end = match end {
+                Some(end) if end.last_answer.is_none() => {
+                    Some(LinkEnd { last_answer: last_recorded(&store, link.id).await, ..end })
+                }
+                end => end,
+            };
             if let Err(error) = store.remember_end(&link, end).await {
                 tracing::warn!(%error, link = %link.id, "whether the other side has ended this link could not be written");
             }
@@ -332,6 +339,13 @@ fn calls_left(metadata: &MetadataMap) -> Option<u32> {
     let (only, None) = (said.next()?, said.next()) else { return None };
     let digits = only.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok().filter(|left| *left <= MAX_RATE)
+}
+
+/// When a question over a link was answered last by what the log says: another daemon may have asked it.
+async fn last_recorded(log: &Shared, link: GrantId) -> Option<Time> {
+    let (grant, ending) = (Some(link), Some(Ending::Answered));
+    let query = AuditQuery { grant, ending, limit: 1, last: true, ..AuditQuery::default() };
+    log.entries(&query).await.ok()?.last().map(|entry| entry.time)
 }
 
 /// A message with the question's id, which both sides' logs name, and the time that the answer may take.
