@@ -36,7 +36,7 @@ pub use call::{CallKey, CallSecret, Challenge};
 pub use crl::{CrlError, CrlNumber, CrlOrder, CrlSays, ReadCrl, Revoked, Why};
 pub use fit::Unfit;
 pub use flaw::Flaw;
-pub use order::{GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, LEAF_LIFE};
+pub use order::{GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, IssuerStanding, LEAF_LIFE};
 pub use profile::{GrantLeaf, InstanceLeaf};
 pub use provider::{install_provider, provider};
 pub use request::{CheckedCsr, CsrError, RequestKey};

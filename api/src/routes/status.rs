@@ -93,6 +93,7 @@ pub(super) async fn status(
         floors_lost: spoke.floors_lost,
         doubtful_grants: doubtful(&spoke),
         doubtful_keys: spoke.doubtful_keys.iter().map(ToString::to_string).collect(),
+        issuer: spoke.issuer.clone().into(),
         list_given: spoke.lists.given.map(Into::into),
         list_taken: spoke.lists.taken.map(Into::into),
         incidents: spoke.incidents + called.incidents,

@@ -80,6 +80,9 @@ pub struct Status {
     /// Grants that were not made because this machine's clock went back.
     #[serde(default)]
     pub clock_refusals: u64,
+    /// Who issues this instance's certificates.
+    #[serde(default)]
+    pub issuer: IssuerView,
     /// The list of revoked certificates that is given; none where that is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_given: Option<GivenList>,

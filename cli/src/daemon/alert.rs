@@ -160,6 +160,15 @@ fn lists(status: &SpokeStatus) -> Vec<Found> {
     given.into_iter().chain(taken).map(told).collect()
 }
 
+fn issuer(status: &SpokeStatus) -> Option<Found> {
+    let pki::IssuerStanding { at, away } = &status.issuer;
+    let (since, why) = away.as_ref()?;
+    let text = format!(
+        "since {since} it does not answer: nobody enrols or renews, and it is not told of what is revoked; {why}"
+    );
+    Some(Found { alert: "issuer_away", about: at.clone().unwrap_or_default(), count: None, text })
+}
+
 fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     status.doubtful.iter().map(|(grant, doubt)| {
         let text = format!("{doubt}; it permits nothing: {}", doubt.next());

@@ -112,9 +112,14 @@ fn shown(status: &view::Status) -> String {
         format!("called at    {}", called(status)),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
+    lines.push(format!("issuer       {}", issuer(&status.issuer)));
     lines.extend(lists::lines(status));
     lines.extend(alarms(status));
     lines.join("\n")
+}
+
+fn issuer(issuer: &view::IssuerView) -> String {
+    issuer.step_ca.as_ref().map_or_else(|| "this instance's own CA".to_owned(), |at| format!("the step-ca at {at}"))
 }
 
 /// How many grants nobody has used the invite of, and how many have a holder who waits.

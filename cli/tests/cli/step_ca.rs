@@ -146,6 +146,9 @@ fn a_move_to_step_ca_and_back_breaks_no_link_and_each_failure_says_what_to_do() 
     step_ca.says(3, &["path=/1.0/sign", "status=201"]);
     assert!(office.types("audit query --limit 100 --json").done().out.contains("ca_export"));
 
+    let issuer = |office: &Instance| office.types("status --json").done().json()["issuer"].clone();
+    assert!(issuer(&office)["step_ca"] == at && issuer(&office)["failure"].is_null(), "{}", issuer(&office));
+    assert!(office.types("status").done().out.contains(&format!("the step-ca at {at}")));
     drop(step_ca);
     asked(&home, "during");
     let invite = office.types("invite late --share tasks").done().out;
@@ -154,6 +157,15 @@ fn a_move_to_step_ca_and_back_breaks_no_link_and_each_failure_says_what_to_do() 
     // Why, is for the one whose CA it is.
     let log = office.types("audit query --grant late --json").done().out;
     assert!(log.contains("cannot be reached") && log.contains(&at), "{log}");
+    let away = issuer(&office);
+    assert!(
+        away["away_since"].is_string() && away["failure"].as_str().unwrap().contains("cannot be reached"),
+        "{away}"
+    );
+    assert!(
+        office.types("status").done().out.contains("ALARM        the issuer of certificates does not answer since")
+    );
+    assert!(office.types("status --metrics").done().out.contains("\nmosaic_fed_issuer_failure 1\n"));
     asked(&home, "during");
 
     office.stop();

@@ -110,6 +110,11 @@ fn alarms(status: &Status, registry: &mut Registry) {
             "1 while it is forgotten how far grants had come, and which keys were revoked",
             Some(u64::from(status.floors_lost)),
         ),
+        (
+            "issuer_failure",
+            "1 while the certificate authority did not answer when it was needed last",
+            is(status.issuer.failure.as_ref()),
+        ),
         ("list_given_failure", "1 while the list of revoked certificates cannot be made", is(given)),
         (
             "list_taken_failure",
@@ -236,6 +241,7 @@ mod tests {
             "audit_head_lost",
             "floors_failure",
             "floors_lost",
+            "issuer_failure",
             "list_given_failure",
             "list_taken_failure",
         ];
@@ -255,6 +261,7 @@ mod tests {
             json!({"audit_head_lost": 62}),
             json!({"floors_failure": "full"}),
             json!({"floors_lost": true}),
+            json!({"issuer": {"step_ca": "a:1", "failure": "because"}}),
             json!({"list_given": {"address": "a:1", "failure": "because"}}),
             json!({"list_taken": {"source": "a", "certificates": 0, "failure": "because"}}),
         ]) {
