@@ -22,7 +22,7 @@ use domain::{
     words::Words,
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::{LinkEntry, LinkRecord, MadeOf};
 
 /// A link as its owner sees it.
@@ -244,7 +244,7 @@ impl Hub {
             left.err()
         } else {
             self.leave_later(*asker, Arc::clone(&link));
-            Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
+            Some(told_later(&link, self.deadlines.source))
         };
         self.keeper.look();
         let reason = if never_let_in { Some(never_told(&link)) } else { reason };
@@ -383,6 +383,16 @@ impl Hub {
 /// Whether a link was made of this invite.
 fn is_of(link: &LinkRecord, invite: &Invite) -> bool {
     link.made_of.as_ref().is_some_and(|made| made.invite == invite.digest())
+}
+
+/// How the other side is told where nobody waits for it, and what stays there if it cannot be.
+fn told_later(link: &LinkRecord, patience: Duration) -> String {
+    format!(
+        "it is told once, in the background, for {} s at most while this daemon runs, and not again; if it is away, the grant there \
+         stays until it ends by itself or its owner ends it: `mosaic-fed grant revoke {}` there. `unlink` without `--now` says whether it was told",
+        patience.as_secs(),
+        link.offer.grant_name
+    )
 }
 
 /// What stays at a side that did not let the link in.
