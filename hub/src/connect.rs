@@ -137,7 +137,8 @@ impl Hub {
     ) -> Result<Linked, HubError> {
         let invite = self.offer(invite)?;
         if invite.instance == self.instance {
-            let own = "this invite is this instance's own and was not used; give it to the other instance's owner";
+            let own = "this invite is this instance's own, and nothing was done with it here; give it to the other instance's owner, or, if \
+                       it was used there already, make another with `mosaic-fed grant invite NAME`";
             return Err(HubError::OtherLink(own.to_owned()));
         }
         let links = self.store.links(asker.user).await?;

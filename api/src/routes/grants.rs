@@ -168,7 +168,11 @@ async fn ended(door: &Door, view: &GrantView) -> Result<Option<view::GrantEnd>, 
         let why = "it was revoked, and the log does not say by whom".to_owned();
         return Ok(Some(view::GrantEnd { at: None, how: EndedBy::Owner.word().to_owned(), why }));
     };
-    let way = EndedBy::of_note(&entry.note);
+    let (way, end) = (EndedBy::of_note(&entry.note), view.grant.scope.not_after());
+    if entry.time >= end {
+        let why = "it came to its end by itself, and was revoked after that".to_owned();
+        return Ok(Some(view::GrantEnd { at: Some(end), how: "expired".to_owned(), why }));
+    }
     let why = match way {
         EndedBy::Owner | EndedBy::Key => {
             let users = door.store.users().await?;
