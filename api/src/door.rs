@@ -81,7 +81,7 @@ pub struct Door {
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
     pub(crate) closing: CancellationToken,
-    data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     shared_socket: Option<PathBuf>,
     shared_open: Mutex<bool>,
     mapped: Mutex<BTreeSet<u32>>,

@@ -157,6 +157,11 @@ impl Config {
             if error.message().starts_with("unknown field") {
                 return Failure::new(Exit::Usage, cause).next(format!("the keys are {}", KEYS.join(", ")));
             }
+            if error.message().starts_with("duplicate key") {
+                let key = text.lines().nth(line - 1).and_then(|line| line.split('=').next()).unwrap_or_default().trim();
+                let cause = format!("{}, line {line}: `{key}` is there twice", path.display());
+                return Failure::new(Exit::Usage, cause).next("leave one of the two lines");
+            }
             match bare_word(text.lines().nth(line - 1).unwrap_or_default()) {
                 Some(key) => {
                     let cause =
@@ -347,6 +352,14 @@ mod tests {
             assert!(cause.ends_with(&format!("line 2: the value of `{key}` is text without quote marks")), "{cause}");
             assert_eq!(next.unwrap(), format!("put it between them, as in {key} = \"…\""));
         }
+    }
+
+    #[test]
+    fn a_setting_that_is_there_twice_is_named_and_its_value_never() {
+        let text = "listen = \"[::]:1\"\ncertificate_life = \"24h\"\ncertificate_life = \"hunter2\"\n";
+        let Failure { cause, next, .. } = read(text, &[]).unwrap_err();
+        assert!(cause.ends_with("line 3: `certificate_life` is there twice"), "{cause}");
+        assert_eq!(next.unwrap(), "leave one of the two lines");
     }
 
     #[test]

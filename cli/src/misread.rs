@@ -116,6 +116,10 @@ fn cause(error: &Error, about: &str) -> String {
         ErrorKind::MissingRequiredArgument if about.contains(" and ") => format!("{about} are missing"),
         ErrorKind::MissingRequiredArgument => format!("{about} is missing"),
         ErrorKind::ArgumentConflict => match said(error, ContextKind::PriorArg).map(|prior| plainly(&prior)) {
+            Some(prior) if about.is_empty() => match said(error, ContextKind::InvalidSubcommand) {
+                Some(word) => format!("`{word}` cannot stand behind `{prior}`"),
+                None => format!("there is a word too many behind `{prior}`"),
+            },
             Some(prior) if prior != about => format!("`{about}` cannot be used with `{prior}`"),
             _ => format!("`{about}` is given twice"),
         },
@@ -210,6 +214,7 @@ mod tests {
                 "`--bogus` is no option of this command, or a word too many",
                 "mosaic-fed list --help",
             ),
+            ("link foo bar", "`bar` cannot stand behind `INVITE`", "mosaic-fed link --help"),
             ("list tasks --stream --cursor x", "`--stream` cannot be used with `--cursor`", "mosaic-fed list --help"),
             (
                 "init z --listen 24601",

@@ -12,14 +12,15 @@ use crate::{
     track::Pass,
 };
 use domain::{
-    Reason,
+    Reason, Time,
     answer::{Outcome, SourceOutcome},
+    audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
     scope::spec::MAX_RATE,
 };
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
-use store::{LinkEnd, LinkRecord};
+use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
@@ -219,6 +220,9 @@ impl<'a> Call<'a> {
     /// That nobody is there says nothing new of a link whose grant the other side has ended.
     pub(crate) fn as_known(&self, failure: Failure) -> Failure {
         let away = matches!(failure.outcome, Outcome::Offline | Outcome::Timeout);
+        if failure.outcome == Outcome::Revoked && failure.kind == Kind::Broken && self.hub.is_over(self.link) {
+            return Failure::expired(self.link, self.hub.is_called(self.link.owner, self.link.id));
+        }
         if away && self.hub.is_known_to_have_ended(self.link) { Failure::ended_before() } else { failure }
     }
 
@@ -284,6 +288,12 @@ impl Hub {
         };
         let (store, link) = (Arc::clone(&self.store), link.clone());
         self.tasks.spawn(async move {
+            let end = match end {
+                Some(end) if end.last_answer.is_none() => {
+                    Some(LinkEnd { last_answer: last_recorded(&store, link.id).await, ..end })
+                }
+                end => end,
+            };
             if let Err(error) = store.remember_end(&link, end).await {
                 tracing::warn!(%error, link = %link.id, "whether the other side has ended this link could not be written");
             }
@@ -293,6 +303,12 @@ impl Hub {
     /// A certificate that is past its end is refused as well, and says nothing of the grant.
     pub(crate) fn is_past_its_end(&self, link: &LinkRecord) -> bool {
         self.world.now() >= link.certificate_not_after
+    }
+
+    /// Whether the link's certificate is past its end, and no end of its grant was heard.
+    pub(crate) fn is_over(&self, link: &LinkRecord) -> bool {
+        let next = link.next.as_ref().is_some_and(|next| self.world.now() < next.not_after);
+        self.is_past_its_end(link) && !next && !self.is_known_to_have_ended(link)
     }
 
     /// Whether the other side has ended the link's grant, as far as was heard.
@@ -323,6 +339,13 @@ fn calls_left(metadata: &MetadataMap) -> Option<u32> {
     let (only, None) = (said.next()?, said.next()) else { return None };
     let digits = only.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok().filter(|left| *left <= MAX_RATE)
+}
+
+/// When a question over a link was answered last by what the log says: another daemon may have asked it.
+async fn last_recorded(log: &Shared, link: GrantId) -> Option<Time> {
+    let (grant, ending) = (Some(link), Some(Ending::Answered));
+    let query = AuditQuery { grant, ending, limit: 1, last: true, ..AuditQuery::default() };
+    log.entries(&query).await.ok()?.last().map(|entry| entry.time)
 }
 
 /// A message with the question's id, which both sides' logs name, and the time that the answer may take.

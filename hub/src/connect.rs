@@ -7,7 +7,7 @@ use crate::{
     enrol::{Enrolled, Over},
     health::{Health, LastFailure, LinkState},
     hello::{Left, Ping},
-    outcome::unconfirmed,
+    outcome::{Failure, unconfirmed},
     record::Asking,
     renewal::RenewalStatus,
     session::key_context,
@@ -22,7 +22,7 @@ use domain::{
     words::Words,
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::{LinkEntry, LinkRecord, MadeOf};
 
 /// A link as its owner sees it.
@@ -137,7 +137,8 @@ impl Hub {
     ) -> Result<Linked, HubError> {
         let invite = self.offer(invite)?;
         if invite.instance == self.instance {
-            let own = "this invite is this instance's own and was not used; give it to the other instance's owner";
+            let own = "this invite is this instance's own, and nothing was done with it here; give it to the other instance's owner, or, if \
+                       it was used there already, make another with `mosaic-fed grant invite NAME`";
             return Err(HubError::OtherLink(own.to_owned()));
         }
         let links = self.store.links(asker.user).await?;
@@ -244,7 +245,7 @@ impl Hub {
             left.err()
         } else {
             self.leave_later(*asker, Arc::clone(&link));
-            Some("it is told in the background; `unlink` without `now` waits for its answer".to_owned())
+            Some(told_later(&link, self.deadlines.source))
         };
         self.keeper.look();
         let reason = if never_let_in { Some(never_told(&link)) } else { reason };
@@ -342,8 +343,13 @@ impl Hub {
 
     pub(crate) fn status_of(&self, link: &LinkRecord) -> LinkStatus {
         let Health { state, last_success, last_failure } = self.health_of(link);
+        let over = self.is_over(link).then(|| Failure::expired(link, self.is_called(link.owner, link.id)));
+        let (is_over, at) = (over.is_some(), link.certificate_not_after);
+        let over = over.map(|over| LastFailure { at, outcome: over.outcome, reason: over.reason });
+        let last_failure = over.or(last_failure);
         let renewal = self.watch.status(link, self.world.now());
         let state = match state {
+            _ if is_over => LinkState::Expired,
             LinkState::Unknown | LinkState::Up if link.words.is_some() && last_success.is_none() => LinkState::Waiting,
             LinkState::Unknown | LinkState::Up if renewal.failure.is_some() => LinkState::Degraded,
             state => state,
@@ -378,6 +384,16 @@ impl Hub {
 /// Whether a link was made of this invite.
 fn is_of(link: &LinkRecord, invite: &Invite) -> bool {
     link.made_of.as_ref().is_some_and(|made| made.invite == invite.digest())
+}
+
+/// How the other side is told where nobody waits for it, and what stays there if it cannot be.
+fn told_later(link: &LinkRecord, patience: Duration) -> String {
+    format!(
+        "it is told once, in the background, for {} s at most while this daemon runs, and not again; if it is away, the grant there \
+         stays until it ends by itself or its owner ends it: `mosaic-fed grant revoke {}` there. `unlink` without `--now` says whether it was told",
+        patience.as_secs(),
+        link.offer.grant_name
+    )
 }
 
 /// What stays at a side that did not let the link in.

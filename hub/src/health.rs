@@ -22,6 +22,8 @@ pub enum LinkState {
     Offline,
     /// A connection, but no answer within the deadline.
     Timeout,
+    /// Its certificate has ended, and nobody said that its grant has: a fresh invite for the same grant brings it back.
+    Expired,
     /// The other side no longer accepts the link. Only it can say so; no network failure does.
     Revoked,
     /// The other side cannot serve, or answered nonsense.
@@ -38,6 +40,7 @@ impl LinkState {
             Self::Degraded => "degraded",
             Self::Offline => "offline",
             Self::Timeout => "timeout",
+            Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::Error => "error",
         }

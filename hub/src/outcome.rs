@@ -106,6 +106,11 @@ impl Failure {
         Self::new(Outcome::Revoked, Kind::Ended, reason)
     }
 
+    /// The link's certificate is past its end, and nobody said that its grant has ended.
+    pub(crate) fn expired(link: &LinkRecord, calls: bool) -> Self {
+        Self::new(Outcome::Revoked, Kind::Broken, expired(link, calls))
+    }
+
     /// As [`Failure::ended`], of a link whose other side is away now and said so before.
     pub(crate) fn ended_before() -> Self {
         Self { kind: Kind::Broken, ..Self::ended() }
@@ -239,6 +244,23 @@ pub(crate) fn unconfirmed(link: &LinkRecord, words: &str) -> String {
         "this link waits to be let in by the owner of {}; read them these four words, by telephone say: {words}; they type \
          `mosaic-fed grant confirm {} WORD WORD WORD WORD` there",
         link.peer_name, link.offer.grant_name
+    )
+}
+
+/// What brings a link back whose certificate is past its end; where the other side `calls`, an invite to dial with would be of no use.
+fn expired(link: &LinkRecord, calls: bool) -> String {
+    if calls {
+        return format!(
+            "this link's certificate was good until {} and was not renewed by then; a fresh invite for the same grant brings the link back: \
+             type `mosaic-fed link await` and give its text to the owner of {}, who types `mosaic-fed grant invite {} --call -` there, if the \
+             grant still stands",
+            link.certificate_not_after, link.peer_name, link.offer.grant_name
+        );
+    }
+    format!(
+        "this link's certificate was good until {} and was not renewed by then; a fresh invite for the same grant brings the link back: the \
+         owner of {} types `mosaic-fed grant invite {}` there, and you `mosaic-fed link` here, if the grant still stands",
+        link.certificate_not_after, link.peer_name, link.offer.grant_name
     )
 }
 

@@ -139,6 +139,27 @@ pub fn check(der: &[u8], anchor: &[u8], order: &CrlOrder<'_>) -> Result<(), CrlE
     missing.map_or(Ok(()), |one| Err(CrlError::Lacks(one.serial.clone())))
 }
 
+/// What a list says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrlSays {
+    /// Its number; none where it has none, or one of more than 8 bytes.
+    pub number: Option<u64>,
+    /// When it was made.
+    pub begins: Time,
+    /// When the next one is due.
+    pub ends: Option<Time>,
+}
+
+/// What a list, DER, says of itself, whoever signed it; none where it is no list.
+pub fn says(der: &[u8]) -> Option<CrlSays> {
+    let Ok(([], list)) = CertificateRevocationList::from_der(der) else { return None };
+    Some(CrlSays {
+        number: list.crl_number().and_then(|number| u64::try_from(number).ok()),
+        begins: Time::from_seconds(list.last_update().timestamp()),
+        ends: list.next_update().map(|end| Time::from_seconds(end.timestamp())),
+    })
+}
+
 /// Whether `serial` is on a list that `anchor` signed.
 pub(crate) fn lists(der: &[u8], anchor: &[u8], serial: &Serial) -> bool {
     let listed = |list: CertificateRevocationList<'_>| {

@@ -34,8 +34,22 @@ pub trait Issuer: Send + Sync {
     /// The CA's list of revoked certificates (RFC 5280 section 5), DER, with every serial of the order on it.
     async fn crl(&self, order: &CrlOrder<'_>) -> Result<Vec<u8>, IssueError>;
 
+    /// Who issues, and since when it does not answer. The embedded CA is always there.
+    fn standing(&self) -> IssuerStanding {
+        IssuerStanding::default()
+    }
+
     /// The one certificate that links trust, X.509 DER: it issued every leaf directly.
     fn anchor_der(&self) -> &[u8];
+}
+
+/// Who issues, and how it answered when it was needed last: nobody asks it for this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssuerStanding {
+    /// Where it is; none for the embedded CA.
+    pub at: Option<String>,
+    /// Since when calls to it are not answered, and why the last one was not; none while the last one was.
+    pub away: Option<(Time, String)>,
 }
 
 /// The certificate of an asking side, to be issued.

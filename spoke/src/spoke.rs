@@ -23,7 +23,7 @@ use domain::{
     world::World,
 };
 use link::Registry;
-use pki::{DenyList, Issuer, Kek};
+use pki::{DenyList, Issuer, IssuerStanding, Kek};
 use std::{
     net::SocketAddr,
     sync::{Arc, OnceLock, atomic::Ordering},
@@ -134,6 +134,8 @@ pub struct SpokeStatus {
     pub lost_records: u64,
     /// Grants and invites that were not made, and ends that were not moved later, because this machine's clock went back.
     pub clock_refusals: u64,
+    /// Who issues certificates, and since when it does not answer.
+    pub issuer: IssuerStanding,
     /// Lists of revoked certificates that are given and taken.
     pub lists: ListsStatus,
     /// Connections turned away before any call.
@@ -288,6 +290,7 @@ impl Spoke {
             floors_lost: self.parts.trust.is_lost(),
             lost_records: self.parts.auditor.lost(),
             clock_refusals: self.clock.refused(),
+            issuer: self.parts.authority.standing(),
             lists: self.lists.get().map(|lists| lists.status(now)).unwrap_or_default(),
             incidents: self.listeners.incidents(),
         }

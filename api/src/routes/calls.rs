@@ -5,12 +5,15 @@ use super::{
     grants::{find, made, permitted},
     personal,
 };
-use crate::{Door, Problem, person::Person, view};
+use crate::{Door, Problem, person::Person, problem::Kind, view};
 use axum::{
     Json,
     extract::{Path, State},
 };
-use domain::id::{AwaitId, Name};
+use domain::{
+    calling::Calling,
+    id::{AwaitId, Name},
+};
 use spoke::{CallView, Created, Terms};
 use std::sync::Arc;
 
@@ -58,6 +61,7 @@ pub(super) async fn create(
         let cause = "an invite that is brought is bound to the key that the text of `link await` names";
         return Err(Problem::invalid(cause).next("leave out --key"));
     }
+    is_for_another(&door, &call)?;
     let terms = Terms { key: None, confirm: invite.confirm };
     let order = permitted(&door, &person, invite).await?;
     let subject = order.subject.clone();
@@ -78,6 +82,7 @@ pub(super) async fn again(
     let view = find(&door, &person, &grant).await?;
     personal::may_invite(&door, &person, &view).await?;
     view.trust_invite().map_err(spoke::AdminError::from)?;
+    is_for_another(&door, &order.call)?;
     let confirm = order.confirm || view.invite.is_some_and(|last| last.confirm);
     let (spoke, by, id) = (Arc::clone(&door.spoke), person.by(), view.grant.id);
     let terms = Terms { key: None, confirm };
@@ -85,10 +90,21 @@ pub(super) async fn again(
     Ok(Json(called(&door, ended(task.await)?, view.subject_name)))
 }
 
+/// Refuses a text that this very instance printed, before anything is done with it: its owner here waits on.
+fn is_for_another(door: &Door, text: &str) -> Result<(), Problem> {
+    let Ok(calling) = Calling::decode(text) else { return Ok(()) };
+    if !door.hub.is_own_await(calling.id) {
+        return Ok(());
+    }
+    let cause = "this text is of this instance itself: `link await` printed it here, and nothing was done with it";
+    Err(Problem::new(Kind::Conflict, cause)
+        .next("give it to the other instance's owner, who types `mosaic-fed invite NAME --for USER --share KINDS --call -` there"))
+}
+
 type Called = (Created, CallView);
 
 fn ended(task: Result<Result<Called, spoke::AdminError>, tokio::task::JoinError>) -> Result<Called, Problem> {
-    let broke = |_| Problem::new(crate::problem::Kind::Internal, "calling broke off").next("mosaic-fed grant list");
+    let broke = |_| Problem::new(Kind::Internal, "calling broke off").next("mosaic-fed grant list");
     Ok(task.map_err(broke)??)
 }
 

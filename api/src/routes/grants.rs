@@ -131,7 +131,8 @@ pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answe
     let all = visible(&door, &person).await?;
     let entry = |view: &GrantView| {
         let call = door.spoke.call(view.grant.id).map(Into::into);
-        view::GrantEntry { call, ..view::GrantEntry::named(view, now) }
+        let denied_by_list = door.spoke.is_denied_by_list(&view.grant);
+        view::GrantEntry { call, denied_by_list, ..view::GrantEntry::named(view, now) }
     };
     Ok(Json(all.iter().map(entry).collect()))
 }
@@ -146,7 +147,8 @@ pub(super) async fn show(
     let session = door.spoke.session(view.grant.id).map(Into::into);
     let ended = ended(&door, &view).await?;
     let call = door.spoke.call(view.grant.id).map(Into::into);
-    Ok(Json(view::GrantEntry { session, ended, call, ..entry(&door, &view) }))
+    let denied_by_list = door.spoke.is_denied_by_list(&view.grant);
+    Ok(Json(view::GrantEntry { session, ended, call, denied_by_list, ..entry(&door, &view) }))
 }
 
 /// How many entries of the log about a grant are looked through for its end, which hardly anything follows.
@@ -166,7 +168,11 @@ async fn ended(door: &Door, view: &GrantView) -> Result<Option<view::GrantEnd>, 
         let why = "it was revoked, and the log does not say by whom".to_owned();
         return Ok(Some(view::GrantEnd { at: None, how: EndedBy::Owner.word().to_owned(), why }));
     };
-    let way = EndedBy::of_note(&entry.note);
+    let (way, end) = (EndedBy::of_note(&entry.note), view.grant.scope.not_after());
+    if entry.time >= end {
+        let why = "it came to its end by itself, and was revoked after that".to_owned();
+        return Ok(Some(view::GrantEnd { at: Some(end), how: "expired".to_owned(), why }));
+    }
     let why = match way {
         EndedBy::Owner | EndedBy::Key => {
             let users = door.store.users().await?;

@@ -4,6 +4,7 @@ use super::{Queried, grants::Open};
 use crate::{
     Door, Problem,
     door::is_operator,
+    head,
     person::{Peer, Person},
     problem::Kind,
     view,
@@ -59,8 +60,8 @@ pub(super) async fn status(
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
-    let head = tokio::time::timeout(PATIENCE, door.store.head()).await;
-    let audit_head = head.ok().and_then(Result::ok).map(|head| head.sequence);
+    let end = tokio::time::timeout(PATIENCE, door.store.head()).await;
+    let audit_head = end.ok().and_then(Result::ok).map(|end| end.sequence);
     let about = &door.about;
     let (spoke, called) = (door.spoke.status(), door.hub.call_status());
     let (renewals, now) = (door.hub.renewals(), door.world.now());
@@ -92,12 +93,14 @@ pub(super) async fn status(
         floors_lost: spoke.floors_lost,
         doubtful_grants: doubtful(&spoke),
         doubtful_keys: spoke.doubtful_keys.iter().map(ToString::to_string).collect(),
+        issuer: spoke.issuer.clone().into(),
         list_given: spoke.lists.given.map(Into::into),
         list_taken: spoke.lists.taken.map(Into::into),
         incidents: spoke.incidents + called.incidents,
         audit_records_lost: door.auditor.lost(),
         audit_fault: door.auditor.fault(),
         audit_head,
+        audit_head_lost: head::lost(&door.data_dir).map(|lost| lost.reached()),
         links: count_links(&entries),
         renewals_done: renewals.done,
         renewals_failed: renewals.failed,

@@ -51,6 +51,9 @@ pub struct GrantEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub certificate_not_after: Option<Time>,
+    /// Whether that certificate is on the list of revoked ones that is taken from elsewhere (`crl_source`): nobody is let in with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub denied_by_list: bool,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
@@ -92,6 +95,7 @@ impl GrantEntry {
             scope: grant.scope.to_spec(),
             key: grant.leaf.as_ref().map(|leaf| leaf.spki),
             certificate_not_after: grant.leaf.as_ref().map(|leaf| leaf.not_after),
+            denied_by_list: false,
             created_at: None,
             session: None,
             waiting: grant.waits(),
@@ -313,7 +317,7 @@ pub enum Receipt {
     },
     /// It was connected and was told, and said nothing.
     Silent,
-    /// It was not connected.
+    /// It had no control session, whether or not it was connected, and so was not told: nothing is known of what it shows.
     Away {
         /// When what it may still show ends, if it keeps to the protocol.
         #[schemars(with = "shape::Time")]

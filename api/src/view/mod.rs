@@ -40,6 +40,6 @@ pub use rows::{
     SourceQuestion, Written,
 };
 pub use status::{
-    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, LinkCount, Status, TakenList,
-    WaitingGrant,
+    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, IssuerView, LinkCount, Status,
+    TakenList, WaitingGrant,
 };

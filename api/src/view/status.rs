@@ -80,6 +80,9 @@ pub struct Status {
     /// Grants that were not made because this machine's clock went back.
     #[serde(default)]
     pub clock_refusals: u64,
+    /// Who issues this instance's certificates.
+    #[serde(default)]
+    pub issuer: IssuerView,
     /// The list of revoked certificates that is given; none where that is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list_given: Option<GivenList>,
@@ -95,6 +98,10 @@ pub struct Status {
     pub audit_fault: Option<String>,
     /// The log's last entry; none while the database does not say.
     pub audit_head: Option<u64>,
+    /// The entry that the log had reached before it was shortened or rewritten, as when a database was put back; 0 where that cannot
+    /// be read. Absent where it was not, or the operator has answered for it (`serve --audit-put-back`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_head_lost: Option<u64>,
     /// Why how far grants have come cannot be written beside the database, which would not be noticed if it was put back; absent
     /// where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +123,40 @@ pub struct Status {
     pub renewals_failed: u64,
     /// The caller's own links whose certificate could not be renewed when it was time, or should have been long since.
     pub degraded_links: Vec<DegradedLink>,
+}
+
+impl Status {
+    /// What is to be said where the log does not lead to `reached` any more.
+    pub fn log_was_lost(reached: u64) -> String {
+        format!(
+            "the audit log had reached entry {reached} and does not lead there any more: it was shortened or rewritten, as when a \
+             database is put back. The signed head that it had is kept in `audit-head.lost`. If a backup was put back on purpose, end \
+             the daemon and start it once with `mosaic-fed serve --audit-put-back`, which the log records; if not, somebody has \
+             changed the database: compare with exports that lie elsewhere"
+        )
+    }
+}
+
+/// Who issues certificates, and how it answered when it was needed last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerView {
+    /// Where the step-ca is that issues; none where it is the instance's own CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ca: Option<String>,
+    /// Since when it does not answer; none while its last call was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub away_since: Option<Time>,
+    /// Why its last call was not answered, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl From<pki::IssuerStanding> for IssuerView {
+    fn from(standing: pki::IssuerStanding) -> Self {
+        let (away_since, failure) = standing.away.unzip();
+        Self { step_ca: standing.at, away_since, failure }
+    }
 }
 
 /// A grant whose holder waits to be let in.
@@ -155,13 +196,17 @@ pub struct DoubtfulGrant {
 pub struct GivenList {
     /// Where it is served.
     pub address: String,
-    /// Its number; none while there is none.
+    /// Its number, as it says itself; none while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Time>")]
     pub made_at: Option<Time>,
+    /// When the next one is due; from then on this one is not to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub next_at: Option<Time>,
     /// Why the last attempt to make it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -196,8 +241,14 @@ pub struct TakenList {
 
 impl From<spoke::lists::publish::GivenList> for GivenList {
     fn from(list: spoke::lists::publish::GivenList) -> Self {
-        let (number, made_at) = list.made.unzip();
-        Self { address: list.address.to_string(), number, made_at, failure: list.failure }
+        let made = list.made;
+        Self {
+            address: list.address.to_string(),
+            number: made.and_then(|made| made.number),
+            made_at: made.map(|made| made.begins),
+            next_at: made.and_then(|made| made.ends),
+            failure: list.failure,
+        }
     }
 }
 
@@ -238,15 +289,21 @@ pub struct DegradedLink {
 impl DegradedLink {
     /// What there is to tell of a link at `now`, if anything.
     pub fn of(link: &LinkEntry, now: Time) -> Option<Self> {
+        if link.state == hub::LinkState::Revoked.word() {
+            return None;
+        }
         let failure = link.renewal_failure.as_ref();
         let ended = now >= link.certificate_not_after;
         if failure.is_none() && !link.renewal_overdue && !ended {
             return None;
         }
         let reason = match failure {
-            _ if ended => "it has ended; ask the other side's owner for a new invite".to_owned(),
+            _ if ended => link
+                .reason
+                .clone()
+                .unwrap_or_else(|| "it has ended; ask the other side's owner for a new invite".to_owned()),
             Some(failure) => failure.reason.clone(),
-            None => "it was not tried yet".to_owned(),
+            None => "it should have been tried by now; see what `mosaic-fed serve` prints".to_owned(),
         };
         let left = link.certificate_not_after.since(now);
         Some(Self {
@@ -339,5 +396,7 @@ mod tests {
         assert_eq!(told(hours(2), true, false).unwrap().next, None);
         let ended = told(Duration::ZERO, true, true).unwrap();
         assert!(ended.hours_left == 0 && ended.next.is_none() && ended.reason.contains("new invite"), "{ended:?}");
+        let over = LinkEntry { state: "revoked".into(), ..link(Duration::ZERO, true, true) };
+        assert_eq!(DegradedLink::of(&over, NOW), None, "there is nothing to renew");
     }
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use spoke::{Spoke, SpokeStatus};
 use std::{
     collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
     process::Stdio,
     sync::Weak,
     time::Duration,
@@ -61,6 +62,8 @@ pub struct Alerts {
     pub hub: Weak<Hub>,
     /// Knows of certificates and rows.
     pub spoke: Weak<Spoke>,
+    /// Where it is kept that the log had reached further.
+    pub data_dir: PathBuf,
 }
 
 impl Alerts {
@@ -81,6 +84,8 @@ impl Alerts {
         found.extend(doubtful(&status));
         found.extend(doubtful_keys(&status));
         found.extend(floors(&status));
+        found.extend(log_was_lost(&self.data_dir));
+        found.extend(issuer(&status));
         found.extend(lists(&status));
         found.extend(degraded(&hub, self.world.now()).await);
         Some(found)
@@ -155,6 +160,15 @@ fn lists(status: &SpokeStatus) -> Vec<Found> {
     given.into_iter().chain(taken).map(told).collect()
 }
 
+fn issuer(status: &SpokeStatus) -> Option<Found> {
+    let pki::IssuerStanding { at, away } = &status.issuer;
+    let (since, why) = away.as_ref()?;
+    let text = format!(
+        "since {since} it does not answer: nobody enrols or renews, and it is not told of what is revoked; {why}"
+    );
+    Some(Found { alert: "issuer_away", about: at.clone().unwrap_or_default(), count: None, text })
+}
+
 fn doubtful(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     status.doubtful.iter().map(|(grant, doubt)| {
         let text = format!("{doubt}; it permits nothing: {}", doubt.next());
@@ -181,6 +195,11 @@ fn floors(status: &SpokeStatus) -> impl Iterator<Item = Found> {
     let lost = status.floors_lost.then(|| ("floors_lost", LOST.to_owned()));
     let found = |(alert, text)| Found { alert, about: "grants.floor".to_owned(), count: None, text };
     unwritten.into_iter().chain(lost).map(found)
+}
+
+fn log_was_lost(data_dir: &Path) -> Option<Found> {
+    let text = view::Status::log_was_lost(api::head::lost(data_dir)?.reached());
+    Some(Found { alert: "audit_head_lost", about: api::head::FILE.to_owned(), count: None, text })
 }
 
 async fn degraded(hub: &Hub, now: Time) -> Vec<Found> {
@@ -320,7 +339,8 @@ mod tests {
         let clock = Arc::new(FakeClock::new(NOW));
         let world = World::new(Arc::clone(&clock) as _, Arc::new(SeededRng::new(1)));
         let (command, instance) = (words(&["sh", "-c", &script]), "office".parse().unwrap());
-        let alerts = Alerts { command, world, instance, hub: Weak::new(), spoke: Weak::new() };
+        let alerts =
+            Alerts { command, world, instance, hub: Weak::new(), spoke: Weak::new(), data_dir: PathBuf::new() };
         let (mut state, mut lines, mut all) = (Told::default(), 0, Vec::new());
         for (now, found) in looks {
             clock.set(*now);

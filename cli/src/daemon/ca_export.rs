@@ -28,6 +28,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     fs,
+    net::{IpAddr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -133,7 +134,7 @@ fn write(authority: &Authority, place: &Place, folder: &Path, address: &Address)
     for part in [FOR_STEP_CA, FOR_US] {
         directory(&folder.join(part))?;
     }
-    let listen = format!(":{}", address.port());
+    let listen = listen(address);
     for file in setup::files(authority, address.host(), &listen).map_err(Failure::of)? {
         let content = file.content.expose();
         if file.name != setup::PROVISIONER_KEY {
@@ -173,6 +174,14 @@ fn readme(place: &Place, folder: &Path, address: &Address) -> String {
     )
 }
 
+/// Where step-ca is to listen: at the URL's address alone, where that is one of this machine. Behind a name there may be any, and in a
+/// container it must be all.
+fn listen(address: &Address) -> String {
+    let literal = address.host().parse::<IpAddr>().ok();
+    let own = literal.filter(|ip| ip.is_loopback() || TcpListener::bind((*ip, 0)).is_ok());
+    own.map_or_else(|| format!(":{}", address.port()), |ip| SocketAddr::new(ip, address.port()).to_string())
+}
+
 /// Takes a folder that is not there, or empty.
 fn claim(folder: &Path) -> Outcome<()> {
     match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
@@ -196,4 +205,24 @@ fn text(path: &Path) -> String {
 fn shown(exported: &CaExported) -> String {
     let (directory, files) = (exported.directory.display(), exported.files.join("\n"));
     format!("directory    {directory}\nfingerprint  {}\n{files}", exported.fingerprint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_ca_listens_where_its_url_says_and_nowhere_else_if_that_is_an_address_of_this_machine() {
+        for (url, at) in [
+            ("https://127.0.0.1:39000", "127.0.0.1:39000"),
+            ("https://127.0.0.7:9", "127.0.0.7:9"),
+            ("https://[::1]:9000", "[::1]:9000"),
+            ("https://localhost:9000", ":9000"),
+            ("https://ca.example:9000", ":9000"),
+            // Documentation's own (RFC 5737): no machine's.
+            ("https://192.0.2.7:9000", ":9000"),
+        ] {
+            assert_eq!(listen(&Address::parse(url).unwrap()), at, "{url}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::{
     out::Out,
     place::{Marker, Place},
 };
-use api::{About, Door, shape};
+use api::{About, Door, head, shape};
 use clap::Args;
 use domain::{
     audit::{Act, Ending, Record, Stage, Subject},
@@ -35,6 +35,17 @@ pub struct ServeArgs {
     /// Take this machine's clock as right, though the log has later times: it was ahead once. Grants are made again
     #[arg(long)]
     clock_is_right: bool,
+    /// Take the audit log as it is, though it had reached further or said something else: a backup of the database was put back.
+    /// The log records it
+    #[arg(long)]
+    audit_put_back: bool,
+}
+
+/// What the operator answers for at a start.
+#[derive(Clone, Copy)]
+struct Answers {
+    clock_is_right: bool,
+    audit_put_back: bool,
 }
 
 /// What runs.
@@ -71,7 +82,8 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     keep_memory_private()?;
     // A start is never broken off half-way: its PostgreSQL would stay behind. A signal meanwhile stops the daemon at once.
     let stop = told_to_stop()?;
-    let daemon = Daemon::open(&config, place, &marker, args.clock_is_right).await?;
+    let ServeArgs { clock_is_right, audit_put_back, .. } = *args;
+    let daemon = Daemon::open(&config, place, &marker, Answers { clock_is_right, audit_put_back }).await?;
     // A daemon is not there to be read.
     let shown = out.value(&daemon.running, shown).or_else(|error| if error.is_unread() { Ok(()) } else { Err(error) });
     out.next("status");
@@ -130,13 +142,13 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn open(config: &Config, place: &Place, marker: &Marker, clock_is_right: bool) -> Outcome<Self> {
+    async fn open(config: &Config, place: &Place, marker: &Marker, answers: Answers) -> Outcome<Self> {
         let world = World::system();
         let kek = Arc::new(kek::read(config, place)?);
         let database =
             Database::open(config, place, marker.instance, &world, &kek, is_ours(config, marker, &kek)).await?;
         let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
-        let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database, clock_is_right };
+        let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database, answers };
         match base.sides(marker).await {
             Ok((running, door, spoke, hub)) => {
                 Ok(Self { running, door, spoke, hub, auditor: base.auditor, writer, database })
@@ -194,7 +206,7 @@ struct Base<'a> {
     place: &'a Place,
     auditor: Arc<Auditor>,
     database: &'a Database,
-    clock_is_right: bool,
+    answers: Answers,
 }
 
 impl Base<'_> {
@@ -206,7 +218,7 @@ impl Base<'_> {
         let record = record_of(self.database, self.config, marker).await?;
         let keys = identity::open(&self.world, &self.kek, &record)?;
         let issuer = ca::issuer(self.config, keys.authority, &self.world).await?;
-        self.note_the_start().await?;
+        self.note_the_start(&record, &keys.audit_key).await?;
         let hub = self.hub(&record);
         let spoke = self.spoke(&record, issuer).await?;
         let door = match self.door(&record, keys.audit_key, &spoke, &hub).await {
@@ -234,17 +246,33 @@ impl Base<'_> {
             instance: record.name.clone(),
             hub: Arc::downgrade(hub),
             spoke: Arc::downgrade(spoke),
+            data_dir: self.place.dir().to_owned(),
         };
         tokio::spawn(alerts.follow());
     }
 
-    async fn note_the_start(&self) -> Outcome<()> {
+    /// What the log had reached is looked at before it grows.
+    async fn note_the_start(&self, instance: &InstanceRecord, key: &pki::AuditKey) -> Outcome<()> {
+        let (log, data_dir) = (self.store(), self.place.dir());
+        head::compare(&log, data_dir, key).await.map_err(uncompared)?;
+        let lost = head::lost(data_dir).filter(|_| self.answers.audit_put_back);
+        self.record_the_start(lost.as_ref()).await?;
+        if lost.is_some() {
+            let sign = |end| key.sign(end, instance.id, instance.name.clone());
+            head::take_as_it_is(&log, data_dir, sign).await.map_err(uncompared)?;
+        }
+        Ok(())
+    }
+
+    async fn record_the_start(&self, lost: Option<&head::LostHeads>) -> Outcome<()> {
         let request = RequestId(self.world.uuid());
         let about = Subject::Act(Act::Start);
         let record = Record::new(self.world.now(), Stage::Admin, Ending::Done, about, request);
-        let version = env!("CARGO_PKG_VERSION");
-        let note = if self.clock_is_right { format!("{version}, {CLOCK_IS_RIGHT}") } else { version.to_owned() };
-        self.auditor.record(record.noting(&note)).await.map_err(|error| api::Problem::from(error).into())
+        let mut note = vec![env!("CARGO_PKG_VERSION").to_owned()];
+        note.extend(lost.map(head::LostHeads::note));
+        // It is looked for at the end.
+        note.extend(self.answers.clock_is_right.then(|| CLOCK_IS_RIGHT.to_owned()));
+        self.auditor.record(record.noting(&note.join(", "))).await.map_err(|error| api::Problem::from(error).into())
     }
 
     fn hub(&self, record: &InstanceRecord) -> Arc<Hub> {
@@ -339,6 +367,15 @@ impl Base<'_> {
             database: self.config.database(self.database.version(), self.database.files().as_deref()),
             links: status.links_listener.map(|address| address.to_string()),
             enrolment: status.enrolment_listener.map(|address| address.to_string()),
+        }
+    }
+}
+
+fn uncompared(error: head::HeadError) -> Failure {
+    match error {
+        head::HeadError::Store(error) => api::Problem::from(error).into(),
+        file @ head::HeadError::File(_) => {
+            Failure::of(file).next("let this account read and write the data directory, and see to the disk")
         }
     }
 }

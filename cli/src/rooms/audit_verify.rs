@@ -17,6 +17,7 @@ use domain::{
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -65,7 +66,11 @@ const MAX_LINE: usize = 1 << 20;
 /// Verifies an export.
 pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
     let known = known_head(place)?;
-    let (verified, at_known) = read(&args.file, known.as_ref().map(|(_, head)| head.head.sequence))?;
+    let lost = lost_heads(place);
+    let wanted = known.iter().map(|(_, head)| head).chain(lost.iter().map(|(_, head)| head));
+    let (verified, hashes) = read(&args.file, &wanted.map(|head| head.head.sequence).collect())?;
+    let at = |head: &SignedHead| hashes.get(&head.head.sequence).copied();
+    let at_known = known.as_ref().and_then(|(_, known)| at(known));
     let head = &verified.head;
     pki::verify_head(head).map_err(|error| broken(&args.file, error))?;
     if let Some(key) = args.key.as_ref().filter(|key| **key != head.key) {
@@ -75,6 +80,9 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
     if let Some((path, known)) = &known {
         same_log(&args.file, head, known)?;
         compare(known, at_known).map_err(|cause| broken(&args.file, format!("{cause} ({})", path.display())))?;
+    }
+    for (path, lost) in lost.iter().filter(|(_, lost)| lost.instance == head.instance && lost.key == head.key) {
+        leads_to(lost, head, at(lost)).map_err(|cause| put_back(&args.file, &cause, path))?;
     }
     let report = Report {
         entries: verified.entries,
@@ -115,10 +123,17 @@ fn known_head(place: Option<&Place>) -> Outcome<Option<(PathBuf, SignedHead)>> {
     Ok(head.map(|head| (path, head)))
 }
 
-/// Reads the export, and on the way the hash of the entry that the known head names.
-fn read(path: &Path, known: Option<u64>) -> Outcome<(Verified, Option<EntryHash>)> {
+/// Signed heads that the log in the database did not lead to any more, until the operator has answered for that.
+fn lost_heads(place: Option<&Place>) -> Vec<(PathBuf, SignedHead)> {
+    let lost = place.and_then(|place| Some((place.dir().join(api::head::LOST), api::head::lost(place.dir())?)));
+    let signed = lost.into_iter().flat_map(|(path, lost)| lost.heads.into_iter().map(move |head| (path.clone(), head)));
+    signed.filter(|(_, head)| pki::verify_head(head).is_ok()).collect()
+}
+
+/// Reads the export, and on the way the hashes of the entries that known heads name.
+fn read(path: &Path, known: &BTreeSet<u64>) -> Outcome<(Verified, BTreeMap<u64, EntryHash>)> {
     let mut file = BufReader::new(fs::File::open(path).map_err(|error| unreadable(path, &error))?);
-    let (mut verifier, mut at_known, mut number) = (Verifier::default(), None, 0);
+    let (mut verifier, mut hashes, mut number) = (Verifier::default(), BTreeMap::new(), 0);
     while let Some(line) = next_line(&mut file).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData if number > 0 => broken(path, format!("line {} is no text", number + 1)),
         _ => unreadable(path, &error),
@@ -129,14 +144,14 @@ fn read(path: &Path, known: Option<u64>) -> Outcome<(Verified, Option<EntryHash>
             error => broken(path, error),
         })?;
         if let Ok(Line::Entry(entry)) = serde_json::from_str(&line)
-            && Some(entry.sequence) == known
+            && known.contains(&entry.sequence)
         {
-            at_known = Some(entry.hash);
+            hashes.insert(entry.sequence, entry.hash);
         }
     }
     match verifier.finish() {
         Err(Broken::NoHead) if number == 0 => Err(no_export(path)),
-        finished => Ok((finished.map_err(|error| broken(path, error))?, at_known)),
+        finished => Ok((finished.map_err(|error| broken(path, error))?, hashes)),
     }
 }
 
@@ -204,6 +219,28 @@ fn compare(known: &SignedHead, at_known: Option<EntryHash>) -> Result<(), String
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether the export is of the log that had this head, or was made before that.
+fn leads_to(lost: &SignedHead, head: &SignedHead, at_lost: Option<EntryHash>) -> Result<(), String> {
+    let reached = lost.head.sequence;
+    match at_lost {
+        Some(hash) if hash != lost.head.hash => {
+            Err(format!("the log was rewritten: its entry {reached} is not the one that it had"))
+        }
+        None if head.head.sequence < reached && head.head.time > lost.head.time => Err(format!(
+            "the log was shortened: it ends at entry {}, and had reached entry {reached} before that",
+            head.head.sequence
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn put_back(path: &Path, cause: &str, kept: &Path) -> Failure {
+    Failure::new(Exit::Failed, format!("{}: {cause}, as the signed head in {} says", path.display(), kept.display())).next(
+        "where a backup of the database was put back on purpose, start the daemon once with `mosaic-fed serve --audit-put-back`; where \
+         not, somebody has changed the database: keep both files, and compare with earlier exports",
+    )
 }
 
 fn broken(path: &Path, cause: impl std::fmt::Display) -> Failure {

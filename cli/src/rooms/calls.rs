@@ -1,10 +1,6 @@
 //! Links whose other side cannot be reached: who waits to be called, and grants whose invite is brought there.
 
-use super::{
-    grants::{invite_again, shown_now},
-    joined, minute, named, segment, short,
-    waiting::to_confirm,
-};
+use super::{grants::shown_now, invited::invite_again, joined, minute, named, segment, short, waiting::to_confirm};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,

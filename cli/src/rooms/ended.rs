@@ -29,21 +29,33 @@ pub(super) fn revoked(report: &view::RevokeReport) -> String {
         counted(report.connections, "connection"),
         counted(report.calls, "call"),
         millis(report.took_us),
-        escaped(&receipt(&report.receipt, &or_dash(report.grant.peer_name.as_ref())))
+        escaped(&receipt(&report.receipt, &or_dash(report.grant.peer_name.as_ref()), report.connections))
     )
 }
 
-/// What is known of the side that asked under a grant that has ended; `peer` is what it calls itself.
-pub(super) fn receipt(receipt: &view::Receipt, peer: &str) -> String {
+/// What is known of the side that asked under a grant that has ended, over so many connections; `peer` is what it calls itself.
+///
+/// One session speaks for the daemon that holds it: of several connections another one with the same key may have had some.
+pub(super) fn receipt(receipt: &view::Receipt, peer: &str, connections: u64) -> String {
     match receipt {
         view::Receipt::Unused => "nobody ever used its invite".to_owned(),
         view::Receipt::NeverLetIn => format!("{peer} waited to be let in and never was: nothing was ever shown to it"),
+        view::Receipt::Acknowledged { after_us } if connections > 1 => format!(
+            "{peer} has acknowledged it after {}: its calls have ended, and it keeps and shows nothing of it. That is the word of the one daemon \
+             that held the control session: should another one have the same key, some of the {connections} connections were that one's, and \
+             nothing is known of what it shows",
+            millis(*after_us)
+        ),
         view::Receipt::Acknowledged { after_us } => format!(
             "{peer} has acknowledged it after {}: its calls have ended, and it keeps and shows nothing of it",
             millis(*after_us)
         ),
         view::Receipt::Silent => format!(
             "{peer} was told and has not acknowledged it; nothing leaves any more, but what it was given before it may still show"
+        ),
+        view::Receipt::Away { until } if connections > 0 => format!(
+            "{peer} was connected and had no control session, so it was not told, and nothing is known of what it shows: nothing leaves any \
+             more, and what it may still show of earlier answers ends by {until} if it keeps to the protocol"
         ),
         view::Receipt::Away { until } => format!(
             "{peer} was not connected: nothing leaves any more, and what it may still show of earlier answers ends by {until} if it \
@@ -115,4 +127,26 @@ pub(super) fn anew(entry: &view::GrantEntry) -> String {
     };
     let confirm = if entry.invite.is_some_and(|invite| invite.confirm) { " --confirm" } else { "" };
     format!("invite {}{subject} {}{key}{confirm}", entry.name, limits::flags(&entry.scope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Time;
+
+    #[test]
+    fn a_receipt_says_no_more_than_is_known() {
+        let said = |one, connections| receipt(&one, "home", connections);
+        let away = view::Receipt::Away { until: Time::from_seconds(1_795_253_400) };
+        assert!(said(away, 0).starts_with("home was not connected: nothing leaves any more"));
+        let cut = said(away, 1);
+        assert!(cut.contains("was connected and had no control session") && cut.contains("nothing is known"), "{cut}");
+        let word = view::Receipt::Acknowledged { after_us: 5_000 };
+        assert!(said(word, 1).ends_with("it keeps and shows nothing of it"), "{}", said(word, 1));
+        let two = said(word, 2);
+        assert!(
+            two.contains("over one session") && two.contains("one of 2 connections, and nothing is known"),
+            "{two}"
+        );
+    }
 }

@@ -4,6 +4,7 @@ use super::{
     agree::is_agreed,
     calls, counted,
     ended::{again, explained, has_ended, revoke, told},
+    invited::{denied_by_list, going_on, has_no_invite, invite_again, open_invite},
     invitees::{self, ManyArgs},
     joined, limits,
     limits::until,
@@ -22,7 +23,6 @@ use crate::{
 use api::{client::Client, view};
 use clap::{Args, Subcommand};
 use domain::{
-    Time,
     id::{Name, Resource, Spki},
     kind::{Kinds, Origin},
     scope::{Context, Spec},
@@ -72,7 +72,7 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     let order = view::InviteOrder {
         subject: subject.unwrap_or_else(|| me.user.clone()),
         scope: scope.make(&me.workspace, now)?,
-        name,
+        name: name.clone(),
         personal,
         sensitive,
         narrow,
@@ -97,12 +97,19 @@ pub async fn invite(args: InviteArgs, client: &Client, out: &Out) -> Outcome {
     }
     if let Some(call) = call {
         let order = view::CallOrder { invite: order, call: call.text };
-        return calls::brought("/v1/grants/call", &order, client, out).await;
+        return match calls::brought("/v1/grants/call", &order, client, out).await {
+            Err(failure) => Err(going_on(failure, &name, true, client).await),
+            done => done,
+        };
     }
     let made = client.post("/v1/grants", &order).await;
     let settings = out.reach.settings();
-    let made: view::InviteMade = made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()))?;
-    print_invite(&made, out)
+    let made: Result<view::InviteMade, _> =
+        made.map_err(|error| Failure::from(error).naming_settings(settings.as_deref()));
+    match made {
+        Ok(made) => print_invite(&made, out),
+        Err(failure) => Err(going_on(failure, &name, false, client).await),
+    }
 }
 
 /// Which rows it lets through, on whose behalf and until when: what the one who invites must know before it is handed over.
@@ -292,13 +299,6 @@ async fn not_let_in(failure: Failure, client: &Client, grant: &str, before: Opti
     }
 }
 
-/// The command that makes a further invite of a grant. The holder of one that calls is called again: an invite without `--call` is one to
-/// dial with.
-pub(super) fn invite_again(grant: &view::GrantEntry) -> String {
-    let call = if grant.call.is_some() { " --call -" } else { "" };
-    format!("grant invite {}{call}", grant.name)
-}
-
 async fn fresh_invite(client: &Client, out: &Out, grant: &str, order: view::FreshInvite) -> Outcome {
     let before = client.get::<view::GrantEntry>(&format!("/v1/grants/{}", segment(grant))).await.ok();
     let made = client.post(&format!("/v1/grants/{}/invite", segment(grant)), &order).await;
@@ -344,6 +344,9 @@ async fn list(client: &Client, out: &Out) -> Outcome {
         out.remark(&waiting::waits(&view::WaitingGrant { grant, holder }));
     }
     for grant in grants.iter().filter(|grant| !out.json && !has_ended(grant)) {
+        if grant.denied_by_list {
+            out.remark(&denied_by_list(grant));
+        }
         if let Some(reason) = grant.call.as_ref().and_then(|call| call.reason.as_ref()) {
             out.remark(&format!("{}: its holder is called and not reached: {reason}", grant.name));
         }
@@ -357,7 +360,7 @@ async fn list(client: &Client, out: &Out) -> Outcome {
 }
 
 /// Whether its holder waits to be let in.
-fn waits(grant: &view::GrantEntry) -> bool {
+pub(super) fn waits(grant: &view::GrantEntry) -> bool {
     grant.waiting && !has_ended(grant)
 }
 
@@ -369,6 +372,13 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
         _ if waits(&entry) => {
             out.remark(&to_confirm(name.as_str()));
             out.next(&waiting::confirm(name.as_str()));
+        }
+        "pending" if has_no_invite(&entry) => {
+            out.remark(&format!(
+                "there is no invite for {name}: it broke off before one was made. Where this instance is to call its holder, add `--call -` \
+                 to what follows, and paste the text of `link await`"
+            ));
+            out.next(&invite_again(&entry));
         }
         "pending" => {
             let another = if entry.call.is_some() {
@@ -388,26 +398,14 @@ async fn show(client: &Client, out: &Out, grant: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Who may use an invite that nobody has used, and until when. One that is `brought` is sealed for the one who waits for it.
-fn open_invite(terms: &view::InviteTerms, brought: bool, now: Time) -> String {
-    let until = until(terms.expires_at);
-    let open = if terms.expires_at > now { format!("open until {until}") } else { format!("of no use since {until}") };
-    let key = match terms.key {
-        _ if brought => ", brought to the one who waits to be called".to_owned(),
-        Some(key) => format!(", for the key {key} alone"),
-        None => ", for no key in particular".to_owned(),
-    };
-    let confirm = if terms.confirm { ", its user to be let in by four words" } else { "" };
-    format!("invite       {open}{key}{confirm}")
-}
-
 fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
     out.value(entry, |entry| {
         let mut lines = vec![
             format!("grant        {} ({})", entry.name, entry.id),
             format!(
-                "state        {}{}",
+                "state        {}{}{}",
                 entry.state,
+                if entry.denied_by_list { ", but its holder's certificate is denied by a list" } else { "" },
                 if waits(entry) { ", and whoever used its last invite waits to be let in" } else { "" }
             ),
             format!("for          {}", or_dash(entry.subject.as_ref())),
@@ -429,6 +427,9 @@ fn print_grant(entry: &view::GrantEntry, out: &Out) -> Outcome<()> {
     })?;
     if let Some(reason) = entry.call.as_ref().and_then(|call| call.reason.as_ref()).filter(|_| !out.json) {
         out.remark(&format!("the last call did not come through: {reason}"));
+    }
+    if entry.denied_by_list && !out.json {
+        out.remark(&denied_by_list(entry));
     }
     if let Some(idle) = limits::idle(&entry.scope).filter(|_| !out.json) {
         out.remark(&idle);

@@ -60,11 +60,11 @@ async fn revoke(key: Spki, reason: &KeyReason, yes: bool, client: &Client, out: 
 }
 
 fn shown(report: &view::KeyReport) -> String {
-    let first = format!(
-        "the key {} is refused here from now on, for ever; {} ended with it",
-        report.key.key,
-        counted(report.grants.len() as u64, "grant")
-    );
+    let ended = match report.grants.len() as u64 {
+        0 => "no grant is held with it, so none ended".to_owned(),
+        ended => format!("{} ended with it", counted(ended, "grant")),
+    };
+    let first = format!("the key {} is refused here from now on, for ever; {ended}", report.key.key);
     std::iter::once(first).chain(report.grants.iter().map(revoked)).collect::<Vec<_>>().join("\n")
 }
 
@@ -75,6 +75,9 @@ fn told(report: &view::KeyReport, out: &Out) {
         out.remark(&format!(
             "whoever held {name} needs a new grant, with a key of a machine that is theirs: have them type `mosaic-fed link --prepare` there"
         ));
+    }
+    if report.grants.is_empty() && report.links.is_empty() && report.invites.is_empty() && !report.forgotten {
+        out.remark("where a grant was meant, its key has another fingerprint: `mosaic-fed grant show NAME` says which one holds it now");
     }
     for grant in &report.invites {
         out.remark(&format!(

@@ -231,7 +231,7 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
         out.remark(&format!("{}: {} ({reason})", link.name, link.state));
         if has_ended(link) {
             sources::relink(link.name.as_str(), link.calls, out);
-        } else if !out.json {
+        } else if !out.json && !sources::has_expired(link) {
             sources::silent(link, out);
         }
     }
@@ -244,10 +244,12 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
 /// The command after a table of links; none where only the silent ones are left, of whom everything is said.
 fn after(links: &[view::LinkEntry]) -> Option<String> {
     let answering = links.iter().find(|link| link.reason.is_none() || link.words.is_some());
-    match links.iter().find(|link| has_ended(link)) {
-        Some(ended) => Some(sources::unlink(ended.name.as_str())),
-        None if links.is_empty() => Some("link".to_owned()),
-        None => answering.map(|link| format!("ping {}", link.name)),
+    let expired = links.iter().find(|link| sources::has_expired(link));
+    match (links.iter().find(|link| has_ended(link)), expired) {
+        (Some(ended), _) => Some(sources::unlink(ended.name.as_str())),
+        (None, Some(expired)) => Some(sources::afresh(expired.calls)),
+        (None, None) if links.is_empty() => Some("link".to_owned()),
+        (None, None) => answering.map(|link| format!("ping {}", link.name)),
     }
 }
 
@@ -286,8 +288,12 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
     let report: view::PingReport = client.post(&format!("/v1/links/{}/ping", segment(&args.link)), &()).await?;
     out.value(&report, |report| format!("{}{}", pinged(report), stepped(&report.steps)))?;
     if report.outcome == Ended::Revoked {
-        let calls = sources::calling(client).await.contains(&report.link);
-        sources::relink(&report.link, calls, out);
+        let known = sources::Known::ask(client).await;
+        if known.is_expired(&report.link) {
+            out.next(&sources::afresh(known.is_calling(&report.link)));
+            return Ok(Exit::Incomplete);
+        }
+        sources::relink(&report.link, known.is_calling(&report.link), out);
         out.next(&sources::unlink(&report.link));
         return Ok(Exit::Incomplete);
     }

@@ -8,6 +8,7 @@ pub mod can;
 mod ended;
 mod explain;
 pub mod grants;
+mod invited;
 pub mod invitees;
 pub mod keys;
 pub mod limits;

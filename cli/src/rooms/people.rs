@@ -101,7 +101,7 @@ async fn remove(name: &Name, yes: bool, client: &Client, out: &Out) -> Outcome<(
     let removed: view::Removed = client.delete(&path).await?;
     out.value(&removed, |removed| {
         let first = format!("{} is removed, and with them {}", removed.name, gone(&theirs));
-        let receipts = removed.receipts.iter().map(|(grant, receipt)| ended::receipt(receipt, grant.as_str()));
+        let receipts = removed.receipts.iter().map(|(grant, receipt)| ended::receipt(receipt, grant.as_str(), 0));
         std::iter::once(first).chain(receipts).collect::<Vec<_>>().join("\n")
     })?;
     out.next("user list");

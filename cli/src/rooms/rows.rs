@@ -88,7 +88,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     }
     let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
     out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
-    sources::tell(&page.sources, client, out).await;
+    let known = sources::tell(&page.sources, client, out).await;
     sources::tell_bare(&page.rows, &kind, body, out);
     sources::tell_cached(&page.rows, out);
     sources::judge(&page.verdict, out);
@@ -96,7 +96,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
         out.remark(&more);
         out.remark(&format!("next page: {}", out.reach.command(&next_page(&page, &asked))));
     }
-    match (page.rows.first(), sources::next(&page.sources)) {
+    match (page.rows.first(), sources::next(&page.sources, &known)) {
         (Some(row), _) => out.next(&format!("get {kind} {}", short(&row.item.id))),
         (None, Some(next)) => out.next(&next),
         (None, None) if asks_here(&from) => {
@@ -155,7 +155,7 @@ async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (
             }
         }
     }
-    sources::tell(&sources, client, out).await;
+    drop(sources::tell(&sources, client, out).await);
     if !out.json {
         for cut in sources::cut(&sources, limit) {
             out.remark(&cut);
@@ -253,8 +253,10 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let one = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await;
     let one: One = one.map_err(|error| not_whole(error.into()))?;
     let Some(row) = &one.row else {
-        sources::tell(&one.sources, client, out).await;
-        if let Some((cause, next)) = sources::not_found(&kind, &id, &one.sources).zip(sources::next(&one.sources)) {
+        let known = sources::tell(&one.sources, client, out).await;
+        if let Some((cause, next)) =
+            sources::not_found(&kind, &id, &one.sources).zip(sources::next(&one.sources, &known))
+        {
             return Err(Failure::new(Exit::Incomplete, cause).next(format!("mosaic-fed {next}")));
         }
         return Err(

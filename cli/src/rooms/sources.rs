@@ -11,10 +11,43 @@ use domain::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What is known of the links among which one refused: which of them are called, and which only need a fresh invite.
+#[derive(Default)]
+pub struct Known {
+    calling: BTreeSet<String>,
+    expired: BTreeSet<String>,
+}
+
+impl Known {
+    /// Where the daemon does not say, they are told of like the others.
+    pub async fn ask(client: &Client) -> Self {
+        let links: Vec<view::LinkEntry> = client.get("/v1/links").await.unwrap_or_default();
+        let all = |is: fn(&view::LinkEntry) -> bool| {
+            links.iter().filter(|link| is(link)).map(|link| link.name.to_string()).collect()
+        };
+        Self { calling: all(|link| link.calls), expired: all(has_expired) }
+    }
+
+    /// Whether it is the other side that calls.
+    pub fn is_calling(&self, link: &str) -> bool {
+        self.calling.contains(link)
+    }
+
+    /// Whether the link's certificate has ended, and its grant as far as is known has not.
+    pub fn is_expired(&self, link: &str) -> bool {
+        self.expired.contains(link)
+    }
+}
+
+/// Whether its certificate has ended, and its grant as far as is known has not.
+pub fn has_expired(link: &view::LinkEntry) -> bool {
+    link.state == hub::LinkState::Expired.word()
+}
+
 /// Every source that did not simply answer, with its reason, beside the rows.
-pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
+pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) -> Known {
     let ended = sources.iter().any(|source| source.outcome == Ended::Revoked);
-    let calling = if ended { calling(client).await } else { BTreeSet::new() };
+    let known = if ended { Known::ask(client).await } else { Known::default() };
     let heard = heard(sources, client).await;
     for source in failed(sources).filter(|source| !heard.contains(&source.source)) {
         let reason = source.reason.as_deref().unwrap_or("no reason given");
@@ -26,9 +59,13 @@ pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
             continue;
         }
         let wait = source.retry_after_ms.map_or_else(String::new, |wait| format!(", in {} s", wait.div_ceil(1_000)));
-        out.remark(&format!("{}: {} ({reason}{wait})", source.source, source.outcome));
+        let expired = known.is_expired(&source.source);
+        let word = if expired { hub::LinkState::Expired.word().to_owned() } else { source.outcome.to_string() };
+        out.remark(&format!("{}: {word} ({reason}{wait})", source.source));
         match source.outcome {
-            Ended::Revoked => relink(&source.source, calling.contains(&source.source), out),
+            // Its reason says what brings it back.
+            Ended::Revoked if expired => {}
+            Ended::Revoked => relink(&source.source, known.is_calling(&source.source), out),
             Ended::Denied => out.remark(&format!(
                 "{}: only the owner of that instance can share more: `mosaic-fed grant edit GRANT --share KINDS` there",
                 source.source
@@ -44,6 +81,7 @@ pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) {
             counted(left.into(), "call")
         ));
     }
+    known
 }
 
 /// The links that are offline and of which the session of this command, where it is of one, has heard. What an older daemon does not remember is told
@@ -92,12 +130,6 @@ pub fn tell_cached(rows: &[Row], out: &Out) {
     for (link, as_of) in links {
         out.remark(&format!("{link}: read there at {as_of} and kept since; with --fresh it is asked again"));
     }
-}
-
-/// The links whose other side calls. Where the daemon does not say, they are told of like the others.
-pub async fn calling(client: &Client) -> BTreeSet<String> {
-    let links: Vec<view::LinkEntry> = client.get("/v1/links").await.unwrap_or_default();
-    links.into_iter().filter(|link| link.calls).map(|link| link.name.to_string()).collect()
 }
 
 /// How a link that has ended is made anew: nothing else brings its rows back. An invite alone would be of no use here where the other side
@@ -159,16 +191,22 @@ fn tried(link: &view::LinkEntry) -> String {
     )
 }
 
+/// The command that takes a fresh invite for a grant that is linked: it is asked for, or brought where the other side `calls`.
+pub fn afresh(calls: bool) -> String {
+    if calls { "link await" } else { "link" }.to_owned()
+}
+
 /// The command that ends a link.
 pub fn unlink(link: &str) -> String {
     format!("unlink {link}")
 }
 
 /// The command for the first source that did not answer, where there is one.
-pub fn next(sources: &[SourceOutcome]) -> Option<String> {
+pub fn next(sources: &[SourceOutcome], known: &Known) -> Option<String> {
     let first = failed(sources).next()?;
     Some(match (first.source.as_str(), first.outcome) {
         (HERE, _) => "status".to_owned(),
+        (link, Ended::Revoked) if known.is_expired(link) => afresh(known.is_calling(link)),
         (link, Ended::Revoked) => unlink(link),
         // What it does share.
         (link, _) => format!("ping {link}"),
@@ -312,8 +350,14 @@ mod tests {
             not_found(&kind, "12ab", &[waits, work.clone()]).unwrap(),
             "nobody answered, so whether there is a row 12ab in tasks is not known: lab waits to be let in, work did not answer (offline)"
         );
-        assert_eq!(next(&[here.clone(), work]), Some("ping work".to_owned()));
-        assert_eq!(next(&[ended("lab", Ended::Revoked, false)]), Some("unlink lab".to_owned()));
-        assert_eq!(next(&[here]), None);
+        let next = |sources: &[SourceOutcome], expired: &[&str]| {
+            let expired = expired.iter().map(ToString::to_string).collect();
+            super::next(sources, &Known { expired, ..Known::default() })
+        };
+        assert_eq!(next(&[here.clone(), work], &[]), Some("ping work".to_owned()));
+        let lab = ended("lab", Ended::Revoked, false);
+        assert_eq!(next(std::slice::from_ref(&lab), &["work"]), Some("unlink lab".to_owned()));
+        assert_eq!(next(&[lab], &["lab"]), Some("link".to_owned()), "a fresh invite brings it back");
+        assert_eq!(next(&[here], &[]), None);
     }
 }

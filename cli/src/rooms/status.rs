@@ -112,9 +112,14 @@ fn shown(status: &view::Status) -> String {
         format!("called at    {}", called(status)),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
+    lines.push(format!("issuer       {}", issuer(&status.issuer)));
     lines.extend(lists::lines(status));
     lines.extend(alarms(status));
     lines.join("\n")
+}
+
+fn issuer(issuer: &view::IssuerView) -> String {
+    issuer.step_ca.as_ref().map_or_else(|| "this instance's own CA".to_owned(), |at| format!("the step-ca at {at}"))
 }
 
 /// How many grants nobody has used the invite of, and how many have a holder who waits.
@@ -152,6 +157,11 @@ fn alarms(status: &view::Status) -> Vec<String> {
             format!("ALARM        answers are refused: the log could not be written at the last try ({why})")
         }),
     );
+    lines.extend(status.issuer.failure.as_ref().map(|why| {
+        let since = status.issuer.away_since.map_or_else(String::new, |since| format!(" since {} UTC", minute(since)));
+        format!("ALARM        the issuer of certificates does not answer{since}, as often as it was needed: {why}")
+    }));
+    lines.extend(status.audit_head_lost.map(|reached| format!("ALARM        {}", view::Status::log_was_lost(reached))));
     lines.extend(status.floors_failure.as_ref().map(|why| {
         format!("ALARM        how far grants have come cannot be written to `grants.floor` ({why}): a database that is put back would not be noticed; see to the disk, it is tried again")
     }));

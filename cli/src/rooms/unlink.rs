@@ -15,7 +15,7 @@ pub struct UnlinkArgs {
     /// The link's name, or the beginning of its id
     #[arg(value_parser = named)]
     link: String,
-    /// Erase it at once; the other side is told in the background
+    /// Erase it at once; the other side is told once, in the background, for some seconds, and not again if it is away
     #[arg(long)]
     now: bool,
     /// Somebody else's link, by the beginning of its id; for owners and admins

@@ -30,6 +30,10 @@ fn a_side_that_listens_on_nothing_is_linked_asked_restarted_and_revoked() {
     assert!(waits.err.contains("mosaic-fed invite NAME --for USER --share KINDS --call -"), "{waits:?}");
     let text = waits.out.trim().to_owned();
     assert!(text.starts_with("mfa1.") && !waits.err.contains(&text[5..20]), "the secret is on stdout alone");
+    // Where it was printed it is of no use, and stays good.
+    let own = home.run(&["invite", "to-myself", "--share", "tasks", "--call", &text]);
+    own.fails(6, &["of this instance itself", "nothing was done with it", "give it to the other instance's owner"]);
+    assert_eq!(home.types("grant list --json").done().json().as_array().unwrap().len(), 0);
     let made = office.run(&["invite", "alice-home", "--share", "tasks", "--call", &text]).done();
     assert!(made.out.contains("where it is linked"), "{made:?}");
     assert_eq!(ports(&office), BTreeSet::new(), "the sharing side listens on nothing");

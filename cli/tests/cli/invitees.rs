@@ -213,6 +213,17 @@ fn a_file_of_which_a_line_is_wrong_makes_nothing_and_every_such_line_is_told() {
     ] {
         office.types(&format!("invite {line}")).fails(code, &[told]);
     }
+    // Also where no line is good.
+    office.file("bad.csv", "for,name\nAlice Smith,\n,x\n\"bob\n");
+    office.types("invite --from bad.csv --share tasks").fails(
+        2,
+        &[
+            "bad.csv:2: `Alice Smith`",
+            "bad.csv:3: the column `for` is empty",
+            "bad.csv:4: a quote mark is opened",
+            "3 lines of bad.csv",
+        ],
+    );
     // Somebody who may share their own view alone.
     office.file("people.csv", "for\ncarol\nbob\n");
     office

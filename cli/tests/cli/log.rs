@@ -1,7 +1,11 @@
 //! The log outside the daemon.
 
-use super::harness::{Instance, pause};
-use std::fs;
+use super::harness::{Instance, Ran, database, pause};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 #[test]
 fn an_export_verifies_until_it_is_changed_cut_or_of_another_instance() {
@@ -43,4 +47,94 @@ fn an_export_verifies_until_it_is_changed_cut_or_of_another_instance() {
     home.run(&["audit", "verify", file]).fails(1, &["home"]);
     let key = office.types("id --json").done().json()["audit_key"].as_str().unwrap().to_owned();
     home.run(&["audit", "verify", file, "--key", &key]).done();
+}
+
+/// Puts one folder in the place of another, with its owners and modes.
+fn put(from: &Path, to: &Path) {
+    drop(fs::remove_dir_all(to));
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+/// Waits until the head in the data directory is what `is` says of its number.
+fn head(instance: &Instance, is: impl Fn(u64) -> bool) -> u64 {
+    loop {
+        let text = fs::read(instance.data().join("audit-head.json")).unwrap_or_default();
+        let head = serde_json::from_slice::<serde_json::Value>(&text).ok();
+        match head.and_then(|head| head["head"]["sequence"].as_u64()) {
+            Some(sequence) if is(sequence) => return sequence,
+            _ => pause(),
+        }
+    }
+}
+
+fn verified(office: &Instance, file: &str) -> Ran {
+    office.run(&["audit", "export", "-o", file]).done();
+    office.run(&["audit", "verify", file])
+}
+
+#[test]
+fn a_database_that_is_put_back_does_not_shorten_the_log_unseen_until_the_operator_answers_for_it() {
+    let mut office = Instance::running("office");
+    office.stop();
+    let cluster = PathBuf::from(database(&office.data()).unwrap()["cluster"].as_str().unwrap());
+    let backup = office.base.path().join("backup");
+    put(&cluster, &backup);
+    office.serve();
+    for name in ["alice", "bob", "carol", "dave"] {
+        office.types(&format!("user add {name}")).done();
+    }
+    verified(&office, "before.jsonl").done();
+    office.stop();
+    let reached = head(&office, |_| true);
+    put(&backup, &cluster);
+    office.serve();
+    // Shortened first; grown past where it was, it is another log all the same.
+    let told = |office: &Instance| {
+        let (status, json) = (office.types("status").done().out, office.types("status --json").done().json());
+        let metrics = office.types("status --metrics").done().out;
+        assert_eq!(
+            status.contains("`mosaic-fed serve --audit-put-back`"),
+            json["audit_head_lost"].is_u64(),
+            "{status}"
+        );
+        assert_eq!(metrics.contains("\nmosaic_fed_audit_head_lost 1\n"), json["audit_head_lost"].is_u64(), "{metrics}");
+        json["audit_head_lost"].as_u64()
+    };
+    assert_eq!(told(&office), Some(reached));
+    verified(&office, "short.jsonl")
+        .fails(1, &["the log was shortened", &format!("entry {reached}"), "--audit-put-back"]);
+    for name in ["eve", "frank", "grace", "heidi", "ivan", "judy"] {
+        office.types(&format!("user add {name}")).done();
+    }
+    head(&office, |sequence| sequence > reached);
+    verified(&office, "rewritten.jsonl").fails(1, &["the log was rewritten", &format!("entry {reached}")]);
+    assert!(
+        office.types("audit verify before.jsonl").done().out.contains("unbroken"),
+        "what was exported before is as it was"
+    );
+    office.stop();
+    office.serve();
+    assert_eq!(told(&office), Some(reached), "until the operator answers for it");
+    office.stop();
+    office.serve_with(&["--audit-put-back"], &std::env::temp_dir());
+    assert_eq!(told(&office), None);
+    assert!(verified(&office, "after.jsonl").done().out.contains("unbroken"));
+    let log = office.types("audit query --limit 1000 --json").done().out;
+    assert!(log.contains(&format!("the log was put back: it had entry {reached}, hash ")), "{log}");
+    office.stop();
+    office.serve();
+    assert_eq!(told(&office), None);
+}
+
+#[test]
+fn a_remembered_head_that_somebody_changed_is_kept_and_told_of() {
+    let mut office = Instance::running("office");
+    head(&office, |_| true);
+    office.stop();
+    let (path, lost) = (office.data().join("audit-head.json"), office.data().join("audit-head.lost"));
+    let own = fs::read_to_string(&path).unwrap();
+    fs::write(&path, own.replace("\"signature\":\"", "\"signature\":\"00")).unwrap();
+    office.serve();
+    assert!(office.types("status").done().out.contains("ALARM        the audit log"));
+    assert!(fs::read_to_string(lost).unwrap().contains("\"signature\":\"00"));
 }

@@ -119,7 +119,10 @@ fn a_move_to_step_ca_and_back_breaks_no_link_and_each_failure_says_what_to_do() 
         assert_eq!(fs::metadata(out.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
     }
     assert!(!out.join("step-ca/provisioner.key").exists() && !out.join("mosaic-fed/root_ca.key").exists());
-    fs::write(&config, format!("{plain}\n{}", settings(&out))).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(out.join("step-ca/ca.json")).unwrap()).unwrap();
+    assert_eq!(written["address"], format!("127.0.0.1:{port}"), "nobody else is to reach it");
+    let lists = free_port();
+    fs::write(&config, format!("{plain}\ncrl_listen = \"127.0.0.1:{lists}\"\n{}", settings(&out))).unwrap();
     let at = format!("127.0.0.1:{port}");
     let away = refused_start(&office);
     away.fails(8, &["certificate authority", &at, "cannot be reached", "next: start step-ca"]);
@@ -134,10 +137,18 @@ fn a_move_to_step_ca_and_back_breaks_no_link_and_each_failure_says_what_to_do() 
     home.run(&["link", fresh.trim(), "--yes"]).done();
     asked(&home, "during");
     step_ca.says(2, &["path=/1.0/revoke", "status=200"]);
+    // The list is step-ca's own, which counts from 1, and says how long it is good.
+    let status = office.types("status").done().out;
+    let given = office.types("status --json").done().json()["list_given"].clone();
+    assert!(given["number"].as_u64().is_some_and(|number| number < 100) && given["next_at"].is_string(), "{given}");
+    assert!(status.contains("list given") && status.contains("good until"), "{status}");
     // The office's own certificate at its start, and two of grants.
     step_ca.says(3, &["path=/1.0/sign", "status=201"]);
     assert!(office.types("audit query --limit 100 --json").done().out.contains("ca_export"));
 
+    let issuer = |office: &Instance| office.types("status --json").done().json()["issuer"].clone();
+    assert!(issuer(&office)["step_ca"] == at && issuer(&office)["failure"].is_null(), "{}", issuer(&office));
+    assert!(office.types("status").done().out.contains(&format!("the step-ca at {at}")));
     drop(step_ca);
     asked(&home, "during");
     let invite = office.types("invite late --share tasks").done().out;
@@ -146,6 +157,15 @@ fn a_move_to_step_ca_and_back_breaks_no_link_and_each_failure_says_what_to_do() 
     // Why, is for the one whose CA it is.
     let log = office.types("audit query --grant late --json").done().out;
     assert!(log.contains("cannot be reached") && log.contains(&at), "{log}");
+    let away = issuer(&office);
+    assert!(
+        away["away_since"].is_string() && away["failure"].as_str().unwrap().contains("cannot be reached"),
+        "{away}"
+    );
+    assert!(
+        office.types("status").done().out.contains("ALARM        the issuer of certificates does not answer since")
+    );
+    assert!(office.types("status --metrics").done().out.contains("\nmosaic_fed_issuer_failure 1\n"));
     asked(&home, "during");
 
     office.stop();

@@ -134,3 +134,24 @@ fn that_the_other_side_has_ended_a_link_is_remembered_while_it_is_away_and_over_
     let unlinked = home.types("unlink work --yes").done();
     assert!(unlinked.out.contains("the other side has ended the grant already"), "{unlinked:?}");
 }
+
+#[test]
+fn the_last_answer_is_remembered_of_a_grant_that_ended_while_its_asking_side_was_down() {
+    let (office, mut home) = (Instance::running("office"), Instance::running("home"));
+    let invite = office.types("invite to-home --share tasks").done().out;
+    home.types(&format!("link {} --yes --name work", invite.trim())).done();
+    home.types("list tasks --from work").done();
+    home.stop();
+    office.types("grant revoke to-home").done();
+    home.serve();
+    once(&home, "revoked");
+    // It is written beside the news.
+    let end = Instant::now() + Duration::from_secs(10);
+    while home.types("links --json").done().json()[0]["last_success"].is_null() {
+        assert!(Instant::now() < end, "the last answer is forgotten");
+        pause();
+    }
+    let unlinked = home.types("unlink work --now").done();
+    assert!(unlinked.out.contains("told once, in the background, for 5 s at most"), "{unlinked:?}");
+    assert!(unlinked.out.contains("`mosaic-fed grant revoke to-home` there"), "{unlinked:?}");
+}

@@ -251,6 +251,11 @@ impl Hub {
         Ok(())
     }
 
+    /// Whether it is this instance, somebody here, that waits by this await: its text is for another one.
+    pub fn is_own_await(&self, id: AwaitId) -> bool {
+        self.calls.table.waits(id)
+    }
+
     /// How the taking of calls stands.
     pub fn call_status(&self) -> CallStatus {
         CallStatus {

@@ -122,6 +122,11 @@ impl Table {
         self.lock().links.get(&link).is_some_and(|of| of.iter().any(|(other, _)| *other == owner))
     }
 
+    /// Whether anybody waits by this await.
+    pub(super) fn waits(&self, id: AwaitId) -> bool {
+        self.lock().awaits.contains_key(&id)
+    }
+
     /// Whether anybody's calls are taken.
     pub(super) fn is_needed(&self) -> bool {
         let (now, known) = (self.clock.now(), self.lock());

@@ -37,7 +37,7 @@ impl Hub {
         let own = self.own_link(asker, link).await?;
         self.renew_recorded(&own, asker.request).await.map_err(|failure| HubError::Renewal {
             link: link.clone(),
-            reason: failure.reason,
+            reason: with_next(&failure, link),
             outcome: failure.outcome,
         })?;
         Ok(self.status_of(&*self.own_link(asker, link).await?))
@@ -151,6 +151,18 @@ impl Hub {
         let record = Record::act(self.world.now(), Act::LinkRenew, link.owner, id);
         Record { grant: Some(link.id), peer: Some(link.peer), ..record }.noting(&format!("{}: {what}", link.name))
     }
+}
+
+/// One that came too soon is of use again later, and needs nobody.
+fn with_next(failure: &Failure, link: &Name) -> String {
+    let Some(wait) = failure.retry_after.filter(|_| failure.outcome == Outcome::RateLimited) else {
+        return failure.reason.clone();
+    };
+    let cause = failure.reason.split("; ").next().unwrap_or_default();
+    let wait = wait.as_secs().max(1);
+    format!(
+        "{cause}; type `mosaic-fed renew {link}` again in {wait} s, or leave it to the daemon, which renews it in time by itself"
+    )
 }
 
 fn changed_meanwhile() -> Failure {

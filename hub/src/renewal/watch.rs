@@ -1,10 +1,10 @@
 //! Looks after every link of this instance: renews what is due, and keeps what came of it for `links` and `status`.
 
 use super::schedule::{Attempts, Life, Look};
-use crate::{Hub, LinkStatus, outcome::Failure};
+use crate::{Hub, LinkState, LinkStatus, outcome::Failure};
 use domain::{
     Time,
-    id::{GrantId, RequestId, UserId},
+    id::{GrantId, RequestId, Serial, UserId},
 };
 use futures::{StreamExt, stream};
 use serde::Serialize;
@@ -17,9 +17,13 @@ use std::{
     time::Duration,
 };
 use store::{LinkRecord, StoreError};
+use tokio::time::Instant;
 
 /// How often every link is looked at. Short, because it is the wall clock that counts and a timer does not see a machine sleep.
 const LOOK: Duration = Duration::from_secs(30);
+/// How long a link has been seen to be overdue, while this machine was awake, before that is told: on waking it is tried at the next
+/// look, and how that ends is what there is to tell.
+const TRIED: Duration = Duration::from_secs(3 * LOOK.as_secs());
 /// Links that are renewed at once.
 const AT_ONCE: usize = 8;
 
@@ -37,7 +41,7 @@ pub struct Renewals {
 pub struct RenewalStatus {
     /// When the certificate is to be renewed; none where it cannot be read.
     pub due: Option<Time>,
-    /// Whether that is long past, or the certificate has ended.
+    /// Whether that is long past, and a try should have been made by now.
     pub overdue: bool,
     /// Why it was not renewed when it should have been.
     pub failure: Option<RenewalFailure>,
@@ -62,6 +66,8 @@ pub(crate) struct Watch {
     attempts: Mutex<HashMap<Key, Attempts>>,
     /// When each link was renewed last, by our own clock.
     renewed: Mutex<HashMap<Key, Time>>,
+    /// Since when each link is seen to be overdue, by a clock that stands still while the machine sleeps.
+    overdue: Mutex<HashMap<Key, (Serial, Instant)>>,
     running: Arc<Mutex<HashSet<Key>>>,
     done: AtomicU64,
     failed: AtomicU64,
@@ -108,7 +114,12 @@ impl Watch {
             reason: attempts.reason.clone(),
             next: life.next_try(attempts),
         });
-        RenewalStatus { due: Some(life.due()), overdue: now >= life.overdue(), failure }
+        let seen = lock(&self.overdue)
+            .get(&(link.owner, link.id))
+            .filter(|(serial, _)| *serial == life.serial)
+            .map(|seen| seen.1);
+        let overdue = now >= life.overdue() && seen.is_some_and(|since| since.elapsed() >= TRIED);
+        RenewalStatus { due: Some(life.due()), overdue, failure }
     }
 
     /// Forgets links that are gone.
@@ -116,6 +127,20 @@ impl Watch {
         let there: HashSet<Key> = links.iter().map(|link| (link.owner, link.id)).collect();
         lock(&self.attempts).retain(|key, _| there.contains(key));
         lock(&self.renewed).retain(|key, _| there.contains(key));
+        lock(&self.overdue).retain(|key, _| there.contains(key));
+    }
+
+    /// Notes since when links are overdue.
+    fn note_overdue(&self, links: &[LinkRecord], now: Time) {
+        let mut overdue = lock(&self.overdue);
+        for link in links {
+            let key = (link.owner, link.id);
+            match Life::of(link).filter(|life| now >= life.overdue()) {
+                Some(life) if overdue.get(&key).is_some_and(|(serial, _)| *serial == life.serial) => {}
+                Some(life) => drop(overdue.insert(key, (life.serial, Instant::now()))),
+                None => drop(overdue.remove(&key)),
+            }
+        }
     }
 
     fn look(&self, link: &LinkRecord, now: Time) -> bool {
@@ -165,6 +190,7 @@ impl Hub {
         let links = self.every_link().await?;
         self.watch.keep(&links);
         let now = self.world.now();
+        self.watch.note_overdue(&links, now);
         let due: Vec<_> = links.into_iter().filter(|link| self.watch.look(link, now)).collect();
         let renewed = stream::iter(due).for_each_concurrent(AT_ONCE, |link| async move {
             let ended = self.renew_recorded(&link, RequestId(self.world.uuid())).await;
@@ -176,14 +202,18 @@ impl Hub {
         Ok(())
     }
 
-    /// The links of every user whose certificate could not be renewed when it was time, or should have been long since.
+    /// The links of every user whose certificate could not be renewed when it was time, should have been long since, or has ended.
     ///
     /// # Errors
     /// The links cannot be read.
     pub async fn degraded(&self) -> Result<Vec<LinkStatus>, StoreError> {
         let all = self.every_link().await?;
-        let degraded = |link: &LinkStatus| link.renewal.overdue || link.renewal.failure.is_some();
-        Ok(all.iter().map(|link| self.status_of(link)).filter(degraded).collect())
+        let is_told = |link: &LinkStatus| {
+            let expired = link.state == LinkState::Expired;
+            // Of one that has ended there is nothing to renew.
+            link.state != LinkState::Revoked && (expired || link.renewal.overdue || link.renewal.failure.is_some())
+        };
+        Ok(all.iter().map(|link| self.status_of(link)).filter(is_told).collect())
     }
 
     /// How renewing went since this daemon started.

@@ -3,7 +3,7 @@
 
 use crate::{clock::TlsClock, crl::CrlError, provider};
 use bytes::Bytes;
-use domain::world::World;
+use domain::{Time, world::World};
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -13,7 +13,11 @@ use rustls::{
     client::Resumption,
     pki_types::{CertificateDer, ServerName},
 };
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -117,6 +121,17 @@ pub enum CaError {
     Crl { at: Address, flaw: CrlError },
 }
 
+impl CaError {
+    /// Whether it did nothing that it was asked for and may do it later: it is away, another answers in its place, or it is ill.
+    fn is_silence(&self) -> bool {
+        match self {
+            Self::Away { .. } | Self::Slow { .. } | Self::Untrusted { .. } => true,
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::Unreadable { .. } | Self::Token(_) | Self::Crl { .. } => false,
+        }
+    }
+}
+
 fn remedy(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300..=399 => "redirects are not followed: write the CA's own address as `url` in [ca] of config.toml",
@@ -149,6 +164,8 @@ pub(crate) struct Client {
     at: Address,
     tls: TlsConnector,
     world: World,
+    /// Since when calls are not answered, and why the last one was not.
+    away: Mutex<Option<(Time, String)>>,
 }
 
 impl Client {
@@ -163,11 +180,27 @@ impl Client {
             .with_no_client_auth();
         tls.resumption = Resumption::disabled();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { at, tls: TlsConnector::from(Arc::new(tls)), world: world.clone() })
+        Ok(Self { at, tls: TlsConnector::from(Arc::new(tls)), world: world.clone(), away: Mutex::default() })
     }
 
     pub(crate) fn at(&self) -> &Address {
         &self.at
+    }
+
+    /// Since when calls are not answered, and why the last one was not; none while the last one was, be it with a refusal.
+    pub(crate) fn away(&self) -> Option<(Time, String)> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note<T>(&self, answer: &Result<T, CaError>) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        *away = match answer {
+            Err(error) if error.is_silence() => {
+                let since = away.as_ref().map_or_else(|| self.world.now(), |(since, _)| *since);
+                Some((since, error.to_string()))
+            }
+            _ => None,
+        };
     }
 
     /// GETs a path, with a query or none; at most `limit` bytes.
@@ -207,7 +240,9 @@ impl Client {
             last.map_err(|(Failed::Passing(error) | Failed::Final(error))| error)
         };
         let timed = tokio::time::timeout(DEADLINE, tries).await;
-        timed.unwrap_or_else(|_| Err(CaError::Slow { at: self.at.clone() }))
+        let answer = timed.unwrap_or_else(|_| Err(CaError::Slow { at: self.at.clone() }));
+        self.note(&answer);
+        answer
     }
 
     /// A third of `pause` to all of it, so that many instances do not come back at once.
@@ -226,7 +261,7 @@ impl Client {
     ) -> Result<Answer, Failed> {
         let (stream, server) = self.connected().await?;
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.away(&error))?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.unreached(&error))?;
         let request = Request::builder()
             .method(method)
             .uri(format!("{path}{query}"))
@@ -236,7 +271,7 @@ impl Client {
             .body(Full::new(body))
             .map_err(|error| Failed::Final(CaError::Token(error.to_string())))?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|error| self.away(&error))?;
+            let response = sender.send_request(request).await.map_err(|error| self.unreached(&error))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), limit).collect().await;
             let body = body.map(http_body_util::Collected::to_bytes).map_err(|error| self.cut(path, &*error))?;
@@ -247,14 +282,15 @@ impl Client {
 
     /// A connection to whoever proves to be the CA, with the certificate that it showed.
     async fn connected(&self) -> Result<(TlsStream<TcpStream>, CertificateDer<'static>), Failed> {
-        let socket = TcpStream::connect((self.at.host(), self.at.port)).await.map_err(|error| self.away(&error))?;
+        let socket =
+            TcpStream::connect((self.at.host(), self.at.port)).await.map_err(|error| self.unreached(&error))?;
         let stream = self.tls.connect(self.at.name.clone(), socket).await.map_err(|error| self.handshake(&error))?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let server = shown.map(|leaf| leaf.clone().into_owned());
-        server.map(|server| (stream, server)).ok_or_else(|| self.away(&"it shows no certificate"))
+        server.map(|server| (stream, server)).ok_or_else(|| self.unreached(&"it shows no certificate"))
     }
 
-    fn away(&self, cause: &dyn fmt::Display) -> Failed {
+    fn unreached(&self, cause: &dyn fmt::Display) -> Failed {
         Failed::Passing(CaError::Away { at: self.at.clone(), cause: cause.to_string() })
     }
 
@@ -271,7 +307,7 @@ impl Client {
             let why = "it is longer than any answer of a step-ca";
             return Failed::Final(CaError::Unreadable { at: self.at.clone(), path, why });
         }
-        self.away(&error)
+        self.unreached(&error)
     }
 
     /// A certificate that does not verify will not verify the next time either.
@@ -280,7 +316,7 @@ impl Client {
             Some(rustls::Error::InvalidCertificate(_)) => {
                 Failed::Final(CaError::Untrusted { at: self.at.clone(), cause: error.to_string() })
             }
-            _ => self.away(error),
+            _ => self.unreached(error),
         }
     }
 }

@@ -7,7 +7,8 @@ use super::{
     token::{Claims, Order},
 };
 use crate::{
-    BadRoot, CrlOrder, GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, RequestKey, Why,
+    BadRoot, CrlOrder, GrantOrder, InstanceIdentity, InstanceOrder, IssueError, Issued, Issuer, IssuerStanding,
+    RequestKey, Why,
     anchor::{self, Anchor},
     crl::{self, MAX_CRL_BYTES},
     fit,
@@ -266,6 +267,10 @@ impl Issuer for StepCa {
         let checked = crl::check(&list, self.anchor.der(), order);
         checked.map_err(|flaw| CaError::Crl { at: self.at().clone(), flaw })?;
         Ok(list.to_vec())
+    }
+
+    fn standing(&self) -> IssuerStanding {
+        IssuerStanding { at: Some(self.at().to_string()), away: self.client.away() }
     }
 
     fn anchor_der(&self) -> &[u8] {

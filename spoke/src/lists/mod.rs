@@ -7,7 +7,7 @@ pub mod publish;
 
 use crate::{Spoke, listeners, listeners::ListenError};
 use consume::{Consumer, TakenList};
-use domain::Time;
+use domain::{Time, grant::Grant};
 use publish::{GivenList, Publisher};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -65,6 +65,11 @@ impl Spoke {
         // Asked for twice, the first stays.
         drop(self.lists.set(Lists { publisher, consumer }));
         Ok(())
+    }
+
+    /// Whether the list that is taken names the certificate that is in force for a grant: nobody is let in with it.
+    pub fn is_denied_by_list(&self, grant: &Grant) -> bool {
+        grant.leaf.as_ref().is_some_and(|leaf| self.deny.lists(&leaf.serial))
     }
 
     async fn give(&self, address: SocketAddr) -> Result<Arc<Publisher>, ListenError> {

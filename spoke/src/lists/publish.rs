@@ -3,12 +3,12 @@
 
 use crate::{Parts, snapshot::Snapshots};
 use bytes::Bytes;
-use domain::{Time, grant::Leaf};
+use domain::grant::Leaf;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pki::{CrlOrder, Revoked, Why};
+use pki::{CrlOrder, CrlSays, Revoked, Why, crl};
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -45,8 +45,8 @@ const LISTS: u64 = 1 << 16;
 pub struct GivenList {
     /// Where it is served.
     pub address: SocketAddr,
-    /// Its number and when it was made; none while there is none.
-    pub made: Option<(u64, Time)>,
+    /// What it says of itself; none while there is none.
+    pub made: Option<CrlSays>,
     /// Why the last attempt failed; none when it did not.
     pub failure: Option<String>,
 }
@@ -54,7 +54,7 @@ pub struct GivenList {
 #[derive(Default)]
 struct State {
     list: Bytes,
-    made: Option<(u64, Time)>,
+    made: Option<CrlSays>,
     failure: Option<String>,
 }
 
@@ -105,10 +105,13 @@ impl Publisher {
         let now = self.parts.world.now();
         let head = self.parts.store.head().await.map_err(|error| error.to_string())?;
         let least = head.sequence.saturating_mul(LISTS);
-        let number = self.status().made.map_or(least, |(last, _)| least.max(last + 1));
+        // A CA that is another program counts by itself, and its lists say so.
+        let before = self.status().made.and_then(|made| made.number);
+        let number = before.map_or(least, |before| least.max(before.saturating_add(1)));
         let list = self.parts.authority.crl(&CrlOrder { revoked: &revoked, number, now }).await;
         let list = list.map_err(|error| error.to_string())?;
-        let made = State { list: list.into(), made: Some((number, now)), failure: None };
+        let made = Some(crl::says(&list).ok_or_else(|| "the certificate authority gave no list".to_owned())?);
+        let made = State { list: list.into(), made, failure: None };
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = made;
         Ok(())
     }

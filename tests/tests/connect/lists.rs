@@ -310,7 +310,7 @@ async fn an_instance_gives_its_own_list_and_a_revoked_certificate_is_on_it_at_on
     let get = "GET /crl.der HTTP/1.1\r\nhost: x\r\n\r\n";
     let whole = async |least: u64| {
         for _ in 0..100 {
-            if given().made.is_some_and(|(number, _)| number > least) {
+            if given().made.and_then(|made| made.number).is_some_and(|number| number > least) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -322,7 +322,10 @@ async fn an_instance_gives_its_own_list_and_a_revoked_certificate_is_on_it_at_on
     };
     let first = whole(0).await;
     assert!(first.serials.is_empty() && first.ends > stage.now());
-    let (before, _) = given().made.expect("a list");
+    let before = given().made.and_then(|made| made.number).expect("a list");
+    let says = given().made.expect("a list");
+    assert_eq!((says.begins, says.ends), (first.begins, Some(first.ends)), "what is told is what the list says");
+    assert_eq!(before.to_string(), first.number.to_string());
     stage.office.spoke.revoke(stage.office.by(), stage.grant).await.expect("a revocation");
     let second = whole(before).await;
     assert!(second.serials.contains(&stage.serial) && second.number > first.number, "{second:?}");

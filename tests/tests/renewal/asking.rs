@@ -222,6 +222,39 @@ async fn only_a_refusal_makes_a_link_revoked() {
     pair.office.spoke.revoke(pair.office.by(), pair.grant.id).await.expect("a revocation");
     pair.home.hub.renew_what_is_due().await.expect("a look");
     assert_eq!(pair.link().await.state, LinkState::Revoked);
+    pair.clock.advance(LIFE / 10);
+    assert_eq!(pair.home.hub.degraded().await.expect("links").len(), 0, "of what has ended nothing is to be renewed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_slept_past_a_renewal_raises_no_alarm_before_it_was_tried() {
+    let pair = pair().await;
+    let degraded = async || pair.home.hub.degraded().await.expect("links").len();
+    pair.clock.advance(LIFE / 10 * 9);
+    assert_eq!(degraded().await, 0, "awake, and nobody has looked yet");
+    pair.office.spoke.stop().await;
+    pair.home.hub.renew_what_is_due().await.expect("a look");
+    assert_eq!(degraded().await, 1, "a try that failed is one to be told of");
+    assert!(!pair.link().await.renewal.overdue, "it was tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_ended_is_no_end_of_the_grant_and_says_what_brings_the_link_back() {
+    let pair = pair().await;
+    pair.answered(&pair.home.hub).await;
+    pair.clock.advance(LIFE + Duration::from_mins(1));
+    let brings_back = |reason: &str| {
+        assert!(reason.contains("fresh invite for the same grant") && reason.contains("grant invite "), "{reason}");
+    };
+    for hub in [&pair.home.hub, &pair.home.restarted()] {
+        let (outcome, reason) = asked(hub, &pair.home).await;
+        assert_eq!(outcome, Outcome::Revoked);
+        brings_back(&reason.expect("a reason"));
+        let link = hub.links(&pair.home.owner).await.expect("links").remove(0);
+        assert_eq!(link.state, LinkState::Expired);
+        brings_back(&link.last_failure.expect("a reason").reason);
+        assert_eq!(hub.degraded().await.expect("links").len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,18 +81,48 @@ fn parse(bytes: &[u8], file: &str) -> Outcome<List> {
         Ok(columns) => columns,
         Err(cause) => return wrong(format!("{file}:{line}: {cause}"), BEGIN),
     };
-    let mut list = List::default();
+    let (mut list, mut last) = (List::default(), line);
+    let delimiter = records.delimiter;
     for (line, record) in records {
+        last = line;
         list.take(line, &record, &columns);
         if list.people.len() + list.bad.len() > MOST_INVITEES {
             return wrong(format!("{file} has more than {MOST_INVITEES} lines"), "invite in several files");
         }
+    }
+    // It has swallowed all that follows it, so it is in the last record.
+    if let Some(at) = unclosed(text.as_bytes(), delimiter) {
+        list.people.retain(|(line, _)| *line < last);
+        list.bad.retain(|bad| bad.line < last);
+        let line = Lines::default().number(text.as_bytes(), at);
+        list.blame(
+            line,
+            "a quote mark is opened and not closed".to_owned(),
+            "close it at the end of its field, or take it away",
+        );
     }
     list.twice();
     if list.people.is_empty() && list.bad.is_empty() {
         return wrong(format!("{file} names nobody"), BEGIN);
     }
     Ok(list)
+}
+
+/// Where the quote mark stands that is opened and never closed, if there is one.
+fn unclosed(bytes: &[u8], delimiter: u8) -> Option<usize> {
+    let (mut open, mut begins, mut at) = (None, true, 0);
+    while let Some(&byte) = bytes.get(at) {
+        match (open, byte) {
+            (None, b'"') if begins => open = Some(at),
+            // Two of them stand for one.
+            (Some(_), b'"') if bytes.get(at + 1) == Some(&b'"') => at += 1,
+            (Some(_), b'"') => open = None,
+            _ => {}
+        }
+        begins = open.is_none() && (byte == delimiter || matches!(byte, b'\n' | b'\r'));
+        at += 1;
+    }
+    open
 }
 
 /// Where each column stands, in the order of [`COLUMNS`].
@@ -201,6 +231,7 @@ struct Records<'a> {
     text: &'a str,
     reader: csv::Reader<&'a [u8]>,
     lines: Lines,
+    delimiter: u8,
 }
 
 impl<'a> Records<'a> {
@@ -211,7 +242,7 @@ impl<'a> Records<'a> {
         let delimiter = if many(';') > many(',') { b';' } else { b',' };
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).trim(Trim::All).delimiter(delimiter);
-        Self { text, reader: builder.from_reader(text.as_bytes()), lines: Lines::default() }
+        Self { text, reader: builder.from_reader(text.as_bytes()), lines: Lines::default(), delimiter }
     }
 }
 
@@ -303,6 +334,9 @@ mod tests {
             ("alice\n\nbob\nalice\n".to_owned(), &[(5, "the name alice-home is that of line 2 already")]),
             ("alice,x\nbob,x\n".to_owned(), &[(3, "the name x is that of line 2 already")]),
             (format!("alice,,{key}\nbob,,{key}\n"), &[(3, "the key is that of line 2 already")]),
+            ("\"alice\n".to_owned(), &[(2, "a quote mark is opened and not closed")]),
+            ("alice\nbob,\"x".to_owned(), &[(3, "a quote mark is opened and not closed")]),
+            ("bob,\"x\"\nalice,\"a\"\"\ncarol,,\n".to_owned(), &[(3, "a quote mark is opened and not closed")]),
             ("ALICE,B C,z\n".to_owned(), &[(2, "`ALICE`"), (2, "`B C`"), (2, "`z`")]),
         ] {
             let list = parsed(format!("for,name,key\r\n{lines}"));

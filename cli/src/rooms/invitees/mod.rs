@@ -126,7 +126,9 @@ pub async fn invite(many: Many, scope: ScopeFlags, confirm: bool, client: &Clien
     let scope = scope.make(&me.workspace, World::system().now())?;
     let people = list.people.iter().map(|(_, invitee)| invitee.clone()).collect();
     let order = view::InviteesOrder { people, scope, personal, sensitive, narrow, confirm };
-    let verdicts: Vec<InviteeVerdict> = client.post("/v1/invitees", &order).await?;
+    // Where nothing can be understood there is nobody to ask about, and every line to be told of.
+    let verdicts: Vec<InviteeVerdict> =
+        if order.people.is_empty() { Vec::new() } else { client.post("/v1/invitees", &order).await? };
     let run = Run { people: &list.people, order: &order, folder, client, out };
     let there = run.judged(list.bad, &verdicts, &list::called(&file))?;
     if check {

@@ -12,7 +12,10 @@ pub(super) fn lines(status: &Status) -> Vec<String> {
 
 fn given(list: &GivenList) -> String {
     let made = match (list.number, list.made_at) {
-        (Some(number), Some(at)) => format!("number {number} of {} UTC", minute(at)),
+        (Some(number), Some(at)) => {
+            let ends = list.next_at.map_or_else(String::new, |end| format!(", good until {} UTC", minute(end)));
+            format!("number {number} of {} UTC{ends}", minute(at))
+        }
         _ => "not made yet".to_owned(),
     };
     format!("list given   http://{}/crl.der, {made}", list.address)

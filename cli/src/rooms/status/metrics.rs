@@ -81,6 +81,7 @@ fn standing(status: &Status, registry: &mut Registry) {
 /// What must not stay so: anything but 0 wants somebody to look.
 fn alarms(status: &Status, registry: &mut Registry) {
     let is = |fault: Option<&String>| Some(u64::from(fault.is_some()));
+    let is_there = |reached: Option<u64>| Some(u64::from(reached.is_some()));
     let given = status.list_given.as_ref().and_then(|list| list.failure.as_ref());
     let taken = status.list_taken.as_ref().and_then(|list| list.failure.as_ref());
     let known = |count: u64| status.database_answers.then_some(count);
@@ -98,11 +99,21 @@ fn alarms(status: &Status, registry: &mut Registry) {
             Some(count(&status.doubtful_keys)),
         ),
         ("audit_fault", "1 while the log cannot be written and answers are refused", is(status.audit_fault.as_ref())),
+        (
+            "audit_head_lost",
+            "1 while the log does not lead to where it had been, and nobody has answered for it",
+            is_there(status.audit_head_lost),
+        ),
         ("floors_failure", "1 while how far grants have come cannot be remembered", is(status.floors_failure.as_ref())),
         (
             "floors_lost",
             "1 while it is forgotten how far grants had come, and which keys were revoked",
             Some(u64::from(status.floors_lost)),
+        ),
+        (
+            "issuer_failure",
+            "1 while the certificate authority did not answer when it was needed last",
+            is(status.issuer.failure.as_ref()),
         ),
         ("list_given_failure", "1 while the list of revoked certificates cannot be made", is(given)),
         (
@@ -227,8 +238,10 @@ mod tests {
             "doubtful_grants",
             "doubtful_keys",
             "audit_fault",
+            "audit_head_lost",
             "floors_failure",
             "floors_lost",
+            "issuer_failure",
             "list_given_failure",
             "list_taken_failure",
         ];
@@ -245,8 +258,10 @@ mod tests {
             json!({"doubtful_grants": [{"id": grant, "reason": "because"}]}),
             json!({"doubtful_keys": ["ab".repeat(32)]}),
             json!({"audit_fault": "full"}),
+            json!({"audit_head_lost": 62}),
             json!({"floors_failure": "full"}),
             json!({"floors_lost": true}),
+            json!({"issuer": {"step_ca": "a:1", "failure": "because"}}),
             json!({"list_given": {"address": "a:1", "failure": "because"}}),
             json!({"list_taken": {"source": "a", "certificates": 0, "failure": "because"}}),
         ]) {

@@ -18,7 +18,7 @@ use std::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/commands");
 
 /// Fields that nothing prints here, and why.
-const UNSEEN: [(&str, &str); 30] = [
+const UNSEEN: [(&str, &str); 36] = [
     ("AwaitEntry.reason", "two calls would have to want one name; `together` of `tests` sees it"),
     ("DegradedLink.certificate_not_after", AGED),
     ("DegradedLink.hours_left", AGED),
@@ -30,7 +30,12 @@ const UNSEEN: [(&str, &str); 30] = [
     ("GivenList.address", LISTED),
     ("GivenList.failure", LISTED),
     ("GivenList.made_at", LISTED),
+    ("GivenList.next_at", LISTED),
     ("GivenList.number", LISTED),
+    ("GrantEntry.denied_by_list", LISTED),
+    ("IssuerView.away_since", ISSUED),
+    ("IssuerView.failure", ISSUED),
+    ("IssuerView.step_ca", ISSUED),
     ("KeyEntry.doubt", DOUBTED),
     ("LinkEntry.renewal_failure", AGED),
     ("One.missing", "a row that is not found is an error; `hub::told` and the door say it"),
@@ -39,6 +44,7 @@ const UNSEEN: [(&str, &str); 30] = [
     ("RenewalFailure.reason", AGED),
     ("Row._late", "its source would have to be late between two pages"),
     ("Status.audit_fault", "the disk would have to be full; the room `full` sees what people are told of it"),
+    ("Status.audit_head_lost", "a database would have to be put back; the room `log` does that"),
     ("Status.floors_failure", "the disk would have to be full; `spoke::floors` sees it"),
     ("Status.list_given", LISTED),
     ("Status.list_taken", LISTED),
@@ -50,6 +56,8 @@ const UNSEEN: [(&str, &str); 30] = [
     ("TakenList.seen_at", LISTED),
     ("TakenList.source", LISTED),
 ];
+/// The room `step_ca` does that.
+const ISSUED: &str = "a step-ca would have to issue";
 /// The suite `control` of `tests` does that.
 const DOUBTED: &str = "somebody else would have to write to the database";
 /// The room `lists` of `tests` does that.
