@@ -132,7 +132,7 @@ pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answe
     let entry = |view: &GrantView| {
         let call = door.spoke.call(view.grant.id).map(Into::into);
         let denied_by_list = door.spoke.is_denied_by_list(&view.grant);
-        view::GrantEntry { call, denied_by_list, ..view::GrantEntry::named(view, now) }
+        view::GrantEntry { denied_by_list, call, ..view::GrantEntry::named(view, now) }
     };
     Ok(Json(all.iter().map(entry).collect()))
 }
@@ -148,7 +148,7 @@ pub(super) async fn show(
     let ended = ended(&door, &view).await?;
     let call = door.spoke.call(view.grant.id).map(Into::into);
     let denied_by_list = door.spoke.is_denied_by_list(&view.grant);
-    Ok(Json(view::GrantEntry { session, ended, call, denied_by_list, ..entry(&door, &view) }))
+    Ok(Json(view::GrantEntry { denied_by_list, session, ended, call, ..entry(&door, &view) }))
 }
 
 /// How many entries of the log about a grant are looked through for its end, which hardly anything follows.
