@@ -4,10 +4,9 @@
 //! where the file is behind. What a route answers is a schema of JSON Schema 2020-12, which `OpenAPI` 3.1 takes as it is.
 
 use crate::{
-    Problem,
     person::{AS, WORKSPACE},
-    problem::Kind,
-    routes::{self, Form, Operation},
+    problem::{Details, Kind, MEDIA_TYPE},
+    routes::{self, Operation},
     schemas::{never_null, without_code_links},
 };
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
@@ -16,7 +15,7 @@ use serde_json::{Map, Value, json};
 /// The whole document.
 pub fn document() -> Value {
     let mut schemas = generator();
-    let problem = schemas.subschema_for::<Problem>();
+    let problem = schemas.subschema_for::<Details>();
     let operations = routes::described(&mut schemas);
     let mut paths = Map::new();
     for operation in &operations {
@@ -28,16 +27,26 @@ pub fn document() -> Value {
         "info": {
             "title": "mosaic-fed, the door of an instance",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "HTTP/JSON on a Unix socket, for the people and programs of this machine. Who asks is who the kernel says \
-                is at the other end of the socket. See docs/api/README.md.",
+            "description": "HTTP/JSON on a Unix socket, for the people and programs of this machine: who asks is who the kernel says is at \
+                the other end of the socket. The same over TCP where the setting `http` says so: who asks is the user of a token. See \
+                docs/api/README.md.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        "servers": [{ "url": "http://localhost", "description": "over the socket `api.sock` of the data directory" }],
+        "servers": [
+            { "url": "http://localhost", "description": "over the socket `api.sock` of the data directory" },
+            { "url": "http://127.0.0.1:7480", "description": "over TCP, with a token, where the setting `http` says so" },
+        ],
+        "security": [{}, { "token": [] }],
         "paths": paths,
         "components": {
+            "securitySchemes": { "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "What `mosaic-fed token add NAME` printed; over TCP alone.",
+            } },
             "responses": { "Problem": {
                 "description": problems(),
-                "content": { "application/json": { "schema": problem } },
+                "content": { MEDIA_TYPE: { "schema": problem } },
             } },
             "schemas": schemas.take_definitions(true),
         },
@@ -72,15 +81,6 @@ fn described(operation: &Operation) -> Value {
         described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
     }
     described
-}
-
-impl Form {
-    const fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Lines => "application/x-ndjson",
-        }
-    }
 }
 
 /// `get_users_name_belongings`: what a generated client calls it.

@@ -29,7 +29,12 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
     let managed = person.managed();
     let mut all = door.store.grants().await?;
     all.retain(|view| {
-        let managed = managed.contains(view.grant.scope.workspace());
+        let place = view.grant.scope.workspace();
+        let managed = managed.contains(place);
+        // A token is for one workspace, also as to what its user gave of another.
+        if person.token.is_some() && *place != person.workspace {
+            return false;
+        }
         view.grant.subject == person.user.id || managed || (view.doubt.is_some() && person.operator)
     });
     Ok(all)

@@ -53,6 +53,9 @@ pub(super) async fn add_user(
         let problem = Problem::forbidden("only the operator may give the daemon's own uid, or root's, to a user");
         return Err(person.refused(&door, Act::UserAdd, problem).await);
     }
+    if uid.is_some() {
+        person.must_be_there(&door, Act::UserAdd, "saying which account acts as a user").await?;
+    }
     let note = format!(
         "{name} as {role} of {}{}",
         person.workspace,

@@ -3,8 +3,9 @@
 use super::{Queried, resource};
 use crate::{
     Door, Problem,
+    accept::{self, Form},
+    events,
     held::{self, Connection},
-    ndjson,
     person::Person,
     problem::Kind,
     view,
@@ -12,6 +13,7 @@ use crate::{
 use axum::{
     Extension, Json,
     extract::{Path, State},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -33,9 +35,13 @@ pub(super) async fn list(
     State(door): State<Arc<Door>>,
     person: Person,
     Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
     Path(kind): Path<String>,
     Queried(question): Queried<view::ListQuestion>,
 ) -> Result<Response, Problem> {
+    // Who takes events wants rows as they arrive.
+    let usual = if question.stream { Form::Lines } else { Form::Json };
+    let form = accept::chosen(&headers, &[usual, Form::Events])?;
     let asked = Question {
         from: sources(question.from.as_deref())?,
         resource: resource(&kind)?,
@@ -45,9 +51,9 @@ pub(super) async fn list(
         strict: question.strict,
         fresh: question.fresh,
     };
-    if question.stream {
+    if form != Form::Json {
         let steps = door.hub.stream(&person.asker(), asked).await?;
-        return Ok(ndjson::response(steps.map(Ok::<_, Problem>)));
+        return Ok(events::streamed(form, steps.map(Ok::<_, Problem>)));
     }
     held::json(door.hub.page(&person.asker(), asked).await?, &connection)
 }
