@@ -100,6 +100,8 @@ pub struct Door {
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
     pub(crate) closing: CancellationToken,
+    /// Held while somebody changes what they say they have seen, so that between the look and the change nobody else does.
+    pub(crate) edits: tokio::sync::Mutex<()>,
     data_dir: PathBuf,
     shared_socket: Option<PathBuf>,
     shared_open: Mutex<bool>,
@@ -149,6 +151,7 @@ impl Door {
             hub,
             about,
             closing,
+            edits: tokio::sync::Mutex::default(),
             data_dir,
             shared_socket,
             shared_open,

@@ -28,6 +28,7 @@ mod serve;
 pub mod shape;
 mod shown;
 pub mod socket;
+mod tags;
 pub mod view;
 
 pub use door::{About, Door, OpenError, Parts};

@@ -44,7 +44,7 @@ pub fn document() -> Value {
                 "scheme": "bearer",
                 "description": "What `mosaic-fed token add NAME` printed; over TCP alone.",
             } },
-            "responses": { "Problem": {
+            "responses": { "Known": { "description": "It is as `if-none-match` says." }, "Problem": {
                 "description": problems(),
                 "content": { MEDIA_TYPE: { "schema": problem } },
             } },
@@ -71,16 +71,59 @@ fn described(operation: &Operation) -> Value {
         "summary": operation.about,
         "responses": {
             "200": { "description": "Done.", "content": content.collect::<Map<_, _>>() },
+            "304": { "$ref": "#/components/responses/Known" },
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });
-    if let Some(query) = &operation.query {
-        described["parameters"] = in_query(query);
+    let tag = tag(operation);
+    if tag != Some(IF_NONE_MATCH)
+        && let Some(responses) = described["responses"].as_object_mut()
+    {
+        responses.remove("304");
+    }
+    let parameters =
+        operation.query.iter().map(in_query).chain(tag.map(tagged)).filter_map(|some| some.as_array().cloned());
+    let parameters: Vec<_> = parameters.flatten().collect();
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
     }
     if let Some(body) = &operation.body {
         described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
     }
     described
+}
+
+const IF_MATCH: &str = "if-match";
+const IF_NONE_MATCH: &str = "if-none-match";
+
+/// By which header a tag is sent along, if it is heeded there.
+fn tag(operation: &Operation) -> Option<&'static str> {
+    match (operation.method, operation.path) {
+        (
+            "get",
+            "/v1/grants"
+            | "/v1/grants/{grant}"
+            | "/v1/policy"
+            | "/v1/users"
+            | "/v1/users/{name}"
+            | "/v1/teams"
+            | "/v1/links"
+            | "/v1/rows/{kind}/{id}",
+        ) => Some(IF_NONE_MATCH),
+        ("put", "/v1/grants/{grant}" | "/v1/users/{name}/role" | "/v1/policy") | ("delete", "/v1/policy") => {
+            Some(IF_MATCH)
+        }
+        _ => None,
+    }
+}
+
+fn tagged(name: &str) -> Value {
+    let about = if name == IF_MATCH {
+        "The `etag` of what is to be changed, as it was seen: where it is another by now, nothing is done (412)."
+    } else {
+        "The `etag` of what is known already: where it is the same, nothing is sent (304)."
+    };
+    json!([{ "name": name, "in": "header", "description": about, "schema": { "type": "string" } }])
 }
 
 /// `get_users_name_belongings`: what a generated client calls it.

@@ -18,7 +18,7 @@ use crate::{
     Door, Problem,
     accept::Form,
     problem::{Kind, MEDIA_TYPE},
-    shape, view,
+    shape, tags, view,
 };
 use axum::{
     Json, Router,
@@ -52,6 +52,7 @@ macro_rules! door {
                 $(.route($path, MethodRouter::new()$(.$method($handler))*))*
                 .fallback(unknown)
                 .layer(DefaultBodyLimit::max(MAX_BODY))
+                .layer(middleware::from_fn(tags::unless_known))
                 .layer(middleware::map_response(told))
                 .layer(middleware::map_response(async |response| plain(response)))
                 .layer(middleware::from_fn(in_time))
@@ -87,6 +88,7 @@ door! {
         post people::add_user, "Adds a user to the workspace", body view::UserOrder => Json view::UserEntry;
     }
     "/v1/users/{name}" {
+        get people::user, "A user whom the caller may know of" => Json view::UserEntry;
         delete people::remove_user, "Removes a user with their personal rows, links and grants" => Json view::Removed;
     }
     "/v1/users/{name}/belongings" {

@@ -6,6 +6,8 @@ mod addressed;
 #[cfg(test)]
 mod crowd;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod shown;
 #[cfg(test)]
 mod stage;

@@ -25,10 +25,10 @@ use tokio::{
 pub(crate) struct Stage {
     pub(crate) instance: Instance,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) door: Arc<Door>,
+    _door: Arc<Door>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) at: SocketAddr,
-    pub(crate) directory: TempDir,
+    _directory: TempDir,
 }
 
 /// What came back.
@@ -102,7 +102,7 @@ impl Stage {
         };
         let door = Door::open(parts).await.expect("an open door");
         let at = door.http_at().expect("its port");
-        Self { instance, hub, door, clock, at, directory }
+        Self { instance, hub, _door: door, clock, at, _directory: directory }
     }
 
     /// A token of a user, as they would have it.
@@ -127,6 +127,16 @@ impl Stage {
     /// What is answered to such a head.
     pub(crate) async fn asked(&self, line: &str, token: &str, more: &str) -> Said {
         self.sent(&self.head(line, token, more)).await
+    }
+
+    /// Status and body of what is answered to whoever knows what has this tag.
+    pub(crate) async fn known(&self, line: &str, token: &str, tag: &str) -> (u16, String) {
+        let head = self.head(line, token, &format!("if-none-match: {tag}\r\nconnection: close\r\n"));
+        let (mut stream, mut said) = (self.connect().await, String::new());
+        stream.write_all(head.as_bytes()).await.expect("it listens");
+        stream.read_to_string(&mut said).await.expect("text");
+        let (head, body) = said.split_once("\r\n\r\n").expect("a head");
+        (head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status"), body.to_owned())
     }
 
     /// What is answered to these bytes, on a connection of their own.
