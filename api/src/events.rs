@@ -16,6 +16,9 @@ const QUIET: Duration = Duration::from_secs(15);
 
 /// Something that comes as an event.
 pub(crate) trait Told {
+    /// Whether the last of the values is `complete` by itself.
+    const ENDS_ITSELF: bool = false;
+
     /// What it is.
     fn word(&self) -> &'static str;
 
@@ -26,10 +29,13 @@ pub(crate) trait Told {
 }
 
 impl Told for Step {
+    const ENDS_ITSELF: bool = true;
+
     fn word(&self) -> &'static str {
         match self {
             Self::Row(_) => "row",
             Self::End(_) => "end",
+            Self::Verdict(_) => "complete",
         }
     }
 }
@@ -61,7 +67,8 @@ where
     S: Stream<Item = Result<T, E>> + Send + 'static,
 {
     let events = values.map(|value| value.map_err(io_error).and_then(|value| event(&value)));
-    let complete = stream::once(async { Ok(Event::default().event("complete").data("{}")) });
+    let complete = (!T::ENDS_ITSELF).then(|| Ok(Event::default().event("complete").data("{}")));
+    let complete = stream::iter(complete);
     Sse::new(events.chain(complete)).keep_alive(KeepAlive::new().interval(QUIET).text("")).into_response()
 }
 
@@ -91,7 +98,7 @@ fn io_error(error: impl fmt::Display) -> io::Error {
 mod tests {
     use super::*;
     use axum::body::Body;
-    use domain::answer::{Outcome, SourceOutcome};
+    use domain::answer::{Outcome, SourceOutcome, Verdict};
     use http_body_util::BodyExt;
 
     fn end() -> Step {
@@ -104,11 +111,12 @@ mod tests {
 
     #[tokio::test]
     async fn each_value_is_an_event_and_complete_is_the_last() {
-        let response = response(stream::iter([Ok::<_, io::Error>(end())]));
+        let verdict = Step::Verdict(Verdict::of_one(true, &[]));
+        let response = response(stream::iter([Ok::<_, io::Error>(end()), Ok(verdict.clone())]));
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let said = text(response.into_body()).await.unwrap();
-        let line = serde_json::to_string(&end()).unwrap();
-        assert_eq!(said, format!("event: end\ndata: {line}\n\nevent: complete\ndata: {{}}\n\n"));
+        let [end, verdict] = [end(), verdict].map(|step| serde_json::to_string(&step).unwrap());
+        assert_eq!(said, format!("event: end\ndata: {end}\n\nevent: complete\ndata: {verdict}\n\n"));
     }
 
     #[tokio::test]

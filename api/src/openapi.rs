@@ -93,6 +93,8 @@ fn described(operation: &Operation) -> Value {
     described
 }
 
+/// One tag, or any (RFC 9110 section 8.8.3); several with commas between are taken, too.
+const TAG: &str = r#"^(\*|(W/)?"[!#-~]*")$"#;
 const IF_MATCH: &str = "if-match";
 const IF_NONE_MATCH: &str = "if-none-match";
 
@@ -123,7 +125,7 @@ fn tagged(name: &str) -> Value {
     } else {
         "The `etag` of what is known already: where it is the same, nothing is sent (304)."
     };
-    json!([{ "name": name, "in": "header", "description": about, "schema": { "type": "string" } }])
+    json!([{ "name": name, "in": "header", "description": about, "schema": { "type": "string", "pattern": TAG } }])
 }
 
 /// `get_users_name_belongings`: what a generated client calls it.
@@ -137,8 +139,9 @@ fn common(path: &str) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parts = parts.map(|part| json!({ "name": part, "in": "path", "required": true, "schema": text }));
+    let named = json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" });
     let header =
-        |name: &str, about: &str| json!({ "name": name, "in": "header", "description": about, "schema": text });
+        |name: &str, about: &str| json!({ "name": name, "in": "header", "description": about, "schema": named });
     let headers = [
         header(AS, "The user to act as; for the operator, and recorded."),
         header(WORKSPACE, "The workspace it is about, for users who are in several."),
