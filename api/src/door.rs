@@ -1,15 +1,22 @@
 //! What every route may use, and the opening and closing of the door.
 
-use crate::{head, places::Standing, serve, socket};
+use crate::{
+    head,
+    places::Standing,
+    port::{self, Http},
+    serve, socket,
+};
 use domain::{
     Time,
-    id::{InstanceId, Name},
+    id::{InstanceId, Name, TokenId},
     world::World,
 };
 use std::{
     collections::BTreeSet,
+    io,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,6 +40,8 @@ pub struct Parts {
     pub data_dir: PathBuf,
     /// Where other users' socket goes, outside the data directory.
     pub shared_socket: Option<PathBuf>,
+    /// Where programs with a token are answered, if anywhere.
+    pub http: Option<Http>,
 }
 
 /// What the daemon says of itself; no secret is in it.
@@ -66,6 +75,16 @@ pub enum OpenError {
     /// A socket.
     #[error(transparent)]
     Socket(#[from] socket::SocketError),
+    /// The HTTP port.
+    #[error(
+        "cannot listen at {listen}, where programs are to be answered: {source}; stop what listens there, or set another `http` in config.toml"
+    )]
+    Port {
+        /// Where it was to be.
+        listen: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The database.
     #[error(transparent)]
     Store(#[from] store::StoreError),
@@ -81,10 +100,14 @@ pub struct Door {
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
     pub(crate) closing: CancellationToken,
+    /// Held while somebody changes what they say they have seen, so that between the look and the change nobody else does.
+    pub(crate) edits: tokio::sync::Mutex<()>,
     pub(crate) data_dir: PathBuf,
     shared_socket: Option<PathBuf>,
     shared_open: Mutex<bool>,
     mapped: Mutex<BTreeSet<u32>>,
+    tokens: Mutex<BTreeSet<TokenId>>,
+    http_at: OnceLock<SocketAddr>,
     tasks: TaskTracker,
 }
 
@@ -92,15 +115,31 @@ impl Door {
     /// Opens the socket in the data directory (mode 0600), and the one outside it (0666) if another user's uid is mapped.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
         let own = socket::bind(&parts.data_dir.join(socket::FILE), 0o600).await?;
+        let http = parts.http.clone();
         let door = Arc::new(Self::new(parts));
         door.tasks.spawn(serve::accept(Arc::clone(&door), own));
         door.tasks.spawn(head::keep(Arc::clone(&door), door.data_dir.clone()));
         door.open_to_others().await?;
+        if let Some(http) = http {
+            door.open_to_programs(http).await?;
+        }
         Ok(door)
     }
 
+    /// Opens the HTTP port.
+    async fn open_to_programs(self: &Arc<Self>, http: Http) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Port { listen: http.listen, source };
+        let listener = port::bind(&http).await.map_err(failed)?;
+        let at = listener.local_addr().map_err(failed)?;
+        *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = self.store.token_ids().await?;
+        self.http_at.get_or_init(|| at);
+        tracing::info!(%at, "open to programs with a token");
+        self.tasks.spawn(port::accept(Arc::clone(self), listener, at, http.tls_name));
+        Ok(())
+    }
+
     fn new(parts: Parts) -> Self {
-        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket } = parts;
+        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket, .. } = parts;
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
         Self {
@@ -112,10 +151,13 @@ impl Door {
             hub,
             about,
             closing,
+            edits: tokio::sync::Mutex::default(),
             data_dir,
             shared_socket,
             shared_open,
             mapped,
+            tokens: Mutex::default(),
+            http_at: OnceLock::new(),
             tasks,
         }
     }
@@ -151,6 +193,26 @@ impl Door {
         let uids: BTreeSet<_> = self.store.users().await?.into_iter().filter_map(|user| user.uid).collect();
         self.mapped.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&uids);
         Ok(uids)
+    }
+
+    /// Where programs with a token are answered.
+    pub fn http_at(&self) -> Option<SocketAddr> {
+        self.http_at.get().copied()
+    }
+
+    /// Whether there was such a token a while ago: whether it is good is in the database.
+    pub(crate) fn knows_token(&self, token: TokenId) -> bool {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).contains(&token)
+    }
+
+    /// Learns that there is such a token.
+    pub(crate) fn learn_token(&self, token: TokenId) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token);
+    }
+
+    /// Forgets one that was taken away.
+    pub(crate) fn forget_token(&self, token: TokenId) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
     }
 
     /// What a uid is here.

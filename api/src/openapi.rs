@@ -4,10 +4,9 @@
 //! where the file is behind. What a route answers is a schema of JSON Schema 2020-12, which `OpenAPI` 3.1 takes as it is.
 
 use crate::{
-    Problem,
     person::{AS, WORKSPACE},
-    problem::Kind,
-    routes::{self, Form, Operation},
+    problem::{Details, Kind, MEDIA_TYPE},
+    routes::{self, Operation},
     schemas::{never_null, without_code_links},
 };
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
@@ -16,7 +15,7 @@ use serde_json::{Map, Value, json};
 /// The whole document.
 pub fn document() -> Value {
     let mut schemas = generator();
-    let problem = schemas.subschema_for::<Problem>();
+    let problem = schemas.subschema_for::<Details>();
     let operations = routes::described(&mut schemas);
     let mut paths = Map::new();
     for operation in &operations {
@@ -28,16 +27,26 @@ pub fn document() -> Value {
         "info": {
             "title": "mosaic-fed, the door of an instance",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "HTTP/JSON on a Unix socket, for the people and programs of this machine. Who asks is who the kernel says \
-                is at the other end of the socket. See docs/api/README.md.",
+            "description": "HTTP/JSON on a Unix socket, for the people and programs of this machine: who asks is who the kernel says is at \
+                the other end of the socket. The same over TCP where the setting `http` says so: who asks is the user of a token. See \
+                docs/api/README.md.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
-        "servers": [{ "url": "http://localhost", "description": "over the socket `api.sock` of the data directory" }],
+        "servers": [
+            { "url": "http://localhost", "description": "over the socket `api.sock` of the data directory" },
+            { "url": "http://127.0.0.1:7480", "description": "over TCP, with a token, where the setting `http` says so" },
+        ],
+        "security": [{}, { "token": [] }],
         "paths": paths,
         "components": {
-            "responses": { "Problem": {
+            "securitySchemes": { "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "What `mosaic-fed token add NAME` printed; over TCP alone.",
+            } },
+            "responses": { "Known": { "description": "It is as `if-none-match` says." }, "Problem": {
                 "description": problems(),
-                "content": { "application/json": { "schema": problem } },
+                "content": { MEDIA_TYPE: { "schema": problem } },
             } },
             "schemas": schemas.take_definitions(true),
         },
@@ -62,11 +71,21 @@ fn described(operation: &Operation) -> Value {
         "summary": operation.about,
         "responses": {
             "200": { "description": "Done.", "content": content.collect::<Map<_, _>>() },
+            "304": { "$ref": "#/components/responses/Known" },
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });
-    if let Some(query) = &operation.query {
-        described["parameters"] = in_query(query);
+    let tag = tag(operation);
+    if tag != Some(IF_NONE_MATCH)
+        && let Some(responses) = described["responses"].as_object_mut()
+    {
+        responses.remove("304");
+    }
+    let parameters =
+        operation.query.iter().map(in_query).chain(tag.map(tagged)).filter_map(|some| some.as_array().cloned());
+    let parameters: Vec<_> = parameters.flatten().collect();
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
     }
     if let Some(body) = &operation.body {
         described["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
@@ -74,13 +93,39 @@ fn described(operation: &Operation) -> Value {
     described
 }
 
-impl Form {
-    const fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Lines => "application/x-ndjson",
+/// One tag, or any (RFC 9110 section 8.8.3); several with commas between are taken, too.
+const TAG: &str = r#"^(\*|(W/)?"[!#-~]*")$"#;
+const IF_MATCH: &str = "if-match";
+const IF_NONE_MATCH: &str = "if-none-match";
+
+/// By which header a tag is sent along, if it is heeded there.
+fn tag(operation: &Operation) -> Option<&'static str> {
+    match (operation.method, operation.path) {
+        (
+            "get",
+            "/v1/grants"
+            | "/v1/grants/{grant}"
+            | "/v1/policy"
+            | "/v1/users"
+            | "/v1/users/{name}"
+            | "/v1/teams"
+            | "/v1/links"
+            | "/v1/rows/{kind}/{id}",
+        ) => Some(IF_NONE_MATCH),
+        ("put", "/v1/grants/{grant}" | "/v1/users/{name}/role" | "/v1/policy") | ("delete", "/v1/policy") => {
+            Some(IF_MATCH)
         }
+        _ => None,
     }
+}
+
+fn tagged(name: &str) -> Value {
+    let about = if name == IF_MATCH {
+        "The `etag` of what is to be changed, as it was seen: where it is another by now, nothing is done (412)."
+    } else {
+        "The `etag` of what is known already: where it is the same, nothing is sent (304)."
+    };
+    json!([{ "name": name, "in": "header", "description": about, "schema": { "type": "string", "pattern": TAG } }])
 }
 
 /// `get_users_name_belongings`: what a generated client calls it.
@@ -94,8 +139,9 @@ fn common(path: &str) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parts = parts.map(|part| json!({ "name": part, "in": "path", "required": true, "schema": text }));
+    let named = json!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" });
     let header =
-        |name: &str, about: &str| json!({ "name": name, "in": "header", "description": about, "schema": text });
+        |name: &str, about: &str| json!({ "name": name, "in": "header", "description": about, "schema": named });
     let headers = [
         header(AS, "The user to act as; for the operator, and recorded."),
         header(WORKSPACE, "The workspace it is about, for users who are in several."),

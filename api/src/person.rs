@@ -1,9 +1,10 @@
-//! Who asks: the peer uid of the socket, mapped to a local user, and where they act. Judged anew on every request.
+//! Who asks: the peer uid of the socket, mapped to a local user, or at the HTTP port the user of a token ([`crate::shown`]), and where
+//! they act. Judged anew on every request.
 //!
 //! The daemon's own uid and root are the operator: they act as the user mapped to them, or as another by the header
 //! [`AS`], and every such request is recorded as impersonation before it takes effect.
 
-use crate::{Door, Problem, door::is_operator, view};
+use crate::{Door, Problem, door::is_operator, shown, view};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
@@ -13,6 +14,7 @@ use domain::{
     id::{Name, RequestId, UserId, WorkspaceId},
     rights::Role,
     say::named,
+    token::KeptToken,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::User;
@@ -22,11 +24,20 @@ pub const AS: &str = "x-mosaic-as";
 /// The header that names the workspace a request is about, for users who are in several.
 pub const WORKSPACE: &str = "x-mosaic-workspace";
 
-/// The operating system user at the other end of a connection, as the kernel says (`SO_PEERCRED`, unix(7)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Their uid.
-    pub uid: u32,
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An operating system user, as the kernel says (`SO_PEERCRED`, unix(7)).
+    Uid(u32),
+    /// Whoever shows this token, which is good for this request.
+    Token(Arc<KeptToken>),
+}
+
+impl Peer {
+    /// Whether it is whoever runs this daemon. No token makes anybody that.
+    pub(crate) fn is_operator(&self) -> bool {
+        matches!(self, Self::Uid(uid) if is_operator(*uid))
+    }
 }
 
 /// A local user at the door, in one of their workspaces.
@@ -46,41 +57,48 @@ pub struct Person {
     pub operator: bool,
     /// Whether the operator acts as somebody else.
     pub borrowed: bool,
+    /// The token that they showed, if they came by the HTTP port.
+    pub token: Option<Name>,
 }
 
 impl FromRequestParts<Arc<Door>> for Person {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<Peer>().copied();
+        let peer = parts.extensions.get::<Peer>().cloned();
         let peer =
             peer.ok_or_else(|| Problem::forbidden("the connection does not say whose it is").next("connect anew"))?;
-        let caller = Caller { door, peer, request: RequestId(door.world.uuid()) };
-        let (user, borrowed) = caller.user(name_in(&parts.headers, AS)?).await?;
-        let workspace = name_in(&parts.headers, WORKSPACE)?;
-        let workspace = chosen(&user, workspace)?;
+        let (request, wanted) = (RequestId(door.world.uuid()), name_in(&parts.headers, AS)?);
+        let (user, borrowed, token) = match &peer {
+            Peer::Uid(uid) => {
+                let (user, borrowed) = Caller { door, uid: *uid, request }.user(wanted).await?;
+                (user, borrowed, None)
+            }
+            Peer::Token(token) => (shown::user(door, token, request, wanted).await?, false, Some(token.name.clone())),
+        };
+        let workspace = chosen(&user, name_in(&parts.headers, WORKSPACE)?)?;
         let role = user.roles.get(&workspace).copied().ok_or_else(|| not_there(&user, &workspace))?;
-        let workspace_id = caller.workspace(&workspace).await?;
-        let operator = is_operator(peer.uid);
-        Ok(Self { user, request: caller.request, workspace, workspace_id, role, operator, borrowed })
+        let workspace_id = workspace_id(door, &workspace).await?;
+        let operator = peer.is_operator();
+        Ok(Self { user, request, workspace, workspace_id, role, operator, borrowed, token })
     }
 }
 
 struct Caller<'a> {
     door: &'a Door,
-    peer: Peer,
+    uid: u32,
     request: RequestId,
 }
 
 impl Caller<'_> {
     /// The user who acts, and whether the operator borrowed them.
     async fn user(&self, wanted: Option<Name>) -> Result<(User, bool), Problem> {
-        let own = self.door.store.user_of_uid(self.peer.uid).await?;
+        let own = self.door.store.user_of_uid(self.uid).await?;
         match (wanted, own) {
             (None, Some(own)) => Ok((own, false)),
             (None, None) => Err(self.unmapped().await?),
             (Some(wanted), Some(own)) if own.name == wanted => Ok((own, false)),
-            (Some(wanted), own) if is_operator(self.peer.uid) => self.borrow(&wanted, own).await,
+            (Some(wanted), own) if is_operator(self.uid) => self.borrow(&wanted, own).await,
             (Some(wanted), _) => Err(self.no_operator(&wanted).await?),
         }
     }
@@ -88,7 +106,7 @@ impl Caller<'_> {
     async fn borrow(&self, wanted: &Name, own: Option<User>) -> Result<(User, bool), Problem> {
         let Some(user) = self.door.store.user(wanted).await? else { return Err(self.no_user(wanted).await?) };
         let by = own.map_or_else(|| "the operator".to_owned(), |own| own.name.to_string());
-        let note = format!("{by} (uid {}) acts as {wanted}", self.peer.uid);
+        let note = format!("{by} (uid {}) acts as {wanted}", self.uid);
         let record = Record::act(self.door.world.now(), Act::Impersonate, user.id, self.request).noting(&note);
         self.door.auditor.record(record).await?;
         Ok((user, true))
@@ -103,7 +121,7 @@ impl Caller<'_> {
     }
 
     async fn unmapped(&self) -> Result<Problem, Problem> {
-        let uid = self.peer.uid;
+        let uid = self.uid;
         self.refuse(Act::Handshake, None, &format!("uid {uid} acts as no user")).await?;
         let problem = Problem::forbidden(format!("no user of this instance is mapped to your uid {uid}"));
         Ok(if is_operator(uid) {
@@ -114,7 +132,7 @@ impl Caller<'_> {
     }
 
     async fn no_operator(&self, wanted: &Name) -> Result<Problem, Problem> {
-        self.refuse(Act::Impersonate, None, &format!("uid {} asked to act as {wanted}", self.peer.uid)).await?;
+        self.refuse(Act::Impersonate, None, &format!("uid {} asked to act as {wanted}", self.uid)).await?;
         let cause = "only the account that runs the daemon, and root, may act as another user";
         Ok(Problem::forbidden(cause).next("leave out --as"))
     }
@@ -123,17 +141,16 @@ impl Caller<'_> {
         let record = refusal(self.door, act, user, self.request).noting(note);
         Ok(self.door.auditor.refuse(record).await?)
     }
-
-    async fn workspace(&self, name: &Name) -> Result<WorkspaceId, Problem> {
-        let all = self.door.store.workspaces().await?;
-        let found = all.into_iter().find(|workspace| workspace.name == *name);
-        found
-            .map(|workspace| workspace.id)
-            .ok_or_else(|| Problem::missing(format!("no such workspace `{name}`")).next("mosaic-fed workspace list"))
-    }
 }
 
-fn refusal(door: &Door, act: Act, user: Option<UserId>, request: RequestId) -> Record {
+async fn workspace_id(door: &Door, name: &Name) -> Result<WorkspaceId, Problem> {
+    let all = door.store.workspaces().await?;
+    let found = all.into_iter().find(|workspace| workspace.name == *name);
+    let missing = || Problem::missing(format!("no such workspace `{name}`")).next("mosaic-fed workspace list");
+    found.map(|workspace| workspace.id).ok_or_else(missing)
+}
+
+pub(crate) fn refusal(door: &Door, act: Act, user: Option<UserId>, request: RequestId) -> Record {
     let about = domain::audit::Subject::Act(act);
     let record = Record::new(door.world.now(), Stage::Admin, Ending::Refused, about, request);
     Record { subject: user, reason: Some(domain::Reason::NotPermitted), ..record }
@@ -194,8 +211,10 @@ impl Person {
         Err(self.refused(door, act, problem).await)
     }
 
-    /// Refuses with `cause`, and records the refusal, unless they are the operator as such or manage every workspace.
+    /// Refuses with `cause`, and records the refusal, unless they are the operator as such or manage every workspace. A token is for one
+    /// workspace, also where there is no other.
     pub async fn must_manage_everything(&self, door: &Door, act: Act, cause: &str) -> Result<(), Problem> {
+        self.must_be_there(door, act, "what is every workspace's").await?;
         if self.operator && !self.borrowed {
             return Ok(());
         }
@@ -209,11 +228,19 @@ impl Person {
         Err(self.refused(door, act, problem).await)
     }
 
+    /// Refuses, and records the refusal, whoever came with a token: it makes no other way in, and does nothing of the operator's.
+    pub async fn must_be_there(&self, door: &Door, act: Act, what: &str) -> Result<(), Problem> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let problem = Problem::forbidden(format!("{what} is not for a token, and `{token}` is one"))
+            .next("do it at the socket of this instance, as with `mosaic-fed`");
+        Err(self.refused(door, act, problem).await)
+    }
+
     /// Records that they were refused, and hands the refusal back.
     pub async fn refused(&self, door: &Door, act: Act, problem: Problem) -> Problem {
         let record = refusal(door, act, Some(self.user.id), self.request).noting(&problem.cause);
         match door.auditor.refuse(record).await {
-            Ok(()) => problem,
+            Ok(()) => Problem { request: Some(self.request), ..problem },
             Err(error) => error.into(),
         }
     }
@@ -246,6 +273,7 @@ impl Person {
             workspace: self.workspace.clone(),
             role: self.role,
             operator: self.operator,
+            token: self.token.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -25,29 +26,35 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// The places that are taken at one socket.
-#[derive(Debug, Default)]
-pub(crate) struct Places(Mutex<Taken>);
+/// The places that are taken at one socket by each uid, or at the port by each user.
+#[derive(Debug)]
+pub(crate) struct Places<Who>(Mutex<Taken<Who>>);
 
-#[derive(Debug, Default)]
-struct Taken {
-    by_uid: HashMap<u32, usize>,
+#[derive(Debug)]
+struct Taken<Who> {
+    by_each: HashMap<Who, usize>,
     by_strangers: usize,
+}
+
+impl<Who> Default for Places<Who> {
+    fn default() -> Self {
+        Self(Mutex::new(Taken { by_each: HashMap::new(), by_strangers: 0 }))
+    }
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
-    uid: u32,
+pub(crate) struct Place<Who: Copy + Eq + Hash> {
+    places: Arc<Places<Who>>,
+    who: Who,
     standing: Standing,
 }
 
-impl Places {
-    /// A place for one more connection of this uid; none when it has its share.
-    pub(crate) fn take(self: &Arc<Self>, uid: u32, standing: Standing) -> Option<Place> {
+impl<Who: Copy + Eq + Hash> Places<Who> {
+    /// A place for one more connection of theirs; none when they have their share.
+    pub(crate) fn take(self: &Arc<Self>, who: Who, standing: Standing) -> Option<Place<Who>> {
         let mut taken = self.taken();
-        let own = taken.by_uid.get(&uid).copied().unwrap_or(0);
+        let own = taken.by_each.get(&who).copied().unwrap_or(0);
         let free = match standing {
             Standing::Operator => true,
             Standing::User => own < OF_A_USER,
@@ -56,24 +63,24 @@ impl Places {
         if !free {
             return None;
         }
-        taken.by_uid.insert(uid, own + 1);
+        taken.by_each.insert(who, own + 1);
         taken.by_strangers += usize::from(standing == Standing::Stranger);
-        Some(Place { places: Arc::clone(self), uid, standing })
+        Some(Place { places: Arc::clone(self), who, standing })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Taken<Who>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl<Who: Copy + Eq + Hash> Drop for Place<Who> {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
-        let left = taken.by_uid.get(&self.uid).map_or(0, |own| own.saturating_sub(1));
+        let left = taken.by_each.get(&self.who).map_or(0, |own| own.saturating_sub(1));
         if left == 0 {
-            taken.by_uid.remove(&self.uid);
+            taken.by_each.remove(&self.who);
         } else {
-            taken.by_uid.insert(self.uid, left);
+            taken.by_each.insert(self.who, left);
         }
         taken.by_strangers -= usize::from(self.standing == Standing::Stranger);
     }
@@ -83,7 +90,7 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn hold(places: &Arc<Places>, uid: u32, standing: Standing) -> Vec<Place> {
+    fn hold(places: &Arc<Places<u32>>, uid: u32, standing: Standing) -> Vec<Place<u32>> {
         std::iter::from_fn(|| places.take(uid, standing)).take(1_000).collect()
     }
 
@@ -113,7 +120,7 @@ mod tests {
             drop(places.take(7, standing).unwrap());
         }
         let taken = places.taken();
-        assert!(taken.by_uid.is_empty(), "nothing is kept of a uid that left");
+        assert!(taken.by_each.is_empty(), "nothing is kept of a uid that left");
         assert_eq!(taken.by_strangers, 0);
     }
 

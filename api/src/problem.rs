@@ -1,11 +1,15 @@
-//! The one error of the door: a stable word for programs, cause and next step for people. The only place that gives them
-//! a status.
+//! The one error of the door, in the form of RFC 9457: a stable type for programs, cause and next step for people. The only place that gives
+//! them a status.
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
+use domain::id::RequestId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,16 +20,28 @@ use store::{ReleaseError, StoreError};
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ProblemKind")]
 pub enum Kind {
+    /// At the HTTP port: there is no token that is good here.
+    Unauthorized,
     /// The caller may not do this.
     Forbidden,
     /// There is no such thing, or it is not the caller's to know of.
     Missing,
+    /// Nothing is asked for at this path with this method.
+    Method,
+    /// The answer is not given in any form that is accepted.
+    NotAcceptable,
     /// A name is taken, or the thing is not in a state that allows it.
     Conflict,
+    /// What was to be changed is not as the caller saw it.
+    Changed,
     /// The request cannot be understood.
     Invalid,
+    /// The body is not said to be of a type that is read here.
+    MediaType,
     /// The request is larger than this door takes.
     TooLarge,
+    /// Too much at once from the same place; trying again later can help.
+    Busy,
     /// Not every source that had to answer did.
     Incomplete,
     /// Something this needs is away; trying again can help.
@@ -38,12 +54,18 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
+        Self::Unauthorized,
         Self::Forbidden,
         Self::Missing,
+        Self::Method,
+        Self::NotAcceptable,
         Self::Conflict,
+        Self::Changed,
         Self::Invalid,
+        Self::MediaType,
         Self::TooLarge,
+        Self::Busy,
         Self::Incomplete,
         Self::Unavailable,
         Self::Timeout,
@@ -53,11 +75,17 @@ impl Kind {
     /// The HTTP status (RFC 9110 section 15).
     pub const fn status(self) -> StatusCode {
         match self {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Missing => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Incomplete => StatusCode::BAD_GATEWAY,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -66,23 +94,123 @@ impl Kind {
     }
 }
 
-/// Why a request was not answered, in JSON as `{error, cause, next}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+impl Kind {
+    /// The stable word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Missing => "missing",
+            Self::Method => "method",
+            Self::NotAcceptable => "not_acceptable",
+            Self::Conflict => "conflict",
+            Self::Changed => "changed",
+            Self::Invalid => "invalid",
+            Self::MediaType => "media_type",
+            Self::TooLarge => "too_large",
+            Self::Busy => "busy",
+            Self::Incomplete => "incomplete",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The type by which programs know it: it stays what it is, and leads nowhere.
+    pub fn urn(self) -> String {
+        format!("urn:mosaic-fed:problem:{}", self.word())
+    }
+
+    /// What it is, the same each time.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "There is no token that is good here",
+            Self::Forbidden => "The caller may not do this",
+            Self::Missing => "There is no such thing, or not for the caller",
+            Self::Method => "Nothing is asked for here with this method",
+            Self::NotAcceptable => "The answer has no form that is accepted",
+            Self::Conflict => "This cannot be done from where things stand",
+            Self::Changed => "What was to be changed is not as the caller saw it",
+            Self::Invalid => "The request cannot be understood",
+            Self::MediaType => "The body is of a type that is not read here",
+            Self::TooLarge => "The request is too large",
+            Self::Busy => "Too much at once",
+            Self::Incomplete => "Not every source answered",
+            Self::Unavailable => "Something that this needs is away",
+            Self::Timeout => "It took too long",
+            Self::Internal => "A fault of this daemon",
+        }
+    }
+}
+
+/// Why a request was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Details", into = "Details")]
 pub struct Problem {
     /// What kind.
-    #[serde(rename = "error")]
     pub kind: Kind,
     /// What went wrong, one line.
     pub cause: String,
     /// What to do; absent where the cause says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The request that was refused, where the log has it.
+    pub request: Option<RequestId>,
 }
+
+/// A problem as JSON (RFC 9457).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Details {
+    /// What kind, for programs: `urn:mosaic-fed:problem:` and the word of `error`.
+    #[serde(rename = "type")]
+    kind_urn: String,
+    /// What kind, for people.
+    title: String,
+    /// The HTTP status.
+    #[schemars(range(min = 400, max = 599))]
+    status: u16,
+    /// What went wrong this time, one line.
+    detail: String,
+    /// The request, as the log names it: `urn:uuid:` and its id. Absent where the log does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// What kind, in a word.
+    error: Kind,
+    /// What to do; absent where the detail says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl From<Problem> for Details {
+    fn from(Problem { kind, cause, next, request }: Problem) -> Self {
+        Self {
+            kind_urn: kind.urn(),
+            title: kind.title().to_owned(),
+            status: kind.status().as_u16(),
+            detail: cause,
+            instance: request.map(|request| format!("{URN_OF_A_UUID}{request}")),
+            error: kind,
+            next,
+        }
+    }
+}
+
+impl From<Details> for Problem {
+    fn from(Details { detail, instance, error, next, .. }: Details) -> Self {
+        let request = instance.and_then(|urn| urn.strip_prefix(URN_OF_A_UUID)?.parse().ok());
+        Self { kind: error, cause: detail, next, request }
+    }
+}
+
+const URN_OF_A_UUID: &str = "urn:uuid:";
+
+/// The type of every problem (RFC 9457 section 3).
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
 impl Problem {
     /// A problem whose cause says what to do.
     pub fn new(kind: Kind, cause: impl Into<String>) -> Self {
-        Self { kind, cause: cause.into(), next: None }
+        Self { kind, cause: cause.into(), next: None, request: None }
     }
 
     /// The same with a next step.
@@ -132,7 +260,13 @@ impl std::error::Error for Problem {}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.kind.status(), Json(self)).into_response()
+        let is_to_be_proven = self.kind == Kind::Unauthorized;
+        let media = [(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))];
+        let mut response = (self.kind.status(), media, Json(self)).into_response();
+        if is_to_be_proven {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 
@@ -164,6 +298,37 @@ impl From<ReleaseError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_problem_is_told_as_rfc_9457_says_and_read_back() {
+        let request = Some(RequestId(uuid::Uuid::from_u128(7)));
+        let problem = Problem { request, ..Problem::missing("no such link `x`").next("mosaic-fed links") };
+        let told = serde_json::to_value(&problem).unwrap();
+        let wanted = serde_json::json!({
+            "type": "urn:mosaic-fed:problem:missing", "title": "There is no such thing, or not for the caller", "status": 404,
+            "detail": "no such link `x`", "instance": "urn:uuid:00000000-0000-0000-0000-000000000007", "error": "missing",
+            "next": "mosaic-fed links",
+        });
+        assert_eq!(told, wanted);
+        assert_eq!(serde_json::from_value::<Problem>(told).unwrap(), problem);
+        assert_eq!(problem.into_response().headers()[CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn every_kind_has_a_word_and_a_status_that_are_its_own() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
+            let same =
+                Kind::ALL.iter().filter(|other| other.status() == kind.status() || other.title() == kind.title());
+            assert_eq!(same.count(), 1, "{kind:?}");
+            assert!(kind.status().is_client_error() || kind.status().is_server_error(), "{kind:?}");
+        }
+        let page = include_str!("../../docs/api/README.md");
+        for kind in Kind::ALL {
+            let row = format!("| `{}` | {} |", kind.word(), kind.status().as_u16());
+            assert!(page.contains(&row), "docs/api/README.md lacks {row}");
+        }
+    }
 
     #[test]
     fn a_command_at_the_end_of_a_text_becomes_the_next_step() {

@@ -48,9 +48,9 @@ pub(crate) async fn accept(door: Arc<Door>, listener: UnixListener) {
 }
 
 /// Who is at the other end, if there is a place for them.
-fn admitted(door: &Door, stream: &UnixStream, places: &Arc<Places>) -> Option<(Peer, Place)> {
+fn admitted(door: &Door, stream: &UnixStream, places: &Arc<Places<u32>>) -> Option<(Peer, Place<u32>)> {
     let uid = stream.peer_cred().ok()?.uid();
-    Some((Peer { uid }, places.take(uid, door.standing(uid))?))
+    Some((Peer::Uid(uid), places.take(uid, door.standing(uid))?))
 }
 
 /// The next connection, once there is room for it; none when the door closes.

@@ -7,7 +7,7 @@ use crate::{
     out::Out,
     place::Place,
     reach::Reach,
-    rooms::{audit, can, grants, keys, links, people, policy, rows, status, unlink},
+    rooms::{audit, can, grants, keys, links, people, policy, rows, status, tokens, unlink},
 };
 use api::client::Client;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -96,6 +96,9 @@ pub enum Command {
     /// The workspaces of this instance
     #[command(subcommand)]
     Workspace(people::WorkspaceCommand),
+    /// Tokens of programs, which act as you at the HTTP port
+    #[command(subcommand)]
+    Token(tokens::TokenCommand),
     /// The log of who got what
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -142,6 +145,7 @@ impl Command {
             Self::User(command) => people::user(command, &global.client()?, out).await,
             Self::Team(command) => people::team(command, &global.client()?, out).await,
             Self::Workspace(command) => people::workspace(command, &global.client()?, out).await,
+            Self::Token(command) => tokens::run(command, &global.client()?, out).await,
             Self::Audit(command) => audit::run(command, global, out).await,
             Self::Ca(command) => daemon::ca_export::run(command, &global.place()?, out).await,
             Self::Demo(args) => demo::run(args, out).await,

@@ -3,6 +3,7 @@
 
 mod ca;
 pub mod dialling;
+pub mod http;
 pub mod lists;
 
 pub use ca::Ca;
@@ -54,6 +55,12 @@ pub struct Config {
     /// The second socket, for users with a uid of their own; outside the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
+    /// Where programs with a token are answered; none means nowhere.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lists::read_address")]
+    pub http: Option<SocketAddr>,
+    /// Under which name a TLS proxy in front passes requests on to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_tls_name: Option<String>,
     /// The role that owns the database, as `postgres://…`; none means a PostgreSQL of the daemon's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postgres: Option<String>,
@@ -90,7 +97,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 24] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
@@ -102,6 +109,8 @@ pub const KEYS: [&str; 22] = [
     "crl_source",
     "certificate_life",
     "socket",
+    "http",
+    "http_tls_name",
     "postgres",
     "postgres_app",
     "postgres_programs",
@@ -130,6 +139,8 @@ impl Default for Config {
             crl_source: None,
             certificate_life: Life::default(),
             socket: None,
+            http: None,
+            http_tls_name: None,
             postgres: None,
             postgres_app: None,
             postgres_programs: None,
@@ -213,6 +224,7 @@ impl Config {
             }
         }
         lists::checked(&self)?;
+        http::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;
         Ok(self)
     }

@@ -191,12 +191,12 @@ fn words(_: &mut SchemaGenerator) -> Schema {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         let exit = match problem.kind {
-            Kind::Forbidden => Exit::Forbidden,
-            Kind::Missing => Exit::Missing,
-            Kind::Conflict => Exit::Conflict,
-            Kind::Invalid | Kind::TooLarge => Exit::Usage,
+            Kind::Unauthorized | Kind::Forbidden => Exit::Forbidden,
+            Kind::Missing | Kind::Method => Exit::Missing,
+            Kind::Conflict | Kind::Changed => Exit::Conflict,
+            Kind::Invalid | Kind::MediaType | Kind::NotAcceptable | Kind::TooLarge => Exit::Usage,
             Kind::Incomplete => Exit::Incomplete,
-            Kind::Unavailable | Kind::Timeout => Exit::Unavailable,
+            Kind::Busy | Kind::Unavailable | Kind::Timeout => Exit::Unavailable,
             Kind::Internal => Exit::Failed,
         };
         Self { next: problem.next, ..Self::new(exit, problem.cause) }

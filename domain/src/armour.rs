@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 pub(crate) const INVITE: &str = "mfi1.";
 /// Before what `link await` prints.
 pub(crate) const CALLING: &str = "mfa1.";
+/// Before a token of a program.
+pub(crate) const TOKEN: &str = "mft1.";
 /// Bytes of the check behind the message.
 pub(crate) const CHECK: usize = 4;
 

@@ -72,6 +72,8 @@ uuid_id! {
     InviteId "invite id";
     /// An asking side's wait to be called by a sharing side that cannot be reached itself.
     AwaitId "await id";
+    /// A token of a program; it says nothing of the token itself.
+    TokenId "token id";
     /// One call, as both sides' logs name it.
     RequestId "request id";
 }

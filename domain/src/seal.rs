@@ -13,6 +13,7 @@ use crate::{
     invite::KeptInvite,
     revoked::RevokedKey,
     secret::Secret,
+    token::KeptToken,
     words::Opening,
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -176,6 +177,34 @@ impl RowKey {
         mac
     }
 
+    /// The seal of a program's token.
+    pub fn seal_token(&self, token: &KeptToken) -> Seal {
+        self.mac_of_token(token).finalize().into_bytes().into()
+    }
+
+    /// Whether `seal` is the one of this token, found in constant time.
+    pub fn fits_token(&self, token: &KeptToken, seal: &[u8]) -> bool {
+        self.mac_of_token(token).verify_slice(seal).is_ok()
+    }
+
+    /// All but when it was used last, which permits nothing.
+    fn mac_of_token(&self, token: &KeptToken) -> Hmac<Sha256> {
+        let mut mac = keyed(self.0.expose());
+        for part in [
+            &b"mosaic-fed program token 1"[..],
+            token.id.0.as_bytes(),
+            token.owner.0.as_bytes(),
+            token.workspace.0.as_bytes(),
+            token.name.as_str().as_bytes(),
+            &token.hash,
+            &token.added_at.micros().to_be_bytes(),
+            &token.not_after.micros().to_be_bytes(),
+        ] {
+            add(&mut mac, part);
+        }
+        mac
+    }
+
     /// The scope counts as it is stored, and not as a version of this program reads it: a later one knows more of it.
     fn mac(&self, grant: &Grant, scope: &serde_json::Value) -> Hmac<Sha256> {
         let mut mac = keyed(self.0.expose());
@@ -252,7 +281,7 @@ mod tests {
     use super::*;
     use crate::{
         Time,
-        id::{GrantId, InviteId, Serial, Spki},
+        id::{GrantId, InviteId, Serial, Spki, TokenId, UserId, WorkspaceId},
         invite::{Claim, Given},
         words::Nonce,
     };
@@ -298,6 +327,34 @@ mod tests {
             HeldKeys { renewed: [Spki([5; 32])].into_iter().chain(renewed).collect(), ..held.clone() },
         ] {
             assert!(!key.fits_held(&other, &seal), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_token_can_change_without_its_seal_but_its_last_use() {
+        let key = RowKey::new([7; 32]);
+        let token = KeptToken {
+            id: TokenId(Uuid::from_u128(1)),
+            owner: UserId(Uuid::from_u128(2)),
+            workspace: WorkspaceId(Uuid::from_u128(3)),
+            name: "ci".parse().unwrap(),
+            hash: [4; 32],
+            added_at: Time::from_seconds(5),
+            not_after: Time::from_seconds(6),
+            used_at: None,
+        };
+        let seal = key.seal_token(&token);
+        assert!(key.fits_token(&KeptToken { used_at: Some(Time::from_seconds(5)), ..token.clone() }, &seal));
+        for other in [
+            KeptToken { id: TokenId(Uuid::from_u128(9)), ..token.clone() },
+            KeptToken { owner: UserId(Uuid::from_u128(9)), ..token.clone() },
+            KeptToken { workspace: WorkspaceId(Uuid::from_u128(9)), ..token.clone() },
+            KeptToken { name: "cd".parse().unwrap(), ..token.clone() },
+            KeptToken { hash: [9; 32], ..token.clone() },
+            KeptToken { added_at: Time::from_seconds(4), ..token.clone() },
+            KeptToken { not_after: Time::from_seconds(7), ..token.clone() },
+        ] {
+            assert!(!key.fits_token(&other, &seal), "{other:?}");
         }
     }
 

@@ -23,6 +23,7 @@ pub mod model;
 pub mod postgres;
 mod rules;
 mod standing;
+mod tokens;
 mod traits;
 mod trust;
 
@@ -37,5 +38,6 @@ pub use invited::{Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, Mad
 pub use keys::{KeptKey, KeyEnd, Keys};
 pub use rules::key_revoked;
 pub use standing::{Held, Standing};
+pub use tokens::Tokens;
 pub use traits::*;
 pub use trust::Trust;

@@ -5,7 +5,7 @@
 
 use crate::{
     Access, Calls, Ceilings, Enrolled, Enrolment, Handed, Keys, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite, News,
-    Standing, StoreError, rules,
+    Standing, StoreError, Tokens, rules,
 };
 use async_trait::async_trait;
 use domain::{
@@ -24,8 +24,8 @@ use domain::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the daemon asks of its database.
-pub trait Store: Items + People + Grants + Ceilings + Keys + Links + Calls + AuditLog + Instance {}
-impl<T: Items + People + Grants + Ceilings + Keys + Links + Calls + AuditLog + Instance> Store for T {}
+pub trait Store: Items + People + Grants + Ceilings + Keys + Links + Calls + Tokens + AuditLog + Instance {}
+impl<T: Items + People + Grants + Ceilings + Keys + Links + Calls + Tokens + AuditLog + Instance> Store for T {}
 
 /// A store, shared.
 pub type Shared = Arc<dyn Store>;
@@ -164,7 +164,9 @@ pub trait People: Send + Sync {
     async fn users(&self) -> Result<Vec<User>, StoreError>;
     /// The user with this name.
     async fn user(&self, name: &Name) -> Result<Option<User>, StoreError>;
-    /// The user that an operating system user acts as.
+    /// The user with this id.
+    async fn user_of_id(&self, id: UserId) -> Result<Option<User>, StoreError>;
+    /// The user whom an operating system user acts as.
     async fn user_of_uid(&self, uid: u32) -> Result<Option<User>, StoreError>;
     /// Adds a user to a workspace. Conflict where the name or uid is taken.
     async fn add_user(

@@ -8,6 +8,7 @@ use domain::{
     invite::KeptInvite,
     revoked::RevokedKey,
     seal::{Doubt, HeldKeys, RowKey, Seal},
+    token::KeptToken,
     words::Opening,
 };
 use serde_json::Value;
@@ -101,6 +102,16 @@ impl Trust {
     pub(crate) fn knows_held(&self, held: &HeldKeys, seal: &[u8]) -> bool {
         let before = held.renewals.checked_sub(1).map(|renewals| HeldKeys { renewals, ..held.clone() });
         self.key.fits_held(held, seal) || before.is_some_and(|before| self.key.fits_held(&before, seal))
+    }
+
+    /// The seal of a program's token.
+    pub(crate) fn seal_token(&self, token: &KeptToken) -> Seal {
+        self.key.seal_token(token)
+    }
+
+    /// Whether a program's token is as the daemon wrote it.
+    pub(crate) fn knows_token(&self, token: &KeptToken, seal: &[u8]) -> bool {
+        self.key.fits_token(token, seal)
     }
 
     /// Keys that were revoked, whatever the database says.

@@ -1,8 +1,14 @@
 //! The log. Reading and exporting it is recorded in it; it covers every workspace, so it is for those who manage all of them.
 
 use super::{Queried, grants};
-use crate::{Door, Problem, ndjson, person::Person, view};
-use axum::{Json, extract::State, response::Response};
+use crate::{
+    Door, Problem,
+    accept::{self, Form},
+    events,
+    person::Person,
+    view,
+};
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use domain::{
     audit::{Act, Entry, Head, chain::Line},
     id::{GrantId, Name, UserId},
@@ -15,6 +21,9 @@ use store::{AuditQuery, StoreError};
 const PIECE: u32 = 1_000;
 /// How often a followed log is looked at; an entry is to be seen within a second.
 const PACE: Duration = Duration::from_millis(400);
+
+/// In which forms entries come.
+const FORMS: &[Form] = &[Form::Lines, Form::Events];
 
 async fn must_read(door: &Door, person: &Person, act: Act) -> Result<(), Problem> {
     let cause = "the log covers every workspace; reading it needs owner or admin in each of them";
@@ -63,15 +72,24 @@ pub(super) async fn query(
 pub(super) async fn follow(
     State(door): State<Arc<Door>>,
     person: Person,
+    headers: HeaderMap,
     Queried(filter): Queried<view::AuditFilter>,
 ) -> Result<Response, Problem> {
+    let form = accept::chosen(&headers, FORMS)?;
     must_read(&door, &person, Act::AuditRead).await?;
     let query = AuditQuery { last: false, ..asked(&door, &person, &filter).await? };
+    // A reader of events who was cut off says which it had last.
+    let query = AuditQuery { after: last_event(&headers).unwrap_or(query.after), ..query };
     door.auditor.record(person.act(&door, Act::AuditRead).noting("followed")).await?;
     let closing = door.closing.clone();
     let pieces = stream::try_unfold((door, query), following);
     let entries = pieces.map_ok(|piece| stream::iter(piece.into_iter().map(Ok::<_, Problem>))).try_flatten();
-    Ok(ndjson::response(entries.take_until(closing.cancelled_owned())))
+    Ok(events::streamed(form, entries.take_until(closing.cancelled_owned())))
+}
+
+/// The last event that a reader had (WHATWG HTML section 9.2.4).
+fn last_event(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
 type Followed = (Vec<view::AuditEntry>, (Arc<Door>, AuditQuery));
@@ -91,8 +109,10 @@ async fn following((door, mut query): (Arc<Door>, AuditQuery)) -> Result<Option<
 pub(super) async fn export(
     State(door): State<Arc<Door>>,
     person: Person,
+    headers: HeaderMap,
     Queried(filter): Queried<view::ExportFilter>,
 ) -> Result<Response, Problem> {
+    let form = accept::chosen(&headers, FORMS)?;
     must_read(&door, &person, Act::AuditExport).await?;
     door.auditor.record(person.act(&door, Act::AuditExport)).await?;
     let head = door.store.head().await?;
@@ -103,7 +123,7 @@ pub(super) async fn export(
     let signed = door.audit_key.sign(head, door.about.instance, door.about.name.clone());
     let entries = up_to(door, filter.after.unwrap_or(0), head);
     let lines = entries.map_ok(|entry| Line::Entry(Box::new(entry)));
-    Ok(ndjson::response(lines.chain(stream::iter([Ok(Line::Head(signed))]))))
+    Ok(events::streamed(form, lines.chain(stream::iter([Ok(Line::Head(signed))]))))
 }
 
 fn up_to(door: Arc<Door>, after: u64, head: Head) -> impl Stream<Item = Result<Entry, StoreError>> {

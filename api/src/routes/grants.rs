@@ -1,10 +1,17 @@
 //! Grants and invites: of everybody for those who manage the workspace, else of oneself.
 
 use super::{Asked, by_id, personal, resource};
-use crate::{Door, Problem, person::Person, problem::Kind, view};
+use crate::{
+    Door, Problem,
+    person::Person,
+    problem::Kind,
+    tags::{self, Tagged},
+    view,
+};
 use axum::{
     Json,
     extract::{Path, State},
+    http::HeaderMap,
 };
 use domain::{
     audit::{Act, Ending},
@@ -22,6 +29,7 @@ use std::{
 use store::{AuditQuery, GrantView, LastInvite};
 
 type Answer<T> = Result<Json<T>, Problem>;
+type Seen<T> = Result<Tagged<T>, Problem>;
 
 /// The grants that the caller may know of, newest first. Whose a doubtful one is, and where, may be somebody else's word: the operator
 /// sees them all.
@@ -29,7 +37,12 @@ async fn visible(door: &Door, person: &Person) -> Result<Vec<GrantView>, Problem
     let managed = person.managed();
     let mut all = door.store.grants().await?;
     all.retain(|view| {
-        let managed = managed.contains(view.grant.scope.workspace());
+        let place = view.grant.scope.workspace();
+        let managed = managed.contains(place);
+        // A token is for one workspace, also as to what its user gave of another.
+        if person.token.is_some() && *place != person.workspace {
+            return false;
+        }
         view.grant.subject == person.user.id || managed || (view.doubt.is_some() && person.operator)
     });
     Ok(all)
@@ -126,7 +139,7 @@ async fn no_grant(door: &Door, person: &Person, all: &[GrantView], text: &str) -
 }
 
 /// Every grant that the caller may know of.
-pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::GrantEntry>> {
+pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Seen<Vec<view::GrantEntry>> {
     let now = door.world.now();
     let all = visible(&door, &person).await?;
     let entry = |view: &GrantView| {
@@ -134,7 +147,7 @@ pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answe
         let denied_by_list = door.spoke.is_denied_by_list(&view.grant);
         view::GrantEntry { denied_by_list, call, ..view::GrantEntry::named(view, now) }
     };
-    Ok(Json(all.iter().map(entry).collect()))
+    Ok(Tagged::whole(all.iter().map(entry).collect()))
 }
 
 /// One grant.
@@ -142,13 +155,18 @@ pub(super) async fn show(
     State(door): State<Arc<Door>>,
     person: Person,
     Path(grant): Path<String>,
-) -> Answer<view::GrantEntry> {
+) -> Seen<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
+    let kept = kept_of(&door, &view).await?;
     let session = door.spoke.session(view.grant.id).map(Into::into);
-    let ended = ended(&door, &view).await?;
     let call = door.spoke.call(view.grant.id).map(Into::into);
     let denied_by_list = door.spoke.is_denied_by_list(&view.grant);
-    Ok(Json(view::GrantEntry { denied_by_list, session, ended, call, ..entry(&door, &view) }))
+    Ok(Tagged::but_for_the_moment(view::GrantEntry { denied_by_list, session, call, ..kept.clone() }, &kept))
+}
+
+/// A grant as it is shown, without its session, how it is called and whether a list denies it, which are of the moment.
+async fn kept_of(door: &Door, view: &GrantView) -> Result<view::GrantEntry, Problem> {
+    Ok(view::GrantEntry { ended: ended(door, view).await?, ..entry(door, view) })
 }
 
 /// How many entries of the log about a grant are looked through for its end, which hardly anything follows.
@@ -283,9 +301,12 @@ pub(super) async fn edit(
     State(door): State<Arc<Door>>,
     person: Person,
     Path(grant): Path<String>,
+    headers: HeaderMap,
     Asked(order): Asked<view::EditOrder>,
 ) -> Answer<view::GrantEntry> {
     let view = find(&door, &person, &grant).await?;
+    let what = format!("grant {}", view.grant.name);
+    tags::must_match(&headers, &what, &kept_of(&door, &view).await?, &format!("/v1/grants/{}", view.grant.id))?;
     // What the person saw is what is judged here, and the store sees to it that it is what is changed.
     if order.generation != view.grant.generation {
         let name = &view.grant.name;

@@ -6,6 +6,7 @@ use crate::{
     held::{self, Connection},
     person::Person,
     problem::Kind,
+    tags::Tagged,
     view,
 };
 use axum::{
@@ -49,8 +50,13 @@ pub(super) async fn entries(door: &Door, person: &Person) -> Result<Vec<view::Li
 }
 
 /// The caller's links.
-pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::LinkEntry>> {
-    Ok(Json(entries(&door, &person).await?))
+pub(super) async fn list(
+    State(door): State<Arc<Door>>,
+    person: Person,
+) -> Result<Tagged<Vec<view::LinkEntry>>, Problem> {
+    let all = entries(&door, &person).await?;
+    let kept: Vec<_> = all.iter().cloned().map(|link| view::LinkEntry { session: None, ..link }).collect();
+    Ok(Tagged::but_for_the_moment(all, &kept))
 }
 
 /// What an invite offered when it was made; nothing is sent anywhere.

@@ -11,13 +11,23 @@ mod personal;
 mod policy;
 mod rows;
 mod status;
+mod tokens;
 mod write;
 
-use crate::{Door, Problem, problem::Kind, shape, view};
+use crate::{
+    Door, Problem,
+    accept::Form,
+    problem::{Kind, MEDIA_TYPE},
+    shape, tags, view,
+};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
-    http::{StatusCode, Uri, header::CONTENT_TYPE, request::Parts},
+    http::{
+        HeaderValue, StatusCode, Uri,
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        request::Parts,
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::MethodRouter,
@@ -42,7 +52,9 @@ macro_rules! door {
                 $(.route($path, MethodRouter::new()$(.$method($handler))*))*
                 .fallback(unknown)
                 .layer(DefaultBodyLimit::max(MAX_BODY))
+                .layer(middleware::from_fn(tags::unless_known))
                 .layer(middleware::map_response(told))
+                .layer(middleware::map_response(async |response| plain(response)))
                 .layer(middleware::from_fn(in_time))
                 .with_state(door)
         }
@@ -76,6 +88,7 @@ door! {
         post people::add_user, "Adds a user to the workspace", body view::UserOrder => Json view::UserEntry;
     }
     "/v1/users/{name}" {
+        get people::user, "A user whom the caller may know of" => Json view::UserEntry;
         delete people::remove_user, "Removes a user with their personal rows, links and grants" => Json view::Removed;
     }
     "/v1/users/{name}/belongings" {
@@ -97,6 +110,14 @@ door! {
     "/v1/teams/members" {
         put people::set_member, "Puts a user into a team, or takes them out", body view::MemberOrder
             => Json view::TeamEntry;
+    }
+    "/v1/tokens" {
+        get tokens::list, "The caller's tokens, but never what they are; at the socket alone" => Json Vec<view::TokenEntry>;
+        post tokens::add, "Makes a token of the caller for a program and says it, once; at the socket alone", body view::TokenOrder
+            => Json view::TokenMade;
+    }
+    "/v1/tokens/{name}" {
+        delete tokens::remove, "Ends a token; answers with what is left; at the socket alone" => Json Vec<view::TokenEntry>;
     }
     "/v1/grants" {
         get grants::list, "The grants that the caller may know of, newest first" => Json Vec<view::GrantEntry>;
@@ -188,8 +209,8 @@ door! {
             => Json Vec<view::DirectoryEntry>;
     }
     "/v1/rows/{kind}" {
-        get rows::list, "Many rows of here and of links: one ordered page, or with `stream` as they arrive",
-            query view::ListQuestion => Json shape::Page | Lines shape::Step;
+        get rows::list, "Many rows of here and of links: one ordered page, or with `stream` or as events as they arrive",
+            query view::ListQuestion => Json shape::Page | Lines shape::Step | Events String;
     }
     "/v1/rows/{kind}/{id}" {
         get rows::get, "One row with its body, by its id or the beginning of it", query view::GetQuestion
@@ -217,11 +238,11 @@ door! {
     }
     "/v1/audit/follow" {
         get audit::follow, "Entries of the log as they come, until the reader goes away", query view::AuditFilter
-            => Lines view::AuditEntry;
+            => Lines view::AuditEntry | Events String;
     }
     "/v1/audit/export" {
         get audit::export, "The whole log, or its end after one entry, with the signed head it reaches",
-            query view::ExportFilter => Lines shape::Line;
+            query view::ExportFilter => Lines shape::Line | Events String;
     }
 }
 
@@ -241,15 +262,6 @@ pub(crate) struct Operation {
     pub(crate) answers: Vec<(Form, Schema)>,
 }
 
-/// In which form an answer comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// One JSON value.
-    Json,
-    /// One JSON value a line.
-    Lines,
-}
-
 async fn unknown(path: Uri) -> Problem {
     if path.path().split('/').skip(1).any(str::is_empty) {
         let cause = format!("a name or an id in {} is empty", path.path());
@@ -267,19 +279,32 @@ async fn in_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(late)
 }
 
+/// What is answered here is for whoever asked and for nobody's cache, and is nothing but what it says it is.
+pub(crate) fn plain(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
 /// What the router itself refuses, in the form of every other refusal.
 async fn told(response: Response) -> Response {
     let status = response.status();
-    let is_told = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let is_told = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE);
     if is_told || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let problem = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Problem::missing("nothing at this path is asked for with this method"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(Kind::Method, "nothing at this path is asked for with this method")
+        }
         _ if status.is_client_error() => Problem::invalid(format!("the request cannot be read ({status})")),
         _ => Problem::new(Kind::Internal, format!("the daemon has no answer ({status})")),
     };
-    problem.next(WRITTEN).into_response()
+    let allowed = response.headers().get(ALLOW).cloned();
+    let mut told = problem.next(WRITTEN).into_response();
+    told.headers_mut().extend(allowed.map(|methods| (ALLOW, methods)));
+    told
 }
 
 /// A JSON body.
@@ -302,7 +327,7 @@ fn misread(rejection: &JsonRejection) -> Problem {
         return Problem::new(Kind::TooLarge, cause).next("send less in one request, as in fewer rows at once");
     }
     match rejection {
-        JsonRejection::MissingJsonContentType(_) => Problem::invalid("the body is not said to be JSON")
+        JsonRejection::MissingJsonContentType(_) => Problem::new(Kind::MediaType, "the body is not said to be JSON")
             .next("send it with the header content-type: application/json"),
         JsonRejection::JsonSyntaxError(error) => Problem::invalid(said(error)).next("send one JSON value, whole"),
         JsonRejection::JsonDataError(error) => Problem::invalid(said(error)).next(WRITTEN),

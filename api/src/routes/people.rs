@@ -1,10 +1,17 @@
 //! Users, workspaces and teams: managed by owners and admins of the workspace.
 
 use super::{Asked, name};
-use crate::{Door, Problem, door::is_operator, person::Person, view};
+use crate::{
+    Door, Problem,
+    door::is_operator,
+    person::Person,
+    tags::{self, Tagged},
+    view,
+};
 use axum::{
     Json,
     extract::{Path, State},
+    http::HeaderMap,
 };
 use domain::{
     audit::Act,
@@ -16,12 +23,26 @@ use std::{collections::BTreeSet, sync::Arc};
 use store::{GrantView, User};
 
 type Answer<T> = Result<Json<T>, Problem>;
+type Seen<T> = Result<Tagged<T>, Problem>;
 
 /// Everybody in the workspaces that the caller manages, and themselves.
-pub(super) async fn users(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::UserEntry>> {
+pub(super) async fn users(State(door): State<Arc<Door>>, person: Person) -> Seen<Vec<view::UserEntry>> {
     let managed = person.managed();
     let seen = seen(&door, &person).await?.into_iter();
-    Ok(Json(seen.map(|user| trimmed(user, &managed, person.user.id)).collect()))
+    Ok(Tagged::whole(seen.map(|user| trimmed(user, &managed, person.user.id)).collect()))
+}
+
+/// One of them.
+pub(super) async fn user(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(user): Path<String>,
+) -> Seen<view::UserEntry> {
+    let (user, managed) = (name(&user)?, person.managed());
+    match seen(&door, &person).await?.into_iter().find(|seen| seen.name == user) {
+        Some(user) => Ok(Tagged::whole(trimmed(user, &managed, person.user.id))),
+        None => Err(no_user(&door, &person, &user).await?),
+    }
 }
 
 async fn seen(door: &Door, person: &Person) -> Result<Vec<User>, Problem> {
@@ -53,6 +74,9 @@ pub(super) async fn add_user(
         let problem = Problem::forbidden("only the operator may give the daemon's own uid, or root's, to a user");
         return Err(person.refused(&door, Act::UserAdd, problem).await);
     }
+    if uid.is_some() {
+        person.must_be_there(&door, Act::UserAdd, "saying which account acts as a user").await?;
+    }
     let note = format!(
         "{name} as {role} of {}{}",
         person.workspace,
@@ -75,10 +99,14 @@ pub(super) async fn set_role(
     State(door): State<Arc<Door>>,
     person: Person,
     Path(user): Path<String>,
+    headers: HeaderMap,
     Asked(view::RoleOrder { role }): Asked<view::RoleOrder>,
 ) -> Answer<view::UserEntry> {
     person.must_manage(&door, Act::UserEdit).await?;
+    let _edit = door.edits.lock().await;
     let user = known(&door, &person, &name(&user)?).await?;
+    let (now, what) = (trimmed(user.clone(), &person.managed(), person.user.id), format!("user {}", user.name));
+    tags::must_match(&headers, &what, &now, &format!("/v1/users/{}", user.name))?;
     let held = user.roles.get(&person.workspace).copied();
     let touches_owner = role == Some(Role::Owner) || held == Some(Role::Owner);
     owner_gives_ownership(&door, &person, Act::UserEdit, touches_owner).await?;
@@ -201,10 +229,10 @@ pub(super) async fn add_workspace(
 }
 
 /// The teams of the request's workspace: all for those who manage it, else the caller's own.
-pub(super) async fn teams(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::TeamEntry>> {
+pub(super) async fn teams(State(door): State<Arc<Door>>, person: Person) -> Seen<Vec<view::TeamEntry>> {
     let all = door.store.teams(&person.workspace).await?.into_iter();
     let seen = all.filter(|team| person.manages() || team.members.contains_key(&person.user.name));
-    Ok(Json(seen.map(Into::into).collect()))
+    Ok(Tagged::whole(seen.map(Into::into).collect()))
 }
 
 /// Adds a team to the request's workspace.

@@ -3,15 +3,17 @@
 use super::{Queried, resource};
 use crate::{
     Door, Problem,
+    accept::{self, Form},
+    events,
     held::{self, Connection},
-    ndjson,
     person::Person,
     problem::Kind,
-    view,
+    tags, view,
 };
 use axum::{
     Extension, Json,
     extract::{Path, State},
+    http::{HeaderMap, HeaderValue, header::ETAG},
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -33,9 +35,13 @@ pub(super) async fn list(
     State(door): State<Arc<Door>>,
     person: Person,
     Extension(connection): Extension<Connection>,
+    headers: HeaderMap,
     Path(kind): Path<String>,
     Queried(question): Queried<view::ListQuestion>,
 ) -> Result<Response, Problem> {
+    // Who takes events wants rows as they arrive.
+    let usual = if question.stream { Form::Lines } else { Form::Json };
+    let form = accept::chosen(&headers, &[usual, Form::Events])?;
     let asked = Question {
         from: sources(question.from.as_deref())?,
         resource: resource(&kind)?,
@@ -45,9 +51,9 @@ pub(super) async fn list(
         strict: question.strict,
         fresh: question.fresh,
     };
-    if question.stream {
+    if form != Form::Json {
         let steps = door.hub.stream(&person.asker(), asked).await?;
-        return Ok(ndjson::response(steps.map(Ok::<_, Problem>)));
+        return Ok(events::streamed(form, steps.map(Ok::<_, Problem>)));
     }
     held::json(door.hub.page(&person.asker(), asked).await?, &connection)
 }
@@ -63,11 +69,8 @@ pub(super) async fn get(
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
     if let Ok(id) = id.parse::<ItemId>() {
-        return whole(
-            door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?,
-            question.strict,
-            &connection,
-        );
+        let found = door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?;
+        return whole(found, &from, question.strict, &connection);
     }
     is_beginning(&id, &resource)?;
     // What was found keeps its places until the row itself, which is asked for anew, has its own.
@@ -82,15 +85,21 @@ pub(super) async fn get(
         return Ok(Json(One { row: None, withheld: None, sources, verdict }).into_response());
     }
     let (id, from) = only(sought, &id, &resource)?;
-    whole(door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?, question.strict, &connection)
+    let found = door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?;
+    whole(found, &from, question.strict, &connection)
 }
 
-/// The answer; where it has to be complete, only if it is.
-fn whole(one: Held<One>, strict: bool, connection: &Connection) -> Result<Response, Problem> {
+/// The answer; where it has to be complete, only if it is. Where nobody but this instance was asked it has a tag: of the row, and not of when
+/// that was read, so that the tag is weak.
+fn whole(one: Held<One>, from: &Sources, strict: bool, connection: &Connection) -> Result<Response, Problem> {
     if strict && !one.verdict.complete {
         return Err(HubError::Incomplete(one.part().0.sources).into());
     }
-    held::json(one, connection)
+    let is_own = matches!(from, Sources::Some(names) if names == &[HERE]);
+    let tag = one.row.as_ref().filter(|_| is_own).map(|row| format!("W/{}", tags::of(&row.item)));
+    let mut response = held::json(one, connection)?;
+    response.headers_mut().extend(tag.and_then(|tag| Some((ETAG, HeaderValue::try_from(tag).ok()?))));
+    Ok(response)
 }
 
 /// What a question would be given and cost.

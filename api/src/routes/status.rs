@@ -3,7 +3,6 @@
 use super::{Queried, grants::Open};
 use crate::{
     Door, Problem,
-    door::is_operator,
     head,
     person::{Peer, Person},
     problem::Kind,
@@ -56,7 +55,7 @@ pub(super) async fn status(
 ) -> Result<Json<view::Status>, Problem> {
     let (entries, open) = match person {
         Ok(person) => (super::links::entries(&door, &person).await?, super::grants::open(&door, &person).await?),
-        Err(problem) if problem.kind == Kind::Unavailable && is_operator(peer.uid) => (Vec::new(), Open::default()),
+        Err(problem) if problem.kind == Kind::Unavailable && peer.is_operator() => (Vec::new(), Open::default()),
         Err(problem) => return Err(problem),
     };
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
@@ -75,6 +74,7 @@ pub(super) async fn status(
         links_listener: spoke.links_listener.map(|address| address.to_string()),
         enrolment_listener: spoke.enrolment_listener.map(|address| address.to_string()),
         calls_listener: called.listener.map(|address| address.to_string()),
+        http_listener: door.http_at().map(|address| address.to_string()),
         calls_parked: called.parked as u64,
         grants: spoke.grants as u64,
         pending_grants: open.pending,

@@ -14,6 +14,7 @@ mod policy;
 mod reach;
 mod rows;
 mod status;
+mod tokens;
 
 pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
 pub use calls::{AwaitEntry, AwaitMade, AwaitOrder, CallAgain, CallEntry, CallMade, CallOrder};
@@ -43,3 +44,4 @@ pub use status::{
     DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, IssuerView, LinkCount, Status,
     TakenList, WaitingGrant,
 };
+pub use tokens::{TokenEntry, TokenMade, TokenOrder};

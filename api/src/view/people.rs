@@ -24,6 +24,10 @@ pub struct Person {
     pub role: Role,
     /// Whether the caller runs this daemon, and may act as others.
     pub operator: bool,
+    /// The token that the caller showed, if it is a program at the HTTP port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Name>")]
+    pub token: Option<Name>,
 }
 
 /// A user of this instance.

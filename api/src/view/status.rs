@@ -46,6 +46,9 @@ pub struct Status {
     /// Where calls are taken; none while nobody waits for one and no link is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_listener: Option<String>,
+    /// Where programs with a token are answered; none unless the setting `http` says where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_listener: Option<String>,
     /// Connections of other sides that wait to be used.
     #[serde(default)]
     pub calls_parked: u64,

@@ -337,8 +337,12 @@ impl Base<'_> {
             about: self.about(record),
             data_dir: self.place.dir().to_owned(),
             shared_socket: self.config.socket.clone(),
+            http: crate::config::http::order(self.config),
         };
-        Door::open(parts).await.map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))
+        let failed = |error: api::OpenError| {
+            Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
+        };
+        Door::open(parts).await.map_err(failed)
     }
 
     fn about(&self, record: &InstanceRecord) -> About {

@@ -21,6 +21,7 @@ pub mod rows;
 pub mod scope_flags;
 pub mod sources;
 pub mod status;
+pub mod tokens;
 pub mod unlink;
 mod waiting;
 mod watched;

@@ -110,6 +110,7 @@ fn shown(status: &view::Status) -> String {
         format!("listening    {}", at_or(&status.links_listener, "nowhere: nobody is to dial this instance")),
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is to be dialled with")),
         format!("called at    {}", called(status)),
+        format!("programs at  {}", at_or(&status.http_listener, "nowhere but the socket")),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
     lines.push(format!("issuer       {}", issuer(&status.issuer)));

@@ -49,6 +49,8 @@ mod people;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod port;
+#[cfg(test)]
 mod reach;
 #[cfg(test)]
 mod refusals;

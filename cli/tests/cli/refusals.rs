@@ -40,8 +40,8 @@ fn whatever_is_wrong_with_a_request_the_answer_has_a_cause_and_a_next_step() {
         (&items, b"{\"items\":", 400, "invalid", "EOF"),
         (&items, b"{\"things\":[]}", 400, "invalid", "items"),
         (&items, b"[1]", 400, "invalid", "cannot be read"),
-        ("POST /v1/items", b"{\"items\":[]}", 400, "invalid", "JSON"),
-        ("DELETE /v1/status", b"", 404, "missing", "method"),
+        ("POST /v1/items", b"{\"items\":[]}", 415, "media_type", "JSON"),
+        ("DELETE /v1/status", b"", 405, "method", "method"),
         ("GET /v1/nothing", b"", 404, "missing", "path"),
         ("GET /v1/rows/tasks/%FF", b"", 400, "invalid", "cannot be read"),
         ("GET /v1/rows/tasks?limit=x", b"", 400, "invalid", "limit"),
@@ -57,7 +57,12 @@ fn whatever_is_wrong_with_a_request_the_answer_has_a_cause_and_a_next_step() {
         let (said, body) = answer(&instance, head, body);
         let problem: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{head}: {said} {body}"));
         assert_eq!((said, problem["error"].as_str()), (status, Some(word)), "{head}: {body}");
-        assert!(problem["cause"].as_str().unwrap().contains(cause), "{head}: {body}");
+        assert!(problem["detail"].as_str().unwrap().contains(cause), "{head}: {body}");
+        assert_eq!(
+            (&problem["type"], &problem["status"]),
+            (&format!("urn:mosaic-fed:problem:{word}").into(), &status.into())
+        );
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{head}: {body}");
         assert!(problem["next"].as_str().is_some_and(|next| !next.is_empty()), "{head}: {body}");
     }
 }

@@ -8,6 +8,7 @@ mod judge;
 use super::{
     demo::on_anybodys_folder,
     harness::{Instance, PROGRAM, Ran, pause, unset},
+    port::ask,
 };
 use judge::Judge;
 use std::{
@@ -46,6 +47,7 @@ fn begun(judge: &mut Judge) -> Instance {
     command.args(["-c", "exec \"$@\" > \"$0\""]).arg(&said).args([PROGRAM, "-C"]).arg(data).args(["serve", "--json"]);
     let mut command = unset(command);
     command.env("MOSAIC_FED_CERTIFICATE_LIFE", "5m").env("MOSAIC_FED_ADVERTISE", "127.0.0.1,localhost");
+    command.env("MOSAIC_FED_HTTP", "127.0.0.1:0");
     office.start(command);
     judge.judge("serve", &Ran { code: 0, out: whole(&said), err: String::new() });
     judge.ends(6, &office, "serve");
@@ -80,9 +82,16 @@ fn people(judge: &mut Judge, office: &Instance) {
         "workspace add side",
         "workspace list",
         "user remove bob --yes",
+        "token list",
+        "token add cron --days 7",
+        "token remove cron",
     ] {
         judge.does(office, line);
     }
+    let token = judge.does(office, "token add ci").json()["token"].as_str().unwrap().to_owned();
+    let at = judge.does(office, "status").json()["http_listener"].as_str().unwrap().to_owned();
+    assert_eq!(ask(&at, &token, "GET /v1/me").0, 200);
+    judge.does(office, "token list");
 }
 
 fn rows(judge: &mut Judge, office: &Instance) {
@@ -326,6 +335,9 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (4, "--as nobody user list"),
         (2, "user role alice king"),
         (2, "user remove alice"),
+        (6, "token add ci"),
+        (2, "token list --no-such-option"),
+        (4, "token remove nope"),
         (6, "team add core"),
         (4, "--workspace nowhere team list"),
         (4, "team join core nobody"),

@@ -13,11 +13,12 @@ const BODY: usize = 20_000;
 const TAKEN: usize = 1_000_000;
 
 /// Asks and reads the first bytes of the answer.
-fn ask(home: &Instance, question: &str) -> UnixStream {
+fn ask(home: &Instance, question: &str, accept: &str) -> UnixStream {
     let mut socket = UnixStream::connect(home.data().join("api.sock")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let request =
-        format!("GET /v1/rows/notes?from=office&body=true&limit=200{question} HTTP/1.1\r\nHost: here\r\n\r\n");
+    let request = format!(
+        "GET /v1/rows/notes?from=office&body=true&limit=200{question} HTTP/1.1\r\nHost: here\r\nAccept: {accept}\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).unwrap();
     let mut first = Vec::new();
     (&socket).take(BODY as u64).read_to_end(&mut first).unwrap();
@@ -33,10 +34,12 @@ fn what_a_slow_reader_has_not_taken_is_let_go_of_before_the_end_is_acknowledged(
     let file = office.file("rows.jsonl", rows.join("\n"));
     let report = office.types(&format!("import {} --kind notes --json", file.display())).done().json();
     assert_eq!(report["added"], ROWS);
-    for (name, question) in [("page", ""), ("stream", "&stream=true")] {
+    for (name, question, accept) in
+        [("page", "", "*/*"), ("stream", "&stream=true", "*/*"), ("events", "", "text/event-stream")]
+    {
         let invite = office.types(&format!("invite {name} --share notes")).done().out;
         home.run(&["link", invite.trim(), "--yes", "--name", "office"]).done();
-        let mut socket = ask(&home, question);
+        let mut socket = ask(&home, question, accept);
         let revoked = office.types(&format!("grant revoke {name} --json")).done().json();
         assert_eq!(revoked["receipt"]["asking_side"], "acknowledged", "{revoked}");
         let mut rest = Vec::new();

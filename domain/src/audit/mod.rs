@@ -126,6 +126,12 @@ words! {
         UserEdit = "user_edit",
         /// A user was removed.
         UserRemove = "user_remove",
+        /// A token of a program was made for a user.
+        TokenAdd = "token_add",
+        /// A token of a program was taken away.
+        TokenRemove = "token_remove",
+        /// Somebody came to the HTTP port with no token that is good there.
+        TokenUse = "token_use",
         /// A workspace was made.
         WorkspaceAdd = "workspace_add",
         /// A team was made or changed.

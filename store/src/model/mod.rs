@@ -13,6 +13,7 @@ mod items;
 mod keys;
 mod links;
 mod people;
+mod tokens;
 
 use crate::{
     Await, InstanceRecord, KeptCeiling, LinkKey, LinkRecord, StoreError,
@@ -22,11 +23,12 @@ use domain::{
     Time,
     audit::{Entry, Head, Record},
     grant::{Grant, Leaf},
-    id::{AwaitId, EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, UserId, WorkspaceId},
+    id::{AwaitId, EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, TokenId, UserId, WorkspaceId},
     invite::KeptInvite,
     item::{StoredItem, Whose},
     revoked::RevokedKey,
     rights::{Rights, Role},
+    token::KeptToken,
     world::{Clock, SeededRng, World},
 };
 use std::{
@@ -69,6 +71,7 @@ struct State {
     grant_calls: BTreeMap<GrantId, Option<Vec<u8>>>,
     awaits: BTreeMap<(UserId, AwaitId), Await>,
     link_calls: BTreeMap<(UserId, GrantId), Vec<u8>>,
+    tokens: BTreeMap<TokenId, KeptToken>,
     log: Arc<Vec<Entry>>,
 }
 

@@ -22,6 +22,11 @@ impl People for Model {
         Ok(self.state().user(name).ok())
     }
 
+    async fn user_of_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let state = self.state();
+        Ok(state.user_name(id).and_then(|name| state.user(&name).ok()))
+    }
+
     async fn user_of_uid(&self, uid: u32) -> Result<Option<User>, StoreError> {
         let state = self.state();
         let found = state.users.iter().find(|(_, (_, acting))| *acting == Some(uid));
@@ -93,6 +98,7 @@ impl People for Model {
             state.link_keys.retain(|(owner, _), _| *owner != user.id);
             state.awaits.retain(|(owner, _), _| *owner != user.id);
             state.link_calls.retain(|(owner, _), _| *owner != user.id);
+            state.tokens.retain(|_, token| token.owner != user.id);
             Arc::make_mut(&mut state.items).retain(|_, row| !row.is_personal_to(user.id));
             let records = rules::removal(&record, &revoked);
             Ok((revoked, records))

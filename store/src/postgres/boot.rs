@@ -26,7 +26,7 @@ pub const EXEMPT: [&str; 14] = [
 ];
 
 /// The only functions that may run with their owner's rights. Each has a fixed search path and returns names, not rows.
-pub const DEFINERS: [&str; 2] = ["link_directory", "member_directory"];
+pub const DEFINERS: [&str; 3] = ["link_directory", "member_directory", "token_directory"];
 
 /// The first minor of each major that has the fixes row-level security needs (CVE-2024-10976, CVE-2025-8713).
 const MINORS: [(i32, i32); 3] = [(16, 160_010), (17, 170_006), (18, 180_000)];

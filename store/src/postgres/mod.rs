@@ -27,6 +27,7 @@ mod row;
 pub mod sql;
 mod start;
 mod teams;
+mod tokens;
 mod unit;
 
 pub use start::{Found, Pools, StartError};

@@ -37,6 +37,14 @@ impl People for Postgres {
         Ok(user)
     }
 
+    async fn user_of_id(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        let mut unit = unit::read(&self.door).await?;
+        let row = sqlx::query(sql::people::USER_OF_ID).bind(id.0).fetch_optional(&mut *unit).await?;
+        let user = place_of(&mut unit, row).await?;
+        unit.end().await?;
+        Ok(user)
+    }
+
     async fn user_of_uid(&self, uid: u32) -> Result<Option<User>, StoreError> {
         let mut unit = unit::read(&self.door).await?;
         let row = sqlx::query(sql::people::USER_OF_UID).bind(i64::from(uid)).fetch_optional(&mut *unit).await?;

@@ -10,7 +10,7 @@ BEGIN
                     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND c.relowner = current_user::regrole LOOP
             EXECUTE format('REVOKE ALL ON %s FROM %s', ours, nobody);
         END LOOP;
-        EXECUTE format('REVOKE ALL ON FUNCTION member_directory(uuid), link_directory() FROM %s', nobody);
+        EXECUTE format('REVOKE ALL ON FUNCTION member_directory(uuid), link_directory(), token_directory(uuid) FROM %s', nobody);
     END LOOP;
     EXECUTE format('GRANT SELECT, INSERT ON instance TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON workspaces TO %I', app);
@@ -19,12 +19,13 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON users TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON memberships, team_members, links TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON link_keys TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE (used_at), DELETE ON tokens TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON grant_calls, awaits, link_calls TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON items, grants, invites TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON revoked_keys, grant_keys TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON refused_leaves, ceiling TO %I', app);
     EXECUTE format('GRANT SELECT, UPDATE ON grants_version, audit_head TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON audit TO %I', app);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION member_directory(uuid), link_directory() TO %I', app);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION member_directory(uuid), link_directory(), token_directory(uuid) TO %I', app);
 END
 $$;

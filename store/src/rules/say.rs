@@ -74,6 +74,19 @@ pub(crate) fn user_taken(
     StoreError::Conflict(format!("{cause}; {next}"))
 }
 
+pub(crate) fn token_taken(name: &Name) -> StoreError {
+    StoreError::Conflict(format!(
+        "you have a token `{name}` already; choose another name, or take that one away first: `mosaic-fed token remove {name}`"
+    ))
+}
+
+pub(crate) fn too_many_tokens() -> StoreError {
+    let most = domain::token::MOST;
+    StoreError::Conflict(format!(
+        "you have {most} tokens, as many as one may have; take one away: see `mosaic-fed token list`"
+    ))
+}
+
 pub(crate) fn user_id_taken(id: UserId) -> StoreError {
     StoreError::Conflict(format!("there is a user with the id {id} already; try again"))
 }

@@ -19,6 +19,7 @@ mod suite {
     pub mod renewal;
     pub mod rows;
     pub mod scope;
+    pub mod tokens;
 }
 mod postgres {
     mod boot;
@@ -169,6 +170,11 @@ suite! {
         whom_to_call_is_kept_until_its_grant_has_ended_and_its_invites_open_no_door
         an_await_is_its_owners_and_for_one_grant
         what_proves_the_calls_of_a_link_is_its_owners;
+    tokens:
+        a_token_is_its_owners_and_found_by_its_id
+        a_token_ends_with_its_owner_and_when_it_is_taken_away
+        a_user_has_so_many_tokens_and_those_that_are_over_count_for_nothing
+        the_log_has_what_was_added_and_taken_away;
 }
 
 /// Whoever adds a case adds it to both: counted in the list that the test harness itself runs.

@@ -15,8 +15,12 @@ pub mod grants;
 pub mod items;
 pub mod links;
 pub mod people;
+pub mod tokens;
 
 /// Every fixed statement of the serving role, by name.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [audit::ALL, calls::ALL, grants::ALL, items::ALL, links::ALL, people::ALL].into_iter().flatten().copied()
+    [audit::ALL, calls::ALL, grants::ALL, items::ALL, links::ALL, people::ALL, tokens::ALL]
+        .into_iter()
+        .flatten()
+        .copied()
 }

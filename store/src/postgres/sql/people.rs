@@ -16,6 +16,7 @@ statements! {
     ENTER = "SELECT role, teams, read_at FROM enter($1, $2)";
     USERS = "SELECT id, name, uid FROM users ORDER BY name";
     USER = "SELECT id, name, uid FROM users WHERE name = $1";
+    USER_OF_ID = "SELECT id, name, uid FROM users WHERE id = $1";
     USER_OF_UID = "SELECT id, name, uid FROM users WHERE uid = $1";
     DIRECTORY = "SELECT user_id, workspace_name, role, teams FROM member_directory($1)";
     MEMBER_COUNTS = "SELECT w.id, w.name, count(m.user_id) AS members

@@ -18,10 +18,12 @@ async fn filled() -> (Bench, UserId, ItemId) {
     bench.put(alice, [task("alice's"), team_task("core's", "core")]).await;
     let bobs = bench.put(bob, [task("bob's")]).await[0];
     bench.store.add_link(&crate::suite::links::link(&bench, alice, "work"), bench.act(Act::LinkAdd)).await.unwrap();
+    let (_, token) = crate::suite::tokens::token(&bench, alice, "ci");
+    bench.store.add_token(&token, bench.act(Act::TokenAdd)).await.unwrap();
     (bench, alice, bobs)
 }
 
-const TENANT_TABLES: [&str; 5] = ["items", "links", "memberships", "teams", "team_members"];
+const TENANT_TABLES: [&str; 6] = ["items", "links", "memberships", "teams", "team_members", "tokens"];
 
 #[tokio::test]
 async fn without_a_setting_there_are_no_rows() {
@@ -50,7 +52,8 @@ async fn without_a_setting_there_are_no_rows() {
         let outsider = database.app().options([("app.workspace", acting[0].1.as_str()), ("app.subject", &stranger)]);
         assert_eq!(ask::<i64>(&outsider, &question).await, 0, "{view} for somebody who is not in it");
     }
-    for change in ["UPDATE items SET title = 'x'", "DELETE FROM links", "DELETE FROM memberships"] {
+    for change in ["UPDATE items SET title = 'x'", "DELETE FROM links", "DELETE FROM memberships", "DELETE FROM tokens"]
+    {
         run(&database.app(), change).await.unwrap();
     }
     for table in TENANT_TABLES {

@@ -62,6 +62,8 @@ pub async fn names_and_uids_are_unique(bench: &Bench) {
     );
     assert_eq!(bench.store.user_of_uid(u32::MAX).await.unwrap(), Some(alice.clone()));
     assert_eq!(bench.store.user_of_uid(7).await.unwrap(), None);
+    assert_eq!(bench.store.user_of_id(alice.id).await.unwrap().as_ref(), Some(&alice));
+    assert_eq!(bench.store.user_of_id(UserId(bench.world.uuid())).await.unwrap(), None);
     assert_eq!(bench.store.user(&name("alice")).await.unwrap(), Some(alice));
     assert_eq!(bench.store.user(&name("bob")).await.unwrap(), None);
     let users = bench.store.users().await.unwrap();
