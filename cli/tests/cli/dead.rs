@@ -46,7 +46,7 @@ impl Three {
     #[track_caller]
     fn asks(&self) -> (usize, String) {
         let begun = Instant::now();
-        let answer = self.home.types("list tasks --json").json();
+        let answer = self.home.types("list tasks --fresh --json").json();
         assert!(begun.elapsed() < PROMPT, "{:?} for {answer}", begun.elapsed());
         let sources = answer["sources"].as_array().unwrap();
         let outcome = |name: &str| {
