@@ -2,8 +2,7 @@
 
 use super::{Queried, grants::Open};
 use crate::{
-    Door, Problem,
-    head,
+    Door, Problem, head,
     person::{Peer, Person},
     problem::Kind,
     view,

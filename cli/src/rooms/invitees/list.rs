@@ -81,10 +81,10 @@ fn parse(bytes: &[u8], file: &str) -> Outcome<List> {
         Ok(columns) => columns,
         Err(cause) => return wrong(format!("{file}:{line}: {cause}"), BEGIN),
     };
-    let (mut list, mut last) = (List::default(), line);
+    let (mut list, mut begun) = (List::default(), line);
     let delimiter = records.delimiter;
     for (line, record) in records {
-        last = line;
+        begun = line;
         list.take(line, &record, &columns);
         if list.people.len() + list.bad.len() > MOST_INVITEES {
             return wrong(format!("{file} has more than {MOST_INVITEES} lines"), "invite in several files");
@@ -92,8 +92,8 @@ fn parse(bytes: &[u8], file: &str) -> Outcome<List> {
     }
     // It has swallowed all that follows it, so it is in the last record.
     if let Some(at) = unclosed(text.as_bytes(), delimiter) {
-        list.people.retain(|(line, _)| *line < last);
-        list.bad.retain(|bad| bad.line < last);
+        list.people.retain(|(line, _)| *line < begun);
+        list.bad.retain(|bad| bad.line < begun);
         let line = Lines::default().number(text.as_bytes(), at);
         list.blame(
             line,
