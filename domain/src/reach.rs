@@ -145,14 +145,22 @@ const METADATA: [IpAddr; 11] = [
 ];
 
 /// Where an address leads in the end: the IPv4 address in one of IPv6 that is another form of it (RFC 4291 2.5.5.2), or leads to it
-/// through a translator (RFC 6052) or a tunnel (6to4, RFC 3056; Teredo, RFC 4380); else itself.
+/// through a translator (RFC 6052; of one's own, RFC 8215; SIIT, RFC 2765) or a tunnel (6to4, RFC 3056; Teredo, RFC 4380); else itself.
 pub fn innermost(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip.to_canonical() else { return ip.to_canonical() };
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => v4(high, low).into(),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
+            v4(high, low).into()
+        }
+        // A translator of one's own may put the rest of its prefix anywhere; where the end of it names something near, it leads there.
+        [0x64, 0xff9b, 1, .., high, low] if is_dangerous(v4(high, low)) => v4(high, low).into(),
         [0x2001, 0, .., high, low] => v4(!high, !low).into(),
         _ => v6.into(),
     }
+}
+
+fn is_dangerous(ip: Ipv4Addr) -> bool {
+    METADATA.contains(&ip.into()) || matches!(Range::of_v4(ip), Some(Range::Machine | Range::Wire))
 }
 
 fn v4(high: u16, low: u16) -> Ipv4Addr {
@@ -205,7 +213,16 @@ mod tests {
         for (range_of, texts) in [
             (
                 Some(Range::Machine),
-                &["127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2001::80ff:fffe"][..],
+                &[
+                    "127.0.0.1",
+                    "127.255.0.9",
+                    "::1",
+                    "::ffff:127.0.0.1",
+                    "64:ff9b::7f00:1",
+                    "64:ff9b:1::7f00:1",
+                    "::ffff:0:127.0.0.1",
+                    "2001::80ff:fffe",
+                ][..],
             ),
             (Some(Range::Wire), &["169.254.0.1", "fe80::1", "febf::1", "::ffff:169.254.0.1", "64:ff9b::a9fe:1"]),
             (
@@ -214,6 +231,7 @@ mod tests {
                     "169.254.169.254",
                     "::ffff:169.254.169.254",
                     "64:ff9b::a9fe:a9fe",
+                    "64:ff9b:1::a9fe:a9fe",
                     "2002:a9fe:a9fe::1",
                     "169.254.170.2",
                     "168.63.129.16",

@@ -13,7 +13,10 @@ use domain::{
 };
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -36,9 +39,16 @@ pub(crate) struct Answer {
     /// When it was kept, by the wall clock: the other one stands still while a machine sleeps.
     came: Time,
     until: Instant,
+    /// Set when the link's grant changed or ended: whoever reads it stops.
+    over: AtomicBool,
 }
 
 impl Answer {
+    /// Whether it holds no more, because the grant that it came under changed or ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
     fn size(&self) -> usize {
         self.messages.iter().map(|message| message.len()).sum()
     }
@@ -196,7 +206,8 @@ impl Cache {
     }
 
     fn keep(&self, (key, epoch, query): (Key, u64, QueryHash), messages: Vec<Zeroizing<Vec<u8>>>) -> Option<Instant> {
-        let answer = Answer { messages, came: self.world.now(), until: Instant::now() + LIFE };
+        let answer =
+            Answer { messages, came: self.world.now(), until: Instant::now() + LIFE, over: AtomicBool::new(false) };
         let (mut held, size) = (self.lock(), answer.size());
         let is_open = held.shelves.get(&key).is_some_and(|of_link| of_link.epoch == epoch);
         if !is_open || size > MAX_ANSWER {
@@ -229,7 +240,10 @@ impl Held {
 
     fn clear(&mut self, key: &Key) {
         if let Some(of_link) = self.shelves.get_mut(key) {
-            self.bytes -= of_link.answers.drain().map(|(_, (_, answer))| answer.size()).sum::<usize>();
+            for (_, answer) in of_link.answers.drain().map(|(_, kept)| kept) {
+                answer.over.store(true, Ordering::SeqCst);
+                self.bytes -= answer.size();
+            }
         }
     }
 

@@ -26,7 +26,7 @@ use domain::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use store::{Access, LinkRecord};
 use tokio::time::{Instant, timeout};
 
@@ -37,8 +37,8 @@ type Found = Result<Option<Read>, Failure>;
 struct Read {
     item: Item,
     as_of: Time,
-    /// Whether it gave it a moment ago, and it was kept.
-    cached: bool,
+    /// The answer that it is of, where it gave it a moment ago.
+    kept: Option<Arc<Answer>>,
 }
 
 /// A row, and the fields that its source's grant keeps back, where that was asked and is known.
@@ -98,7 +98,7 @@ impl Hub {
         let access = Access::Native { workspace, user, operation: get };
         let found = timeout(self.deadlines.source, self.store.get(access)).await;
         let found = found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)?;
-        Ok(found.map(|(item, as_of)| Read { item, as_of, cached: false }))
+        Ok(found.map(|(item, as_of)| Read { item, as_of, kept: None }))
     }
 
     async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
@@ -106,7 +106,7 @@ impl Hub {
         let mut call = Call::question(self, link, asker.request, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get, manner).await;
         let over = call.over();
-        let cached = matches!(&found, Ok(Some(read)) if read.cached);
+        let cached = matches!(&found, Ok(Some(read)) if read.kept.is_some());
         if !cached {
             call.end(found.as_ref().err());
         }
@@ -122,7 +122,11 @@ impl Hub {
             _ => None,
         };
         // What came just before the end is not shown after it.
-        let found = if over.is_so() { Err(Failure::ended()) } else { found };
+        let found = match found {
+            _ if over.is_so() => Err(Failure::ended()),
+            Ok(Some(Read { kept: Some(answer), .. })) if answer.is_over() => Err(Failure::changed()),
+            found => found,
+        };
         let facts = call.facts(&get.resource);
         Came { found: recorded.and(found), kept_back, place: Some(call.place()), facts }
     }
@@ -156,7 +160,7 @@ async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<V
 
 async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
     let ticket = match call.turn(get.query_hash(), manner, call.deadline()).await {
-        Ok(Turn::Kept(answer)) => return (call.over().unless(async { again(&answer, get) }).await.map(Some), 0),
+        Ok(Turn::Kept(answer)) => return (call.over().unless(async { again(answer, get) }).await.map(Some), 0),
         Ok(Turn::Failed(failure)) | Err(failure) => return (Err(failure), 0),
         Ok(Turn::Ask(ticket)) => ticket,
     };
@@ -169,7 +173,7 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
         Ok(answer) => {
             let bytes = answer.encoded_len() as u64;
             keeping.add(&answer);
-            let read = read(answer, get, false);
+            let read = read(answer, get, None);
             match &read {
                 Ok(_) => keeping.whole(),
                 Err(failure) => keeping.failed(failure),
@@ -186,17 +190,17 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
 }
 
 /// A row that was given a moment ago, read anew.
-fn again(answer: &Answer, get: &Get) -> Result<Read, Failure> {
+fn again(answer: Arc<Answer>, get: &Get) -> Result<Read, Failure> {
     let message = answer.messages.first().and_then(|bytes| v1::GetResponse::decode(&bytes[..]).ok());
-    read(message.ok_or_else(Failure::unfinished)?, get, true)
+    read(message.ok_or_else(Failure::unfinished)?, get, Some(answer))
 }
 
-fn read(answer: v1::GetResponse, get: &Get, cached: bool) -> Result<Read, Failure> {
+fn read(answer: v1::GetResponse, get: &Get, kept: Option<Arc<Answer>>) -> Result<Read, Failure> {
     let item = answer.item.ok_or_else(|| Failure::lie("the other side answered without a row"))?;
     let item = peer::read(item, &get.resource)?;
     let as_of = answer.as_of.ok_or_else(|| Failure::lie("the other side sent a row without its time"))?;
     if item.id == get.id {
-        Ok(Read { item, as_of: wire::time(as_of), cached })
+        Ok(Read { item, as_of: wire::time(as_of), kept })
     } else {
         Err(Failure::lie("the other side sent another row than the one asked for"))
     }
@@ -206,8 +210,8 @@ fn present(name: &str, found: Found, took: Duration) -> (Option<Row>, SourceOutc
     match found {
         Ok(found) => {
             let row = found.map(|read| {
-                let Read { item, as_of, cached } = read;
-                Row { source: name.to_owned(), as_of, late: false, cached, item }
+                let Read { item, as_of, kept } = read;
+                Row { source: name.to_owned(), as_of, late: false, cached: kept.is_some(), item }
             });
             let rows = u64::from(row.is_some());
             (row, SourceOutcome { rows, ..SourceOutcome::empty(name, Outcome::Ok, "", took) })

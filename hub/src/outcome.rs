@@ -65,6 +65,11 @@ impl Failure {
         Self::new(Outcome::Error, Kind::Answered, one_line(&format!("{what}; try again")))
     }
 
+    /// An earlier answer was read, and its grant changed meanwhile.
+    pub(crate) fn changed() -> Self {
+        Self::new(Outcome::Error, Kind::Answered, "its grant was changed at this very moment; ask again")
+    }
+
     /// No answer, or no further one, within the deadline.
     pub(crate) fn silent(waited: Duration) -> Self {
         let reason = format!("no answer within {}; it may be busy, try again", seconds(waited));

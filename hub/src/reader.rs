@@ -196,6 +196,7 @@ impl<'a> Link<'a> {
     /// The next message, and whether it was kept.
     async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, bool), Failure> {
         let stream = match &mut self.from {
+            From::Kept { answer, .. } if answer.is_over() => return Err(Failure::changed()),
             From::Kept { answer, read } => {
                 let message = answer.messages.get(*read).map(|bytes| v1::ListResponse::decode(&bytes[..]));
                 *read += 1;

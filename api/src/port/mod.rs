@@ -212,11 +212,14 @@ impl Line {
             Problem::new(Kind::Unavailable, "this instance cannot look up tokens now").next("try again in a moment")
         })?;
         let Some(kept) = found.filter(|kept| token.is(kept)) else {
+            door.forget_token(id);
             tries.wrong(self.address.ip());
             return Err(self.refused(Refused::WrongToken, None));
         };
         let now = door.world.now();
         if kept.has_expired(now) {
+            door.forget_token(id);
+            tries.wrong(self.address.ip());
             return Err(self.refused(Refused::ExpiredToken, Some(&kept)));
         }
         door.learn_token(id);

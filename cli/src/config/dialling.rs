@@ -32,7 +32,10 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 /// What is dialled: whoever is refused is told of the file `settings`.
 pub fn ways(config: &Config, settings: &Path) -> Ways {
-    let listeners = [config.listen, config.listen_enrolment, config.listen_calls].into_iter().chain(config.crl_listen);
+    let listeners = [config.listen, config.listen_enrolment, config.listen_calls]
+        .into_iter()
+        .chain(config.crl_listen)
+        .chain(config.http);
     Ways::new(DialPolicy {
         allow: config.dial_allow.clone(),
         own: listeners.filter(|listener| listener.port() != 0).collect(),

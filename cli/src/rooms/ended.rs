@@ -145,7 +145,7 @@ mod tests {
         assert!(said(word, 1).ends_with("it keeps and shows nothing of it"), "{}", said(word, 1));
         let two = said(word, 2);
         assert!(
-            two.contains("over one session") && two.contains("one of 2 connections, and nothing is known"),
+            two.contains("the one daemon that held the control session") && two.contains("some of the 2 connections"),
             "{two}"
         );
     }

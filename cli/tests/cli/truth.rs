@@ -136,7 +136,7 @@ fn is_prompt(world: &World, whole: &str) {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|entry| entry["note"].as_str().is_some_and(|note| note.contains("not asked now")));
+        .filter(|entry| entry["entry"]["note"].as_str().is_some_and(|note| note.contains("not asked now")));
     assert!(noted.count() >= 2, "{log}");
 }
 
@@ -145,11 +145,7 @@ fn is_prompt(world: &World, whole: &str) {
 fn explains(world: &World, left: u64, kept_back: u64) {
     let asked = |instance: &Instance| {
         let log = instance.types("audit tail -n 900 --json").json();
-        let lists = log
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|entry| entry["about"].as_str().is_some_and(|about| about.contains("list")));
+        let lists = log.as_array().unwrap().iter().filter(|entry| entry["entry"]["resource"] == "tasks");
         lists.count()
     };
     let before = asked(&world.office);

@@ -114,7 +114,10 @@ async fn what_was_asked_for_before_a_change_is_not_kept_after_it() {
     bench.ticket(2, 1).await.keep(answer(b"another's"));
     bench.ticket(1, 1).await.keep(answer(b"old"));
     let under_way = bench.ticket(1, 2).await;
+    let Turn::Kept(read) = bench.turn(1, 1).await else { panic!("it is kept") };
+    assert!(!read.is_over());
     bench.cache.flush(key(1));
+    assert!(read.is_over(), "whoever reads it stops");
     assert_eq!(bench.bytes(), 9);
     under_way.keep(answer(b"old too"));
     assert_eq!((bench.kept(1, 1).await, bench.kept(1, 2).await), (None, None));

@@ -3,7 +3,7 @@
 use crate::{
     control::{acknowledged, pair, tell, until},
     home::{Home, from, tasks},
-    service::{Behaviour, refusal},
+    service::{After, Behaviour, chunk, refusal},
     side::{Side, task},
 };
 use domain::answer::{One, Outcome, Page, Step};
@@ -102,6 +102,26 @@ async fn a_change_of_the_grant_is_acknowledged_when_nothing_of_before_is_kept() 
     until("it is acknowledged", async || acknowledged(&side) == [3]).await;
     let after = page(&home, work(5)).await;
     assert_eq!((after.rows.len(), after.rows[0].cached), (1, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_what_is_kept_stops_when_the_grant_changes() {
+    let (home, side) = pair(0).await;
+    let rows = |range: std::ops::Range<i64>, end| chunk(range.rev().map(|id| task(id, id)).collect(), end);
+    let end = Some(v1::ListEnd { truncated: false, ..v1::ListEnd::default() });
+    side.next(Behaviour::Chunks(vec![rows(200..400, None), rows(0..200, end)], After::Nothing));
+    let steps = async || home.hub.stream(&home.anew(), work(1_000)).await.unwrap();
+    let is_row = |step: &Step| matches!(step, Step::Row(_));
+    assert_eq!(steps().await.collect::<Vec<_>>().await.iter().filter(|step| is_row(step)).count(), 400);
+    let mut again = steps().await;
+    assert!(matches!(again.next().await, Some(Step::Row(row)) if row.cached));
+    tell(&side, 3, News::Changed(v1::Terms::default()));
+    until("it is acknowledged", async || acknowledged(&side) == [3]).await;
+    let rest: Vec<_> = again.collect().await;
+    let end = rest.iter().find_map(|step| if let Step::End(end) = step { Some(end) } else { None }).unwrap();
+    let rows = rest.iter().filter(|step| is_row(step)).count();
+    assert_eq!((rows, end.outcome), (199, Outcome::Partial), "the message that it was at and no other: {end:?}");
+    assert!(end.reason.as_deref().is_some_and(|reason| reason.contains("was changed")), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

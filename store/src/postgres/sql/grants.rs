@@ -17,7 +17,7 @@ macro_rules! handed {
     };
 }
 
-/// What `keys` reads of what a row `g` of grants was held with, where [`handed_join`] is.
+/// What `keys` reads of what a row `g` of grants was held with, where `handed_join` is.
 macro_rules! held_columns {
     () => {
         "g.keys_seal, h.handed, h.claimed, ARRAY(SELECT k.spki FROM grant_keys k WHERE k.grant_id = g.id AND k.invite IS NOT DISTINCT FROM h.handed) AS renewed"
