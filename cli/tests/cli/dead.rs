@@ -34,7 +34,7 @@ impl Three {
         home.types("add tasks home").done();
         for (source, instance) in [("office", &office), ("lab", &lab)] {
             instance.types(&format!("add tasks {source}")).done();
-            let invite = instance.types("invite to-home --share tasks").done().out;
+            let invite = instance.types("invite to-home --share tasks --rate 1000").done().out;
             home.run(&["link", invite.trim(), "--yes", "--name", source]).done();
         }
         let three = Self { home, office, _lab: lab };

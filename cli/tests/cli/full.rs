@@ -63,7 +63,7 @@ fn serve_on_small_disk(instance: &mut Instance) {
 
 /// How the office ended, and why.
 fn ask(home: &Instance) -> (String, String) {
-    let answer: Value = home.types("list tasks --from work --json").json();
+    let answer: Value = home.types("list tasks --from work --fresh --json").json();
     let source = &answer["sources"][0];
     (source["outcome"].as_str().unwrap().to_owned(), source["reason"].to_string())
 }

@@ -36,7 +36,7 @@ fn a_stolen_key_is_revoked_for_ever_with_what_is_held_with_it() {
     assert!(ran.err.contains("whoever held to-home needs a new grant") && ran.err.contains("key list"), "{ran:?}");
     let ended = office.types("grant show to-home").done();
     assert!(ended.out.contains("ended        dana revoked its holder's key, 20"), "{ended:?}");
-    let listed = home.types("list tasks --from work --strict");
+    let listed = home.types("list tasks --from work --strict --fresh");
     assert!(listed.code == 7 && listed.err.contains("revoked"), "{listed:?}");
     // The other key: kept at home for an invite that is open.
     let ran = office.types(&format!("key revoke {spare}")).done();

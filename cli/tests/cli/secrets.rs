@@ -126,15 +126,15 @@ fn life(office: &Instance, home: &Instance) -> String {
     office.types("add tasks one").done();
     let invite = office.types("invite to-home --share tasks --rate 1000").done().out.trim().to_owned();
     home.run(&["link", &invite, "--yes", "--name", "work"]).done();
-    home.types("list tasks --from work --strict").done();
+    home.types("list tasks --from work --strict --fresh").done();
     let linked = Instant::now();
     while linked.elapsed() < RIPE {
         pause();
     }
     home.types("renew work").done();
-    home.types("list tasks --from work --strict").done();
+    home.types("list tasks --from work --strict --fresh").done();
     office.types("grant revoke to-home").done();
-    assert_ne!(home.types("list tasks --from work --strict").code, 0);
+    assert_ne!(home.types("list tasks --from work --strict --fresh").code, 0);
     invite
 }
 

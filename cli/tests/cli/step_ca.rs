@@ -97,7 +97,7 @@ fn linked(office: &Instance, home: &Instance, name: &str) {
 }
 
 fn asked(home: &Instance, name: &str) {
-    let ran = home.types(&format!("list tasks --from {name} --strict")).done();
+    let ran = home.types(&format!("list tasks --from {name} --strict --fresh")).done();
     assert!(ran.out.contains("one of the office"), "{ran:?}");
 }
 

@@ -45,7 +45,7 @@ fn count(instance: &Instance, what: &str) -> String {
 /// The same invite makes the link, which answers; its one certificate is the only one that was ever good, and no key is left over.
 fn is_linked_by_the_same_invite(office: &Instance, home: &Instance, invite: &str, name: &str) {
     home.types(&format!("link {invite} --yes --name {name}")).done();
-    let rows = home.types(&format!("list tasks --from {name} --strict --json")).done().json();
+    let rows = home.types(&format!("list tasks --from {name} --strict --fresh --json")).done().json();
     assert_eq!(rows["rows"].as_array().unwrap().len(), 1);
     assert_eq!(count(office, "refused_leaves"), "0", "{name}: a certificate was in force before");
     let issued =
@@ -97,7 +97,7 @@ fn a_kill_anywhere_in_an_enrolment_costs_another_try_and_nothing_else() {
 /// Nobody types anything again: the sharing side brings its invite until the link is there.
 fn comes_up_by_itself(office: &Instance, home: &Instance, name: &str, refused: &str) {
     let end = Instant::now() + Duration::from_mins(1);
-    let list = format!("list tasks --from {name} --strict --json");
+    let list = format!("list tasks --from {name} --strict --fresh --json");
     let rows = loop {
         let ran = home.types(&list);
         if ran.code == 0 {

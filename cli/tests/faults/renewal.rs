@@ -56,13 +56,13 @@ fn is_renewed_meanwhile(home: &Instance, link: &str, before: Time) {
     let end = Instant::now() + SOON;
     let mut asked = 0;
     while end_of(home, link) == before {
-        home.types(&format!("list tasks --from {link} --strict")).done();
+        home.types(&format!("list tasks --from {link} --strict --fresh")).done();
         let tried = home.types(&format!("renew {link}"));
         assert!(Instant::now() < end, "{link} is not renewed: {tried:?}");
         asked += 1;
         pause();
     }
-    home.types(&format!("list tasks --from {link} --strict")).done();
+    home.types(&format!("list tasks --from {link} --strict --fresh")).done();
     println!("{link}: renewed after the kill, {asked} questions answered before");
 }
 

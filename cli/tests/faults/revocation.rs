@@ -51,7 +51,7 @@ fn sql(instance: &Instance, statement: &str) -> String {
 }
 
 fn gives_nothing(home: &Instance, name: &str) {
-    let said = home.types(&format!("list tasks --from {name} --json")).json();
+    let said = home.types(&format!("list tasks --from {name} --fresh --json")).json();
     assert!(said["rows"].as_array().unwrap().is_empty(), "{name}: {said}");
     assert_eq!(said["sources"][0]["outcome"], "revoked", "{name}");
 }
