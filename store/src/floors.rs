@@ -1,7 +1,8 @@
 //! How far grants have come, in a file beside the database: nothing that is done to the database makes it forget.
 //!
 //! One line for each grant that moved, `ID GENERATION RENEWALS MAC`, appended and synced; the highest of a grant counts, and nothing is
-//! higher than its end. `key SHA-256 MAC` is a key that was revoked, and stays so. `sealing MAC` is written before the database gets a place for seals, `sealed MAC` once every row that was there
+//! higher than its end. `key SHA-256 MAC` is a key that was revoked, and stays so; `token ID MAC` a
+//! program's token that was taken away. `sealing MAC` is written before the database gets a place for seals, `sealed MAC` once every row that was there
 //! before has its own: where the first is the last of the two, rows without one are of that time still. A line that was cut off by a
 //! crash, or that somebody else wrote, does not count; what somebody else wrote is put aside (`grants.floor.lost`), and so it is said
 //! that the file was lost.
@@ -9,7 +10,7 @@
 use crate::file;
 use domain::{
     grant::Grant,
-    id::{GrantId, Spki},
+    id::{GrantId, Spki, TokenId},
     seal::RowKey,
 };
 use std::{
@@ -25,6 +26,8 @@ const TORN: &str = " ~\n";
 const MAC: usize = 32;
 /// How the line of a revoked key begins.
 const KEY: &str = "key";
+/// How the line of a token begins that was taken away.
+const TOKEN: &str = "token ";
 /// The file is written anew, shorter, once it got so many lines more than it had then.
 const SURPLUS: usize = 4_096;
 /// What is written above that which is put aside.
@@ -81,16 +84,18 @@ pub(crate) struct Said {
     pub(crate) sealing: Option<Sealing>,
     /// Keys that were revoked.
     pub(crate) keys: BTreeSet<Spki>,
+    /// Tokens of programs that were taken away.
+    pub(crate) tokens: BTreeSet<TokenId>,
 }
 
 impl Said {
     pub(crate) fn is_empty(&self) -> bool {
-        self.floors.is_empty() && self.sealing.is_none() && self.keys.is_empty()
+        self.floors.is_empty() && self.sealing.is_none() && self.keys.is_empty() && self.tokens.is_empty()
     }
 
     /// How many lines say it.
     fn count(&self) -> usize {
-        self.floors.len() + self.keys.len()
+        self.floors.len() + self.keys.len() + self.tokens.len()
     }
 
     /// Takes what is higher. How far the grant has come where that is further than it was.
@@ -104,6 +109,7 @@ impl Said {
     pub(crate) fn join(&mut self, other: Self) {
         self.sealing = self.sealing.max(other.sealing);
         self.keys.extend(other.keys);
+        self.tokens.extend(other.tokens);
         for (grant, floor) in other.floors {
             self.raise(grant, floor);
         }
@@ -115,7 +121,8 @@ impl Said {
         };
         let sealing = self.sealing.map(|sealing| signed(key, sealing.word()));
         let keys = self.keys.iter().map(|revoked| signed(key, &format!("{KEY} {revoked}")));
-        sealing.into_iter().chain(keys).chain(self.floors.iter().map(floor)).collect()
+        let tokens = self.tokens.iter().map(|token| signed(key, &format!("{TOKEN}{token}")));
+        sealing.into_iter().chain(keys).chain(tokens).chain(self.floors.iter().map(floor)).collect()
     }
 }
 
@@ -213,7 +220,9 @@ fn read(key: &RowKey, line: &str) -> Option<Said> {
     }
     let sealing = [Sealing::Begun, Sealing::Done].into_iter().find(|sealing| sealing.word() == words);
     let mut said = Said { sealing, ..Said::default() };
-    if let Some(revoked) = words.strip_prefix(KEY) {
+    if let Some(token) = words.strip_prefix(TOKEN) {
+        said.tokens.insert(token.parse().ok()?);
+    } else if let Some(revoked) = words.strip_prefix(KEY) {
         said.keys.insert(revoked.trim_start().parse().ok()?);
     } else if sealing.is_none() {
         let mut words = words.split(' ');

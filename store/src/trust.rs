@@ -4,7 +4,7 @@
 use crate::floors::{Floor, Floors, Said, Sealing, aside, put_aside};
 use domain::{
     grant::{Grant, State},
-    id::{GrantId, InviteId, Spki},
+    id::{GrantId, InviteId, Spki, TokenId},
     invite::KeptInvite,
     revoked::RevokedKey,
     seal::{Doubt, HeldKeys, RowKey, Seal},
@@ -109,9 +109,23 @@ impl Trust {
         self.key.seal_token(token)
     }
 
-    /// Whether a program's token is as the daemon wrote it.
+    /// Whether a program's token is as the daemon wrote it, and was not taken away.
     pub(crate) fn knows_token(&self, token: &KeptToken, seal: &[u8]) -> bool {
-        self.key.fits_token(token, seal)
+        self.key.fits_token(token, seal) && !self.lock().said.tokens.contains(&token.id)
+    }
+
+    /// Remembers that a token was taken away: its row is none, also where the database is put back.
+    ///
+    /// # Errors
+    /// As [`Trust::learn`].
+    pub(crate) fn learn_token_gone(&self, token: TokenId) -> io::Result<()> {
+        {
+            let known = &mut *self.lock();
+            if known.said.tokens.insert(token) {
+                known.unwritten.tokens.insert(token);
+            }
+        }
+        self.write()
     }
 
     /// Keys that were revoked, whatever the database says.

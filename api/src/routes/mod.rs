@@ -22,6 +22,7 @@ use crate::{
 };
 use axum::{
     Json, Router,
+    body::{Body, to_bytes},
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request, rejection::JsonRejection},
     http::{
         HeaderValue, StatusCode, Uri,
@@ -33,9 +34,10 @@ use axum::{
     routing::MethodRouter,
 };
 use domain::{id::Resource, kind::Kinds};
+use http_body_util::LengthLimitError;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, sync::Arc, time::Duration};
 
 /// The largest request: one item of the largest size, with room for JSON's escapes.
 const MAX_BODY: usize = 8 << 20;
@@ -52,6 +54,7 @@ macro_rules! door {
                 $(.route($path, MethodRouter::new()$(.$method($handler))*))*
                 .fallback(unknown)
                 .layer(DefaultBodyLimit::max(MAX_BODY))
+                .layer(middleware::from_fn(whole))
                 .layer(middleware::from_fn(tags::unless_known))
                 .layer(middleware::map_response(told))
                 .layer(middleware::map_response(async |response| plain(response)))
@@ -279,6 +282,20 @@ async fn in_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(late)
 }
 
+/// Nobody is judged before their body is here: somebody may be taken out, or their token taken away, while it trickles in.
+async fn whole(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let failed = match to_bytes(body, MAX_BODY).await {
+        Ok(bytes) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Err(error) => error,
+    };
+    let problem = match failed.source() {
+        Some(source) if source.is::<LengthLimitError>() => too_large(),
+        _ => Problem::invalid(said(&failed)).next("send the request again"),
+    };
+    problem.into_response()
+}
+
 /// What is answered here is for whoever asked and for nobody's cache, and is nothing but what it says it is.
 pub(crate) fn plain(mut response: Response) -> Response {
     let headers = response.headers_mut();
@@ -321,12 +338,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<Door>> for Asked<T> {
 /// Where it is written what a request may hold.
 const WRITTEN: &str = "send what docs/api/openapi.json says of this path";
 
+fn too_large() -> Problem {
+    let cause = format!("the body is larger than {} MiB, the most that this door takes", MAX_BODY >> 20);
+    Problem::new(Kind::TooLarge, cause).next("send less in one request, as in fewer rows at once")
+}
+
 fn misread(rejection: &JsonRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let cause = format!("the body is larger than {} MiB, the most that this door takes", MAX_BODY >> 20);
-        return Problem::new(Kind::TooLarge, cause).next("send less in one request, as in fewer rows at once");
-    }
     match rejection {
+        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         JsonRejection::MissingJsonContentType(_) => Problem::new(Kind::MediaType, "the body is not said to be JSON")
             .next("send it with the header content-type: application/json"),
         JsonRejection::JsonSyntaxError(error) => Problem::invalid(said(error)).next("send one JSON value, whole"),

@@ -32,7 +32,7 @@ use domain::{
     world::{Clock, SeededRng, World},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
@@ -72,6 +72,8 @@ struct State {
     awaits: BTreeMap<(UserId, AwaitId), Await>,
     link_calls: BTreeMap<(UserId, GrantId), Vec<u8>>,
     tokens: BTreeMap<TokenId, KeptToken>,
+    /// Those that were taken away.
+    tokens_gone: BTreeSet<TokenId>,
     log: Arc<Vec<Entry>>,
 }
 

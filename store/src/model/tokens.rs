@@ -31,13 +31,16 @@ impl Tokens for Model {
     }
 
     async fn tokens(&self, owner: UserId) -> Result<Vec<KeptToken>, StoreError> {
-        let mut own: Vec<_> = self.state().tokens.values().filter(|kept| kept.owner == owner).cloned().collect();
+        let state = self.state();
+        let is_own = |kept: &&KeptToken| kept.owner == owner && !state.tokens_gone.contains(&kept.id);
+        let mut own: Vec<_> = state.tokens.values().filter(is_own).cloned().collect();
         own.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(own)
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<KeptToken>, StoreError> {
-        Ok(self.state().tokens.get(&id).cloned())
+        let state = self.state();
+        Ok(state.tokens.get(&id).filter(|_| !state.tokens_gone.contains(&id)).cloned())
     }
 
     async fn token_ids(&self) -> Result<BTreeSet<TokenId>, StoreError> {
@@ -57,7 +60,10 @@ impl Tokens for Model {
         self.change(|state| {
             let found = state.tokens.values().find(|kept| kept.owner == owner && kept.name == *name);
             let gone = found.map(|kept| kept.id);
-            gone.map(|id| state.tokens.remove(&id));
+            if let Some(id) = gone {
+                state.tokens.remove(&id);
+                state.tokens_gone.insert(id);
+            }
             Ok((gone, gone.map(|_| record).into_iter().collect()))
         })
     }

@@ -16,7 +16,7 @@ use domain::{
     token::{KeptToken, MOST},
 };
 use sqlx::{Row, postgres::PgRow};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -95,12 +95,26 @@ impl Tokens for Postgres {
         subject(&mut change, owner).await?;
         let gone = sqlx::query_scalar(sql::tokens::REMOVE).bind(owner.0).bind(name.as_str());
         let gone: Option<Uuid> = gone.fetch_optional(&mut *change).await?;
+        if let Some(gone) = gone {
+            // Before the commit: stopped between the two, the token is none all the same.
+            self.remember_gone(TokenId(gone)).await;
+        }
         change.record_if(gone.is_some(), &record).await?;
         Ok(gone.map(TokenId))
     }
 }
 
-/// The token, if it is as the daemon wrote it.
+impl Postgres {
+    async fn remember_gone(&self, token: TokenId) {
+        let trust = Arc::clone(&self.trust);
+        let learnt = tokio::task::spawn_blocking(move || trust.learn_token_gone(token)).await;
+        if let Err(error) = learnt.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::error!(%error, "that a token was taken away cannot be written beside the database; tried again until it can");
+        }
+    }
+}
+
+/// The token, if it is as the daemon wrote it and was not taken away.
 fn believed(row: &PgRow, trust: &Trust) -> Option<KeptToken> {
     let read = || -> Result<(KeptToken, bool), StoreError> {
         let token = kept(row)?;
@@ -110,7 +124,10 @@ fn believed(row: &PgRow, trust: &Trust) -> Option<KeptToken> {
     match read() {
         Ok((token, true)) => Some(token),
         Ok((token, false)) => {
-            tracing::error!(?token, "a token is not as this instance wrote it: somebody has changed the database");
+            tracing::error!(
+                ?token,
+                "a token is not as this instance wrote it, or was taken away: somebody has changed the database, or put it back"
+            );
             None
         }
         Err(error) => {

@@ -1,6 +1,6 @@
 //! Who asks at the port: the user of the token that a request shows, while that is good, and nobody else.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, said};
 use domain::{audit::Act, rights::Role, token::DAYS};
 use serde_json::json;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tests::{
     cluster::two_databases,
     instance::{Instance, name},
 };
+use tokio::io::AsyncWriteExt;
 
 const JSON: &str = "content-type: application/json\r\n";
 
@@ -151,6 +152,36 @@ async fn the_token_of_a_removed_user_and_one_that_was_taken_away_end_at_once() {
     assert_eq!(stage.asked("GET /v1/me", &second, "").await.status, 403, "whoever left a workspace has no place in it");
     store.remove_user(&name("alice"), stage.instance.act(Act::UserRemove)).await.expect("they are gone");
     stage.asked("GET /v1/me", &second, "").await.is_refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn whoever_loses_their_token_or_their_place_while_a_body_trickles_in_does_nothing() {
+    let stage = Stage::open().await;
+    let alice = stage.instance.user("alice", Role::Member).await;
+    let store = &stage.instance.store;
+    for (number, (status, word)) in [(401, "unauthorized"), (403, "forbidden")].into_iter().enumerate() {
+        let token = stage.token(alice, &format!("token-{number}")).await;
+        let (begun, rest) = (r#"{"items":[{"resource":"tasks","#, r#""title":"late"}]}"#);
+        let mut stream = stage.connect().await;
+        let head = format!(
+            "POST /v1/items HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{begun}",
+            stage.at,
+            begun.len() + rest.len()
+        );
+        stream.write_all(head.as_bytes()).await.expect("it listens");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if number == 0 {
+            let gone = store.remove_token(alice, &name("token-0"), stage.instance.act(Act::TokenRemove)).await;
+            gone.expect("it is gone");
+        } else {
+            let out = store.set_role(&name("alice"), &name("main"), None, stage.instance.act(Act::UserEdit)).await;
+            out.expect("a change");
+        }
+        stream.write_all(rest.as_bytes()).await.expect("it listens");
+        let said = said(&mut stream).await;
+        assert_eq!((said.status, &said.json()["error"]), (status, &word.into()), "{said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

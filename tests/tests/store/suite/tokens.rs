@@ -49,6 +49,10 @@ pub async fn a_token_ends_with_its_owner_and_when_it_is_taken_away(bench: &Bench
     assert_eq!(remove(alice).await, Some(one.id));
     assert_eq!(remove(alice).await, None);
     assert_eq!(bench.store.token(one.id).await.unwrap(), None);
+    // As a database that is put back would have it.
+    bench.store.add_token(&one, bench.act(Act::TokenAdd)).await.unwrap();
+    assert_eq!(bench.store.token(one.id).await.unwrap(), None, "what was taken away does not come back");
+    assert!(!bench.store.tokens(alice).await.unwrap().contains(&one));
     assert_eq!(bench.store.token(bobs.id).await.unwrap().as_ref(), Some(&bobs), "another's of the same name stays");
     bench.store.remove_user(&name("alice"), bench.act(Act::UserRemove)).await.unwrap();
     assert_eq!(bench.store.token(two.id).await.unwrap(), None);
