@@ -2,7 +2,7 @@
 
 use crate::{
     Asker, Hub,
-    cache::Manner,
+    cache::{Answer, Manner},
     call::{Call, Facts},
     cursor::Progress,
     flight::Aboard,
@@ -16,6 +16,7 @@ use domain::{
     operation::{List, Operation},
     page::PageToken,
 };
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What the log says of an answer that was shown once more, for which nothing was sent.
@@ -63,7 +64,7 @@ impl<'a> Ask<'a> {
 
     /// Makes the record of what was answered durable. This instance's own rows are not recorded call by call.
     pub(crate) async fn record(&mut self, sum: Sum, note: &str) -> Result<(), Failure> {
-        let kept = if self.is_kept() { KEPT } else { "" };
+        let kept = if self.kept().is_some() { KEPT } else { "" };
         let note = [kept, note].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
         match &mut self.asking {
             Some(asking) => asking.answered(sum, &note).await,
@@ -79,9 +80,9 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Whether what it brings was kept from an earlier answer.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.reader.is_kept()
+    /// The earlier answer that it brings, if that was kept.
+    pub(crate) fn kept(&self) -> Option<Arc<Answer>> {
+        self.reader.kept()
     }
 
     /// What the other side told beside its rows.

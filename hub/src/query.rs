@@ -3,6 +3,7 @@
 use crate::{
     Asker, Hub, HubError,
     ask::Ask,
+    cache::Answer,
     cursor::{Bound, Cursor, Progress, SourceId},
     deadlines::PAGE_BYTES,
     flight::{Aboard, Held, Places},
@@ -18,7 +19,7 @@ use domain::{
     operation::{List, Operation},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 impl Hub {
@@ -66,7 +67,7 @@ impl Hub {
             // A source may have ended well long before the slowest one does; if its grant ends meanwhile, its rows are let go of.
             let ended = answers.iter().position(Answered::is_over);
             if let Some(at) = ended {
-                answers[at].let_go();
+                answers[at].let_go(Rest::Refused, &Failure::ended());
                 continue;
             }
             tokio::select! {
@@ -74,10 +75,14 @@ impl Hub {
                 () = any_over(&answers) => {}
                 lane = lanes.next() => match lane {
                     Some(answer) => answers.push(answer),
-                    None => return answers,
+                    None => break,
                 },
             }
         }
+        for answer in answers.iter_mut().filter(|answer| answer.has_changed()) {
+            answer.let_go(Rest::Late, &Failure::changed());
+        }
+        answers
     }
 
     async fn gather(
@@ -100,7 +105,9 @@ impl Hub {
         let (name, took) = (source.name().to_owned(), started.elapsed());
         let (rest, outcome) = judge(&name, &ended, &mut rows, took);
         let outcome = ask.facts().of(outcome);
-        Answered { at, gathered: Gathered { source: name, before, cached: ask.is_kept(), rows, rest }, outcome, place }
+        let kept = ask.kept();
+        let gathered = Gathered { source: name, before, cached: kept.is_some(), rows, rest };
+        Answered { at, gathered, outcome, place, kept }
     }
 }
 
@@ -112,6 +119,8 @@ struct Answered {
     outcome: SourceOutcome,
     /// Under way as long as its rows are held; none of this instance's own.
     place: Option<Aboard>,
+    /// The earlier answer that its rows are of.
+    kept: Option<Arc<Answer>>,
 }
 
 impl Answered {
@@ -119,12 +128,17 @@ impl Answered {
         self.place.as_ref().is_some_and(|place| place.over().is_so())
     }
 
-    fn let_go(&mut self) {
+    /// Whether its rows were kept, under a grant that changed since.
+    fn has_changed(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.is_over())
+    }
+
+    fn let_go(&mut self, rest: Rest, why: &Failure) {
         self.gathered.rows = Vec::new();
-        self.gathered.rest = Rest::Refused;
+        self.gathered.rest = rest;
         let took = Duration::from_millis(self.outcome.took_ms);
-        self.outcome = Failure::ended().ending(&self.gathered.source, 0, took);
-        self.place = None;
+        self.outcome = why.ending(&self.gathered.source, 0, took);
+        (self.place, self.kept) = (None, None);
     }
 }
 

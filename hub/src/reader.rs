@@ -52,9 +52,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether what it gives was kept from an earlier answer.
-    pub(crate) fn is_kept(&self) -> bool {
-        matches!(self, Self::Link(link) if matches!(link.from, From::Kept { .. }))
+    /// The earlier answer that it gives, if that was kept.
+    pub(crate) fn kept(&self) -> Option<Arc<Answer>> {
+        match self {
+            Self::Link(link) => match &link.from {
+                From::Kept { answer, .. } => Some(Arc::clone(answer)),
+                From::Unknown | From::There { .. } => None,
+            },
+            Self::Here(_) => None,
+        }
     }
 
     /// What the other side told beside its rows.
@@ -105,7 +111,7 @@ impl<'a> Here<'a> {
             items: chunk.items,
             as_of: chunk.as_of,
             bytes: 0,
-            is_kept: false,
+            kept: None,
             end: over.then_some(more && given > 0),
         })
     }
@@ -158,9 +164,10 @@ impl<'a> Link<'a> {
         if Instant::now() >= deadline {
             return Err(self.call.late());
         }
-        let (message, is_kept) = self.message(deadline).await?;
+        let (message, kept) = self.message(deadline).await?;
         let batch = self.check.chunk(message)?;
-        let batch = if is_kept { Batch { is_kept, bytes: 0, ..batch } } else { batch };
+        let bytes = if kept.is_some() { 0 } else { batch.bytes };
+        let batch = Batch { kept, bytes, ..batch };
         self.call.answered();
         self.rows += batch.items.len();
         match batch.end {
@@ -193,15 +200,16 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The next message, and whether it was kept.
-    async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, bool), Failure> {
+    /// The next message, and the earlier answer that it is of, if it was kept.
+    async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, Option<Arc<Answer>>), Failure> {
         let stream = match &mut self.from {
             From::Kept { answer, .. } if answer.is_over() => return Err(Failure::changed()),
             From::Kept { answer, read } => {
                 let message = answer.messages.get(*read).map(|bytes| v1::ListResponse::decode(&bytes[..]));
                 *read += 1;
                 let message = message.and_then(Result::ok).ok_or_else(Failure::unfinished)?;
-                return self.call.over().unless(async { Ok((message, true)) }).await;
+                let kept = Some(Arc::clone(answer));
+                return self.call.over().unless(async { Ok((message, kept)) }).await;
             }
             From::There { stream, .. } => stream,
             From::Unknown => return Err(Failure::unfinished()),
@@ -212,7 +220,7 @@ impl<'a> Link<'a> {
         if let From::There { keeping, .. } = &mut self.from {
             keeping.add(&message);
         }
-        Ok((message, false))
+        Ok((message, None))
     }
 
     /// After the last rows, which were as they should be.

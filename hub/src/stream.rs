@@ -4,6 +4,7 @@
 use crate::{
     Asker, Hub, HubError,
     ask::Ask,
+    cache::Answer,
     call::Facts,
     cursor::Progress,
     flight::Over,
@@ -51,7 +52,7 @@ struct Shelf {
 
 #[derive(Default)]
 struct Rows {
-    waiting: VecDeque<Box<Row>>,
+    waiting: VecDeque<(Box<Row>, Option<Arc<Answer>>)>,
     shown: u64,
     facts: Facts,
 }
@@ -65,14 +66,15 @@ impl Shelf {
         self.over.as_ref().is_some_and(Over::is_so)
     }
 
-    fn put(&self, row: Row) {
-        self.lock().waiting.push_back(Box::new(row));
+    fn put(&self, row: Row, kept: Option<Arc<Answer>>) {
+        self.lock().waiting.push_back((Box::new(row), kept));
     }
 
-    /// The next row; none once its grant has ended.
+    /// The next row; none once its grant has ended, or has changed since the row was kept.
     fn take(&self) -> Option<Box<Row>> {
         let mut rows = self.lock();
-        let row = rows.waiting.pop_front().filter(|_| !self.is_over());
+        let holds = |kept: &Option<Arc<Answer>>| !self.is_over() && !kept.as_ref().is_some_and(|kept| kept.is_over());
+        let row = rows.waiting.pop_front().filter(|(_, kept)| holds(kept)).map(|(row, _)| row);
         rows.shown += u64::from(row.is_some());
         if rows.waiting.is_empty() {
             self.empty.notify_one();
@@ -222,8 +224,9 @@ async fn relay(ask: &mut Ask<'_>, steps: &Sender<Waiting>, shelf: &Arc<Shelf>) -
 
 async fn pass_on(batch: Batch, shelf: &Arc<Shelf>, steps: &Sender<Waiting>) -> Result<(), SendError<Waiting>> {
     for item in batch.items {
-        let row = Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, cached: batch.is_kept, item };
-        shelf.put(row);
+        let row =
+            Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, cached: batch.kept.is_some(), item };
+        shelf.put(row, batch.kept.clone());
         steps.send(Waiting::Row(Arc::clone(shelf))).await?;
     }
     Ok(())

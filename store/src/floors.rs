@@ -32,8 +32,9 @@ const TOKEN: &str = "token ";
 const SURPLUS: usize = 4_096;
 /// What is written above that which is put aside.
 const LOST: &str = "# How far grants had come was lost from grants.floor, or these lines of it are of another key or damaged. Grants that were ended,\n\
-                    # narrowed or renewed before may stand again if the database was put back, and keys that were revoked be taken again: look\n\
-                    # through `mosaic-fed grant list` and `mosaic-fed key list`, end and revoke what should not stand, then remove this file.\n";
+                    # narrowed or renewed before may stand again if the database was put back, keys that were revoked be taken again, and tokens be good\n\
+                    # that were taken away: look through `mosaic-fed grant list`, `key list` and `token list`, end what should not stand, then remove\n\
+                    # this file.\n";
 
 /// How far a grant has come: a row of it that is behind was put back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
