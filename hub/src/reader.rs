@@ -167,7 +167,7 @@ impl<'a> Link<'a> {
         let (message, kept) = self.message(deadline).await?;
         let batch = self.check.chunk(message)?;
         let bytes = if kept.is_some() { 0 } else { batch.bytes };
-        let batch = Batch { kept, bytes, ..batch };
+        let batch = Batch { bytes, kept, ..batch };
         self.call.answered();
         self.rows += batch.items.len();
         match batch.end {
