@@ -154,7 +154,12 @@ fn looks_empty(item: &Item) -> bool {
 
 /// The fields of its kind that the grant keeps back. Whoever cannot be asked that has given the row all the same.
 async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<Vec<Field>> {
-    let mut shares = capabilities(call, link).await.ok()??;
+    let shares = capabilities(call, link).await;
+    if shares.is_ok() {
+        // Where the row itself was kept, this is the question that was sent.
+        call.answered();
+    }
+    let mut shares = shares.ok()??;
     kept_back(&get.resource, &shares.resources.remove(&get.resource)?)
 }
 

@@ -204,20 +204,10 @@ impl Hub {
         standing
     }
 
-    /// A connection of its own, with whichever certificate the other side takes of a link that was left between two.
+    /// A connection of its own, with whichever certificate the other side takes.
     async fn dial_anew(&self, link: &LinkRecord) -> Result<Dialled, (Step, Failure)> {
-        let key = (link.owner, link.id);
-        let of = |error: DialError| (step_of(&error), Failure::dial(&error));
-        if let Some(next) = &link.next
-            && let Ok(target) = self.sessions.target(&link.following(next))
-        {
-            match self.dialling.dial(target, key).await {
-                Err(DialError::OurCertificate(_)) => {}
-                dialled => return dialled.map_err(of),
-            }
-        }
-        let target = self.sessions.target(link).map_err(|failure| (Step::Reach, failure))?;
-        self.dialling.dial(target, key).await.map_err(of)
+        let dial = self.sessions.dialled(link).map_err(|failure| (Step::Reach, failure))?;
+        dial.await.map_err(|error| (step_of(&error), Failure::dial(&error)))
     }
 
     async fn greet(

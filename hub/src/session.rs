@@ -151,22 +151,22 @@ impl Sessions {
     }
 
     fn dial(&self, link: &LinkRecord) -> Dial {
-        match self.target(link) {
-            Ok(target) if link.next.is_some() => self.dial_either(link, target),
-            Ok(target) => {
-                let dial = self.dialling.dial(target, (link.owner, link.id));
-                async move { dial.await.map_err(|error| Failure::dial(&error)) }.boxed().shared()
-            }
+        match self.dialled(link) {
+            Ok(dial) => dial.map(|dialled| dialled.map_err(|error| Failure::dial(&error))).boxed().shared(),
             Err(failure) => ready(Err(failure)).boxed().shared(),
         }
     }
 
-    /// A link that was left between two certificates: the one that waits is tried first, for once it was used the other one is
-    /// good for a moment only.
-    fn dial_either(&self, link: &LinkRecord, current: Target) -> Dial {
+    /// A connection that is kept nowhere. Of a link that was left between two certificates the one that waits is tried first, for once it was
+    /// used the other one is good for a moment only.
+    pub(crate) fn dialled(
+        &self,
+        link: &LinkRecord,
+    ) -> Result<impl Future<Output = Result<Dialled, DialError>> + Send + use<>, Failure> {
+        let current = self.target(link)?;
         let next = link.next.as_ref().and_then(|next| self.target(&link.following(next)).ok());
         let (dialling, key) = (self.dialling.clone(), (link.owner, link.id));
-        let dial = async move {
+        Ok(async move {
             if let Some(next) = next {
                 match dialling.dial(next, key).await {
                     Err(DialError::OurCertificate(_)) => {}
@@ -174,8 +174,7 @@ impl Sessions {
                 }
             }
             dialling.dial(current, key).await
-        };
-        dial.map(|dialled| dialled.map_err(|error| Failure::dial(&error))).boxed().shared()
+        })
     }
 
     /// A connection with a link's next certificate, which nobody else uses yet.

@@ -18,6 +18,7 @@ pub mod halt;
 mod heard;
 mod invited;
 mod keys;
+mod links;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod postgres;
@@ -36,6 +37,7 @@ pub use floors::{END, Floor};
 pub use heard::News;
 pub use invited::{Enrolled, Enrolment, Handed, LastInvite, LinkEnd, LinkKey, MadeOf, NewInvite};
 pub use keys::{KeptKey, KeyEnd, Keys};
+pub use links::{LinkEntry, LinkRecord, Links, NextLeaf};
 pub use rules::key_revoked;
 pub use standing::{Held, Standing};
 pub use tokens::Tokens;

@@ -174,7 +174,7 @@ impl Line {
         let (mut parts, body) = request.into_parts();
         let token = match self.judged(&parts).await {
             Ok(token) => token,
-            Err(problem) => return closing(problem),
+            Err(turned_away) => return turned_away.closing(),
         };
         // What comes after need not see it.
         parts.headers.remove(AUTHORIZATION);
@@ -186,25 +186,26 @@ impl Line {
     }
 
     /// The token that a request shows, if it may be answered at all.
-    async fn judged(&self, parts: &Parts) -> Result<KeptToken, Problem> {
+    async fn judged(&self, parts: &Parts) -> Result<KeptToken, TurnedAway> {
         if let Err(refused) = self.port.guard.addressed(parts) {
-            return Err(self.refused(refused, None));
+            return Err(self.refused(refused, None).into());
         }
-        let Some(token) = guard::token(parts) else { return Err(self.refused(Refused::NoToken, None)) };
+        let Some(token) = guard::token(parts) else { return Err(self.refused(Refused::NoToken, None).into()) };
         let kept = self.kept(&token).await?;
         self.takes_a_place(kept.owner)?;
         Ok(kept)
     }
 
     /// What is kept of a token that is good now.
-    async fn kept(&self, token: &ProgramToken) -> Result<KeptToken, Problem> {
+    async fn kept(&self, token: &ProgramToken) -> Result<KeptToken, TurnedAway> {
         let (door, tries) = (&self.port.door, &self.port.tries);
         let id = token.id();
         if !door.knows_token(id)
             && let Err(wait) = tries.may(self.address.ip())
         {
             let problem = Problem::new(Kind::Busy, "too many wrong tokens came from this address");
-            return Err(problem.next(format!("try again in {wait} s, with a token that is good here")));
+            let problem = problem.next(format!("try again in {wait} s, with a token that is good here"));
+            return Err(TurnedAway { problem, wait: Some(wait) });
         }
         let found = door.store.token(id).await.map_err(|cause| {
             // What the database says is not for somebody who has shown nothing yet.
@@ -214,13 +215,13 @@ impl Line {
         let Some(kept) = found.filter(|kept| token.is(kept)) else {
             door.forget_token(id);
             tries.wrong(self.address.ip());
-            return Err(self.refused(Refused::WrongToken, None));
+            return Err(self.refused(Refused::WrongToken, None).into());
         };
         let now = door.world.now();
         if kept.has_expired(now) {
             door.forget_token(id);
             tries.wrong(self.address.ip());
-            return Err(self.refused(Refused::ExpiredToken, Some(&kept)));
+            return Err(self.refused(Refused::ExpiredToken, Some(&kept)).into());
         }
         door.learn_token(id);
         if kept.is_used_anew(now)
@@ -262,13 +263,27 @@ impl Line {
     }
 }
 
-/// What is refused reads nothing more of its connection.
-fn closing(problem: Problem) -> Response {
-    let is_busy = problem.kind == Kind::Busy;
-    let mut response = problem.into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    if is_busy {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(tries::WINDOW.as_secs()));
+/// A request that is not answered.
+struct TurnedAway {
+    problem: Problem,
+    /// After how many seconds it may come again, where that is known.
+    wait: Option<u64>,
+}
+
+impl From<Problem> for TurnedAway {
+    fn from(problem: Problem) -> Self {
+        Self { problem, wait: None }
     }
-    routes::plain(response)
+}
+
+impl TurnedAway {
+    /// Nothing more is read of its connection.
+    fn closing(self) -> Response {
+        let mut response = self.problem.into_response();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(wait) = self.wait {
+            response.headers_mut().insert(RETRY_AFTER, wait.into());
+        }
+        routes::plain(response)
+    }
 }

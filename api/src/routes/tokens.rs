@@ -19,7 +19,7 @@ const LOOKED_AFTER: &str = "looking after tokens";
 
 /// The caller's, by name.
 pub(super) async fn list(State(door): State<Arc<Door>>, person: Person) -> Answer<Vec<view::TokenEntry>> {
-    person.must_be_there(&door, Act::TokenAdd, LOOKED_AFTER).await?;
+    person.must_be_there(&door, Act::TokenUse, LOOKED_AFTER).await?;
     Ok(Json(entries(&door, &person).await?))
 }
 

@@ -192,15 +192,15 @@ async fn another_users_token_finds_no_such_link() {
     let (_, invite) = shares.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let request = domain::id::RequestId(stage.instance.world.uuid());
     let asker = hub::Asker { user: stage.instance.owner, workspace: stage.instance.workspace, request };
-    stage.hub.link(&asker, &invite.encode(), Some(name("work"))).await.expect("a link");
+    stage.hub.link(&asker, &invite.encode(), Some(name("office"))).await.expect("a link");
     let bob = stage.instance.user("bob", Role::Admin).await;
     let (own, foreign) = (stage.owners_token().await, stage.token(bob, "ci").await);
-    assert_eq!(stage.asked("POST /v1/links/work/ping", &own, "content-length: 0\r\n").await.status, 200);
+    assert_eq!(stage.asked("POST /v1/links/office/ping", &own, "content-length: 0\r\n").await.status, 200);
     for line in [
-        "POST /v1/links/work/ping",
-        "POST /v1/links/work/renew",
-        "GET /v1/rows/tasks?from=work",
-        "POST /v1/links/work/unlink",
+        "POST /v1/links/office/ping",
+        "POST /v1/links/office/renew",
+        "GET /v1/rows/tasks?from=office",
+        "POST /v1/links/office/unlink",
     ] {
         let more = if line.ends_with("unlink") { with_body(&json!({"now": true})) } else { String::new() };
         let said = stage.asked(line, &foreign, &more).await;
