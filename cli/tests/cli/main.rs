@@ -5,6 +5,8 @@ mod calls;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dead;
 #[cfg(test)]
 mod demo;
