@@ -7,6 +7,7 @@ use super::port;
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -72,7 +73,7 @@ fn installed() -> Option<PathBuf> {
     if !runs {
         let loudly = "python3 with pip does not run here, so the port is NOT TESTED: install it";
         assert!(std::env::var_os("CI").is_none(), "{loudly}");
-        println!("{loudly}");
+        writeln!(std::io::stderr(), "{loudly}").unwrap();
         return None;
     }
     let pins = Path::new(TOLD).join("requirements.txt");
