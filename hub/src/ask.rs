@@ -50,7 +50,7 @@ impl<'a> Ask<'a> {
                 let page = after.map(|after| PageToken::new(list.binding(&link.id.to_string()), after));
                 let list = List { page, ..list };
                 let asking = Asking::new(hub, asker, link).about(&list.resource, list.query_hash());
-                let call = Call::question(hub, link, asker.request, deadline);
+                let call = Call::question(hub, link, asker, deadline);
                 (Reader::Link(Box::new(Link::new(call, &list, after, manner))), Some(asking))
             }
         };

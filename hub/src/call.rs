@@ -1,7 +1,7 @@
 //! One question on its way over a link: the connection it uses, its deadline, and what its end says about the link.
 
 use crate::{
-    Hub,
+    Asker, Hub,
     cache::{Manner, Turn},
     circuit::is_of_reach,
     flight::{Aboard, Over},
@@ -9,6 +9,7 @@ use crate::{
     hello::Shares,
     outcome::{Failure, Kind},
     session::{Channel, Live},
+    terms::Known,
     track::Pass,
 };
 use domain::{
@@ -16,7 +17,7 @@ use domain::{
     answer::{Outcome, SourceOutcome},
     audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
-    scope::spec::MAX_RATE,
+    scope::{Door, spec::MAX_RATE},
 };
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
@@ -36,6 +37,8 @@ pub(crate) struct Call<'a> {
     live: Option<Live>,
     aboard: Aboard,
     gate: Gate,
+    /// Where the question came in, of one for rows.
+    door: Option<Door>,
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
 }
@@ -77,13 +80,43 @@ impl<'a> Call<'a> {
             live: None,
             aboard,
             gate: Gate::Free,
+            door: None,
             calls_left: None,
         }
     }
 
-    /// A question for rows, which is not sent while the link's circuit is open.
-    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
-        Self { gate: Gate::Ahead, ..Self::new(hub, link, request, deadline) }
+    /// A question for rows, which is not sent while the link's circuit is open, nor where its grant is for other doors.
+    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, asker: &Asker, deadline: Instant) -> Self {
+        Self { gate: Gate::Ahead, door: Some(asker.door), ..Self::new(hub, link, asker.request, deadline) }
+    }
+
+    /// Where the question came in, of one for rows.
+    pub(crate) const fn door(&self) -> Option<Door> {
+        self.door
+    }
+
+    pub(crate) const fn link(&self) -> &'a LinkRecord {
+        self.link
+    }
+
+    /// What is known of the link's terms; waits for its first session since this daemon started, if that is on its way.
+    pub(crate) async fn known(&self) -> Known {
+        // Without sessions nobody tells of a change: then what is known is what a ping found.
+        if !self.hub.keeper.runs() {
+            return match self.hub.tracks.known(self.link) {
+                Known::NotYet => Known::NotSaid,
+                known => known,
+            };
+        }
+        if let Known::NotYet = self.hub.tracks.known(self.link) {
+            drop(timeout_at(self.deadline, self.hub.keeper.begun(self.link)).await);
+        }
+        self.hub.tracks.known(self.link)
+    }
+
+    /// The other side does not say what the grant gives.
+    pub(crate) fn says_nothing(&self) {
+        self.hub.tracks.says_nothing(self.link);
     }
 
     /// Its place, for whoever keeps what it brings.
@@ -107,7 +140,8 @@ impl<'a> Call<'a> {
     }
 
     /// Whether an earlier answer to the same question will do, or somebody asks it already; waits no longer than the deadline.
-    pub(crate) async fn turn(&self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
+    pub(crate) async fn turn(&mut self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
+        self.allowed().await?;
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
         let turn = self.over().unless(async { Ok(timeout_at(deadline + SLACK, turn).await) }).await?;
@@ -152,7 +186,7 @@ impl<'a> Call<'a> {
 
     /// What the grant gives, as the other side says.
     pub(crate) fn gives(&self, shares: &Shares) {
-        self.hub.tracks.gives(self.link, shares);
+        self.hub.tracks.gives(self.link, shares.terms());
     }
 
     /// Something of an answer came, and was believed.

@@ -52,8 +52,11 @@ impl Hub {
     async fn plan_link(&self, asker: &Asker, link: &LinkRecord, resource: &Resource) -> Planned {
         let started = Instant::now();
         let mut asking = Asking::new(self, asker, link).calling("explain");
-        let mut call = Call::question(self, link, asker.request, started + self.deadlines.source);
-        let told = capabilities(&mut call, link).await;
+        let mut call = Call::question(self, link, asker, started + self.deadlines.source);
+        let told = match call.allowed().await {
+            Ok(()) => capabilities(&mut call, link).await,
+            Err(failure) => Err(failure),
+        };
         call.end(told.as_ref().err());
         let recorded = match &told {
             Ok(_) => asking.answered(Sum::default(), "").await,

@@ -103,7 +103,7 @@ impl Hub {
 
     async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
         let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
-        let mut call = Call::question(self, link, asker.request, Instant::now() + self.deadlines.source);
+        let mut call = Call::question(self, link, asker, Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get, manner).await;
         let over = call.over();
         let cached = matches!(&found, Ok(Some(read)) if read.kept.is_some());

@@ -7,13 +7,14 @@ use crate::{
     outcome::Failure,
     ping::Tried,
     record::{Asking, Sum},
+    terms::{Terms, verbs},
 };
 use domain::{
     Reason, Time,
     answer::{Outcome, SourceOutcome},
     id::{Field, InstanceId, Name, Resource},
     operation::PROTOCOL_VERSION,
-    scope::Verb,
+    scope::{Door, Verb},
     wire,
 };
 use proto::v1::{self, connect_service_client::ConnectServiceClient, query_service_client::QueryServiceClient};
@@ -60,8 +61,15 @@ pub struct Shares {
     pub calls_left: u32,
     /// When the grant ends.
     pub not_after: Time,
-    /// Where the owner wants rows shown; nothing obeys it yet.
-    pub doors: Vec<String>,
+    /// Where the owner wants rows shown.
+    pub doors: BTreeSet<Door>,
+}
+
+impl Shares {
+    /// As a session would tell it.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { resources: self.resources.clone(), verbs: self.verbs.clone(), doors: self.doors.clone() }
+    }
 }
 
 /// How trying a link out ended.
@@ -144,7 +152,10 @@ pub(crate) async fn capabilities(call: &mut Call<'_>, link: &LinkRecord) -> Resu
             call.gives(&shares);
             Ok(Some(shares))
         }
-        Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => Ok(None),
+        Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => {
+            call.says_nothing();
+            Ok(None)
+        }
         Err(failure) => Err(failure),
     }
 }
@@ -182,17 +193,12 @@ fn shares(answer: &v1::CapabilitiesResponse, link: &LinkRecord) -> Result<Shares
         grant: answer.grant_name.parse().map_err(Failure::lie)?,
         workspace: answer.workspace.parse().map_err(Failure::lie)?,
         resources: answer.resources.iter().map(resource).collect::<Result<_, _>>()?,
-        verbs: Verb::ALL.into_iter().filter(|verb| answer.verbs.contains(&wire::verb(*verb).into())).collect(),
+        verbs: verbs(&answer.verbs),
         max_rows: answer.max_rows,
         calls_per_minute: rate.per_minute,
         calls_left: answer.calls_left,
         not_after: answer.not_after.map(wire::time).ok_or_else(|| Failure::lie("the other side's grant has no end"))?,
-        doors: answer
-            .doors
-            .iter()
-            .map(|door| door.parse::<Name>().map(Into::into))
-            .collect::<Result<_, _>>()
-            .map_err(Failure::lie)?,
+        doors: wire::named_doors(&answer.doors),
     })
 }
 

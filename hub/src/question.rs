@@ -9,7 +9,7 @@ use domain::{
     answer::HERE,
     id::{Name, RequestId, Resource, UserId, WorkspaceId},
     operation::List,
-    scope::spec::MAX_ROWS,
+    scope::{Door, spec::MAX_ROWS},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::LinkRecord;
@@ -24,6 +24,8 @@ pub struct Asker {
     /// Which question: every record of it, and every call to another instance, has this id. Nothing that outlives the
     /// question is kept by it.
     pub request: RequestId,
+    /// Through which of this instance's doors they ask.
+    pub door: Door,
 }
 
 /// Which sources to ask.

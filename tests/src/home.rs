@@ -72,7 +72,7 @@ impl Home {
             },
             try_addresses: true,
         });
-        let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
+        let owner = Asker { user, workspace, request: RequestId(world.uuid()), door: domain::scope::Door::Cli };
         Self { id, hub: Hub::new(parts()), parts, kek: sealing, owner, world, database, store }
     }
 

@@ -71,7 +71,12 @@ impl Hub {
     /// Holds one session of `link` from its first word to its end.
     async fn converse(&self, link: &LinkRecord, shown: &Shown) -> Result<Over, Failure> {
         let request = RequestId(self.world.uuid());
-        let asker = Asker { user: link.owner, workspace: WorkspaceId(uuid::Uuid::nil()), request };
+        let asker = Asker {
+            user: link.owner,
+            workspace: WorkspaceId(uuid::Uuid::nil()),
+            request,
+            door: domain::scope::Door::Cli,
+        };
         let opened = self.open_session(link, request).await;
         match &opened {
             Ok(None) => return Ok(Over::Unknown),
@@ -90,8 +95,8 @@ impl Hub {
             }
         }
         let Some(open) = opened? else { return Ok(Over::Unknown) };
+        self.tracks.stands_at(link, open.welcome.generation, open.welcome.terms.as_ref());
         shown.begin(&open.welcome, self.world.now());
-        self.tracks.stands_at(link, open.welcome.generation);
         // Answers are kept only while the other side can tell of a change.
         let _kept = self.cache.open((link.owner, link.id));
         Ok(self.follow(link, open, shown, request).await)
@@ -171,9 +176,9 @@ impl Hub {
                     return Over::Ended;
                 }
                 // What is under way is judged anew, chunk by chunk.
-                Some(Said::Notice(v1::Notice { generation, .. })) => {
+                Some(Said::Notice(v1::Notice { generation, news })) => {
                     shown.changed(generation);
-                    self.tracks.stands_at(link, generation);
+                    self.tracks.stands_at(link, generation, changed(news.as_ref()));
                     self.cache.flush((link.owner, link.id));
                     if say(&words, acknowledged(generation)).await.is_none() {
                         return Over::Lost;
@@ -207,6 +212,14 @@ impl Hub {
 /// None once nobody takes it any more.
 async fn say(words: &mpsc::Sender<v1::SessionRequest>, word: v1::SessionRequest) -> Option<()> {
     timeout(SILENCE, words.send(word)).await.ok()?.ok()
+}
+
+/// The terms that a grant was given.
+fn changed(news: Option<&News>) -> Option<&v1::Terms> {
+    match news {
+        Some(News::Changed(terms)) => Some(terms),
+        Some(News::Ended(_)) | None => None,
+    }
 }
 
 fn acknowledged(generation: u64) -> v1::SessionRequest {

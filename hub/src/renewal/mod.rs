@@ -49,7 +49,12 @@ impl Hub {
             return Err(Failure::own("this link is being renewed already"));
         };
         // Whose rows `here` means is of no account: none are asked for.
-        let asker = Asker { user: link.owner, workspace: WorkspaceId(uuid::Uuid::nil()), request: id };
+        let asker = Asker {
+            user: link.owner,
+            workspace: WorkspaceId(uuid::Uuid::nil()),
+            request: id,
+            door: domain::scope::Door::Cli,
+        };
         let mut asking = Asking::new(self, &asker, link).calling("renew");
         let ended = self.follow_up(link, id).await;
         self.watch.note(link, &ended, self.world.now());

@@ -208,7 +208,7 @@ async fn people(model: &Model, world: &World, instance: InstanceId) -> (Asker, A
     model.create_instance(&identity, (workspace, name("main")), owner, record(Act::Start)).await.unwrap();
     let (second, main) = (name("bob"), name("main"));
     model.add_user(bob, &second, None, &main, Role::Member, record(Act::UserAdd)).await.unwrap();
-    let asker = |user| Asker { user, workspace, request: RequestId(world.uuid()) };
+    let asker = |user| Asker { user, workspace, request: RequestId(world.uuid()), door: domain::scope::Door::Cli };
     (asker(alice), asker(bob))
 }
 

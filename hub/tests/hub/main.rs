@@ -10,6 +10,8 @@ mod circuit;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod get;
 #[cfg(test)]
 mod home;
