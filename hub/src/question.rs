@@ -154,8 +154,8 @@ impl Hub {
                     (Some(source), _) => source.name().to_owned(),
                     (None, gone) => gone.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned(),
                 };
-                let named: BTreeSet<String> = sources.iter().zip(&cursor.sources).map(of).collect();
-                !cursor.all && named == names.iter().cloned().collect()
+                let first: BTreeSet<String> = sources.iter().zip(&cursor.sources).map(of).collect();
+                !cursor.all && first == names.iter().cloned().collect()
             }
         };
         if !meant {
