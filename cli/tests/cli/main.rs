@@ -51,6 +51,8 @@ mod policy;
 #[cfg(test)]
 mod port;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod reach;
 #[cfg(test)]
 mod refusals;
