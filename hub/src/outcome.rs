@@ -249,7 +249,7 @@ pub(crate) fn unreached(error: &DialError, invite: &Invite, now: Time) -> HubErr
         );
         let allowed = "; the invite was not used: type the same link command again then";
         return HubError::Enrolment(match error {
-            DialError::Forbidden(_) => cause + allowed,
+            DialError::Forbidden(_) | DialError::Proxy(_) => cause + allowed,
             _ if is_silent => cause + &again,
             _ => cause,
         });

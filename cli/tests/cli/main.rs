@@ -53,6 +53,8 @@ mod policy;
 #[cfg(test)]
 mod port;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod reach;
 #[cfg(test)]
 mod refusals;
