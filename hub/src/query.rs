@@ -216,10 +216,19 @@ fn settle(cursor: &mut Cursor, at: &[usize], merged: &Merged, endings: Vec<Sourc
     cursor.shown = merged.shown;
     let ended = endings.into_iter().zip(at).zip(&merged.sources);
     ended
-        .map(|((ending, at), (rows, progress))| {
-            cursor.sources[*at].1 = *progress;
-            let truncated = ending.outcome == Outcome::Ok && *progress != Progress::Done;
-            SourceOutcome { rows: *rows, truncated, ..ending }
+        .map(|((ending, at), stands)| {
+            cursor.sources[*at].1 = stands.progress;
+            let ending = if stands.is_beyond { unbroken(ending) } else { ending };
+            let truncated = ending.outcome == Outcome::Ok && stands.progress != Progress::Done;
+            SourceOutcome { rows: stands.rows, truncated, ..ending }
         })
         .collect()
+}
+
+/// What broke off beyond the end of the page is missing from no row of it; the next page asks for it again.
+fn unbroken(ending: SourceOutcome) -> SourceOutcome {
+    match ending.outcome {
+        Outcome::Partial => SourceOutcome { outcome: Outcome::Ok, reason: None, retry_after_ms: None, ..ending },
+        _ => ending,
+    }
 }
