@@ -15,6 +15,7 @@ use domain::{
     rights::Role,
     say::named,
     token::KeptToken,
+    trace::{TRACEPARENT, TraceParent},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::User;
@@ -47,6 +48,8 @@ pub struct Person {
     pub user: User,
     /// This request, as the log names it.
     pub request: RequestId,
+    /// Which trace it goes on in, if the caller named one.
+    pub trace: Option<TraceParent>,
     /// The workspace it is about.
     pub workspace: Name,
     /// The same, by id.
@@ -80,7 +83,8 @@ impl FromRequestParts<Arc<Door>> for Person {
         let role = user.roles.get(&workspace).copied().ok_or_else(|| not_there(&user, &workspace))?;
         let workspace_id = workspace_id(door, &workspace).await?;
         let operator = peer.is_operator();
-        Ok(Self { user, request, workspace, workspace_id, role, operator, borrowed, token })
+        let trace = trace_in(&parts.headers);
+        Ok(Self { user, request, trace, workspace, workspace_id, role, operator, borrowed, token })
     }
 }
 
@@ -161,6 +165,13 @@ fn name_in(headers: &HeaderMap, header: &str) -> Result<Option<Name>, Problem> {
     let wrong = |cause: String| Problem::invalid(cause).next("send a name, or leave the header out");
     let text = value.to_str().map_err(|_| wrong(format!("{header} is no name")))?;
     text.parse().map(Some).map_err(|cause| wrong(format!("{header}: {cause}")))
+}
+
+/// A trace that is not named as it should be, or twice, is none: then a new one begins (W3C Trace Context, section 3.2.1).
+fn trace_in(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all(TRACEPARENT).iter();
+    let (only, None) = (said.next()?, said.next()) else { return None };
+    TraceParent::parse(only.to_str().ok()?)
 }
 
 /// The workspace that was named, else the only one, else `main`.
@@ -258,7 +269,7 @@ impl Person {
 
     /// They, as the asking side knows them.
     pub fn asker(&self) -> hub::Asker {
-        hub::Asker { user: self.user.id, workspace: self.workspace_id, request: self.request }
+        hub::Asker { user: self.user.id, workspace: self.workspace_id, request: self.request, trace: self.trace }
     }
 
     /// They, as the sharing side's records name them.

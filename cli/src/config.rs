@@ -5,8 +5,10 @@ mod ca;
 pub mod dialling;
 pub mod http;
 pub mod lists;
+pub mod telemetry;
 
 pub use ca::Ca;
+pub use telemetry::Telemetry;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
@@ -83,6 +85,9 @@ pub struct Config {
     /// The step-ca that issues certificates; the embedded CA does where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<Ca>,
+    /// Where spans of requests are sent; none means nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
 }
 
 /// How the daemon logs to stderr.
@@ -97,7 +102,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 28] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
@@ -122,6 +127,10 @@ pub const KEYS: [&str; 24] = [
     "ca.root",
     "ca.provisioner",
     "ca.key_file",
+    "telemetry.otlp_endpoint",
+    "telemetry.otlp_root",
+    "telemetry.otlp_headers_file",
+    "telemetry.otlp_share",
 ];
 
 impl Default for Config {
@@ -149,6 +158,7 @@ impl Default for Config {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             ca: None,
+            telemetry: None,
         }
     }
 }
@@ -225,6 +235,7 @@ impl Config {
         }
         lists::checked(&self)?;
         http::checked(&self)?;
+        telemetry::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;
         Ok(self)
     }

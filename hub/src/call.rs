@@ -17,7 +17,9 @@ use domain::{
     audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
     scope::spec::MAX_RATE,
+    trace::TRACEPARENT,
 };
+use link::{Trail, trail::Part};
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
 use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
@@ -30,7 +32,7 @@ const SLACK: Duration = Duration::from_millis(100);
 pub(crate) struct Call<'a> {
     hub: &'a Hub,
     link: &'a LinkRecord,
-    request: RequestId,
+    trail: Trail,
     started: Instant,
     deadline: Instant,
     live: Option<Live>,
@@ -66,12 +68,12 @@ enum Gate {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
+    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, trail: Trail, deadline: Instant) -> Self {
         let aboard = hub.sessions.board(link);
         Self {
             hub,
             link,
-            request,
+            trail,
             started: Instant::now(),
             deadline,
             live: None,
@@ -82,13 +84,18 @@ impl<'a> Call<'a> {
     }
 
     /// A question for rows, which is not sent while the link's circuit is open.
-    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
-        Self { gate: Gate::Ahead, ..Self::new(hub, link, request, deadline) }
+    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, trail: Trail, deadline: Instant) -> Self {
+        Self { gate: Gate::Ahead, ..Self::new(hub, link, trail, deadline) }
     }
 
     /// Its place, for whoever keeps what it brings.
     pub(crate) fn place(&self) -> Aboard {
         self.aboard.clone()
+    }
+
+    /// What is told of the question.
+    pub(crate) const fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// When the answer must be here.
@@ -110,7 +117,9 @@ impl<'a> Call<'a> {
     pub(crate) async fn turn(&self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
-        let turn = self.over().unless(async { Ok(timeout_at(deadline + SLACK, turn).await) }).await?;
+        let over = self.over();
+        let turn = over.unless(async { Ok(timeout_at(deadline + SLACK, turn).await) });
+        let turn = self.trail.time(Part::Queue, turn).await?;
         turn.map_err(|_| self.late())
     }
 
@@ -127,7 +136,9 @@ impl<'a> Call<'a> {
         let (deadline, over) = (self.deadline, self.over());
         self.pass()?;
         let asked = Instant::now();
-        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
+        let trail = self.trail.clone();
+        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) });
+        let answer = trail.time(Part::Wire, answer).await?;
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
             self.hub.tracks.took(self.link, asked.elapsed());
@@ -191,7 +202,7 @@ impl<'a> Call<'a> {
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
-        request(message, self.request, self.deadline.saturating_duration_since(Instant::now()))
+        traced(message, &self.trail, self.deadline.saturating_duration_since(Instant::now()))
     }
 
     fn may_have_been_stale(&self) -> bool {
@@ -355,5 +366,14 @@ pub(crate) fn request<M>(message: M, id: RequestId, patience: Duration) -> Reque
         request.metadata_mut().insert(REQUEST_ID, id);
     }
     request.set_timeout(patience);
+    request
+}
+
+/// The same, going on in the question's trace at the other side.
+pub(crate) fn traced<M>(message: M, trail: &Trail, patience: Duration) -> Request<M> {
+    let mut request = request(message, trail.request(), patience);
+    if let Some(Ok(place)) = trail.traceparent().map(|place| place.to_string().parse()) {
+        request.metadata_mut().insert(TRACEPARENT, place);
+    }
     request
 }

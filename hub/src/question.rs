@@ -6,6 +6,7 @@ use domain::{
     id::{Name, RequestId, Resource, UserId, WorkspaceId},
     operation::List,
     scope::spec::MAX_ROWS,
+    trace::TraceParent,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::LinkRecord;
@@ -20,6 +21,8 @@ pub struct Asker {
     /// Which question: every record of it, and every call to another instance, has this id. Nothing that outlives the
     /// question is kept by it.
     pub request: RequestId,
+    /// Which trace it goes on in, if whoever asks named one.
+    pub trace: Option<TraceParent>,
 }
 
 /// Which sources to ask.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 fn asker(user: u128) -> Asker {
     let (user, workspace) = (UserId(Uuid::from_u128(user)), WorkspaceId(Uuid::from_u128(1)));
-    Asker { user, workspace, request: RequestId(World::system().uuid()) }
+    Asker { user, workspace, request: RequestId(World::system().uuid()), trace: None }
 }
 
 fn bound(resource: &str, user: u128) -> Bound {
