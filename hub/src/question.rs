@@ -10,6 +10,7 @@ use domain::{
     id::{Name, RequestId, Resource, UserId, WorkspaceId},
     operation::List,
     scope::{Door, spec::MAX_ROWS},
+    trace::TraceParent,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::LinkRecord;
@@ -26,6 +27,15 @@ pub struct Asker {
     pub request: RequestId,
     /// Through which of this instance's doors they ask.
     pub door: Door,
+    /// Which trace it goes on in, if whoever asks named one.
+    pub trace: Option<TraceParent>,
+}
+
+impl Asker {
+    /// Whoever asks at the command line, or the daemon by itself, in no trace of somebody else's.
+    pub const fn new(user: UserId, workspace: WorkspaceId, request: RequestId) -> Self {
+        Self { user, workspace, request, door: Door::Cli, trace: None }
+    }
 }
 
 /// Which sources to ask.
