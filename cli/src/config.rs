@@ -5,8 +5,10 @@ mod ca;
 pub mod dialling;
 pub mod http;
 pub mod lists;
+mod proxy;
 
 pub use ca::Ca;
+pub use proxy::Proxy;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
@@ -83,6 +85,9 @@ pub struct Config {
     /// The step-ca that issues certificates; the embedded CA does where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<Ca>,
+    /// The HTTP proxy through which other instances are dialled; none means directly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
 }
 
 /// How the daemon logs to stderr.
@@ -97,7 +102,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 28] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
@@ -122,6 +127,10 @@ pub const KEYS: [&str; 24] = [
     "ca.root",
     "ca.provisioner",
     "ca.key_file",
+    "proxy.url",
+    "proxy.except",
+    "proxy.names",
+    "proxy.auth_file",
 ];
 
 impl Default for Config {
@@ -149,6 +158,7 @@ impl Default for Config {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             ca: None,
+            proxy: None,
         }
     }
 }
@@ -226,6 +236,7 @@ impl Config {
         lists::checked(&self)?;
         http::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;
+        self.proxy.iter().try_for_each(Proxy::checked)?;
         Ok(self)
     }
 
@@ -300,7 +311,8 @@ pub fn host(text: &str) -> Result<String, String> {
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) {
     let Some(key) = known_key(variable) else { return };
-    let list = matches!(key, "advertise" | "dial_allow" | "public_names" | "alert_command");
+    let list =
+        matches!(key, "advertise" | "dial_allow" | "public_names" | "alert_command" | "proxy.except" | "proxy.names");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value = match value.parse() {
         _ if list => toml::Value::Array(items().map(toml::Value::from).collect()),
@@ -459,8 +471,10 @@ mod tests {
         for key in KEYS {
             assert!(page.contains(&format!("| `{key}` |")), "docs/configuration.md lacks {key}");
         }
-        let ca = Config { ca: Some(Ca::default()), ..Config::default() }.to_text().unwrap();
-        for (key, value) in toml::from_str::<toml::Table>(&ca).unwrap() {
+        let some = || vec!["*".to_owned()];
+        let proxy = Proxy { except: some(), names: some(), auth_file: Some("/p".into()), ..Proxy::default() };
+        let all = Config { ca: Some(Ca::default()), proxy: Some(proxy), ..Config::default() }.to_text().unwrap();
+        for (key, value) in toml::from_str::<toml::Table>(&all).unwrap() {
             let inner = value.as_table().map(|table| table.keys().map(|inner| format!("{key}.{inner}")).collect());
             for key in inner.unwrap_or_else(|| vec![key]) {
                 assert!(KEYS.contains(&key.as_str()), "{key}");

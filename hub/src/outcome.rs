@@ -133,6 +133,12 @@ impl Failure {
         Self::new(Outcome::Revoked, Kind::Broken, expired(link, calls))
     }
 
+    /// The link was removed here after the first page of the answer.
+    pub(crate) fn removed() -> Self {
+        let reason = "this link was removed since the answer began; ask again without the cursor, or link again with a new invite";
+        Self::new(Outcome::Revoked, Kind::Ended, reason)
+    }
+
     /// As [`Failure::ended`], of a link whose other side is away now and said so before.
     pub(crate) fn ended_before() -> Self {
         Self { kind: Kind::Broken, ..Self::ended() }
@@ -243,7 +249,7 @@ pub(crate) fn unreached(error: &DialError, invite: &Invite, now: Time) -> HubErr
         );
         let allowed = "; the invite was not used: type the same link command again then";
         return HubError::Enrolment(match error {
-            DialError::Forbidden(_) => cause + allowed,
+            DialError::Forbidden(_) | DialError::Proxy(_) => cause + allowed,
             _ if is_silent => cause + &again,
             _ => cause,
         });

@@ -126,9 +126,11 @@ impl Steps {
 fn step_of(error: &DialError) -> Step {
     match error {
         DialError::OurCertificate(_) => Step::Standing,
-        DialError::TheirCertificate(_) | DialError::HandshakeTimeout | DialError::Broken(_) | DialError::Lost(_) => {
-            Step::Handshake
-        }
+        DialError::TheirCertificate(_)
+        | DialError::Intercepted { .. }
+        | DialError::HandshakeTimeout
+        | DialError::Broken(_)
+        | DialError::Lost(_) => Step::Handshake,
         _ => Step::Reach,
     }
 }

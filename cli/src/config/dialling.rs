@@ -1,6 +1,7 @@
 //! The part of the settings about where connections are opened to.
 
-use super::Config;
+use super::{Config, proxy};
+use crate::exit::Outcome;
 use link::{DialPolicy, Ways, dial::IpNet};
 use std::{net::IpAddr, path::Path};
 
@@ -30,17 +31,18 @@ fn network(text: &str) -> Result<IpNet, String> {
     })
 }
 
-/// What is dialled: whoever is refused is told of the file `settings`.
-pub fn ways(config: &Config, settings: &Path) -> Ways {
+/// What is dialled, and through what: whoever is refused is told of the file `settings`.
+pub fn ways(config: &Config, settings: &Path) -> Outcome<Ways> {
     let listeners = [config.listen, config.listen_enrolment, config.listen_calls]
         .into_iter()
         .chain(config.crl_listen)
         .chain(config.http);
-    Ways::new(DialPolicy {
+    let policy = DialPolicy {
         allow: config.dial_allow.clone(),
         own: listeners.filter(|listener| listener.port() != 0).collect(),
         settings: settings.display().to_string(),
-    })
+    };
+    Ok(Ways::new(policy).through(proxy::opened(config.proxy.as_ref())?))
 }
 
 /// What a new instance allows: whoever has others come to an address of loopback has both instances on this machine.
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn this_instances_own_doors_are_known() {
         let config = Config { crl_listen: Some(([127, 0, 0, 1], 7445).into()), ..Config::default() };
-        let shown = format!("{:?}", ways(&config, Path::new("/x/config.toml")));
+        let shown = format!("{:?}", ways(&config, Path::new("/x/config.toml")).unwrap());
         for port in ["7443", "7444", "7445", "7446", "/x/config.toml"] {
             assert!(shown.contains(port), "{shown}");
         }

@@ -217,10 +217,11 @@ impl Base<'_> {
     async fn sides(&self, marker: &Marker) -> Outcome<(Running, Arc<Door>, Arc<Spoke>, Arc<Hub>)> {
         let record = record_of(self.database, self.config, marker).await?;
         let keys = identity::open(&self.world, &self.kek, &record)?;
+        let ways = crate::config::dialling::ways(self.config, &self.place.config())?;
         let issuer = ca::issuer(self.config, keys.authority, &self.world).await?;
         self.note_the_start(&record, &keys.audit_key).await?;
-        let hub = self.hub(&record);
-        let spoke = self.spoke(&record, issuer).await?;
+        let hub = self.hub(&record, ways.clone());
+        let spoke = self.spoke(&record, issuer, ways).await?;
         let door = match self.door(&record, keys.audit_key, &spoke, &hub).await {
             Ok(door) => door,
             Err(failure) => {
@@ -275,7 +276,7 @@ impl Base<'_> {
         self.auditor.record(record.noting(&note.join(", "))).await.map_err(|error| api::Problem::from(error).into())
     }
 
-    fn hub(&self, record: &InstanceRecord) -> Arc<Hub> {
+    fn hub(&self, record: &InstanceRecord, ways: link::Ways) -> Arc<Hub> {
         Hub::new(hub::Parts {
             world: self.world.clone(),
             store: self.store(),
@@ -283,7 +284,7 @@ impl Base<'_> {
             kek: Arc::clone(&self.kek),
             instance: record.id,
             name: record.name.clone(),
-            dialler: Arc::new(link::Dialler::new(self.world.clock(), self.ways())),
+            dialler: Arc::new(link::Dialler::new(self.world.clock(), ways)),
             calls: hub::Listen {
                 address: self.config.listen_calls,
                 advertise: self.config.advertise.clone(),
@@ -293,7 +294,12 @@ impl Base<'_> {
         })
     }
 
-    async fn spoke(&self, record: &InstanceRecord, authority: Arc<dyn pki::Issuer>) -> Outcome<Arc<Spoke>> {
+    async fn spoke(
+        &self,
+        record: &InstanceRecord,
+        authority: Arc<dyn pki::Issuer>,
+        ways: link::Ways,
+    ) -> Outcome<Arc<Spoke>> {
         let Config { listen, listen_enrolment, advertise, public_names, .. } = self.config.clone();
         let parts = spoke::Parts {
             world: self.world.clone(),
@@ -307,17 +313,13 @@ impl Base<'_> {
             certificate_life: self.config.certificate_life.0,
             trust: self.database.store.trust(),
             kek: Arc::clone(&self.kek),
-            ways: self.ways(),
+            ways,
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
         };
         let lists = crate::config::lists::order(self.config, self.place.kept_list());
         Spoke::start_with_lists(parts, lists).await.map_err(failed)
-    }
-
-    fn ways(&self) -> link::Ways {
-        crate::config::dialling::ways(self.config, &self.place.config())
     }
 
     async fn door(

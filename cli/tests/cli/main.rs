@@ -5,6 +5,8 @@ mod calls;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dead;
 #[cfg(test)]
 mod demo;
@@ -52,6 +54,8 @@ mod people;
 mod policy;
 #[cfg(test)]
 mod port;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod reach;
 #[cfg(test)]

@@ -20,6 +20,8 @@ mod lies;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod moved;
+#[cfg(test)]
 mod outcomes;
 #[cfg(test)]
 mod page;

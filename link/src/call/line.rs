@@ -4,7 +4,10 @@ use super::{
     keep_alive,
     preamble::{self, Saying},
 };
-use crate::dial::ways::{Miss, Ways, sockets};
+use crate::dial::{
+    proxy::ProxyError,
+    ways::{Miss, Ways},
+};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -22,6 +25,9 @@ pub enum CallError {
     /// It may not be called there: which address and why, and what would allow it.
     #[error("{0}")]
     Forbidden(String),
+    /// The proxy gave no connection.
+    #[error("{0}")]
+    Proxy(ProxyError),
     /// Nobody can be reached there.
     #[error("{tried} cannot be reached: {cause}; check the network, and the address that `link await` was given there")]
     Unreachable {
@@ -73,7 +79,7 @@ impl Line {
 pub async fn call(ways: &Ways, addresses: &[String], saying: &Saying) -> Result<Line, CallError> {
     let started = Instant::now();
     let tried = || addresses.join(", ");
-    let mut socket = match timeout_at(started + CONNECT, ways.search(addresses).first(&sockets())).await {
+    let mut socket = match timeout_at(started + CONNECT, ways.search(addresses).first(&ways.sockets())).await {
         Ok(Ok((socket, _))) => socket,
         Ok(Err(misses)) => {
             let forbidden = ways.forbidden(&tried(), &misses).map(CallError::Forbidden);
@@ -91,6 +97,13 @@ pub async fn call(ways: &Ways, addresses: &[String], saying: &Saying) -> Result<
 }
 
 fn unreached(tried: String, misses: &[Miss]) -> CallError {
+    let at_proxy = misses.iter().find_map(|miss| match miss {
+        Miss::Proxy(error) => Some(error.clone()),
+        _ => None,
+    });
+    if let Some(error) = at_proxy {
+        return CallError::Proxy(error);
+    }
     let failed = misses.iter().find_map(|miss| match miss {
         Miss::Failed(cause) => Some(cause.clone()),
         _ => None,

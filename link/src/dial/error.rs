@@ -2,6 +2,7 @@
 
 use super::{
     Failure, OurCertificate,
+    proxy::ProxyError,
     ways::{Miss, Ways},
 };
 use pki::Flaw;
@@ -37,6 +38,9 @@ pub enum DialError {
         /// The addresses.
         tried: String,
     },
+    /// The proxy gave no connection.
+    #[error("{0}")]
+    Proxy(ProxyError),
     /// It is the other side that opens connections, and there is none.
     #[error(
         "the other side has not called: it opens the connections itself, to {at}; is mosaic-fed running there, and does a firewall here \
@@ -52,6 +56,17 @@ pub enum DialError {
     /// Who answers is not the instance of the invite.
     #[error("who answers there is not the instance of the invite: {0}; do not go on before its owner explained it")]
     TheirCertificate(Flaw),
+    /// Who answers through the proxy is not the instance of the invite.
+    #[error(
+        "who answers through the proxy {proxy} is not the instance of the invite: {flaw}; where the proxy opens TLS, have whoever runs it \
+         leave these connections alone, and do not go on before the instance's owner explained anything else"
+    )]
+    Intercepted {
+        /// The proxy.
+        proxy: String,
+        /// What is wrong with its certificate.
+        flaw: Flaw,
+    },
     /// The other side does not accept our certificate.
     #[error("{}", our_certificate(*.0))]
     OurCertificate(OurCertificate),
@@ -65,9 +80,25 @@ pub enum DialError {
 
 impl DialError {
     /// Whether the other side could not be reached at all: the outcome `offline`. Not so when one of the two refused the
-    /// other's certificate, this side's own record is damaged, or its settings forbid the address: trying again does not mend that.
+    /// other's certificate, this side's own record is damaged, or its settings forbid the address, nor where a proxy says no: trying again does not mend that.
     pub const fn is_offline(&self) -> bool {
-        !matches!(self, Self::Target(_) | Self::Forbidden(_) | Self::TheirCertificate(_) | Self::OurCertificate(_))
+        match self {
+            Self::Proxy(error) => error.may_pass(),
+            Self::Target(_)
+            | Self::Forbidden(_)
+            | Self::TheirCertificate(_)
+            | Self::Intercepted { .. }
+            | Self::OurCertificate(_) => false,
+            _ => true,
+        }
+    }
+
+    /// The same of a connection through `proxy`, if through one: a certificate that is not the instance's may be the proxy's.
+    pub(super) fn behind(self, proxy: Option<String>) -> Self {
+        match (self, proxy) {
+            (Self::TheirCertificate(flaw), Some(proxy)) => Self::Intercepted { proxy, flaw },
+            (error, _) => error,
+        }
     }
 
     /// Whether it is this side's own record that is damaged, or the right instance that said so: another socket changes nothing.
@@ -82,6 +113,13 @@ impl DialError {
         let tried = addresses.join(", ");
         if let Some(told) = ways.forbidden(&tried, misses) {
             return Self::Forbidden(told);
+        }
+        let at_proxy = misses.iter().find_map(|miss| match miss {
+            Miss::Proxy(error) => Some(error.clone()),
+            _ => None,
+        });
+        if let Some(error) = at_proxy {
+            return Self::Proxy(error);
         }
         let failed = misses.iter().find_map(|miss| match miss {
             Miss::Failed(cause) => Some(cause.clone()),

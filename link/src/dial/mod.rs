@@ -1,6 +1,7 @@
 //! The asking side: from an invite's addresses to one channel, or a reason a person can act on.
 //!
-//! Map: [`policy`] judges addresses, [`ways`] finds them and keeps which one answered, [`connect`] makes sockets to judged ones.
+//! Map: [`policy`] judges addresses, [`ways`] finds them and keeps which one answered, [`connect`] makes sockets to judged ones,
+//! [`proxy`] asks a proxy for them.
 //!
 //! A dial is over when the other side has said its first word after the handshake. In TLS 1.3 the asking side's handshake ends
 //! before its certificate was looked at, so only that word, or the alert in its place, tells whether it was let in.
@@ -9,6 +10,7 @@ mod cell;
 pub(crate) mod connect;
 mod error;
 pub mod policy;
+pub mod proxy;
 mod reach;
 pub mod ways;
 
@@ -17,6 +19,7 @@ pub use connect::{Connect, TcpConnect};
 pub use error::DialError;
 pub use ipnet::IpNet;
 pub use policy::{Checked, DialPolicy};
+pub use proxy::Proxy;
 pub use ways::{Resolve, SystemResolve, Ways};
 
 use crate::{
@@ -127,8 +130,8 @@ impl Dialler {
     pub async fn dial(&self, target: &Target) -> Result<Dialled, DialError> {
         let started = Instant::now();
         let (connected, end) = (started + self.dial.connect, started + self.dial.established);
-        let connector = Arc::clone(&self.ways.connector);
-        let streams: Making<Box<dyn Io>> = Arc::new(move |to| connector.connect(to));
+        let ways = self.ways.clone();
+        let streams: Making<Box<dyn Io>> = Arc::new(move |to| ways.stream(to));
         let mut search = self.ways.search(&target.addresses);
         let mut failed = None;
         loop {
@@ -145,14 +148,15 @@ impl Dialler {
                     return Err(failed.unwrap_or_else(late));
                 }
             };
-            search.leave(at);
-            match self.establish(target, prepared, stream, self.each(search.is_more(), end)).await {
+            search.leave(at.clone());
+            let established = self.establish(target, prepared, stream, self.each(search.is_more(), end)).await;
+            match established.map_err(|error| error.behind(self.ways.proxy_of(&at))) {
                 Err(error) if !error.is_of_the_instance() && search.is_more() => {
                     failed.get_or_insert(error);
                 }
                 Err(error) => return Err(failed.filter(|_| !error.is_of_the_instance()).unwrap_or(error)),
                 Ok(dialled) => {
-                    self.ways.remember(&target.addresses, &search, at);
+                    self.ways.remember(&target.addresses, &search, &at);
                     return Ok(dialled);
                 }
             }

@@ -3,7 +3,11 @@
 //! It is the other side that says where to. So no machine is knocked at that is nearer than the link itself goes: an address of loopback or
 //! of this wire only where the link was made with one, an address of a private network only where the link leads into one.
 
-use super::{DialError, Dialler, Target, policy::Checked, ways::Ways};
+use super::{
+    DialError, Dialler, Target,
+    policy::Checked,
+    ways::{Aim, Ways},
+};
 use domain::reach::{Address, Host, MACHINES, Range};
 use futures::future::join_all;
 use std::{
@@ -64,24 +68,27 @@ impl Dialler {
         let found = join_all(addresses.iter().map(|address| machines(address, &self.ways, end)));
         let (near, found) = tokio::join!(Near::of(target, &self.ways, end), found);
         let few = found.into_iter().map(|machines| near.few(self.ways.judged(machines)));
-        join_all(few.map(|machines| self.any_reached(target, machines, end))).await
+        let aims = few.zip(addresses).map(|(machines, Address { host, .. })| {
+            machines.into_iter().map(|machine| self.ways.aim(host, machine)).collect()
+        });
+        join_all(aims.map(|aims| self.any_reached(target, aims, end))).await
     }
 
-    async fn any_reached(&self, target: &Target, machines: Vec<Checked>, end: Instant) -> bool {
-        let reached = join_all(machines.into_iter().map(|machine| self.is_reached(target, machine, end)));
+    async fn any_reached(&self, target: &Target, aims: Vec<Aim>, end: Instant) -> bool {
+        let reached = join_all(aims.into_iter().map(|aim| self.is_reached(target, aim, end)));
         reached.await.contains(&true)
     }
 
-    async fn is_reached(&self, target: &Target, machine: Checked, end: Instant) -> bool {
+    async fn is_reached(&self, target: &Target, aim: Aim, end: Instant) -> bool {
         let shaken = async {
             let prepared = self.tls(target)?;
-            let stream = self.ways.connector.connect(machine).await.map_err(|error| DialError::Lost(error.kind()))?;
+            let stream = self.ways.stream(aim.clone()).await.map_err(|error| DialError::Lost(error.kind()))?;
             super::shake(target, prepared, stream, end).await
         };
         match timeout_at(end, shaken).await.unwrap_or(Err(DialError::HandshakeTimeout)) {
             Ok(_) => true,
             Err(error) => {
-                tracing::debug!(%error, %machine, "an address that the other side of a link asked about leads nowhere");
+                tracing::debug!(%error, ?aim, "an address that the other side of a link asked about leads nowhere");
                 false
             }
         }

@@ -1,10 +1,13 @@
 //! How sockets to other machines come about, for everything that dials: a name is resolved once, each of its addresses is judged, and one
-//! that was judged is dialled, never the name again.
+//! that was judged is dialled, never the name again. Where there is a proxy it is asked for that same address; for a name only where the
+//! settings leave that name to it.
 
 use super::{
     connect::{self, Connect, TcpConnect, race},
     policy::{Checked, DialPolicy, Forbidden},
+    proxy::{self, Proxy, ProxyError},
 };
+use crate::Io;
 use domain::reach::{Address, Host};
 use futures::{
     FutureExt,
@@ -48,14 +51,35 @@ pub(crate) enum Miss {
     Failed(String),
     /// None of the machines that it leads to may be dialled.
     Forbidden(Vec<Forbidden>),
+    /// The proxy gave no connection.
+    Proxy(ProxyError),
 }
 
 impl Miss {
     fn of(error: &io::Error) -> Self {
+        let proxy = error.get_ref().and_then(|inner| inner.downcast_ref::<ProxyError>());
         match error.kind() {
+            _ if let Some(proxy) = proxy => Self::Proxy(proxy.clone()),
             io::ErrorKind::ConnectionRefused => Self::Refused,
             _ => Self::Failed(error.to_string()),
         }
+    }
+}
+
+/// Where one socket leads, and over what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// A judged address, dialled from here.
+    Here(Checked),
+    /// A judged address, of which the proxy is asked.
+    Proxied(Checked),
+    /// A name that the settings leave to the proxy, `host:port`.
+    Named(String),
+}
+
+impl Aim {
+    pub(crate) const fn is_proxied(&self) -> bool {
+        !matches!(self, Self::Here(_))
     }
 }
 
@@ -64,7 +88,8 @@ impl Miss {
 pub struct Ways {
     policy: Arc<DialPolicy>,
     resolver: Arc<dyn Resolve>,
-    pub(super) connector: Arc<dyn Connect>,
+    connector: Arc<dyn Connect>,
+    proxy: Option<Arc<Proxy>>,
     /// Which address of a list answered last, as written and as dialled: it is tried first.
     answered: Arc<Mutex<HashMap<Vec<String>, Answered>>>,
 }
@@ -72,12 +97,12 @@ pub struct Ways {
 #[derive(Clone)]
 struct Answered {
     written: String,
-    at: Checked,
+    at: Aim,
 }
 
 impl fmt::Debug for Ways {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ways").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Ways").field("policy", &self.policy).field("proxy", &self.proxy).finish_non_exhaustive()
     }
 }
 
@@ -88,6 +113,7 @@ impl Ways {
             policy: Arc::new(policy),
             resolver: Arc::new(SystemResolve),
             connector: Arc::new(TcpConnect),
+            proxy: None,
             answered: Arc::default(),
         }
     }
@@ -112,14 +138,21 @@ impl Ways {
         Self { connector, ..self }
     }
 
+    /// The same, through a proxy.
+    #[must_use]
+    pub fn through(self, proxy: Option<Proxy>) -> Self {
+        Self { proxy: proxy.map(Arc::new), ..self }
+    }
+
     /// A TCP connection to `host:port`, for what is no link; why not, as cause and next step.
     pub async fn socket(&self, address: &str) -> Result<TcpStream, String> {
         let search = self.search(&[address.to_owned()]);
-        match search.first(&sockets()).await {
+        match search.first(&self.sockets()).await {
             Ok((socket, _)) => Ok(socket),
             Err(misses) => Err(match (self.forbidden(address, &misses), misses.into_iter().next()) {
                 (Some(told), _) => told,
                 (None, Some(Miss::Failed(cause))) => cause,
+                (None, Some(Miss::Proxy(error))) => error.to_string(),
                 (None, _) => "it refused the connection".to_owned(),
             }),
         }
@@ -133,7 +166,7 @@ impl Ways {
             written.sort_by_key(|address| *address != last.written);
         }
         let listed = written.into_iter().map(|written| {
-            let (ways, text, first) = (self.clone(), written.clone(), last.as_ref().map(|last| last.at));
+            let (ways, text, first) = (self.clone(), written.clone(), last.as_ref().map(|last| last.at.clone()));
             let machines = async move { ways.machines(&text, first).await };
             Listed { written, machines: machines.boxed().shared() }
         });
@@ -141,13 +174,54 @@ impl Ways {
     }
 
     /// That this address of the list answered as who is looked for.
-    pub(super) fn remember(&self, addresses: &[String], search: &Search, at: Checked) {
+    pub(super) fn remember(&self, addresses: &[String], search: &Search, at: &Aim) {
         let mut answered = self.lock();
         if let Some(written) = search.written(at)
             && (answered.len() < REMEMBERED || answered.contains_key(addresses))
         {
-            answered.insert(addresses.to_vec(), Answered { written, at });
+            answered.insert(addresses.to_vec(), Answered { written, at: at.clone() });
         }
+    }
+
+    /// Over what a judged address is reached to which `host` led.
+    pub(super) fn aim(&self, host: &Host, at: Checked) -> Aim {
+        match &self.proxy {
+            Some(proxy) if proxy.carries(host, at) => Aim::Proxied(at),
+            _ => Aim::Here(at),
+        }
+    }
+
+    /// A byte stream there.
+    pub(super) fn stream(&self, aim: Aim) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        match aim {
+            Aim::Here(at) => self.connector.connect(at),
+            aim => {
+                let socket = self.tcp(aim);
+                Box::pin(async move { Ok(Box::new(socket.await?) as Box<dyn Io>) })
+            }
+        }
+    }
+
+    /// TCP itself, for what needs it.
+    pub(crate) fn sockets(&self) -> Making<TcpStream> {
+        let ways = self.clone();
+        Arc::new(move |aim| ways.tcp(aim))
+    }
+
+    fn tcp(&self, aim: Aim) -> BoxFuture<'static, io::Result<TcpStream>> {
+        let (asked, proxy) = match (aim, &self.proxy) {
+            (Aim::Here(at), _) => return Box::pin(connect::socket(at)),
+            (Aim::Proxied(at), Some(proxy)) => (proxy::written(at), Arc::clone(proxy)),
+            (Aim::Named(name), Some(proxy)) => (name, Arc::clone(proxy)),
+            // Only a proxy makes such aims.
+            (_, None) => return Box::pin(async { Err(io::ErrorKind::Unsupported.into()) }),
+        };
+        Box::pin(async move { proxy.connect(&asked).await })
+    }
+
+    /// The proxy, as people are told of it.
+    pub(super) fn proxy_of(&self, aim: &Aim) -> Option<String> {
+        self.proxy.as_ref().filter(|_| aim.is_proxied()).map(ToString::to_string)
     }
 
     /// What is told where nothing but the policy was in the way.
@@ -176,11 +250,16 @@ impl Ways {
         self.policy.sift(found).0
     }
 
-    async fn machines(&self, written: &str, first: Option<Checked>) -> Result<Arc<[Checked]>, Miss> {
+    async fn machines(&self, written: &str, first: Option<Aim>) -> Result<Arc<[Aim]>, Miss> {
         let address: Address = written.parse().map_err(|error| Miss::Failed(format!("{error}")))?;
-        let found = self.found(&address).await.map_err(|error| Miss::Failed(error.to_string()))?;
+        if let (Host::Name(name), Some(proxy)) = (&address.host, &self.proxy)
+            && proxy.looks_up(name)
+        {
+            return Ok([Aim::Named(address.to_string())].into());
+        }
+        let found = self.found(&address).await.map_err(|error| self.unfound(&error.to_string()))?;
         if found.is_empty() {
-            return Err(Miss::Failed("the name has no address".to_owned()));
+            return Err(self.unfound("the name has no address"));
         }
         let (checked, forbidden) = self.policy.sift(found);
         if checked.is_empty() {
@@ -189,10 +268,20 @@ impl Ways {
         if !forbidden.is_empty() {
             tracing::info!(written, ?forbidden, "addresses are left out: they may not be dialled");
         }
-        let mut machines = in_turn(checked);
+        let mut machines: Vec<_> = in_turn(checked).into_iter().map(|at| self.aim(&address.host, at)).collect();
         machines.truncate(MACHINES);
-        machines.sort_by_key(|machine| Some(*machine) != first);
+        machines.sort_by_key(|machine| Some(machine) != first.as_ref());
         Ok(machines.into())
+    }
+
+    /// A name that leads nowhere, as seen from here.
+    fn unfound(&self, cause: &str) -> Miss {
+        Miss::Failed(match &self.proxy {
+            Some(proxy) => format!(
+                "{cause} (names are looked up here; where only the proxy {proxy} can, they belong into `names` of `[proxy]`)"
+            ),
+            None => cause.to_owned(),
+        })
     }
 
     // Held for a few lines, never across an await.
@@ -218,9 +307,9 @@ fn in_turn(machines: Vec<Checked>) -> Vec<Checked> {
     pairs.flatten().flatten().collect()
 }
 
-type Machines = Shared<BoxFuture<'static, Result<Arc<[Checked]>, Miss>>>;
-/// Makes something of an address: a socket, or what a test puts in its place.
-pub(crate) type Making<T> = Arc<dyn Fn(Checked) -> BoxFuture<'static, io::Result<T>> + Send + Sync>;
+type Machines = Shared<BoxFuture<'static, Result<Arc<[Aim]>, Miss>>>;
+/// Makes something of where it leads: a socket, or what a test puts in its place.
+pub(crate) type Making<T> = Arc<dyn Fn(Aim) -> BoxFuture<'static, io::Result<T>> + Send + Sync>;
 
 struct Listed {
     written: String,
@@ -230,12 +319,12 @@ struct Listed {
 /// One search for one instance: what a name led to at its first look is what it leads to until the end.
 pub(crate) struct Search {
     listed: Vec<Listed>,
-    gone: Vec<Checked>,
+    gone: Vec<Aim>,
 }
 
 impl Search {
     /// The first machine that comes to something, of those that were not left behind. All misses if there is none.
-    pub(crate) async fn first<T: Send + 'static>(&self, make: &Making<T>) -> Result<(T, Checked), Vec<Miss>> {
+    pub(crate) async fn first<T: Send + 'static>(&self, make: &Making<T>) -> Result<(T, Aim), Vec<Miss>> {
         let attempts = self.listed.iter().map(|listed| {
             let (machines, gone, make) = (listed.machines.clone(), self.gone.clone(), Arc::clone(make));
             one_of(machines, gone, make).boxed()
@@ -244,7 +333,7 @@ impl Search {
     }
 
     /// Tries this one no more: somebody else is there.
-    pub(super) fn leave(&mut self, machine: Checked) {
+    pub(super) fn leave(&mut self, machine: Aim) {
         self.gone.push(machine);
     }
 
@@ -257,29 +346,20 @@ impl Search {
         })
     }
 
-    fn written(&self, at: Checked) -> Option<String> {
-        let has = |listed: &&Listed| matches!(listed.machines.peek(), Some(Ok(machines)) if machines.contains(&at));
+    fn written(&self, at: &Aim) -> Option<String> {
+        let has = |listed: &&Listed| matches!(listed.machines.peek(), Some(Ok(machines)) if machines.contains(at));
         self.listed.iter().find(has).map(|listed| listed.written.clone())
     }
 }
 
-async fn one_of<T: Send + 'static>(
-    machines: Machines,
-    gone: Vec<Checked>,
-    make: Making<T>,
-) -> Result<(T, Checked), Vec<Miss>> {
+async fn one_of<T: Send + 'static>(machines: Machines, gone: Vec<Aim>, make: Making<T>) -> Result<(T, Aim), Vec<Miss>> {
     let machines = machines.await.map_err(|miss| vec![miss])?;
     let attempts = machines.iter().filter(|machine| !gone.contains(machine)).map(|machine| {
-        let (machine, make) = (*machine, Arc::clone(&make));
+        let (machine, make) = (machine.clone(), Arc::clone(&make));
         // Begun when its turn has come.
-        async move { make(machine).await.map(|made| (made, machine)).map_err(|error| Miss::of(&error)) }.boxed()
+        async move { make(machine.clone()).await.map(|made| (made, machine)).map_err(|error| Miss::of(&error)) }.boxed()
     });
     race(attempts.collect()).await
-}
-
-/// TCP itself.
-pub(crate) fn sockets() -> Making<TcpStream> {
-    Arc::new(|to| Box::pin(connect::socket(to)))
 }
 
 #[cfg(test)]

@@ -32,10 +32,10 @@ use uuid::Uuid;
 
 const AWAIT: AwaitId = AwaitId(Uuid::from_u128(5));
 const OWNER: UserId = UserId(Uuid::from_u128(6));
-const KEY: ParkedKey = (OWNER, GRANT);
+pub const KEY: ParkedKey = (OWNER, GRANT);
 const INVITE: &str = "mfi1.the-invite";
 
-fn ways() -> Ways {
+pub fn ways() -> Ways {
     Ways::new(DialPolicy::this_machine())
 }
 
@@ -47,7 +47,7 @@ fn grant_key() -> CallKey {
     secret().grant(GRANT, &domain::words::Opening([6; 32])).unwrap()
 }
 
-fn spare() -> Saying {
+pub fn spare() -> Saying {
     Saying::Grant { grant: GRANT, key: grant_key() }
 }
 
@@ -73,16 +73,16 @@ impl Callees for Known {
 type Words = Box<dyn Fn(&Challenge) -> Vec<u8>>;
 
 /// An asking side that takes calls.
-struct Asking {
-    address: SocketAddr,
+pub struct Asking {
+    pub address: SocketAddr,
     answered: Receiver<Answered>,
     incidents: Receiver<Incident>,
-    parked: Parked,
+    pub parked: Parked,
     _end: DropGuard,
 }
 
 impl Asking {
-    async fn new(limits: Limits) -> Self {
+    pub async fn new(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (world, shutdown) = (World::system(), CancellationToken::new());
         let (reporter, incidents) = Incidents::channel(10_000);
@@ -98,14 +98,14 @@ impl Asking {
     }
 
     /// Parks the next call.
-    async fn park(&mut self) {
+    pub async fn park(&mut self) {
         let call = timeout(Duration::from_secs(5), self.answered.recv()).await.expect("a call in time").unwrap();
         assert!(matches!(call.who, Who::Link(OWNER, GRANT)));
         self.parked.park(KEY, call);
     }
 
     /// A stranger's socket, with the challenge that it was set.
-    async fn knock(&self) -> (TcpStream, Challenge) {
+    pub async fn knock(&self) -> (TcpStream, Challenge) {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let mut challenge = [0; 32];
         socket.read_exact(&mut challenge).await.unwrap();
@@ -113,7 +113,7 @@ impl Asking {
     }
 
     /// A sharing side's spare, as its daemon keeps one: handed to the door once the other side speaks.
-    async fn called_by(&mut self, door: &Called) {
+    pub async fn called_by(&mut self, door: &Called) {
         let line = call::call(&ways(), &[self.address.to_string()], &spare()).await.unwrap();
         let door = door.clone();
         tokio::spawn(async move {
@@ -126,7 +126,7 @@ impl Asking {
 }
 
 /// What came on a socket until it was closed.
-async fn rest(mut socket: TcpStream) -> Vec<u8> {
+pub async fn rest(mut socket: TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = timeout(Duration::from_secs(5), socket.read_to_end(&mut rest)).await.expect("it is closed");
     // Closed with unread bytes of ours it is reset: also without a word.
@@ -134,7 +134,7 @@ async fn rest(mut socket: TcpStream) -> Vec<u8> {
     rest
 }
 
-fn target(sharing: &Sharing, opened: &Opened) -> Target {
+pub fn target(sharing: &Sharing, opened: &Opened) -> Target {
     Target { addresses: vec!["nobody.invalid:1".to_owned()], ..sharing.target(opened, Some(sharing.issue(GRANT).1)) }
 }
 

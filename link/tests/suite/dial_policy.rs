@@ -18,14 +18,14 @@ use tokio::net::TcpListener;
 
 /// A name server of the test's own: its answers one after the other, the last one for ever.
 #[derive(Clone)]
-struct Names(Arc<Mutex<Vec<Vec<SocketAddr>>>>, Arc<Mutex<usize>>);
+pub struct Names(Arc<Mutex<Vec<Vec<SocketAddr>>>>, Arc<Mutex<usize>>);
 
 impl Names {
-    fn answering(answers: &[&[SocketAddr]]) -> Self {
+    pub fn answering(answers: &[&[SocketAddr]]) -> Self {
         Self(Arc::new(Mutex::new(answers.iter().map(|answer| answer.to_vec()).collect())), Arc::default())
     }
 
-    fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         *self.1.lock().unwrap()
     }
 }
@@ -63,7 +63,7 @@ impl Connect for Noted {
     }
 }
 
-fn target(sharing: &Sharing, addresses: &[&str]) -> Target {
+pub fn target(sharing: &Sharing, addresses: &[&str]) -> Target {
     Target {
         addresses: addresses.iter().map(ToString::to_string).collect(),
         tls_name: pki::spiffe::tls_name(sharing.authority.instance()),
@@ -73,12 +73,12 @@ fn target(sharing: &Sharing, addresses: &[&str]) -> Target {
     }
 }
 
-fn dialler(sharing: &Sharing, ways: Ways) -> Dialler {
+pub fn dialler(sharing: &Sharing, ways: Ways) -> Dialler {
     let dial = DialLimits { connect: Duration::from_secs(2), established: Duration::from_secs(3) };
     Dialler::with(Arc::clone(&sharing.clock) as _, ways, Limits::default(), dial)
 }
 
-fn at(text: &str) -> SocketAddr {
+pub fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 

@@ -4,6 +4,7 @@
 mod ages;
 mod caller;
 mod calls;
+mod carrier;
 mod crowds;
 mod cuts;
 mod descriptors;
@@ -13,6 +14,7 @@ mod doors;
 mod endings;
 mod floods;
 mod frames;
+mod proxy_error_closes;
 mod reach;
 mod resumption;
 mod sharing;
