@@ -45,6 +45,8 @@ mod keys;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod people;
