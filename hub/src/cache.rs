@@ -5,7 +5,7 @@
 //! one that comes from the other side. Of equal questions at one time only the first is asked; the others wait for what it brings, and
 //! share its failure. What a link's owner asked is found by nobody else: links are theirs, and everything here is kept by owner and link.
 
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Kind};
 use domain::{
     Time,
     id::{GrantId, QueryHash, UserId},
@@ -362,10 +362,12 @@ impl Keeping {
         }
     }
 
-    /// It did not.
+    /// It did not. What held this question back, as the door that it came by, need not hold back the one that waits.
     pub(crate) fn failed(&mut self, failure: &Failure) {
         self.messages.clear();
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(ticket) = self.ticket.take()
+            && failure.kind != Kind::HeldBack
+        {
             ticket.fail(failure);
         }
     }

@@ -106,24 +106,21 @@ impl<'a> Call<'a> {
         self.link
     }
 
-    /// What is known of the link's terms; waits for its first session since this daemon started, if that is on its way.
-    pub(crate) async fn known(&self) -> Known {
+    /// Waits for the link's first session since this daemon started, if that is on its way and its terms are not known. Whether they have to be
+    /// asked for.
+    pub(crate) async fn lacks_terms(&self) -> bool {
+        let unknown = || matches!(self.known(), Known::NotYet);
         // Without sessions nobody tells of a change: then what is known is what a ping found.
-        if !self.hub.keeper.runs() {
-            return match self.hub.tracks.known(self.link) {
-                Known::NotYet => Known::NotSaid,
-                known => known,
-            };
+        if !unknown() || !self.hub.keeper.runs() {
+            return false;
         }
-        if let Known::NotYet = self.hub.tracks.known(self.link) {
-            drop(timeout_at(self.deadline, self.hub.keeper.begun(self.link)).await);
-        }
-        self.hub.tracks.known(self.link)
+        drop(timeout_at(self.deadline, self.hub.keeper.begun(self.link)).await);
+        unknown()
     }
 
-    /// The other side does not say what the grant gives.
-    pub(crate) fn says_nothing(&self) {
-        self.hub.tracks.says_nothing(self.link);
+    /// What is known of the link's terms at this moment.
+    pub(crate) fn known(&self) -> Known {
+        self.hub.tracks.known(self.link)
     }
 
     /// Its place, for whoever keeps what it brings.
@@ -158,8 +155,9 @@ impl<'a> Call<'a> {
         // Whoever is waited for has the same deadline, and knows then how it ended.
         let over = self.over();
         let turn = over.unless(async { Ok(timeout_at(deadline + SLACK, turn).await) });
-        let turn = self.trail.time(Part::Queue, turn).await?;
-        turn.map_err(|_| self.late())
+        let turn = self.trail.time(Part::Queue, turn).await?.map_err(|_| self.late())?;
+        self.still_allowed()?;
+        Ok(turn)
     }
 
     /// Sends `message`, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
@@ -181,6 +179,7 @@ impl<'a> Call<'a> {
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
             self.hub.tracks.took(self.link, asked.elapsed());
+            self.still_allowed()?;
         }
         answer
     }
@@ -200,9 +199,14 @@ impl<'a> Call<'a> {
         Facts { withheld: self.hub.tracks.withheld(self.link, resource), calls_left: self.calls_left }
     }
 
-    /// What the grant gives, as the other side says.
-    pub(crate) fn gives(&self, shares: &Shares) {
-        self.hub.tracks.gives(self.link, shares.terms());
+    /// The grant's generation, as far as it was told.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.hub.tracks.generation(self.link)
+    }
+
+    /// What the grant gives, as the other side says who was asked at this generation; nothing where it does not say.
+    pub(crate) fn gives(&self, asked_at: Option<u64>, shares: Option<&Shares>) {
+        self.hub.tracks.gives(self.link, asked_at, shares.map(Shares::terms));
     }
 
     /// Something of an answer came, and was believed.

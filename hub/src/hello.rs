@@ -7,7 +7,7 @@ use crate::{
     outcome::Failure,
     ping::Tried,
     record::{Asking, Sum},
-    terms::{Terms, verbs},
+    terms::{Terms, existing, verbs},
 };
 use domain::{
     Reason, Time,
@@ -69,7 +69,14 @@ pub struct Shares {
 impl Shares {
     /// As a session would tell it.
     pub(crate) fn terms(&self) -> Terms {
-        Terms { resources: self.resources.clone(), verbs: self.verbs.clone(), doors: self.doors.clone() }
+        let given = |(resource, fields): (&Resource, &Vec<Field>)| {
+            Some((resource.clone(), existing(resource, fields.iter().cloned())?))
+        };
+        Terms {
+            resources: self.resources.iter().filter_map(given).collect(),
+            verbs: self.verbs.clone(),
+            doors: self.doors.clone(),
+        }
     }
 }
 
@@ -144,17 +151,18 @@ impl Hub {
 
 /// What the grant may do; nothing where it does not allow to ask that.
 pub(crate) async fn capabilities(call: &mut Call<'_>, link: &LinkRecord) -> Result<Option<Shares>, Failure> {
+    let asked_at = call.generation();
     let answer = call.send(&v1::CapabilitiesRequest {}, |channel, request| async move {
         QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).capabilities(request).await
     });
     match answer.await {
         Ok(answer) => {
             let shares = shares(&answer, link)?;
-            call.gives(&shares);
+            call.gives(asked_at, Some(&shares));
             Ok(Some(shares))
         }
         Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => {
-            call.says_nothing();
+            call.gives(asked_at, None);
             Ok(None)
         }
         Err(failure) => Err(failure),

@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     Lie,
     /// The grant ended while the question was under way: none of its rows is shown any more.
     Ended,
-    /// Nothing was sent: the link's circuit is open, or its grant names other doors.
+    /// The link was not asked, as its circuit is open; or its rows are not shown, as its grant names other doors.
     HeldBack,
 }
 
@@ -95,6 +95,16 @@ impl Failure {
             "not asked: its owner does not let rows be shown through `{door}`; {shown}, or ask its owner to add `{door}` to `doors` of the grant's \
              scope",
             door = door.word()
+        );
+        Self::new(Outcome::Denied, Kind::HeldBack, reason)
+    }
+
+    /// The same, since nobody knows which doors its owner names.
+    pub(crate) fn unknown_doors(door: Door) -> Self {
+        let reason = format!(
+            "not asked: whether its owner lets rows be shown through `{}` is not known, since its session, which tells so, has not begun; `mosaic-fed \
+             links` says why, try again once it has, or ask on the command line",
+            door.word()
         );
         Self::new(Outcome::Denied, Kind::HeldBack, reason)
     }
@@ -157,7 +167,7 @@ impl Failure {
 
     /// Whether rows that came before it are not to be used.
     pub(crate) fn spoils_rows(&self) -> bool {
-        matches!(self.kind, Kind::Lie | Kind::Ended)
+        matches!(self.kind, Kind::Lie | Kind::Ended | Kind::HeldBack)
     }
 
     /// Whether asking again cannot help while the grant stays as it is.

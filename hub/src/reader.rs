@@ -206,6 +206,7 @@ impl<'a> Link<'a> {
         let stream = match &mut self.from {
             From::Kept { answer, .. } if answer.is_over() => return Err(Failure::changed()),
             From::Kept { answer, read } => {
+                self.call.still_allowed()?;
                 let message = answer.messages.get(*read).map(|bytes| v1::ListResponse::decode(&bytes[..]));
                 *read += 1;
                 let message = message.and_then(Result::ok).ok_or_else(Failure::unfinished)?;
@@ -220,6 +221,7 @@ impl<'a> Link<'a> {
         let message = self.call.trail().time(Part::Wire, message).await?;
         let message = message.map_err(|_| self.call.late())?;
         let message = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
+        self.call.still_allowed()?;
         if let From::There { keeping, .. } = &mut self.from {
             keeping.add(&message);
         }

@@ -1,20 +1,24 @@
 //! What a link's grant allows, as the other side told last: over the control session, or asked for its capabilities. In memory only.
 
-use crate::{call::Call, outcome::Failure, track::kept_back};
+use crate::{call::Call, outcome::Failure};
 use domain::{
     id::{Field, Resource},
+    kind::Kinds,
     scope::{Door, Verb},
     wire,
 };
 use proto::v1;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What a link's grant allows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Terms {
-    /// What is shared, with the fields that may leave.
-    pub resources: BTreeMap<Resource, Vec<Field>>,
+    /// What is shared, with the fields that may leave. Only what exists here, so it is small, however much was told.
+    pub resources: BTreeMap<Resource, BTreeSet<Field>>,
     /// What may be done with it.
     pub verbs: BTreeSet<Verb>,
     /// Through which doors of this instance its rows may be shown.
@@ -25,8 +29,9 @@ impl Terms {
     /// Those of a session; none where it does not tell them. What cannot be read is of a later version, and not for this one.
     pub(crate) fn told(terms: &v1::Terms) -> Option<Self> {
         let resource = |told: &v1::ResourceScope| {
-            let fields = told.fields.iter().filter_map(|field| field.parse().ok()).collect();
-            Some((told.resource.parse().ok()?, fields))
+            let resource = told.resource.parse().ok()?;
+            let fields = existing(&resource, told.fields.iter().filter_map(|field| field.parse().ok()))?;
+            Some((resource, fields))
         };
         (!terms.resources.is_empty()).then(|| Self {
             resources: terms.resources.iter().filter_map(resource).collect(),
@@ -37,9 +42,15 @@ impl Terms {
 
     /// How many fields of this kind are kept back, where there is such a kind here.
     pub(crate) fn withheld(&self, resource: &Resource) -> Option<u32> {
-        let kept_back = kept_back(resource, self.resources.get(resource)?)?;
-        Some(u32::try_from(kept_back.len()).unwrap_or(u32::MAX))
+        let (given, all) = (self.resources.get(resource)?, &Kinds::builtin().get(resource)?.fields);
+        Some(u32::try_from(all.len().saturating_sub(given.len())).unwrap_or(u32::MAX))
     }
+}
+
+/// Those of the fields that this kind has here; none where there is no such kind.
+pub(crate) fn existing(resource: &Resource, fields: impl Iterator<Item = Field>) -> Option<BTreeSet<Field>> {
+    let kind = Kinds::builtin().get(resource)?;
+    Some(fields.filter(|field| kind.fields.contains_key(field)).collect())
 }
 
 /// The verbs that are known here.
@@ -55,14 +66,16 @@ pub(crate) enum Known {
     NotYet,
     /// The other side was asked, and does not say.
     NotSaid,
-    /// These.
-    Told(Terms),
+    /// It was asked, or told them over a session that is gone: nobody would tell of a change.
+    Heard(Arc<Terms>),
+    /// Its session tells them, and each change.
+    Told(Arc<Terms>),
 }
 
 impl Known {
     pub(crate) fn terms(&self) -> Option<&Terms> {
         match self {
-            Self::Told(terms) => Some(terms),
+            Self::Heard(terms) | Self::Told(terms) => Some(terms),
             Self::NotYet | Self::NotSaid => None,
         }
     }
@@ -72,15 +85,43 @@ impl Call<'_> {
     /// Whether the link may be asked through the door that its question came by. Where the other side has not told its terms since this
     /// daemon started, its session is waited for, and where that does not come about, it is asked: a call of its grant's limit.
     pub(crate) async fn allowed(&mut self) -> Result<(), Failure> {
-        let Some(door) = self.door() else { return Ok(()) };
-        if let Known::NotYet = self.known().await {
+        if self.door().is_some() && self.lacks_terms().await {
             let link = self.link();
             crate::hello::capabilities(self, link).await?;
             self.answered();
         }
-        match self.known().await {
-            Known::Told(Terms { doors, .. }) if !doors.contains(&door) => Err(Failure::not_through(door, &doors)),
+        self.still_allowed()
+    }
+
+    /// The same by what is known at this moment: what was asked, or kept, before the terms changed is not shown after.
+    pub(crate) fn still_allowed(&self) -> Result<(), Failure> {
+        let Some(door) = self.door() else { return Ok(()) };
+        match self.known() {
+            Known::Heard(terms) | Known::Told(terms) if !terms.doors.contains(&door) => {
+                Err(Failure::not_through(door, &terms.doors))
+            }
+            // Its owner may have named others. A person at the command line is who the link was made for.
+            Known::NotSaid if door != Door::Cli => Err(Failure::unknown_doors(door)),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_told_only_that_is_kept_which_exists_here() {
+        let scope = |resource: &str, fields: Vec<String>| v1::ResourceScope { resource: resource.into(), fields };
+        let many = (0..100_000).map(|at| format!("f{at}")).chain(["title".into(), "title".into()]).collect();
+        let resources = [scope("tasks", many), scope("holograms", vec!["title".into()]), scope("no kind", Vec::new())];
+        let told = v1::Terms { resources: resources.into(), doors: vec!["cli".into(); 9], ..v1::Terms::default() };
+        let terms = Terms::told(&told).unwrap();
+        let tasks: Resource = "tasks".parse().unwrap();
+        assert_eq!(terms.resources, [(tasks.clone(), ["title".parse().unwrap()].into())].into());
+        let all = Kinds::builtin().get(&tasks).unwrap().fields.len();
+        assert_eq!(terms.withheld(&tasks), u32::try_from(all - 1).ok());
+        assert!(Terms::told(&v1::Terms::default()).is_none());
     }
 }

@@ -86,14 +86,33 @@ impl Tracks {
         Summary { circuit, latency, clock_offset_ms: track.clock_offset_ms }
     }
 
-    /// What the other side said that the grant gives.
-    pub(crate) fn gives(&self, link: &LinkRecord, terms: Terms) {
-        self.lock().entry(key(link)).or_default().known = Known::Told(terms);
+    /// The grant's generation, as far as it was told.
+    pub(crate) fn generation(&self, link: &LinkRecord) -> Option<u64> {
+        self.lock().get(&key(link))?.generation
     }
 
-    /// The other side was asked what the grant gives, and does not say.
-    pub(crate) fn says_nothing(&self, link: &LinkRecord) {
-        self.lock().entry(key(link)).or_default().known = Known::NotSaid;
+    /// What the other side answered who asked what the grant gives, at this generation; none where it does not say. What a session tells is newer or as
+    /// new, and an answer that was long on its way says nothing of what the grant gives by now.
+    pub(crate) fn gives(&self, link: &LinkRecord, asked_at: Option<u64>, terms: Option<Terms>) {
+        let mut tracks = self.lock();
+        let track = tracks.entry(key(link)).or_default();
+        let is_old = track.generation != asked_at;
+        match (&track.known, terms) {
+            (Known::Told(_), _) => {}
+            _ if is_old => {}
+            (_, Some(terms)) => track.known = Known::Heard(Arc::new(terms)),
+            (Known::NotYet, None) => track.known = Known::NotSaid,
+            (Known::NotSaid | Known::Heard(_), None) => {}
+        }
+    }
+
+    /// Its session is gone: what that told is known still, and nobody tells of a change.
+    pub(crate) fn untold(&self, link: &LinkRecord) {
+        self.with(key(link), |track| {
+            if let Known::Told(terms) = &track.known {
+                track.known = Known::Heard(Arc::clone(terms));
+            }
+        });
     }
 
     /// The grant stands at this generation, with these terms where they are told; what was told of an earlier one is not true any more.
@@ -102,7 +121,7 @@ impl Tracks {
         let track = tracks.entry(key(link)).or_default();
         let changed = track.generation.replace(generation).is_some_and(|before| before != generation);
         match terms.and_then(Terms::told) {
-            Some(terms) => track.known = Known::Told(terms),
+            Some(terms) => track.known = Known::Told(Arc::new(terms)),
             None if changed => track.known = Known::NotYet,
             None => {}
         }

@@ -227,7 +227,7 @@ impl From<hub::SessionStatus> for LinkSession {
 pub struct LinkTerms {
     /// The fields that it gives of each kind, besides id, kind and times.
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
-    pub fields: BTreeMap<Resource, Vec<Field>>,
+    pub fields: BTreeMap<Resource, BTreeSet<Field>>,
     /// What may be done with them.
     #[schemars(with = "Vec<shape::Verb>")]
     pub verbs: BTreeSet<Verb>,

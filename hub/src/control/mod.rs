@@ -98,7 +98,9 @@ impl Hub {
         shown.begin(&open.welcome, self.world.now());
         // Answers are kept only while the other side can tell of a change.
         let _kept = self.cache.open((link.owner, link.id));
-        Ok(self.follow(link, open, shown, request).await)
+        let over = self.follow(link, open, shown, request).await;
+        self.tracks.untold(link);
+        Ok(over)
     }
 
     /// None where the other side has no sessions.

@@ -4,7 +4,7 @@
 use crate::{
     control::until,
     home::{Home, from, tasks},
-    service::{Behaviour, says},
+    service::{After, Behaviour, Capabilities, chunk, says},
     side::{Side, task},
 };
 use domain::{
@@ -14,6 +14,8 @@ use domain::{
 use futures::StreamExt;
 use hub::Asker;
 use proto::v1::{self, notice::News, session_response::Said};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
@@ -100,9 +102,7 @@ async fn a_change_of_the_doors_is_obeyed_from_its_notice_on() {
     let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
     assert_eq!(page(&home, Door::Mcp).await.rows.len(), 3);
     for (generation, doors, rows) in [(7, "cli", 0), (8, "mcp", 3)] {
-        let news = Some(News::Changed(terms(&["title"], &[doors])));
-        side.board().tell.as_ref().unwrap().send(says(Said::Notice(v1::Notice { generation, news }))).unwrap();
-        until("it is acknowledged", async || side.board().acknowledged.contains(&generation)).await;
+        notify(&side, generation, &[doors]).await;
         assert_eq!(page(&home, Door::Mcp).await.rows.len(), rows, "{doors}");
     }
     let cli = page(&home, Door::Cli).await;
@@ -128,4 +128,85 @@ async fn a_door_that_is_not_here_yet_opens_none_of_those_that_are() {
         let gap = page(&home, door).await;
         assert!(gap.rows.is_empty() && work(&gap.sources).outcome == Outcome::Denied, "{gap:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_told_is_not_undone_by_a_grant_that_does_not_answer_for_its_capabilities() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli"]))).await;
+    side.board().capabilities = Capabilities::Refused;
+    assert!(page(&home, Door::Mcp).await.rows.is_empty());
+    let work = home.hub.links(&home.alice).await.unwrap().remove(0).name;
+    home.hub.ping(&home.alice, &work).await.unwrap();
+    let terms = home.hub.links(&home.alice).await.unwrap().remove(0).terms.unwrap();
+    assert_eq!(terms.doors, [Door::Cli].into(), "after a ping");
+    // Nor by the end of the session.
+    side.board().tell = None;
+    until("another one is begun", async || side.board().sessions == 2).await;
+    home.hub.ping(&home.alice, &work).await.unwrap();
+    assert!(page(&home, Door::Mcp).await.rows.is_empty());
+    assert_eq!(called(&side).iter().filter(|what| **what == "list").count(), 0);
+    assert_eq!(page(&home, Door::Cli).await.rows.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_doors_nobody_tells_is_for_people_at_the_command_line() {
+    let (home, side) = restarted(None).await;
+    side.board().capabilities = Capabilities::Refused;
+    let gap = page(&home, Door::Api).await;
+    assert!(gap.rows.is_empty() && work(&gap.sources).reason.as_deref().unwrap().contains("is not known"), "{gap:?}");
+    assert_eq!(page(&home, Door::Cli).await.rows.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_long_on_its_way_does_not_undo_a_notice() {
+    let (home, side) = restarted(Some(v1::Terms::default())).await;
+    let held = Arc::new(Notify::new());
+    side.board().capabilities = Capabilities::Held(Arc::clone(&held));
+    let asked = tokio::spawn({
+        let (hub, alice) = (Arc::clone(&home.hub), home.alice);
+        async move { hub.ping(&alice, &"work".parse().unwrap()).await.unwrap() }
+    });
+    until("its capabilities are asked for", async || called(&side).contains(&"capabilities")).await;
+    notify(&side, 7, &["mcp"]).await;
+    held.notify_one();
+    // What the other side answers names the command line alone, as it was when that was asked.
+    let ping = asked.await.unwrap();
+    assert_eq!(ping.shares.as_ref().map(|shares| &shares.doors), Some(&[Door::Cli].into()), "{ping:?}");
+    assert_eq!(page(&home, Door::Mcp).await.rows.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_waits_when_its_door_is_closed_is_not_sent_and_one_that_was_sent_is_not_shown() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    assert_eq!(page(&home, Door::Cli).await.rows.len(), 3);
+    side.board().asked.clear();
+    let (held, last) = (Arc::new(Notify::new()), chunk(vec![task(7, 7)], Some(v1::ListEnd::default())));
+    side.next(Behaviour::Chunks(vec![chunk(vec![task(9, 9)], None)], After::Held(Arc::clone(&held), Box::new(last))));
+    let mut steps = home.hub.stream(&through(&home, Door::Mcp), tasks(from(&["work"]), 9)).await.unwrap();
+    assert!(matches!(steps.next().await, Some(Step::Row(_))));
+    side.next(Behaviour::Chunks(vec![chunk(vec![task(8, 8)], None)], After::Silence));
+    let first = ask(&home, Door::Cli);
+    until("the first is asked", async || side.board().asked.len() == 2).await;
+    let second = ask(&home, Door::Mcp);
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    notify(&side, 7, &["cli"]).await;
+    held.notify_one();
+    // The first one's source falls silent, and is left alone at its deadline.
+    assert_eq!(first.await.unwrap().rows.len(), 1);
+    let second = second.await.unwrap();
+    assert_eq!((second.rows.len(), work(&second.sources).outcome), (0, Outcome::Denied), "{second:?}");
+    assert_eq!(side.board().asked.len(), 2, "it was not sent");
+    let Some(Step::End(end)) = steps.next().await else { panic!("a row after the door was closed") };
+    assert_eq!((end.rows, end.outcome), (1, Outcome::Denied), "{end:?}");
+}
+
+fn ask(home: &Home, door: Door) -> tokio::task::JoinHandle<Page> {
+    let (hub, asker) = (Arc::clone(&home.hub), through(home, door));
+    tokio::spawn(async move { hub.page(&asker, tasks(from(&["work"]), 7)).await.unwrap().part().0 })
+}
+
+async fn notify(side: &Side, generation: u64, doors: &[&str]) {
+    let news = Some(News::Changed(terms(&["title"], doors)));
+    side.board().tell.as_ref().unwrap().send(says(Said::Notice(v1::Notice { generation, news }))).unwrap();
+    until("it is acknowledged", async || side.board().acknowledged.contains(&generation)).await;
 }

@@ -10,7 +10,10 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -39,6 +42,19 @@ pub enum After {
     Silence,
     /// This status.
     Status(Status),
+    /// A last one, once that is let go.
+    Held(Arc<Notify>, Box<v1::ListResponse>),
+}
+
+/// What becomes of being asked for capabilities.
+#[derive(Clone, Default)]
+pub enum Capabilities {
+    #[default]
+    Told,
+    /// Its grant lacks the verb.
+    Refused,
+    /// Told, but late.
+    Held(Arc<Notify>),
 }
 
 /// What a test sets and reads.
@@ -70,6 +86,8 @@ pub struct Board {
     pub has_sessions: bool,
     /// What they begin with.
     pub terms: Option<v1::Terms>,
+    /// What becomes of being asked for its capabilities.
+    pub capabilities: Capabilities,
     /// How often one was asked for.
     pub sessions_asked: u64,
     /// How many were begun.
@@ -169,6 +187,14 @@ impl QueryService for Service {
         request: Request<v1::CapabilitiesRequest>,
     ) -> Result<Response<v1::CapabilitiesResponse>, Status> {
         self.called("capabilities", &request);
+        let told = self.board.lock().unwrap().capabilities.clone();
+        match told {
+            Capabilities::Told => {}
+            Capabilities::Refused => {
+                return Err(refusal(tonic::Code::PermissionDenied, "OUT_OF_SCOPE", "its verbs lack it"));
+            }
+            Capabilities::Held(until) => until.notified().await,
+        }
         Ok(response(v1::CapabilitiesResponse {
             grant_id: self.grant.to_string(),
             grant_name: "home".into(),
@@ -195,6 +221,13 @@ impl QueryService for Service {
                 match after {
                     After::Nothing => chunks.boxed(),
                     After::Silence => chunks.chain(stream::pending()).boxed(),
+                    After::Held(until, last) => {
+                        let last = async move {
+                            until.notified().await;
+                            Ok(*last)
+                        };
+                        chunks.chain(stream::once(last)).boxed()
+                    }
                     After::Status(status) => chunks.chain(stream::iter([Err(status)])).boxed(),
                 }
             }
