@@ -16,6 +16,7 @@ use domain::{
     say::named,
     scope,
     token::KeptToken,
+    trace::{TRACEPARENT, TraceParent},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::User;
@@ -51,6 +52,8 @@ pub struct Person {
     pub user: User,
     /// This request, as the log names it.
     pub request: RequestId,
+    /// Which trace it goes on in, if the caller named one.
+    pub trace: Option<TraceParent>,
     /// The workspace it is about.
     pub workspace: Name,
     /// The same, by id.
@@ -90,7 +93,8 @@ impl FromRequestParts<Arc<Door>> for Person {
             Peer::Uid(_) => said_door(&parts.headers)?,
             Peer::Token(_) => scope::Door::Api,
         };
-        Ok(Self { user, request, workspace, workspace_id, role, operator, borrowed, token, door })
+        let trace = trace_in(&parts.headers);
+        Ok(Self { user, request, trace, workspace, workspace_id, role, operator, borrowed, token, door })
     }
 }
 
@@ -182,6 +186,13 @@ fn said_door(headers: &HeaderMap) -> Result<scope::Door, Problem> {
         Problem::invalid(format!("{DOOR} names no door"))
             .next(format!("send one of {}, or leave the header out", words.join(", ")))
     })
+}
+
+/// A trace that is not named as it should be, or twice, is none: then a new one begins (W3C Trace Context, section 3.2.1).
+fn trace_in(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all(TRACEPARENT).iter();
+    let (only, None) = (said.next()?, said.next()) else { return None };
+    TraceParent::parse(only.to_str().ok()?)
 }
 
 /// The workspace that was named, else the only one, else `main`.
@@ -279,7 +290,8 @@ impl Person {
 
     /// They, as the asking side knows them.
     pub fn asker(&self) -> hub::Asker {
-        hub::Asker { user: self.user.id, workspace: self.workspace_id, request: self.request, door: self.door }
+        let (user, workspace) = (self.user.id, self.workspace_id);
+        hub::Asker { user, workspace, request: self.request, door: self.door, trace: self.trace }
     }
 
     /// They, as the sharing side's records name them.

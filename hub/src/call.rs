@@ -1,7 +1,7 @@
 //! One question on its way over a link: the connection it uses, its deadline, and what its end says about the link.
 
 use crate::{
-    Asker, Hub,
+    Hub,
     cache::{Manner, Turn},
     circuit::is_of_reach,
     flight::{Aboard, Over},
@@ -18,7 +18,9 @@ use domain::{
     audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
     scope::{Door, spec::MAX_RATE},
+    trace::TRACEPARENT,
 };
+use link::{Trail, trail::Part};
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
 use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
@@ -31,7 +33,7 @@ const SLACK: Duration = Duration::from_millis(100);
 pub(crate) struct Call<'a> {
     hub: &'a Hub,
     link: &'a LinkRecord,
-    request: RequestId,
+    trail: Trail,
     started: Instant,
     deadline: Instant,
     live: Option<Live>,
@@ -69,12 +71,12 @@ enum Gate {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
+    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, trail: Trail, deadline: Instant) -> Self {
         let aboard = hub.sessions.board(link);
         Self {
             hub,
             link,
-            request,
+            trail,
             started: Instant::now(),
             deadline,
             live: None,
@@ -86,8 +88,13 @@ impl<'a> Call<'a> {
     }
 
     /// A question for rows, which is not sent while the link's circuit is open, nor where its grant is for other doors.
-    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, asker: &Asker, deadline: Instant) -> Self {
-        Self { gate: Gate::Ahead, door: Some(asker.door), ..Self::new(hub, link, asker.request, deadline) }
+    pub(crate) fn question(
+        hub: &'a Hub,
+        link: &'a LinkRecord,
+        (door, trail): (Door, Trail),
+        deadline: Instant,
+    ) -> Self {
+        Self { gate: Gate::Ahead, door: Some(door), ..Self::new(hub, link, trail, deadline) }
     }
 
     /// Where the question came in, of one for rows.
@@ -124,6 +131,11 @@ impl<'a> Call<'a> {
         self.aboard.clone()
     }
 
+    /// What is told of the question.
+    pub(crate) const fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// When the answer must be here.
     pub(crate) const fn deadline(&self) -> Instant {
         self.deadline
@@ -144,7 +156,9 @@ impl<'a> Call<'a> {
         self.allowed().await?;
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
-        let turn = self.over().unless(async { Ok(timeout_at(deadline + SLACK, turn).await) }).await?;
+        let over = self.over();
+        let turn = over.unless(async { Ok(timeout_at(deadline + SLACK, turn).await) });
+        let turn = self.trail.time(Part::Queue, turn).await?;
         turn.map_err(|_| self.late())
     }
 
@@ -161,7 +175,9 @@ impl<'a> Call<'a> {
         let (deadline, over) = (self.deadline, self.over());
         self.pass()?;
         let asked = Instant::now();
-        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
+        let trail = self.trail.clone();
+        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) });
+        let answer = trail.time(Part::Wire, answer).await?;
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
             self.hub.tracks.took(self.link, asked.elapsed());
@@ -225,7 +241,7 @@ impl<'a> Call<'a> {
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
-        request(message, self.request, self.deadline.saturating_duration_since(Instant::now()))
+        traced(message, &self.trail, self.deadline.saturating_duration_since(Instant::now()))
     }
 
     fn may_have_been_stale(&self) -> bool {
@@ -389,5 +405,14 @@ pub(crate) fn request<M>(message: M, id: RequestId, patience: Duration) -> Reque
         request.metadata_mut().insert(REQUEST_ID, id);
     }
     request.set_timeout(patience);
+    request
+}
+
+/// The same, going on in the question's trace at the other side.
+pub(crate) fn traced<M>(message: M, trail: &Trail, patience: Duration) -> Request<M> {
+    let mut request = request(message, trail.request(), patience);
+    if let Some(Ok(place)) = trail.traceparent().map(|place| place.to_string().parse()) {
+        request.metadata_mut().insert(TRACEPARENT, place);
+    }
     request
 }

@@ -13,10 +13,11 @@ use domain::{
     Reason, Time,
     answer::{Outcome, SourceOutcome},
     id::{Field, InstanceId, Name, Resource},
-    operation::PROTOCOL_VERSION,
+    operation::{Method, PROTOCOL_VERSION},
     scope::{Door, Verb},
     wire,
 };
+use link::Trail;
 use proto::v1::{self, connect_service_client::ConnectServiceClient, query_service_client::QueryServiceClient};
 use serde::Serialize;
 use std::{
@@ -102,10 +103,10 @@ pub(crate) enum Left {
 impl Hub {
     /// Ends the grant at the other side, recorded as done by `by`. An error says why that is not certain, and what to do.
     pub(crate) async fn leave(&self, by: &Asker, link: &LinkRecord) -> Result<Left, String> {
-        let mut asking = Asking::new(self, by, link).calling("disconnect");
-        let ended = self.say_goodbye(by, link).await;
+        let mut asking = Asking::new(self, by, link, Method::Disconnect).calling("disconnect");
+        let ended = self.say_goodbye(asking.trail(), link).await;
         let recorded = match &ended {
-            Ok(()) => asking.answered(Sum::default(), "").await,
+            Ok(()) => asking.answered(Sum::default(), false).await,
             Err(failure) => asking.failed(failure).await,
         };
         match recorded.and(ended) {
@@ -120,8 +121,8 @@ impl Hub {
         }
     }
 
-    async fn say_goodbye(&self, by: &Asker, link: &LinkRecord) -> Result<(), Failure> {
-        let mut call = Call::new(self, link, by.request, Instant::now() + self.deadlines.source);
+    async fn say_goodbye(&self, trail: Trail, link: &LinkRecord) -> Result<(), Failure> {
+        let mut call = Call::new(self, link, trail, Instant::now() + self.deadlines.source);
         let answer = call.send(&v1::DisconnectRequest {}, |channel, request| async move {
             ConnectServiceClient::new(channel).max_decoding_message_size(message_bytes()).disconnect(request).await
         });

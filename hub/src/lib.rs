@@ -99,6 +99,8 @@ pub struct Parts {
     pub calls: Listen,
     /// Whether addresses are tried for the other sides of links.
     pub try_addresses: bool,
+    /// What is told of every question over a link.
+    pub trails: link::Trails,
 }
 
 /// The asking side of this instance, for all its users.
@@ -107,6 +109,7 @@ pub struct Hub {
     store: store::Shared,
     auditor: Arc<store::Auditor>,
     kek: Arc<pki::Kek>,
+    trails: link::Trails,
     instance: InstanceId,
     name: Name,
     dialling: Dialling,
@@ -132,7 +135,7 @@ impl Hub {
 
     /// The same with other deadlines.
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
-        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses } = parts;
+        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses, trails } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let calls = calls::Calls::new(&world, calls);
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
@@ -146,6 +149,7 @@ impl Hub {
             store,
             auditor,
             kek,
+            trails,
             instance,
             name,
             dialling,

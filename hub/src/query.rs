@@ -151,9 +151,9 @@ async fn collect(ask: &mut Ask<'_>, rows: &mut Vec<(Item, Time)>, budget: usize)
     let ended = read_all(ask, rows, &mut sum, budget).await;
     ask.end(ended.as_ref().err());
     let recorded = match &ended {
-        Ok(_) => ask.record(sum, "").await,
+        Ok(_) => ask.record(sum).await,
         Err(failure) if failure.spoils_rows() || rows.is_empty() => Err(ask.record_failure(failure.clone()).await),
-        Err(failure) => ask.record(sum, &format!("{}: {}", Outcome::Partial, failure.reason)).await,
+        Err(failure) => ask.record_broken_off(sum, failure).await,
     };
     if recorded.is_err() {
         rows.clear();

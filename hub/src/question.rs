@@ -10,6 +10,7 @@ use domain::{
     id::{Name, RequestId, Resource, UserId, WorkspaceId},
     operation::List,
     scope::{Door, spec::MAX_ROWS},
+    trace::TraceParent,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::LinkRecord;
@@ -26,6 +27,15 @@ pub struct Asker {
     pub request: RequestId,
     /// Through which of this instance's doors they ask.
     pub door: Door,
+    /// Which trace it goes on in, if whoever asks named one.
+    pub trace: Option<TraceParent>,
+}
+
+impl Asker {
+    /// Whoever asks at the command line, or the daemon by itself, in no trace of somebody else's.
+    pub const fn new(user: UserId, workspace: WorkspaceId, request: RequestId) -> Self {
+        Self { user, workspace, request, door: Door::Cli, trace: None }
+    }
 }
 
 /// Which sources to ask.
@@ -147,18 +157,18 @@ impl Hub {
             Some((grant, _)) => links.iter().position(|own| own.id == *grant).map(|at| link(links.swap_remove(at))),
         };
         let sources: Vec<_> = cursor.sources.iter().map(|(id, _)| present(id)).collect();
-        let meant = match from {
+        let is_meant = match from {
             Sources::All => cursor.all,
             Sources::Some(names) => {
                 let of = |(source, (id, _)): (&Option<Source>, &(SourceId, _))| match (source, id) {
                     (Some(source), _) => source.name().to_owned(),
                     (None, gone) => gone.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned(),
                 };
-                let first: BTreeSet<String> = sources.iter().zip(&cursor.sources).map(of).collect();
-                !cursor.all && first == names.iter().cloned().collect()
+                let known: BTreeSet<String> = sources.iter().zip(&cursor.sources).map(of).collect();
+                !cursor.all && known == names.iter().cloned().collect()
             }
         };
-        if !meant {
+        if !is_meant {
             // That there is no such link is said before that the cursor is another question's.
             self.sources(asker, from).await?;
             return Err(HubError::Cursor);

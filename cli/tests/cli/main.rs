@@ -71,6 +71,8 @@ mod slow;
 #[cfg(test)]
 mod step_ca;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod truth;
 #[cfg(test)]
 mod waiting;

@@ -22,6 +22,7 @@ use domain::{
     Reason, Time,
     audit::{Act, Ending, Record, Stage, Subject},
     id::{RequestId, WorkspaceId},
+    operation::Method,
     session::{HEARTBEAT, SILENCE},
     wire,
 };
@@ -71,17 +72,15 @@ impl Hub {
     /// Holds one session of `link` from its first word to its end.
     async fn converse(&self, link: &LinkRecord, shown: &Shown) -> Result<Over, Failure> {
         let request = RequestId(self.world.uuid());
-        let asker = Asker {
-            user: link.owner,
-            workspace: WorkspaceId(uuid::Uuid::nil()),
-            request,
-            door: domain::scope::Door::Cli,
-        };
+        let asker = Asker::new(link.owner, WorkspaceId(uuid::Uuid::nil()), request);
         let opened = self.open_session(link, request).await;
         match &opened {
             Ok(None) => return Ok(Over::Unknown),
             Ok(Some(_)) => {
-                Asking::new(self, &asker, link).calling("session").answered(Sum::default(), "").await?;
+                Asking::new(self, &asker, link, Method::Session)
+                    .calling("session")
+                    .answered(Sum::default(), false)
+                    .await?;
                 self.note(link, None);
                 if link.words.is_some() {
                     self.confirmed(link);
@@ -89,7 +88,7 @@ impl Hub {
             }
             Err(failure) => {
                 if failure.refusal.is_some() {
-                    Asking::new(self, &asker, link).calling("session").failed(failure).await?;
+                    Asking::new(self, &asker, link, Method::Session).calling("session").failed(failure).await?;
                 }
                 self.note(link, Some(failure));
             }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 fn asker(user: u128) -> Asker {
     let (user, workspace) = (UserId(Uuid::from_u128(user)), WorkspaceId(Uuid::from_u128(1)));
-    Asker { user, workspace, request: RequestId(World::system().uuid()), door: domain::scope::Door::Cli }
+    Asker::new(user, workspace, RequestId(World::system().uuid()))
 }
 
 fn bound(resource: &str, user: u128) -> Bound {
