@@ -229,16 +229,18 @@ impl Base<'_> {
         self.note_the_start(&record, &keys.audit_key).await?;
         let hub = self.hub(&record, ways.clone());
         let spoke = self.spoke(&record, issuer, ways).await?;
+        hub.take_calls();
+        hub.keep_renewed();
+        // Before anybody can ask: who is not in touch with a link does not learn for which doors its grant is.
+        hub.keep_in_touch();
         let door = match self.door(&record, keys.audit_key, &spoke, &hub).await {
             Ok(door) => door,
             Err(failure) => {
+                hub.stop().await;
                 spoke.stop().await;
                 return Err(failure);
             }
         };
-        hub.take_calls();
-        hub.keep_renewed();
-        hub.keep_in_touch();
         self.alerts(&record, &spoke, &hub);
         Ok((self.running(&record, &spoke), door, spoke, hub))
     }
