@@ -76,6 +76,7 @@ impl Sharing {
             trust: cluster::trust(),
             kek: Arc::new(Kek::generate(&world)),
             ways: direction::ways(),
+            trails: link::Trails::default(),
         };
         let rates = limit::Limits::with_peer_rate(ANY).enrolling(ANY);
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
@@ -141,7 +142,7 @@ impl Asking {
         let (id, user, workspace) = (InstanceId(world.uuid()), UserId(world.uuid()), WorkspaceId(world.uuid()));
         let store = store(&world, (id, "home"), &[1], (workspace, user)).await;
         let (auditor, _writer) = Auditor::start(Arc::clone(&store), world.clock());
-        let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
+        let owner = Asker::new(user, workspace, RequestId(world.uuid()));
         let kek = Arc::new(Kek::generate(&world));
         Self { world, store, owner, auditor: Arc::new(auditor), kek, id }
     }
@@ -163,6 +164,7 @@ impl Asking {
                 limits: Limits::default(),
             },
             try_addresses: false,
+            trails: link::Trails::default(),
         };
         Hub::with_deadlines(parts, deadlines)
     }
