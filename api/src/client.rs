@@ -2,7 +2,7 @@
 
 use crate::{Kind, Problem, person, socket};
 use bytes::{Buf, Bytes, BytesMut};
-use domain::id::Name;
+use domain::{id::Name, scope::Door};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response,
@@ -37,12 +37,19 @@ pub struct Client {
     socket: PathBuf,
     acting_as: Option<Name>,
     workspace: Option<Name>,
+    door: Option<Door>,
 }
 
 impl Client {
     /// For the daemon that listens on `socket`, acting as another user or in a named workspace if given.
     pub fn new(socket: PathBuf, acting_as: Option<Name>, workspace: Option<Name>) -> Self {
-        Self { socket, acting_as, workspace }
+        Self { socket, acting_as, workspace, door: None }
+    }
+
+    /// The same, for a program that is another door than the command line.
+    #[must_use]
+    pub fn through(self, door: Door) -> Self {
+        Self { door: Some(door), ..self }
     }
 
     /// Asks without a body.
@@ -97,9 +104,13 @@ impl Client {
         if !bodiless {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let named = [(person::AS, &self.acting_as), (person::WORKSPACE, &self.workspace)];
-        for (header, name) in named.into_iter().filter_map(|(header, name)| Some((header, name.as_ref()?))) {
-            request = request.header(header, name.as_str());
+        let named = [
+            (person::AS, self.acting_as.as_ref().map(Name::as_str)),
+            (person::WORKSPACE, self.workspace.as_ref().map(Name::as_str)),
+            (person::DOOR, self.door.map(Door::word)),
+        ];
+        for (header, name) in named.into_iter().filter_map(|(header, name)| Some((header, name?))) {
+            request = request.header(header, name);
         }
         request.body(Full::new(Bytes::from(body))).map_err(broken)
     }

@@ -12,6 +12,7 @@
 
 mod accept;
 pub mod client;
+mod connections;
 mod door;
 mod events;
 pub mod head;

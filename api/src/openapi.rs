@@ -4,7 +4,7 @@
 //! where the file is behind. What a route answers is a schema of JSON Schema 2020-12, which `OpenAPI` 3.1 takes as it is.
 
 use crate::{
-    person::{AS, WORKSPACE},
+    person::{AS, DOOR, WORKSPACE},
     problem::{Details, Kind, MEDIA_TYPE},
     routes::{self, Operation},
     schemas::{never_null, without_code_links},
@@ -145,6 +145,11 @@ fn common(path: &str) -> Vec<Value> {
     let headers = [
         header(AS, "The user to act as; for the operator, and recorded."),
         header(WORKSPACE, "The workspace it is about, for users who are in several."),
+        header(
+            DOOR,
+            "At the socket, what the program is: cli, which is meant where it is left out, mcp, api or console. Links are asked only \
+            for doors that their grants name. At the HTTP port it is api, whatever is said.",
+        ),
     ];
     parts.chain(headers).collect()
 }

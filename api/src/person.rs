@@ -14,7 +14,9 @@ use domain::{
     id::{Name, RequestId, UserId, WorkspaceId},
     rights::Role,
     say::named,
+    scope,
     token::KeptToken,
+    trace::{TRACEPARENT, TraceParent},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::User;
@@ -23,6 +25,9 @@ use store::User;
 pub const AS: &str = "x-mosaic-as";
 /// The header that names the workspace a request is about, for users who are in several.
 pub const WORKSPACE: &str = "x-mosaic-workspace";
+/// The header by which a program at the socket says what it is: `cli`, `mcp`, `api` or `console`. Its word, which nobody can check; whoever
+/// comes with a token is a program, whatever it says.
+pub const DOOR: &str = "x-mosaic-door";
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub struct Person {
     pub user: User,
     /// This request, as the log names it.
     pub request: RequestId,
+    /// Which trace it goes on in, if the caller named one.
+    pub trace: Option<TraceParent>,
     /// The workspace it is about.
     pub workspace: Name,
     /// The same, by id.
@@ -59,6 +66,8 @@ pub struct Person {
     pub borrowed: bool,
     /// The token that they showed, if they came by the HTTP port.
     pub token: Option<Name>,
+    /// Which of the doors that a scope may name the request came by.
+    pub door: scope::Door,
 }
 
 impl FromRequestParts<Arc<Door>> for Person {
@@ -80,7 +89,12 @@ impl FromRequestParts<Arc<Door>> for Person {
         let role = user.roles.get(&workspace).copied().ok_or_else(|| not_there(&user, &workspace))?;
         let workspace_id = workspace_id(door, &workspace).await?;
         let operator = peer.is_operator();
-        Ok(Self { user, request, workspace, workspace_id, role, operator, borrowed, token })
+        let door = match &peer {
+            Peer::Uid(_) => said_door(&parts.headers)?,
+            Peer::Token(_) => scope::Door::Api,
+        };
+        let trace = trace_in(&parts.headers);
+        Ok(Self { user, request, trace, workspace, workspace_id, role, operator, borrowed, token, door })
     }
 }
 
@@ -161,6 +175,24 @@ fn name_in(headers: &HeaderMap, header: &str) -> Result<Option<Name>, Problem> {
     let wrong = |cause: String| Problem::invalid(cause).next("send a name, or leave the header out");
     let text = value.to_str().map_err(|_| wrong(format!("{header} is no name")))?;
     text.parse().map(Some).map_err(|cause| wrong(format!("{header}: {cause}")))
+}
+
+/// The door that a program at the socket names; the command line's where it names none.
+fn said_door(headers: &HeaderMap) -> Result<scope::Door, Problem> {
+    let Some(said) = headers.get(DOOR) else { return Ok(scope::Door::Cli) };
+    let known = scope::Door::ALL.into_iter().find(|door| said.as_bytes() == door.word().as_bytes());
+    let words = scope::Door::ALL.map(scope::Door::word);
+    known.ok_or_else(|| {
+        Problem::invalid(format!("{DOOR} names no door"))
+            .next(format!("send one of {}, or leave the header out", words.join(", ")))
+    })
+}
+
+/// A trace that is not named as it should be, or twice, is none: then a new one begins (W3C Trace Context, section 3.2.1).
+fn trace_in(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut said = headers.get_all(TRACEPARENT).iter();
+    let (only, None) = (said.next()?, said.next()) else { return None };
+    TraceParent::parse(only.to_str().ok()?)
 }
 
 /// The workspace that was named, else the only one, else `main`.
@@ -258,7 +290,8 @@ impl Person {
 
     /// They, as the asking side knows them.
     pub fn asker(&self) -> hub::Asker {
-        hub::Asker { user: self.user.id, workspace: self.workspace_id, request: self.request }
+        let (user, workspace) = (self.user.id, self.workspace_id);
+        hub::Asker { user, workspace, request: self.request, door: self.door, trace: self.trace }
     }
 
     /// They, as the sharing side's records name them.

@@ -53,10 +53,10 @@ pub(crate) fn of(value: &impl Serialize) -> String {
 
 /// Refuses to change what is not as the caller saw it, if they say what they saw. `look` is where they see what is there.
 pub(crate) fn must_match(headers: &HeaderMap, what: &str, now: &impl Serialize, look: &str) -> Result<(), Problem> {
-    match listed(headers, &IF_MATCH) {
+    match listed(headers, &IF_MATCH)? {
         None => Ok(()),
         // Only a strong tag says that something is the same.
-        Some(tags) if tags.iter().any(|tag| *tag == "*" || *tag == of(now)) => Ok(()),
+        Some(tags) if tags.iter().any(|tag| tag == "*" || *tag == of(now)) => Ok(()),
         Some(_) => {
             Err(Problem::new(Kind::Changed, format!("{what} is not as `if-match` says: somebody changed it meanwhile"))
                 .next(format!("ask for it again, GET {look}, look at what changed, and send its `etag` as `if-match`")))
@@ -64,26 +64,57 @@ pub(crate) fn must_match(headers: &HeaderMap, what: &str, now: &impl Serialize, 
     }
 }
 
-/// The tags of a header; none where there is no such header.
-fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>> {
-    let mut all = headers.get_all(name).iter().peekable();
-    all.peek()?;
-    let texts = all.map(|value| value.to_str().unwrap_or_default());
-    Some(texts.flat_map(|text| text.split(',')).map(str::trim).collect())
+/// The tags of a header; none where there is no such header. What is no tag is refused: whoever sends one that was torn must not be told that somebody
+/// else changed something.
+fn listed(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, Problem> {
+    let mut found = None;
+    for value in headers.get_all(name) {
+        let tags = value.to_str().ok().and_then(tags).ok_or_else(|| {
+            Problem::new(Kind::Invalid, format!("`{name}` is neither `*` nor a tag in quotation marks"))
+                .next("send it as it was in `etag`, quotation marks included, or leave it out")
+        })?;
+        found.get_or_insert_with(Vec::new).extend(tags.into_iter().map(str::to_owned));
+    }
+    Ok(found)
+}
+
+/// The entity tags of a list with commas between, `*` alone, or none where there is anything else.
+fn tags(text: &str) -> Option<Vec<&str>> {
+    let (mut tags, mut rest) = (Vec::new(), text.trim());
+    if rest == "*" {
+        return Some(vec![rest]);
+    }
+    while !rest.is_empty() {
+        let opaque = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (inside, after) = opaque.split_once('"')?;
+        if !inside.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        tags.push(rest.strip_suffix(after)?);
+        rest = after.trim_start();
+        if !rest.is_empty() {
+            rest = rest.strip_prefix(',')?.trim_start();
+        }
+    }
+    (!tags.is_empty()).then_some(tags)
 }
 
 /// Answers with 304 where the reader has what is there.
 pub(crate) async fn unless_known(request: Request, next: Next) -> Response {
-    let is_read = [Method::GET, Method::HEAD].contains(request.method());
-    let known = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect::<Vec<_>>();
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        return next.run(request).await;
+    }
+    let known = match listed(request.headers(), &IF_NONE_MATCH) {
+        Ok(known) => known.unwrap_or_default(),
+        Err(problem) => return problem.into_response(),
+    };
     let response = next.run(request).await;
-    let Some(tag) = response.headers().get(ETAG).filter(|_| is_read && response.status().is_success()) else {
+    let Some(tag) = response.headers().get(ETAG).filter(|_| response.status().is_success()) else {
         return response;
     };
-    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let bare = |tag: &str| tag.trim_start_matches("W/").to_owned();
     let tag = bare(tag.to_str().unwrap_or_default());
-    let mut texts = known.iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    if !texts.any(|known| known.trim() == "*" || bare(known) == tag) {
+    if !known.iter().any(|known| known == "*" || bare(known) == tag) {
         return response;
     }
     let (mut parts, _) = response.into_parts();
@@ -110,10 +141,15 @@ mod tests {
         for fits in [vec![], vec!["*"], vec![tag.as_str()], vec!["\"a\"", &tag], vec![&format!("\"a\", {tag}")]] {
             assert!(judged(&said(&fits)).is_ok(), "{fits:?}");
         }
-        for other in ["", "\"a\"", &format!("W/{tag}"), tag.trim_matches('"')] {
+        for other in ["\"a\"", "\"\"", "\"a,b\"", &format!("W/{tag}")] {
             let problem = judged(&said(&[other])).unwrap_err();
             assert_eq!(problem.kind, Kind::Changed, "{other}");
             assert!(problem.next.unwrap().contains("GET /v1/it"));
+        }
+        for torn in ["", "{}", ",", "\"a", "\"a\" \"b\"", "*, \"a\"", "\"a b\"", "w/\"a\"", tag.trim_matches('"')] {
+            let problem = judged(&said(&[torn])).unwrap_err();
+            assert_eq!(problem.kind, Kind::Invalid, "{torn}");
+            assert!(problem.next.unwrap().contains("quotation marks"));
         }
     }
 }

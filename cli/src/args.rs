@@ -87,6 +87,8 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Write your rows here to files that import reads
     Export(export::ExportArgs),
+    /// Let an assistant ask, over stdin and stdout (Model Context Protocol); docs/mcp.md says what to configure
+    Mcp,
     /// The users of this instance
     #[command(subcommand)]
     User(people::UserCommand),
@@ -142,6 +144,7 @@ impl Command {
             Self::Add(args) => rows::add(args, &global.client()?, out).await,
             Self::Import(args) => import::run(args, &global.client()?, out).await,
             Self::Export(args) => export::run(args, &global.client()?, out).await,
+            Self::Mcp => crate::mcp::mcp(global.client()?, global.acting_as.is_some(), out).await,
             Self::User(command) => people::user(command, &global.client()?, out).await,
             Self::Team(command) => people::team(command, &global.client()?, out).await,
             Self::Workspace(command) => people::workspace(command, &global.client()?, out).await,

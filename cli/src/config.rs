@@ -6,9 +6,11 @@ pub mod dialling;
 pub mod http;
 pub mod lists;
 mod proxy;
+pub mod telemetry;
 
 pub use ca::Ca;
 pub use proxy::Proxy;
+pub use telemetry::Telemetry;
 
 use crate::{
     exit::{Exit, Failure, Outcome},
@@ -88,6 +90,9 @@ pub struct Config {
     /// The HTTP proxy through which other instances are dialled; none means directly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+    /// Where spans of requests are sent; none means nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
 }
 
 /// How the daemon logs to stderr.
@@ -102,7 +107,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 28] = [
+pub const KEYS: [&str; 32] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
@@ -131,6 +136,10 @@ pub const KEYS: [&str; 28] = [
     "proxy.except",
     "proxy.names",
     "proxy.auth_file",
+    "telemetry.otlp_endpoint",
+    "telemetry.otlp_root",
+    "telemetry.otlp_headers_file",
+    "telemetry.otlp_share",
 ];
 
 impl Default for Config {
@@ -159,6 +168,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             ca: None,
             proxy: None,
+            telemetry: None,
         }
     }
 }
@@ -235,6 +245,7 @@ impl Config {
         }
         lists::checked(&self)?;
         http::checked(&self)?;
+        telemetry::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;
         self.proxy.iter().try_for_each(Proxy::checked)?;
         Ok(self)

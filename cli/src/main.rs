@@ -2,7 +2,7 @@
 //!
 //! Map: [`args`] is the list of commands; [`rooms`] has one file per room of the daemon, each command calling the local door
 //! and printing the value it got; [`daemon`] makes (`init`) and runs (`serve`) an instance and hands out its CA (`ca export`); [`import`] reads people's files
-//! and [`export`] writes them; [`demo`] is a script over these very commands. [`place`] is the data directory, [`config`] its settings (and [`variables`] those of the environment), [`exit`] how a
+//! and [`export`] writes them; [`demo`] is a script over these very commands; [`mcp`] is an assistant's way to the same door. [`place`] is the data directory, [`config`] its settings (and [`variables`] those of the environment), [`exit`] how a
 //! command ends, [`out`] and [`table`] what is seen of it, [`reach`] how a next command begins, [`mod@misread`] what is said of a
 //! command line that is none.
 //!
@@ -16,6 +16,7 @@ mod exit;
 mod export;
 mod import;
 mod life;
+mod mcp;
 mod misread;
 mod nearness;
 mod out;

@@ -126,6 +126,7 @@ const PRINTED: &[Form] = &[
     value::<shape::SignedHead>("audit export --output").noting("The lines are in the file."),
     value::<daemon::ca_export::CaExported>("ca export"),
     lines::<demo::shell::Ran>("demo").noting("One for each command that it ran to its end."),
+    nothing("mcp", "It speaks to the assistant that started it, with --json as well."),
     nothing("completions", "It prints a script for a shell, with --json as well."),
 ];
 

@@ -5,7 +5,7 @@
 //! [`audit`] is the record of it. [`scope`] and [`grant`] are what an owner wrote; [`item`] and [`kind`] are what rows are;
 //! [`session`] has the times of the control session, [`reach`] what of it is about trying addresses; [`answer`] is what an asking side tells its person, [`say`] how messages
 //! name what there is; [`calling`] is what a side hands over that
-//! waits to be called; [`token`] is what a program shows at its own instance's door; [`world`] is where time and randomness come from.
+//! waits to be called; [`token`] is what a program shows at its own instance's door; [`trace`] is which trace a request is of; [`world`] is where time and randomness come from.
 //!
 //! Must not: do I/O, be async, or know of tokio, tonic, sqlx or rustls. Every decision here is a pure function over values.
 #![deny(missing_docs)]
@@ -35,6 +35,7 @@ pub mod secret;
 pub mod session;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod wire;
 pub mod words;
 pub mod world;

@@ -9,13 +9,13 @@ use crate::{
     operation::{Connect, Enroll, Get, List, Renew},
     page::PageToken,
     refusal::Reason,
-    scope::{Rate, Verb, spec::MAX_ROWS},
+    scope::{Door, Filter, Rate, Scope, Verb, spec::MAX_ROWS},
     words::Nonce,
 };
 use prost_types::{Struct, Timestamp, Value as WireValue, value::Kind};
 use proto::v1;
 use serde_json::{Map, Number, Value};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Attributes deeper than this are refused: nothing real is, and recursion must end.
 const MAX_DEPTH: usize = 16;
@@ -32,6 +32,32 @@ pub fn timestamp(time: Time) -> Timestamp {
 pub fn time(wire: Timestamp) -> Time {
     let micros = wire.seconds.saturating_mul(1_000_000);
     Time::from_micros(micros.saturating_add(i64::from(wire.nanos.clamp(0, 999_999_999) / 1_000)))
+}
+
+/// What a scope shares, with the fields that may leave.
+pub fn resources(scope: &Scope) -> Vec<v1::ResourceScope> {
+    let resource = |(name, filter): (&Resource, &Filter)| v1::ResourceScope {
+        resource: name.to_string(),
+        fields: filter.fields.iter().map(ToString::to_string).collect(),
+    };
+    scope.resources().map(resource).collect()
+}
+
+/// What a scope lets be done.
+pub fn verbs(scope: &Scope) -> Vec<i32> {
+    scope.verbs().map(|one| verb(one).into()).collect()
+}
+
+/// Where a scope lets rows be shown.
+pub fn doors(scope: &Scope) -> Vec<String> {
+    scope.doors().map(|door| door.word().to_owned()).collect()
+}
+
+/// The doors that are named, by the words of [`doors`]: every one where none is, for then nothing is said of them. A word of a later
+/// version names none that there is here.
+pub fn named_doors(words: &[String]) -> BTreeSet<Door> {
+    let named = |door: &Door| words.is_empty() || words.iter().any(|word| word == door.word());
+    Door::ALL.into_iter().filter(named).collect()
 }
 
 /// Reads a list request.

@@ -13,14 +13,11 @@ use crate::{
     record::{Asking, Sum},
 };
 use domain::{
-    operation::{List, Operation},
+    operation::{List, Method, Operation},
     page::PageToken,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// What the log says of an answer that was shown once more, for which nothing was sent.
-pub(crate) const KEPT: &str = "kept from an earlier answer";
 
 /// A source that is being asked.
 pub(crate) struct Ask<'a> {
@@ -43,14 +40,14 @@ impl<'a> Ask<'a> {
         let deadline = started + hub.deadlines.source;
         let after = before.after();
         let (reader, asking) = match source {
-            Source::Here => (Reader::Here(Here::new(hub, *asker, list, after)), None),
+            Source::Here => (Reader::Here(Box::new(Here::new(hub, *asker, list, after))), None),
             Source::Link(link) => {
                 // The sharing side binds its tokens to the grant, which is the link; so a page can go on in the middle of
                 // what one call answered.
                 let page = after.map(|after| PageToken::new(list.binding(&link.id.to_string()), after));
                 let list = List { page, ..list };
-                let asking = Asking::new(hub, asker, link).about(&list.resource, list.query_hash());
-                let call = Call::question(hub, link, asker.request, deadline);
+                let asking = Asking::new(hub, asker, link, Method::List).about(&list.resource, list.query_hash());
+                let call = Call::question(hub, link, (asker.door, asking.trail()), deadline);
                 (Reader::Link(Box::new(Link::new(call, &list, after, manner))), Some(asking))
             }
         };
@@ -63,11 +60,19 @@ impl<'a> Ask<'a> {
     }
 
     /// Makes the record of what was answered durable. This instance's own rows are not recorded call by call.
-    pub(crate) async fn record(&mut self, sum: Sum, note: &str) -> Result<(), Failure> {
-        let kept = if self.kept().is_some() { KEPT } else { "" };
-        let note = [kept, note].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+    pub(crate) async fn record(&mut self, sum: Sum) -> Result<(), Failure> {
+        let kept = self.kept().is_some();
         match &mut self.asking {
-            Some(asking) => asking.answered(sum, &note).await,
+            Some(asking) => asking.answered(sum, kept).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same of what was answered before it broke off.
+    pub(crate) async fn record_broken_off(&mut self, sum: Sum, failure: &Failure) -> Result<(), Failure> {
+        let kept = self.kept().is_some();
+        match &mut self.asking {
+            Some(asking) => asking.broke_off(sum, kept, failure).await,
             None => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     hello::Shares,
     outcome::{Failure, Kind},
     session::{Channel, Live},
+    terms::Known,
     track::Pass,
 };
 use domain::{
@@ -16,8 +17,10 @@ use domain::{
     answer::{Outcome, SourceOutcome},
     audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
-    scope::spec::MAX_RATE,
+    scope::{Door, spec::MAX_RATE},
+    trace::TRACEPARENT,
 };
+use link::{Trail, trail::Part};
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
 use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
@@ -30,12 +33,14 @@ const SLACK: Duration = Duration::from_millis(100);
 pub(crate) struct Call<'a> {
     hub: &'a Hub,
     link: &'a LinkRecord,
-    request: RequestId,
+    trail: Trail,
     started: Instant,
     deadline: Instant,
     live: Option<Live>,
     aboard: Aboard,
     gate: Gate,
+    /// Where the question came in, of one for rows.
+    door: Option<Door>,
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
 }
@@ -66,29 +71,69 @@ enum Gate {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
+    pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, trail: Trail, deadline: Instant) -> Self {
         let aboard = hub.sessions.board(link);
         Self {
             hub,
             link,
-            request,
+            trail,
             started: Instant::now(),
             deadline,
             live: None,
             aboard,
             gate: Gate::Free,
+            door: None,
             calls_left: None,
         }
     }
 
-    /// A question for rows, which is not sent while the link's circuit is open.
-    pub(crate) fn question(hub: &'a Hub, link: &'a LinkRecord, request: RequestId, deadline: Instant) -> Self {
-        Self { gate: Gate::Ahead, ..Self::new(hub, link, request, deadline) }
+    /// A question for rows, which is not sent while the link's circuit is open, nor where its grant is for other doors.
+    pub(crate) fn question(
+        hub: &'a Hub,
+        link: &'a LinkRecord,
+        (door, trail): (Door, Trail),
+        deadline: Instant,
+    ) -> Self {
+        Self { gate: Gate::Ahead, door: Some(door), ..Self::new(hub, link, trail, deadline) }
+    }
+
+    /// Where the question came in, of one for rows.
+    pub(crate) const fn door(&self) -> Option<Door> {
+        self.door
+    }
+
+    pub(crate) const fn link(&self) -> &'a LinkRecord {
+        self.link
+    }
+
+    /// What is known of the link's terms; waits for its first session since this daemon started, if that is on its way.
+    pub(crate) async fn known(&self) -> Known {
+        // Without sessions nobody tells of a change: then what is known is what a ping found.
+        if !self.hub.keeper.runs() {
+            return match self.hub.tracks.known(self.link) {
+                Known::NotYet => Known::NotSaid,
+                known => known,
+            };
+        }
+        if let Known::NotYet = self.hub.tracks.known(self.link) {
+            drop(timeout_at(self.deadline, self.hub.keeper.begun(self.link)).await);
+        }
+        self.hub.tracks.known(self.link)
+    }
+
+    /// The other side does not say what the grant gives.
+    pub(crate) fn says_nothing(&self) {
+        self.hub.tracks.says_nothing(self.link);
     }
 
     /// Its place, for whoever keeps what it brings.
     pub(crate) fn place(&self) -> Aboard {
         self.aboard.clone()
+    }
+
+    /// What is told of the question.
+    pub(crate) const fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// When the answer must be here.
@@ -107,10 +152,13 @@ impl<'a> Call<'a> {
     }
 
     /// Whether an earlier answer to the same question will do, or somebody asks it already; waits no longer than the deadline.
-    pub(crate) async fn turn(&self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
+    pub(crate) async fn turn(&mut self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
+        self.allowed().await?;
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
-        let turn = self.over().unless(async { Ok(timeout_at(deadline + SLACK, turn).await) }).await?;
+        let over = self.over();
+        let turn = over.unless(async { Ok(timeout_at(deadline + SLACK, turn).await) });
+        let turn = self.trail.time(Part::Queue, turn).await?;
         turn.map_err(|_| self.late())
     }
 
@@ -127,7 +175,9 @@ impl<'a> Call<'a> {
         let (deadline, over) = (self.deadline, self.over());
         self.pass()?;
         let asked = Instant::now();
-        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) }).await?;
+        let trail = self.trail.clone();
+        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) });
+        let answer = trail.time(Part::Wire, answer).await?;
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
             self.hub.tracks.took(self.link, asked.elapsed());
@@ -152,7 +202,7 @@ impl<'a> Call<'a> {
 
     /// What the grant gives, as the other side says.
     pub(crate) fn gives(&self, shares: &Shares) {
-        self.hub.tracks.gives(self.link, shares);
+        self.hub.tracks.gives(self.link, shares.terms());
     }
 
     /// Something of an answer came, and was believed.
@@ -191,7 +241,7 @@ impl<'a> Call<'a> {
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
-        request(message, self.request, self.deadline.saturating_duration_since(Instant::now()))
+        traced(message, &self.trail, self.deadline.saturating_duration_since(Instant::now()))
     }
 
     fn may_have_been_stale(&self) -> bool {
@@ -355,5 +405,14 @@ pub(crate) fn request<M>(message: M, id: RequestId, patience: Duration) -> Reque
         request.metadata_mut().insert(REQUEST_ID, id);
     }
     request.set_timeout(patience);
+    request
+}
+
+/// The same, going on in the question's trace at the other side.
+pub(crate) fn traced<M>(message: M, trail: &Trail, patience: Duration) -> Request<M> {
+    let mut request = request(message, trail.request(), patience);
+    if let Some(Ok(place)) = trail.traceparent().map(|place| place.to_string().parse()) {
+        request.metadata_mut().insert(TRACEPARENT, place);
+    }
     request
 }

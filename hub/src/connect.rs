@@ -11,6 +11,7 @@ use crate::{
     record::Asking,
     renewal::RenewalStatus,
     session::key_context,
+    terms::Terms,
     track::Summary,
 };
 use domain::{
@@ -60,6 +61,8 @@ pub struct LinkStatus {
     pub last_failure: Option<LastFailure>,
     /// The link's control session, while it has one.
     pub session: Option<SessionStatus>,
+    /// What its grant allows, where the other side has told it since this daemon started.
+    pub terms: Option<Terms>,
     /// Whether questions over it are sent.
     pub circuit: CircuitStatus,
     /// How long the last answers took, once there was one.
@@ -375,6 +378,7 @@ impl Hub {
             last_failure,
             clock_offset_ms: session.as_ref().and_then(|session| session.clock_offset_ms).or(clock_offset_ms),
             session,
+            terms: self.tracks.known(link).terms().cloned(),
             circuit,
             latency,
         }

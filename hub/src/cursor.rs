@@ -1,23 +1,25 @@
-//! Where a merged answer goes on: base64url of JSON {version, query hash, asker, oldest row shown, state of every source}.
+//! Where a merged answer goes on: base64url of JSON {version, query hash, asker, oldest row shown, every source with its state}.
 //!
 //! A cursor holds positions, never rows. It is not signed: it gives nobody anything that its own user could not ask for, and
-//! one that fits not exactly the same question, user and sources is refused.
+//! one that fits not exactly the same question and user is refused. It names its sources, so that an answer stays the same from page to page
+//! whatever links are added meanwhile, and so that one which was removed is told of by the name that it had.
 
 use crate::{Asker, HubError};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     Time,
-    id::{GrantId, ItemId, QueryHash, UserId, WorkspaceId},
+    id::{GrantId, ItemId, Name, QueryHash, UserId, WorkspaceId},
     page::Position,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Far above what a thousand sources need.
 const MAX_TEXT: usize = 256 * 1024;
 
-/// A source by what stays when links are renamed: none is this instance itself.
-pub(crate) type SourceId = Option<GrantId>;
+/// A source by what stays when links are renamed, and the name that it had: none is this instance itself.
+pub(crate) type SourceId = Option<(GrantId, Name)>;
 
 /// How far one source has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ impl Bound {
 pub(crate) struct Cursor {
     /// The oldest row of earlier pages: a newer one that comes now is late.
     pub(crate) shown: Option<Position>,
+    /// Whether they are all that there were when the answer began, and not some that were named.
+    pub(crate) all: bool,
     /// Every source of the answer, in its order.
     pub(crate) sources: Vec<(SourceId, Progress)>,
 }
@@ -73,6 +77,7 @@ struct Text {
     user: UserId,
     workspace: WorkspaceId,
     shown: Option<Key>,
+    all: bool,
     sources: Vec<(SourceId, State)>,
 }
 
@@ -86,8 +91,13 @@ enum State {
 
 impl Cursor {
     /// The beginning of an answer from these sources.
-    pub(crate) fn start(sources: impl IntoIterator<Item = SourceId>) -> Self {
-        Self { shown: None, sources: sources.into_iter().map(|id| (id, Progress::NotAsked)).collect() }
+    pub(crate) fn start(all: bool, sources: impl IntoIterator<Item = SourceId>) -> Self {
+        Self { shown: None, all, sources: sources.into_iter().map(|id| (id, Progress::NotAsked)).collect() }
+    }
+
+    /// Whether any source may have more.
+    pub(crate) fn is_open(&self) -> bool {
+        self.sources.iter().any(|(_, progress)| *progress != Progress::Done)
     }
 
     /// The opaque text.
@@ -98,22 +108,24 @@ impl Cursor {
             user: bound.user,
             workspace: bound.workspace,
             shown: self.shown.map(key),
-            sources: self.sources.iter().map(|(id, progress)| (*id, state(*progress))).collect(),
+            all: self.all,
+            sources: self.sources.iter().map(|(id, progress)| (id.clone(), state(*progress))).collect(),
         };
         // Ids, hashes and numbers always serialise; an empty cursor would be refused like any foreign one.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&text).unwrap_or_default())
     }
 
-    /// Reads a cursor that must belong to `bound` and exactly these `sources`.
-    pub(crate) fn decode(text: &str, bound: &Bound, sources: &[SourceId]) -> Result<Self, HubError> {
+    /// Reads a cursor that must belong to `bound`; whether its sources are those of the question is for whoever knows the links.
+    pub(crate) fn decode(text: &str, bound: &Bound) -> Result<Self, HubError> {
         let read = read(text).ok_or_else(no_cursor)?;
         let found = Bound { query: read.query, user: read.user, workspace: read.workspace };
-        let same = read.sources.iter().map(|(id, _)| id).eq(sources);
-        if read.v != VERSION || found != *bound || !same {
+        let distinct: BTreeSet<_> = read.sources.iter().map(|(id, _)| id.as_ref().map(|(grant, _)| *grant)).collect();
+        // A source that stood there twice would give its rows twice.
+        if read.v != VERSION || found != *bound || distinct.len() != read.sources.len() {
             return Err(HubError::Cursor);
         }
         let sources = read.sources.into_iter().map(|(id, state)| (id, progress(&state))).collect();
-        Ok(Self { shown: read.shown.map(position), sources })
+        Ok(Self { shown: read.shown.map(position), all: read.all, sources })
     }
 }
 

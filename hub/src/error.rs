@@ -46,7 +46,7 @@ pub enum HubError {
         /// What kind of failure it was.
         outcome: Outcome,
     },
-    /// The cursor belongs to another question, user or set of sources.
+    /// The cursor belongs to another question or user, or to other sources.
     #[error("this cursor belongs to another question; start again without it")]
     Cursor,
     /// The question cannot be asked.

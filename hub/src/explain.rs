@@ -11,6 +11,7 @@ use crate::{
 use domain::{
     answer::{Outcome, SourceOutcome},
     id::{Field, Resource},
+    operation::Method,
 };
 use futures::future::join_all;
 use std::time::Duration;
@@ -51,12 +52,15 @@ impl Hub {
 
     async fn plan_link(&self, asker: &Asker, link: &LinkRecord, resource: &Resource) -> Planned {
         let started = Instant::now();
-        let mut asking = Asking::new(self, asker, link).calling("explain");
-        let mut call = Call::question(self, link, asker.request, started + self.deadlines.source);
-        let told = capabilities(&mut call, link).await;
+        let mut asking = Asking::new(self, asker, link, Method::Capabilities).calling("explain");
+        let mut call = Call::question(self, link, (asker.door, asking.trail()), started + self.deadlines.source);
+        let told = match call.allowed().await {
+            Ok(()) => capabilities(&mut call, link).await,
+            Err(failure) => Err(failure),
+        };
         call.end(told.as_ref().err());
         let recorded = match &told {
-            Ok(_) => asking.answered(Sum::default(), "").await,
+            Ok(_) => asking.answered(Sum::default(), false).await,
             Err(failure) => asking.failed(failure).await,
         };
         let (name, facts) = (link.name.as_str(), call.facts(resource));

@@ -2,7 +2,6 @@
 
 use crate::{
     Asker, Hub, HubError,
-    ask::KEPT,
     cache::{Answer, Keeping, Manner, Turn},
     call::{Call, Facts},
     deadlines::message_bytes,
@@ -20,7 +19,7 @@ use domain::{
     id::{Field, ItemId, Resource},
     item::Item,
     kind::Kinds,
-    operation::{Get, Operation},
+    operation::{Get, Method, Operation},
     wire,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -102,8 +101,8 @@ impl Hub {
     }
 
     async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
-        let mut asking = Asking::new(self, asker, link).about(&get.resource, get.query_hash());
-        let mut call = Call::question(self, link, asker.request, Instant::now() + self.deadlines.source);
+        let mut asking = Asking::new(self, asker, link, Method::Get).about(&get.resource, get.query_hash());
+        let mut call = Call::question(self, link, (asker.door, asking.trail()), Instant::now() + self.deadlines.source);
         let (found, bytes) = ask(&mut call, get, manner).await;
         let over = call.over();
         let cached = matches!(&found, Ok(Some(read)) if read.kept.is_some());
@@ -111,10 +110,7 @@ impl Hub {
             call.end(found.as_ref().err());
         }
         let recorded = match &found {
-            Ok(row) => {
-                let note = if cached { KEPT } else { "" };
-                asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, note).await
-            }
+            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, cached).await,
             Err(failure) => asking.failed(failure).await,
         };
         let kept_back = match (&recorded, &found) {

@@ -7,15 +7,17 @@ use crate::{
     outcome::Failure,
     ping::Tried,
     record::{Asking, Sum},
+    terms::{Terms, verbs},
 };
 use domain::{
     Reason, Time,
     answer::{Outcome, SourceOutcome},
     id::{Field, InstanceId, Name, Resource},
-    operation::PROTOCOL_VERSION,
-    scope::Verb,
+    operation::{Method, PROTOCOL_VERSION},
+    scope::{Door, Verb},
     wire,
 };
+use link::Trail;
 use proto::v1::{self, connect_service_client::ConnectServiceClient, query_service_client::QueryServiceClient};
 use serde::Serialize;
 use std::{
@@ -60,8 +62,15 @@ pub struct Shares {
     pub calls_left: u32,
     /// When the grant ends.
     pub not_after: Time,
-    /// Where the owner wants rows shown; nothing obeys it yet.
-    pub doors: Vec<String>,
+    /// Where the owner wants rows shown.
+    pub doors: BTreeSet<Door>,
+}
+
+impl Shares {
+    /// As a session would tell it.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { resources: self.resources.clone(), verbs: self.verbs.clone(), doors: self.doors.clone() }
+    }
 }
 
 /// How trying a link out ended.
@@ -94,10 +103,10 @@ pub(crate) enum Left {
 impl Hub {
     /// Ends the grant at the other side, recorded as done by `by`. An error says why that is not certain, and what to do.
     pub(crate) async fn leave(&self, by: &Asker, link: &LinkRecord) -> Result<Left, String> {
-        let mut asking = Asking::new(self, by, link).calling("disconnect");
-        let ended = self.say_goodbye(by, link).await;
+        let mut asking = Asking::new(self, by, link, Method::Disconnect).calling("disconnect");
+        let ended = self.say_goodbye(asking.trail(), link).await;
         let recorded = match &ended {
-            Ok(()) => asking.answered(Sum::default(), "").await,
+            Ok(()) => asking.answered(Sum::default(), false).await,
             Err(failure) => asking.failed(failure).await,
         };
         match recorded.and(ended) {
@@ -112,8 +121,8 @@ impl Hub {
         }
     }
 
-    async fn say_goodbye(&self, by: &Asker, link: &LinkRecord) -> Result<(), Failure> {
-        let mut call = Call::new(self, link, by.request, Instant::now() + self.deadlines.source);
+    async fn say_goodbye(&self, trail: Trail, link: &LinkRecord) -> Result<(), Failure> {
+        let mut call = Call::new(self, link, trail, Instant::now() + self.deadlines.source);
         let answer = call.send(&v1::DisconnectRequest {}, |channel, request| async move {
             ConnectServiceClient::new(channel).max_decoding_message_size(message_bytes()).disconnect(request).await
         });
@@ -144,7 +153,10 @@ pub(crate) async fn capabilities(call: &mut Call<'_>, link: &LinkRecord) -> Resu
             call.gives(&shares);
             Ok(Some(shares))
         }
-        Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => Ok(None),
+        Err(Failure { refusal: Some(Reason::OutOfScope), .. }) => {
+            call.says_nothing();
+            Ok(None)
+        }
         Err(failure) => Err(failure),
     }
 }
@@ -182,17 +194,12 @@ fn shares(answer: &v1::CapabilitiesResponse, link: &LinkRecord) -> Result<Shares
         grant: answer.grant_name.parse().map_err(Failure::lie)?,
         workspace: answer.workspace.parse().map_err(Failure::lie)?,
         resources: answer.resources.iter().map(resource).collect::<Result<_, _>>()?,
-        verbs: Verb::ALL.into_iter().filter(|verb| answer.verbs.contains(&wire::verb(*verb).into())).collect(),
+        verbs: verbs(&answer.verbs),
         max_rows: answer.max_rows,
         calls_per_minute: rate.per_minute,
         calls_left: answer.calls_left,
         not_after: answer.not_after.map(wire::time).ok_or_else(|| Failure::lie("the other side's grant has no end"))?,
-        doors: answer
-            .doors
-            .iter()
-            .map(|door| door.parse::<Name>().map(Into::into))
-            .collect::<Result<_, _>>()
-            .map_err(Failure::lie)?,
+        doors: wire::named_doors(&answer.doors),
     })
 }
 

@@ -7,7 +7,8 @@
 //! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
 //! beginning of the id is known; [`explain`] says what one would cost. Below them one source is asked by [`ask`]: it is read by
 //! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`]; a
-//! source that cannot be reached is left alone for a while ([`circuit`], kept by [`track`]), and [`told`] knows who heard of it.
+//! source that cannot be reached is left alone for a while ([`circuit`], kept by [`track`]), and [`told`] knows who heard of it; one whose grant names
+//! other doors than the one that was asked at is not asked ([`terms`]).
 //!
 //! Must not: store or log a row of another instance, know anything of the sharing side, or let one user ask through another
 //! user's link.
@@ -44,6 +45,7 @@ mod renewal;
 mod seek;
 mod session;
 mod stream;
+mod terms;
 mod told;
 mod track;
 mod waking;
@@ -64,6 +66,7 @@ pub use ping::{Step, StepEnd, Tried};
 pub use question::{Asker, Question, Sources};
 pub use renewal::{RenewalFailure, RenewalStatus, Renewals};
 pub use seek::{PAGES, Sought};
+pub use terms::Terms;
 pub use told::is_session;
 
 use dialling::Dialling;
@@ -96,6 +99,8 @@ pub struct Parts {
     pub calls: Listen,
     /// Whether addresses are tried for the other sides of links.
     pub try_addresses: bool,
+    /// What is told of every question over a link.
+    pub trails: link::Trails,
 }
 
 /// The asking side of this instance, for all its users.
@@ -104,6 +109,7 @@ pub struct Hub {
     store: store::Shared,
     auditor: Arc<store::Auditor>,
     kek: Arc<pki::Kek>,
+    trails: link::Trails,
     instance: InstanceId,
     name: Name,
     dialling: Dialling,
@@ -129,7 +135,7 @@ impl Hub {
 
     /// The same with other deadlines.
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
-        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses } = parts;
+        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses, trails } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let calls = calls::Calls::new(&world, calls);
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
@@ -143,6 +149,7 @@ impl Hub {
             store,
             auditor,
             kek,
+            trails,
             instance,
             name,
             dialling,

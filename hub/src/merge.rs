@@ -35,13 +35,24 @@ pub(crate) struct Gathered {
     pub(crate) rest: Rest,
 }
 
+/// Where a source stands after a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Rows it has on the page.
+    pub(crate) rows: u64,
+    /// How far it has come.
+    pub(crate) progress: Progress,
+    /// Whether it gave more rows than the page has room for: then nothing of it is missing there, however it ended.
+    pub(crate) is_beyond: bool,
+}
+
 /// A page, and where every source of it stands now.
 #[derive(Clone, Debug)]
 pub(crate) struct Merged {
     /// In order.
     pub(crate) rows: Vec<Row>,
-    /// For each source in the order given: rows it has on the page, and how far it has come.
-    pub(crate) sources: Vec<(u64, Progress)>,
+    /// For each source in the order given.
+    pub(crate) sources: Vec<Standing>,
     /// The oldest row shown so far, over this page and earlier ones.
     pub(crate) shown: Option<Position>,
 }
@@ -93,9 +104,10 @@ impl Lane {
         Some(Row { source: self.source.clone(), as_of, late, cached: self.cached, item })
     }
 
-    fn standing(&self) -> (u64, Progress) {
-        let over = matches!(self.rest, Rest::Nothing | Rest::Refused) && self.rows.len() == 0;
-        (self.taken, if over { Progress::Done } else { self.reached })
+    fn standing(&self) -> Standing {
+        let is_beyond = self.rows.len() > 0;
+        let over = matches!(self.rest, Rest::Nothing | Rest::Refused) && !is_beyond;
+        Standing { rows: self.taken, progress: if over { Progress::Done } else { self.reached }, is_beyond }
     }
 }
 

@@ -8,9 +8,10 @@ use domain::{
     answer::{Outcome, SourceOutcome},
     audit::one_line,
     invite::Invite,
+    scope::Door,
 };
 use link::{DialError, Dialled};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use store::LinkRecord;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -45,7 +46,7 @@ pub(crate) enum Kind {
     Lie,
     /// The grant ended while the question was under way: none of its rows is shown any more.
     Ended,
-    /// Nothing was sent: the link's circuit is open.
+    /// Nothing was sent: the link's circuit is open, or its grant names other doors.
     HeldBack,
 }
 
@@ -82,6 +83,22 @@ impl Failure {
         Self { reason, retry_after: Some(wait), kind: Kind::HeldBack, ..self.clone() }
     }
 
+    /// Nothing was sent, since the other side's owner does not want its rows shown where they were asked for.
+    pub(crate) fn not_through(door: Door, doors: &BTreeSet<Door>) -> Self {
+        let named: Vec<_> = doors.iter().map(|door| door.word()).collect();
+        let shown = if named.is_empty() {
+            "this version has none of the doors that it names".to_owned()
+        } else {
+            format!("it names {}: ask there", named.join(", "))
+        };
+        let reason = format!(
+            "not asked: its owner does not let rows be shown through `{door}`; {shown}, or ask its owner to add `{door}` to `doors` of the grant's \
+             scope",
+            door = door.word()
+        );
+        Self::new(Outcome::Denied, Kind::HeldBack, reason)
+    }
+
     /// No link within the deadline.
     pub(crate) fn unreachable(waited: Duration) -> Self {
         let reason = format!("no link within {}; check that the other instance runs and is reachable", seconds(waited));
@@ -114,6 +131,12 @@ impl Failure {
     /// The link's certificate is past its end, and nobody said that its grant has ended.
     pub(crate) fn expired(link: &LinkRecord, calls: bool) -> Self {
         Self::new(Outcome::Revoked, Kind::Broken, expired(link, calls))
+    }
+
+    /// The link was removed here after the first page of the answer.
+    pub(crate) fn removed() -> Self {
+        let reason = "this link was removed since the answer began; ask again without the cursor, or link again with a new invite";
+        Self::new(Outcome::Revoked, Kind::Ended, reason)
     }
 
     /// As [`Failure::ended`], of a link whose other side is away now and said so before.

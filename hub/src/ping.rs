@@ -14,7 +14,7 @@ use crate::{
 use domain::{
     Reason,
     answer::{Outcome, SourceOutcome},
-    operation::PROTOCOL_VERSION,
+    operation::{Method, PROTOCOL_VERSION},
     wire,
 };
 use link::{DialError, Dialled};
@@ -148,8 +148,8 @@ impl Hub {
     pub(crate) async fn try_out(&self, asker: &Asker, link: &LinkRecord) -> Ping {
         let started = Instant::now();
         let name = link.name.as_str();
-        let mut asking = Asking::new(self, asker, link).calling("ping");
-        let mut call = Call::new(self, link, asker.request, started + self.deadlines.source);
+        let mut asking = Asking::new(self, asker, link, Method::Connect).calling("ping");
+        let mut call = Call::new(self, link, asking.trail(), started + self.deadlines.source);
         let outcome = SourceOutcome::empty(name, Outcome::Ok, "", Duration::ZERO);
         let mut ping = Ping { outcome, hello: None, shares: None, steps: Vec::new() };
         let mut steps = Steps::new();
@@ -157,7 +157,7 @@ impl Hub {
         ping.steps = steps.all();
         call.end(ended.as_ref().err());
         let recorded = match &ended {
-            Ok(()) => asking.answered(Sum::default(), "").await,
+            Ok(()) => asking.answered(Sum::default(), false).await,
             Err(failure) => asking.failed(failure).await,
         };
         ping.outcome = match recorded.and(ended) {

@@ -9,12 +9,12 @@ use crate::{
     flight::{Aboard, Held, Places},
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
-    question::{Question, Source},
+    question::{Lanes, Question, Source},
     record::Sum,
 };
 use domain::{
     Time,
-    answer::{Outcome, Page, SourceOutcome, Verdict},
+    answer::{HERE, Outcome, Page, SourceOutcome, Verdict},
     item::Item,
     operation::{List, Operation},
 };
@@ -26,14 +26,10 @@ impl Hub {
     /// One ordered page of rows out of every source, complete when each came to its end or its deadline.
     pub async fn page(&self, asker: &Asker, question: Question) -> Result<Held<Page>, HubError> {
         question.check()?;
-        let sources = self.sources(asker, &question.from).await?;
-        let ids: Vec<SourceId> = sources.iter().map(Source::id).collect();
         let bound = Bound::new(List { limit: None, ..question.list() }.query_hash(), asker);
-        let mut cursor = match &question.cursor {
-            Some(text) => Cursor::decode(text, &bound, &ids)?,
-            None => Cursor::start(ids),
-        };
-        let mut answers = self.gather_all(asker, &question, &sources, &cursor).await;
+        let lanes = self.lanes(asker, &question, &bound).await?;
+        let mut answers = self.gather_all(asker, &question, &lanes).await;
+        let mut cursor = lanes.cursor;
         answers.sort_unstable_by_key(|answer| answer.at);
         let places: Vec<_> = answers.iter().filter_map(|answer| answer.place.clone()).collect();
         let (at, gathered, endings) = unzip(answers);
@@ -44,25 +40,20 @@ impl Hub {
             return Err(HubError::Incomplete(outcomes));
         }
         // A page that showed nothing has no next one: the same cursor can be sent again, and a loop over pages ends.
-        let open = cursor.sources.iter().any(|(_, progress)| *progress != Progress::Done);
-        let next = (open && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
+        let next = (cursor.is_open() && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
         Ok(Held::new(Page { rows: merged.rows, sources: outcomes, next, verdict }, places))
     }
 
-    async fn gather_all(
-        &self,
-        asker: &Asker,
-        question: &Question,
-        sources: &[Source],
-        cursor: &Cursor,
-    ) -> Vec<Answered> {
-        let open = |progress: &Progress| *progress != Progress::Done;
-        let lanes = sources.iter().zip(&cursor.sources).enumerate().filter(|(_, (_, (_, progress)))| open(progress));
+    async fn gather_all(&self, asker: &Asker, question: &Question, Lanes { sources, cursor }: &Lanes) -> Vec<Answered> {
         let budget = PAGE_BYTES / sources.len().max(1);
-        let mut lanes: FuturesUnordered<_> = lanes
-            .map(|(at, (source, (_, progress)))| self.gather(asker, question, (at, source), *progress, budget))
-            .collect();
-        let mut answers: Vec<Answered> = Vec::new();
+        let (mut lanes, mut answers) = (FuturesUnordered::new(), Vec::new());
+        for (at, (source, (id, progress))) in sources.iter().zip(&cursor.sources).enumerate() {
+            match source {
+                _ if *progress == Progress::Done => {}
+                Some(source) => lanes.push(self.gather(asker, question, (at, source), *progress, budget)),
+                None => answers.push(Answered::removed(at, id, *progress)),
+            }
+        }
         loop {
             // A source may have ended well long before the slowest one does; if its grant ends meanwhile, its rows are let go of.
             let ended = answers.iter().position(Answered::is_over);
@@ -124,6 +115,14 @@ struct Answered {
 }
 
 impl Answered {
+    /// A link that was removed after it had given some of its rows, or none.
+    fn removed(at: usize, id: &SourceId, before: Progress) -> Self {
+        let source = id.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned();
+        let outcome = Failure::removed().ending(&source, 0, Duration::ZERO);
+        let gathered = Gathered { source, before, cached: false, rows: Vec::new(), rest: Rest::Refused };
+        Self { at, gathered, outcome, place: None, kept: None }
+    }
+
     fn is_over(&self) -> bool {
         self.place.as_ref().is_some_and(|place| place.over().is_so())
     }
@@ -152,9 +151,9 @@ async fn collect(ask: &mut Ask<'_>, rows: &mut Vec<(Item, Time)>, budget: usize)
     let ended = read_all(ask, rows, &mut sum, budget).await;
     ask.end(ended.as_ref().err());
     let recorded = match &ended {
-        Ok(_) => ask.record(sum, "").await,
+        Ok(_) => ask.record(sum).await,
         Err(failure) if failure.spoils_rows() || rows.is_empty() => Err(ask.record_failure(failure.clone()).await),
-        Err(failure) => ask.record(sum, &format!("{}: {}", Outcome::Partial, failure.reason)).await,
+        Err(failure) => ask.record_broken_off(sum, failure).await,
     };
     if recorded.is_err() {
         rows.clear();
@@ -217,10 +216,19 @@ fn settle(cursor: &mut Cursor, at: &[usize], merged: &Merged, endings: Vec<Sourc
     cursor.shown = merged.shown;
     let ended = endings.into_iter().zip(at).zip(&merged.sources);
     ended
-        .map(|((ending, at), (rows, progress))| {
-            cursor.sources[*at].1 = *progress;
-            let truncated = ending.outcome == Outcome::Ok && *progress != Progress::Done;
-            SourceOutcome { rows: *rows, truncated, ..ending }
+        .map(|((ending, at), stands)| {
+            cursor.sources[*at].1 = stands.progress;
+            let ending = if stands.is_beyond { unbroken(ending) } else { ending };
+            let truncated = ending.outcome == Outcome::Ok && stands.progress != Progress::Done;
+            SourceOutcome { rows: stands.rows, truncated, ..ending }
         })
         .collect()
+}
+
+/// What broke off beyond the end of the page is missing from no row of it; the next page asks for it again.
+fn unbroken(ending: SourceOutcome) -> SourceOutcome {
+    match ending.outcome {
+        Outcome::Partial => SourceOutcome { outcome: Outcome::Ok, reason: None, retry_after_ms: None, ..ending },
+        _ => ending,
+    }
 }

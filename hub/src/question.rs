@@ -1,11 +1,16 @@
 //! What a local person asks, and of whom. Links are found by name among the asker's own and nobody else's.
 
-use crate::{Hub, HubError, cache::Manner, cursor::SourceId};
+use crate::{
+    Hub, HubError,
+    cache::Manner,
+    cursor::{Bound, Cursor, SourceId},
+};
 use domain::{
     answer::HERE,
     id::{Name, RequestId, Resource, UserId, WorkspaceId},
     operation::List,
-    scope::spec::MAX_ROWS,
+    scope::{Door, spec::MAX_ROWS},
+    trace::TraceParent,
 };
 use std::{collections::BTreeSet, sync::Arc};
 use store::LinkRecord;
@@ -20,6 +25,17 @@ pub struct Asker {
     /// Which question: every record of it, and every call to another instance, has this id. Nothing that outlives the
     /// question is kept by it.
     pub request: RequestId,
+    /// Through which of this instance's doors they ask.
+    pub door: Door,
+    /// Which trace it goes on in, if whoever asks named one.
+    pub trace: Option<TraceParent>,
+}
+
+impl Asker {
+    /// Whoever asks at the command line, or the daemon by itself, in no trace of somebody else's.
+    pub const fn new(user: UserId, workspace: WorkspaceId, request: RequestId) -> Self {
+        Self { user, workspace, request, door: Door::Cli, trace: None }
+    }
 }
 
 /// Which sources to ask.
@@ -88,9 +104,15 @@ impl Source {
     pub(crate) fn id(&self) -> SourceId {
         match self {
             Self::Here => None,
-            Self::Link(link) => Some(link.id),
+            Self::Link(link) => Some((link.id, link.name.clone())),
         }
     }
+}
+
+/// Who is asked for a page, in the order of its cursor; none stands for a link that was removed since the answer began.
+pub(crate) struct Lanes {
+    pub(crate) sources: Vec<Option<Source>>,
+    pub(crate) cursor: Cursor,
 }
 
 impl Hub {
@@ -115,6 +137,43 @@ impl Hub {
         let here = wanted.contains(HERE).then_some(Source::Here);
         let named = links.into_iter().filter(|link| wanted.contains(link.name.as_str())).map(link);
         Ok(here.into_iter().chain(named).collect())
+    }
+
+    /// The sources of a page: those that the question means, or on a later page those that the first one had.
+    pub(crate) async fn lanes(&self, asker: &Asker, question: &Question, bound: &Bound) -> Result<Lanes, HubError> {
+        if let Some(text) = &question.cursor {
+            return self.lanes_of(asker, &question.from, Cursor::decode(text, bound)?).await;
+        }
+        let sources = self.sources(asker, &question.from).await?;
+        let cursor = Cursor::start(question.from == Sources::All, sources.iter().map(Source::id));
+        Ok(Lanes { sources: sources.into_iter().map(Some).collect(), cursor })
+    }
+
+    /// Links that were added since are not of this answer; one that was removed is missing from it.
+    async fn lanes_of(&self, asker: &Asker, from: &Sources, cursor: Cursor) -> Result<Lanes, HubError> {
+        let mut links = self.store.links(asker.user).await?;
+        let mut present = |id: &SourceId| match id {
+            None => Some(Source::Here),
+            Some((grant, _)) => links.iter().position(|own| own.id == *grant).map(|at| link(links.swap_remove(at))),
+        };
+        let sources: Vec<_> = cursor.sources.iter().map(|(id, _)| present(id)).collect();
+        let is_meant = match from {
+            Sources::All => cursor.all,
+            Sources::Some(names) => {
+                let of = |(source, (id, _)): (&Option<Source>, &(SourceId, _))| match (source, id) {
+                    (Some(source), _) => source.name().to_owned(),
+                    (None, gone) => gone.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned(),
+                };
+                let known: BTreeSet<String> = sources.iter().zip(&cursor.sources).map(of).collect();
+                !cursor.all && known == names.iter().cloned().collect()
+            }
+        };
+        if !is_meant {
+            // That there is no such link is said before that the cursor is another question's.
+            self.sources(asker, from).await?;
+            return Err(HubError::Cursor);
+        }
+        Ok(Lanes { sources, cursor })
     }
 
     /// The asker's own link of this name.

@@ -14,6 +14,7 @@ use domain::{
     operation::{List, Operation, Progress},
     page::{PageToken, Position},
 };
+use link::trail::Part;
 use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
 use std::{sync::Arc, time::Duration};
@@ -27,7 +28,7 @@ const FAREWELL: Duration = Duration::from_millis(250);
 
 /// Rows of one source, in order.
 pub(crate) enum Reader<'a> {
-    Here(Here<'a>),
+    Here(Box<Here<'a>>),
     Link(Box<Link<'a>>),
 }
 
@@ -214,7 +215,9 @@ impl<'a> Link<'a> {
             From::There { stream, .. } => stream,
             From::Unknown => return Err(Failure::unfinished()),
         };
-        let message = self.call.over().unless(async { Ok(timeout_at(deadline, stream.message()).await) }).await?;
+        let over = self.call.over();
+        let message = over.unless(async { Ok(timeout_at(deadline, stream.message()).await) });
+        let message = self.call.trail().time(Part::Wire, message).await?;
         let message = message.map_err(|_| self.call.late())?;
         let message = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
         if let From::There { keeping, .. } = &mut self.from {

@@ -3,9 +3,15 @@
 
 use crate::{Asker, Hub, HubError, outcome::Failure};
 use domain::{
+    answer::Outcome,
     audit::{Act, Ending, Record, Stage, Subject},
     id::{GrantId, InstanceId, QueryHash, Resource},
     invite::Invite,
+    operation::Method,
+};
+use link::{
+    Trail,
+    trail::{Begin, Part, Side},
 };
 use std::sync::Arc;
 use store::{Auditor, LinkRecord, ReleaseError, StoreError};
@@ -18,7 +24,11 @@ pub(crate) struct Asking {
     draft: Record,
     started: Instant,
     open: bool,
+    trail: Trail,
 }
+
+/// What the log says of an answer that was shown once more, for which nothing was sent.
+const KEPT: &str = "kept from an earlier answer";
 
 /// What came of a part of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,24 +38,43 @@ pub(crate) struct Sum {
 }
 
 impl Asking {
-    /// A question of `asker` over `link`.
-    pub(crate) fn new(hub: &Hub, asker: &Asker, link: &LinkRecord) -> Self {
-        Self::begin(hub, asker, (Stage::Ask, Act::Ask), (link.id, link.peer))
+    /// A question of `asker` over `link`, which is asked by `method`.
+    pub(crate) fn new(hub: &Hub, asker: &Asker, link: &LinkRecord, method: Method) -> Self {
+        Self::begin(hub, asker, (Stage::Ask, Act::Ask), (link.id, link.peer), method)
     }
 
     /// The making or renewing of a link, from the sending of the invite to the link's own record.
     pub(crate) fn linking(hub: &Hub, asker: &Asker, invite: &Invite, act: Act) -> Self {
-        Self::begin(hub, asker, (Stage::Admin, act), (invite.grant, invite.instance))
+        Self::begin(hub, asker, (Stage::Admin, act), (invite.grant, invite.instance), Method::Enroll)
     }
 
-    fn begin(hub: &Hub, asker: &Asker, (stage, act): (Stage, Act), (grant, peer): (GrantId, InstanceId)) -> Self {
+    fn begin(
+        hub: &Hub,
+        asker: &Asker,
+        (stage, act): (Stage, Act),
+        (grant, peer): (GrantId, InstanceId),
+        method: Method,
+    ) -> Self {
+        let trail = hub.trails.begin(Begin {
+            side: Side::Asking,
+            method: Some(method),
+            grant: Some(grant),
+            peer: Some(peer),
+            request: asker.request,
+            parent: asker.trace,
+        });
         let draft = Record {
             grant: Some(grant),
             peer: Some(peer),
             subject: Some(asker.user),
             ..Record::new(hub.world.now(), stage, Ending::Abandoned, Subject::Act(act), asker.request)
         };
-        Self { auditor: Arc::clone(&hub.auditor), draft, started: Instant::now(), open: true }
+        Self { auditor: Arc::clone(&hub.auditor), draft, started: Instant::now(), open: true, trail }
+    }
+
+    /// What is told of it while it runs and after it.
+    pub(crate) fn trail(&self) -> Trail {
+        self.trail.clone()
     }
 
     /// With what was called, where that is not asking for rows.
@@ -56,26 +85,47 @@ impl Asking {
 
     /// With what was asked: the hash is the one that the other side's log has.
     pub(crate) fn about(mut self, resource: &Resource, query: QueryHash) -> Self {
+        self.trail.about(resource);
         self.draft.resource = Some(resource.clone());
         self.draft.query = Some(query);
         self
     }
 
-    /// Writes that this much was answered; it may be shown once this returns.
-    pub(crate) async fn answered(&mut self, sum: Sum, note: &str) -> Result<(), Failure> {
-        let record = Record { rows: sum.rows, bytes: sum.bytes, ..self.record(Ending::Answered, note) };
-        self.write(record).await.map_err(|error| unrecorded(&error))
+    /// Writes that this much was answered, by an earlier answer if it was `kept`; it may be shown once this returns.
+    pub(crate) async fn answered(&mut self, sum: Sum, kept: bool) -> Result<(), Failure> {
+        self.gave(sum, kept, "").await
+    }
+
+    async fn gave(&mut self, sum: Sum, kept: bool, note: &str) -> Result<(), Failure> {
+        if kept {
+            self.trail.cached();
+        }
+        let note = [if kept { KEPT } else { "" }, note];
+        let note = note.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+        let record = Record { rows: sum.rows, bytes: sum.bytes, ..self.record(Ending::Answered, &note) };
+        self.write(record).await.map_err(|error| unrecorded(&error))?;
+        self.trail.answered(sum.rows, sum.bytes);
+        Ok(())
+    }
+
+    /// Writes that this much was answered before it broke off.
+    pub(crate) async fn broke_off(&mut self, sum: Sum, kept: bool, failure: &Failure) -> Result<(), Failure> {
+        self.gave(sum, kept, &format!("{}: {}", Outcome::Partial, failure.reason)).await?;
+        self.trail.broke_off(failure.outcome);
+        Ok(())
     }
 
     /// Writes that nothing was answered, and why.
     pub(crate) async fn failed(&mut self, failure: &Failure) -> Result<(), Failure> {
         let note = format!("{}: {}", failure.outcome, failure.reason);
+        self.trail.broke_off(failure.outcome);
         let record = Record { reason: failure.refusal, ..self.record(Ending::Refused, &note) };
         self.write(record).await.map_err(|error| unrecorded(&error))
     }
 
     /// Writes that no link came about, and hands the error back; or the failure of recording with it.
     pub(crate) async fn no_link(mut self, error: HubError) -> HubError {
+        self.trail.came_to(Outcome::Error);
         let reason = if let HubError::Refused { reason, .. } = &error { *reason } else { None };
         let record = Record { reason, ..self.record(Ending::Refused, &error.to_string()) };
         match self.write(record).await {
@@ -90,6 +140,7 @@ impl Asking {
     /// The act was recorded together with what it did.
     pub(crate) fn recorded(mut self) {
         self.open = false;
+        self.trail.answered(0, 0);
     }
 
     fn record(&self, ending: Ending, note: &str) -> Record {
@@ -101,7 +152,11 @@ impl Asking {
 
     async fn write(&mut self, record: Record) -> Result<(), ReleaseError> {
         self.open = false;
-        self.auditor.record(record).await
+        let written = self.trail.time(Part::Record, self.auditor.record(record)).await;
+        if written.is_err() {
+            self.trail.came_to(Outcome::Error);
+        }
+        written
     }
 }
 

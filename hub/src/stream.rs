@@ -211,7 +211,7 @@ async fn relay(ask: &mut Ask<'_>, steps: &Sender<Waiting>, shelf: &Arc<Shelf>) -
             ask.end(None);
         }
         if end.is_some() || !batch.items.is_empty() {
-            ask.record(Sum { rows: batch.items.len() as u64, bytes: batch.bytes }, "").await?;
+            ask.record(Sum { rows: batch.items.len() as u64, bytes: batch.bytes }).await?;
         }
         if pass_on(batch, shelf, steps).await.is_err() {
             return Ok(false);

@@ -3,17 +3,18 @@
 
 use crate::{
     circuit::{Circuit, CircuitStatus, Moment, Ticket, is_of_reach},
-    hello::Shares,
     latency::{Latencies, Latency},
     outcome::Failure,
+    terms::{Known, Terms},
 };
 use domain::{
     id::{Field, GrantId, Resource, UserId},
     kind::Kinds,
     world::World,
 };
+use proto::v1;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,8 +33,8 @@ pub(crate) struct Tracks {
 #[derive(Default)]
 struct Track {
     circuit: Circuit,
-    /// How many fields of which kind the grant keeps back, as it was told last; of kinds that exist only, so it is small.
-    withheld: BTreeMap<Resource, u32>,
+    /// What the grant allows, as it was told last.
+    known: Known,
     /// The grant's generation at the beginning of the last control session, or since.
     generation: Option<u64>,
     latencies: Latencies,
@@ -86,27 +87,35 @@ impl Tracks {
     }
 
     /// What the other side said that the grant gives.
-    pub(crate) fn gives(&self, link: &LinkRecord, shares: &Shares) {
-        let withheld = |(resource, fields): (&Resource, &Vec<Field>)| {
-            let kept_back = kept_back(resource, fields)?;
-            Some((resource.clone(), u32::try_from(kept_back.len()).unwrap_or(u32::MAX)))
-        };
-        let withheld = shares.resources.iter().filter_map(withheld).collect();
-        self.lock().entry(key(link)).or_default().withheld = withheld;
+    pub(crate) fn gives(&self, link: &LinkRecord, terms: Terms) {
+        self.lock().entry(key(link)).or_default().known = Known::Told(terms);
     }
 
-    /// The grant stands at this generation; what was told of an earlier one is not true any more.
-    pub(crate) fn stands_at(&self, link: &LinkRecord, generation: u64) {
+    /// The other side was asked what the grant gives, and does not say.
+    pub(crate) fn says_nothing(&self, link: &LinkRecord) {
+        self.lock().entry(key(link)).or_default().known = Known::NotSaid;
+    }
+
+    /// The grant stands at this generation, with these terms where they are told; what was told of an earlier one is not true any more.
+    pub(crate) fn stands_at(&self, link: &LinkRecord, generation: u64, terms: Option<&v1::Terms>) {
         let mut tracks = self.lock();
         let track = tracks.entry(key(link)).or_default();
-        if track.generation.replace(generation).is_some_and(|before| before != generation) {
-            track.withheld.clear();
+        let changed = track.generation.replace(generation).is_some_and(|before| before != generation);
+        match terms.and_then(Terms::told) {
+            Some(terms) => track.known = Known::Told(terms),
+            None if changed => track.known = Known::NotYet,
+            None => {}
         }
+    }
+
+    /// What is known of the link's terms.
+    pub(crate) fn known(&self, link: &LinkRecord) -> Known {
+        self.lock().get(&key(link)).map(|track| track.known.clone()).unwrap_or_default()
     }
 
     /// How many fields of this kind the grant keeps back, where that was told.
     pub(crate) fn withheld(&self, link: &LinkRecord, resource: &Resource) -> Option<u32> {
-        self.lock().get(&key(link))?.withheld.get(resource).copied()
+        self.lock().get(&key(link))?.known.terms()?.withheld(resource)
     }
 
     /// Forgets a link that is gone or has another certificate.

@@ -378,6 +378,9 @@ fn terms(grant: &Grant) -> v1::Terms {
         rate: Some(wire::rate(grant.scope.rate())),
         max_rows: grant.scope.max_rows(),
         not_after: Some(wire::timestamp(grant.scope.not_after())),
+        resources: wire::resources(&grant.scope),
+        verbs: wire::verbs(&grant.scope),
+        doors: wire::doors(&grant.scope),
     }
 }
 

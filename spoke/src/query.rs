@@ -62,21 +62,17 @@ impl QueryService for Query {
 
 fn capabilities(permit: &Permitted<Capabilities>, calls_left: u32) -> v1::CapabilitiesResponse {
     let grant = permit.grant();
-    let resources = grant.scope.resources().map(|(name, filter)| v1::ResourceScope {
-        resource: name.to_string(),
-        fields: filter.fields.iter().map(ToString::to_string).collect(),
-    });
     v1::CapabilitiesResponse {
         grant_id: grant.id.to_string(),
         grant_name: grant.name.to_string(),
         workspace: grant.scope.workspace().to_string(),
-        resources: resources.collect(),
-        verbs: grant.scope.verbs().map(|verb| wire::verb(verb).into()).collect(),
+        resources: wire::resources(&grant.scope),
+        verbs: wire::verbs(&grant.scope),
         max_rows: grant.scope.max_rows(),
         rate: Some(wire::rate(grant.scope.rate())),
         calls_left,
         not_after: Some(wire::timestamp(grant.scope.not_after())),
-        doors: grant.scope.doors().map(|door| door.word().to_owned()).collect(),
+        doors: wire::doors(&grant.scope),
     }
 }
 

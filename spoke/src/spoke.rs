@@ -60,6 +60,8 @@ pub struct Parts {
     pub kek: Arc<Kek>,
     /// How those are reached whom this instance calls, and where a list of revoked certificates is fetched.
     pub ways: link::Ways,
+    /// What is told of every call.
+    pub trails: link::Trails,
 }
 
 /// Why a sharing side could not start.
@@ -175,6 +177,7 @@ impl Spoke {
             registry: registry.clone(),
             limits,
             faults: Faults::default(),
+            trails: parts.trails.clone(),
             confirming,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -71,8 +71,9 @@ impl Home {
                 limits: link::Limits::default(),
             },
             try_addresses: true,
+            trails: link::Trails::default(),
         });
-        let owner = Asker { user, workspace, request: RequestId(world.uuid()) };
+        let owner = Asker::new(user, workspace, RequestId(world.uuid()));
         Self { id, hub: Hub::new(parts()), parts, kek: sealing, owner, world, database, store }
     }
 

@@ -198,6 +198,7 @@ impl Instance {
             trust: Arc::clone(&trust),
             kek: Arc::clone(&kek),
             ways: direction::ways(),
+            trails: link::Trails::default(),
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
         direction::register(&spoke);
@@ -234,6 +235,7 @@ impl Instance {
             trust,
             kek: Arc::clone(&self.kek),
             ways: direction::ways(),
+            trails: link::Trails::default(),
         }
     }
 

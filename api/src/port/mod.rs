@@ -10,7 +10,9 @@ mod guard;
 mod tries;
 
 use crate::{
-    Door, Problem, held,
+    Door, Problem,
+    connections::{self, Connections},
+    held,
     person::Peer,
     places::{Place, Places, Standing},
     problem::Kind,
@@ -33,19 +35,14 @@ use domain::{
     token::{KeptToken, ProgramToken},
 };
 use guard::{Guard, Refused};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{Request, body::Incoming, service::service_fn};
 use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tries::Tries;
@@ -59,16 +56,8 @@ pub struct Http {
     pub tls_name: Option<String>,
 }
 
-/// Connections at once of everybody; whoever opens more waits.
-const CONNECTIONS: usize = 256;
-/// How long a request's head may take, and how long a connection may be idle.
-const HEAD_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a request's head may be, and what waits of an answer beside what is still held, at most.
+/// Bytes of a request's head, and of what waits of an answer, at most.
 const BUFFER: usize = 16 * 1024;
-/// How long requests may go on once the door closes.
-const GRACE: Duration = Duration::from_secs(3);
-/// A pause after a failed accept, so that a lack of file descriptors does not become a busy loop.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// The open port.
 pub(crate) struct Port {
@@ -91,44 +80,19 @@ pub(crate) async fn accept(door: Arc<Door>, listener: TcpListener, at: SocketAdd
         tries: Tries::default(),
         places: Arc::default(),
     });
-    let (room, crowd) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Crowd::default()));
-    let connections = TaskTracker::new();
-    while let Some((stream, address, room)) = next(&door, &listener, &room).await {
+    let (connections, crowd) = (Connections::new(&door), Arc::new(Crowd::default()));
+    let talks = TaskTracker::new();
+    while let Some(((stream, address), room)) = connections.next(|| listener.accept()).await {
         let (cut, port) = (CancellationToken::new(), Arc::clone(&port));
         let counted = Mutex::new((None, None, Some(crowd.enter(cut.clone()))));
         let line = Line { port, address, cut, counted };
-        connections.spawn(async move {
+        talks.spawn(async move {
             Arc::new(line).talk(stream).await;
             drop(room);
         });
     }
-    connections.close();
-    connections.wait().await;
-}
-
-/// The next connection, once there is room for it; none when the door closes.
-async fn next(
-    door: &Door,
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    loop {
-        let accepted = async {
-            let room = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, address)| (stream, address, room))
-        };
-        let accepted = tokio::select! {
-            () = door.closing.cancelled() => return None,
-            accepted = accepted => accepted,
-        };
-        match accepted {
-            Ok(accepted) => return Some(accepted),
-            Err(cause) => {
-                tracing::warn!(%cause, "a connection to the HTTP port could not be accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
+    talks.close();
+    talks.wait().await;
 }
 
 /// One connection.
@@ -152,21 +116,7 @@ impl Line {
             let (line, routes) = (Arc::clone(&self), routes.clone());
             async move { Ok::<_, Infallible>(line.answer(routes, request).await) }
         });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(64).max_buf_size(BUFFER);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let whole = async {
-            let ended = tokio::select! {
-                ended = connection.as_mut() => Some(ended),
-                () = closing.cancelled() => None,
-            };
-            if ended.is_none() {
-                connection.as_mut().graceful_shutdown();
-                drop(tokio::time::timeout(GRACE, connection).await);
-            }
-        };
-        cut.run_until_cancelled(whole).await;
+        connections::talk(stream, service, BUFFER, (closing, cut)).await;
     }
 
     /// Each request of a connection is judged by itself, before its body is read.

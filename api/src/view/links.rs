@@ -5,10 +5,12 @@ use crate::shape;
 use domain::{
     Time,
     answer::Page,
-    id::{GrantId, InstanceId, Name, Spki},
+    id::{Field, GrantId, InstanceId, Name, Resource, Spki},
+    scope::{Door, Verb},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An invite as it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -148,6 +150,9 @@ pub struct LinkEntry {
     /// Its control session, while it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<LinkSession>,
+    /// What its grant allows, as the other side told last; absent where it has not since this daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<LinkTerms>,
     /// Whether questions over it are sent.
     pub circuit: LinkCircuit,
     /// How long the last answers took, once there was one since this daemon started.
@@ -217,6 +222,27 @@ impl From<hub::SessionStatus> for LinkSession {
     }
 }
 
+/// What a link's grant allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkTerms {
+    /// The fields that it gives of each kind, besides id, kind and times.
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    pub fields: BTreeMap<Resource, Vec<Field>>,
+    /// What may be done with them.
+    #[schemars(with = "Vec<shape::Verb>")]
+    pub verbs: BTreeSet<Verb>,
+    /// Through which doors of this instance its rows may be shown.
+    #[schemars(with = "Vec<shape::DoorWord>")]
+    pub doors: BTreeSet<Door>,
+}
+
+impl From<hub::Terms> for LinkTerms {
+    fn from(terms: hub::Terms) -> Self {
+        let hub::Terms { resources, verbs, doors } = terms;
+        Self { fields: resources, verbs, doors }
+    }
+}
+
 /// A renewal that was tried in vain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RenewalFailure {
@@ -260,6 +286,7 @@ impl LinkEntry {
             addresses: link.addresses,
             calls: link.calls,
             session: link.session.map(Into::into),
+            terms: link.terms.map(Into::into),
             circuit: link.circuit.into(),
             latency: link.latency.map(Into::into),
             clock_offset_ms: link.clock_offset_ms,

@@ -26,8 +26,8 @@ pub use grants::{
 pub use invitees::{Invitee, InviteeVerdict, InviteesOrder, MOST_INVITEES};
 pub use keys::{KeyEntry, KeyLink, KeyOrder, KeyReport};
 pub use links::{
-    DirectoryEntry, InviteText, LinkCircuit, LinkEntry, LinkLatency, LinkMade, LinkOrder, LinkSession, OfferView,
-    OfflineOrder, OfflineReport, PreparedKey, RenewalFailure, UnlinkOrder, UnlinkReport,
+    DirectoryEntry, InviteText, LinkCircuit, LinkEntry, LinkLatency, LinkMade, LinkOrder, LinkSession, LinkTerms,
+    OfferView, OfflineOrder, OfflineReport, PreparedKey, RenewalFailure, UnlinkOrder, UnlinkReport,
 };
 pub use people::{
     Belongings, MemberOrder, Person, Removed, RoleOrder, TeamEntry, TeamOrder, UserEntry, UserOrder, WorkspaceEntry,

@@ -384,6 +384,7 @@ mod tests {
             latency: None,
             clock_offset_ms: None,
             session: None,
+            terms: None,
             addresses: Vec::new(),
             calls: false,
         }

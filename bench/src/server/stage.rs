@@ -191,6 +191,7 @@ async fn open(
         trust: store.trust(),
         kek: Arc::new(Kek::generate(world)),
         ways: link::Ways::new(link::DialPolicy::this_machine()),
+        trails: link::Trails::default(),
     };
     Ok(Spoke::start_within(parts, Limits::with_peer_rate(NEVER_FULL).enrolling(NEVER_FULL)).await?)
 }

@@ -1,11 +1,21 @@
 //! What the daemon says of itself while it runs: to stderr, as text for people or as JSON, never with a secret or a row.
 
+use super::otlp::Exporting;
 use crate::{
     config::{Config, LogFormat},
     exit::{Exit, Failure, Outcome},
 };
+use link::trail::SPAN;
 use std::io::{self, IsTerminal};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{LevelFilter, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
 
 /// Whose words can be asked for by name; others (libraries) only with a level.
 const PARTS: [&str; 9] = ["mosaic_fed", "api", "domain", "hub", "link", "pki", "proto", "spoke", "store"];
@@ -14,16 +24,35 @@ const PARTS: [&str; 9] = ["mosaic_fed", "api", "domain", "hub", "link", "pki", "
 /// names it wins.
 const HUSHED: &str = "sqlx_core::pool=off";
 
-/// Starts the log.
-pub fn start(config: &Config) -> Outcome<()> {
+/// Starts the log; spans of requests go to `exporting` as well, whatever is logged.
+pub fn start(config: &Config, exporting: Option<&Exporting>) -> Outcome<()> {
     let filter = filter(&config.log)?;
     // A line that could not be written (a closed terminal) is lost; to complain of it there would end the daemon.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
-    let started = match config.log_format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let log = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let log = match config.log_format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    let started = match exporting {
+        // One filter for all: what it leaves out costs nothing.
+        None => Registry::default().with(log).with(filter).try_init(),
+        Some(exporting) => Registry::default().with(log.with_filter(filter)).with(spans(exporting)).try_init(),
     };
     started.map_err(Failure::of)
+}
+
+/// The spans of requests alone: no line of the log, and nothing of a library, whose words are not ours.
+fn spans<S>(exporting: &Exporting) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(exporting.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.name() == SPAN))
 }
 
 /// A word alone that is no level would be taken for the name of a part: a misspelt level would silence the daemon.
@@ -47,7 +76,6 @@ fn filter(text: &str) -> Outcome<EnvFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tracing_subscriber::{Registry, layer::SubscriberExt};
 
     #[test]
     fn a_filter_that_would_silence_the_daemon_by_a_slip_is_refused_with_an_example() {

@@ -8,4 +8,5 @@ mod identity;
 pub mod init;
 mod kek;
 mod log;
+mod otlp;
 pub mod serve;

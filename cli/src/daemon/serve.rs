@@ -1,6 +1,6 @@
 //! `mosaic-fed serve`: everything the daemon is made of, opened in order and closed in the reverse.
 
-use super::{alert::Alerts, ca, database::Database, identity, kek, log};
+use super::{alert::Alerts, ca, database::Database, identity, kek, log, otlp::Exporting};
 use crate::{
     config::Config,
     exit::{Exit, Failure, Outcome},
@@ -76,7 +76,9 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     let marker = place.marker()?;
     let mut config = Config::read(&place.config(), std::env::vars())?;
     config.log = args.log.clone().unwrap_or(config.log);
-    log::start(&config)?;
+    let exporting = config.telemetry.as_ref().map(|telemetry| Exporting::begin(telemetry, marker.instance));
+    let exporting = exporting.transpose()?;
+    log::start(&config, exporting.as_ref())?;
     remark(open_to_others, place);
     let _lock = place.lock()?;
     keep_memory_private()?;
@@ -92,6 +94,9 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     }
     tracing::info!("stopping");
     daemon.close().await;
+    if let Some(exporting) = exporting {
+        exporting.end().await;
+    }
     shown.map(|()| Exit::Done)
 }
 
@@ -148,7 +153,8 @@ impl Daemon {
         let database =
             Database::open(config, place, marker.instance, &world, &kek, is_ours(config, marker, &kek)).await?;
         let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
-        let base = Base { world, kek, config, place, auditor: Arc::new(auditor), database: &database, answers };
+        let (auditor, trails) = (Arc::new(auditor), link::Trails::default());
+        let base = Base { world, kek, config, place, auditor, trails, database: &database, answers };
         match base.sides(marker).await {
             Ok((running, door, spoke, hub)) => {
                 Ok(Self { running, door, spoke, hub, auditor: base.auditor, writer, database })
@@ -205,6 +211,7 @@ struct Base<'a> {
     config: &'a Config,
     place: &'a Place,
     auditor: Arc<Auditor>,
+    trails: link::Trails,
     database: &'a Database,
     answers: Answers,
 }
@@ -291,6 +298,7 @@ impl Base<'_> {
                 limits: link::Limits::default(),
             },
             try_addresses: self.config.try_addresses,
+            trails: self.trails.clone(),
         })
     }
 
@@ -314,6 +322,7 @@ impl Base<'_> {
             trust: self.database.store.trust(),
             kek: Arc::clone(&self.kek),
             ways,
+            trails: self.trails.clone(),
         };
         let failed = |error: spoke::StartError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))

@@ -45,10 +45,16 @@ pub fn lines(scope: &Spec) -> Vec<String> {
         ("never", never),
         ("keeps back", (!usual && !classes.is_empty()).then(kept_back)),
         ("may", scope.verbs.as_ref().map(|verbs| joined(verbs.iter().filter(|verb| **verb != Verb::Search)))),
+        ("shown in", doors(scope).map(|doors| joined(doors.iter().map(|door| door.word())))),
         ("at most", Some(joined(rows.into_iter().chain(calls)))),
         ("until", scope.not_after.map(until)),
     ];
     facts.into_iter().filter_map(|(name, value)| Some(format!("{name:<12} {}", value?))).collect()
+}
+
+/// The doors of the asking side that rows are for, where these are not all.
+fn doors(scope: &Spec) -> Option<&Vec<Door>> {
+    scope.doors.as_ref().filter(|doors| doors.len() < Door::ALL.len())
 }
 
 /// An end, as people read it.
@@ -82,6 +88,7 @@ pub fn flags(scope: &Spec) -> String {
     words.extend(even.map(|rate| format!("--rate {}", rate.burst)));
     let every_verb = scope.verbs.as_ref().is_none_or(|verbs| verbs.len() == Verb::ALL.len());
     let alike = alike && every_verb && even.is_some() == scope.rate.is_some() && idle(scope).is_none();
+    let alike = alike && doors(scope).is_none();
     if alike { words.join(" ") } else { "--scope FILE".to_owned() }
 }
 
@@ -89,13 +96,8 @@ pub fn flags(scope: &Spec) -> String {
 pub fn idle(scope: &Spec) -> Option<String> {
     let search =
         scope.verbs.as_ref().is_some_and(|verbs| verbs.contains(&Verb::Search) && verbs.len() < Verb::ALL.len());
-    let doors = scope.doors.as_ref().is_some_and(|doors| doors.len() < Door::ALL.len());
-    let given = [
-        (search, "`search`"),
-        (!scope.commands.is_empty(), "`commands`"),
-        (!scope.topics.is_empty(), "`topics`"),
-        (doors, "`doors`"),
-    ];
+    let given =
+        [(search, "`search`"), (!scope.commands.is_empty(), "`commands`"), (!scope.topics.is_empty(), "`topics`")];
     let given = joined(given.into_iter().filter_map(|(given, name)| given.then_some(name)));
     (!given.is_empty()).then(|| format!("{given} in the scope: kept for later versions; this one does nothing with it"))
 }
@@ -174,7 +176,7 @@ mod tests {
         let said = |more: &str| idle(&written_out(&format!(r#"{{"workspace":"main","resources":["tasks"]{more}}}"#)));
         assert_eq!((said(""), said(r#","verbs":["list"]"#)), (None, None));
         let named = said(r#","verbs":["list","search"],"commands":["x"],"topics":["y"],"doors":["cli"]"#).unwrap();
-        assert!(named.starts_with("`search`, `commands`, `topics`, `doors` in the scope: "), "{named}");
+        assert!(named.starts_with("`search`, `commands`, `topics` in the scope: "), "{named}");
     }
 
     #[test]
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_whole_scope_is_said_in_words() {
-        let spec = r#"{"workspace":"main","resources":["tasks"],"excluded_resources":["memory"],"withhold":["personal","secret"],
+        let spec = r#"{"workspace":"main","resources":["tasks"],"excluded_resources":["memory"],"withhold":["personal","secret"],"doors":["cli"],
             "filters":{"tasks":{"include_teams":["core"]}},"verbs":["list"],"max_rows_per_query":1,
             "rate":{"per_minute":30,"burst":10},"not_after":"2027-02-01T00:00:00Z"}"#;
         let spec: Spec = serde_json::from_str(spec).unwrap();
@@ -193,7 +195,7 @@ mod tests {
         let said = lines(&spec.close(context).unwrap().to_spec()).join("\n");
         assert!(said.starts_with("shares       tasks of main (team core; without "), "{said}");
         let rest = "never        memory\nkeeps back   personal, secret fields of kinds that are added later\n\
-                    may          list\nat most      1 row an answer, 30 calls a minute, 10 at once\n\
+                    may          list\nshown in     cli\nat most      1 row an answer, 30 calls a minute, 10 at once\n\
                     until        2027-02-01 00:00 UTC";
         assert!(said.ends_with(rest), "{said}");
     }

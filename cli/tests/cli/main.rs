@@ -5,6 +5,8 @@ mod calls;
 #[cfg(test)]
 mod canary;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dead;
 #[cfg(test)]
 mod demo;
@@ -43,6 +45,8 @@ mod keys;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod people;
@@ -66,6 +70,8 @@ mod sharing;
 mod slow;
 #[cfg(test)]
 mod step_ca;
+#[cfg(test)]
+mod telemetry;
 #[cfg(test)]
 mod truth;
 #[cfg(test)]

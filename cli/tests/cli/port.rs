@@ -94,3 +94,28 @@ fn a_port_that_is_taken_is_said_with_what_to_change() {
     set(&instance, &format!("http = \"{}\"", taken.local_addr().unwrap()));
     instance.types("serve").fails(8, &["where programs are to be answered", "another `http`", "config.toml"]);
 }
+
+#[test]
+fn whoever_shows_a_token_comes_by_the_door_of_programs_whatever_they_say() {
+    let ((home, at), office) = (open(), Instance::running("lab"));
+    office.types("add notes plan").done();
+    let scope = r#"{"workspace": "main", "resources": ["notes"], "filters": {"notes": {"include_personal": true}}, "doors": ["cli"]}"#;
+    let file = office.file("scope.json", scope);
+    let invite = office.types(&format!("invite lab --scope {}", file.display())).done().out;
+    home.run(&["link", invite.trim(), "--yes", "--name", "lab"]).done();
+    let token = home.types("token add ci").done().out;
+    for said in ["", "\r\nx-mosaic-door: cli"] {
+        let (status, page) = ask(&at, &format!("{}{said}", token.trim()), "GET /v1/rows/notes?from=lab");
+        let page: Value = serde_json::from_str(&page).unwrap();
+        assert_eq!(
+            (status, &page["rows"], &page["sources"][0]["outcome"]),
+            (200, &json!([]), &json!("denied")),
+            "{page}"
+        );
+        assert!(
+            page["sources"][0]["reason"].as_str().unwrap().contains("through `api`; it names cli: ask there"),
+            "{page}"
+        );
+    }
+    assert!(home.types("list notes --from lab").done().out.contains("plan"), "the command line is another door");
+}

@@ -350,6 +350,7 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (6, "ca export ca"),
         (4, "demo --data nowhere"),
         (2, "completions none"),
+        (1, "mcp"),
     ] {
         judge.ends(code, office, line);
     }

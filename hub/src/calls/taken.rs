@@ -53,7 +53,7 @@ impl Hub {
     ) -> Result<(), HubError> {
         let owner = busy.owner;
         let request = RequestId(self.world.uuid());
-        let asker = Asker { user: owner, workspace: WorkspaceId(uuid::Uuid::nil()), request };
+        let asker = Asker::new(owner, WorkspaceId(uuid::Uuid::nil()), request);
         let kept = self.kept_await(owner, id).await?;
         let Invite { grant, key, .. } = self.offer(invite.expose())?;
         // Of all the keys that its owner keeps, the one that the text names: who called may know of others.

@@ -14,7 +14,10 @@ use proto::v1;
 use serde::Serialize;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use store::LinkRecord;
@@ -48,6 +51,10 @@ pub(crate) struct Keeper {
     changed: Notify,
     /// Changes when the machine has slept.
     woken: watch::Sender<u64>,
+    /// Whether sessions are held at all.
+    runs: AtomicBool,
+    /// Whether the links were looked through once.
+    looked: watch::Sender<bool>,
     kept: Mutex<HashMap<Key, Kept>>,
 }
 
@@ -62,12 +69,17 @@ struct Kept {
 
 /// What is shown of a session while it lives.
 #[derive(Clone, Default)]
-pub(super) struct Shown(Arc<Mutex<Option<SessionStatus>>>);
+pub(super) struct Shown {
+    status: Arc<Mutex<Option<SessionStatus>>>,
+    /// Whether the first session since this daemon started began, or did not come about.
+    tried: watch::Sender<bool>,
+}
 
 impl Shown {
     pub(super) fn begin(&self, welcome: &v1::Welcome, now: Time) {
         let status = SessionStatus { since: now, heard: now, clock_offset_ms: None, generation: welcome.generation };
-        *lock(&self.0) = Some(status);
+        *lock(&self.status) = Some(status);
+        self.tried.send_replace(true);
     }
 
     pub(super) fn heard(&self, now: Time) {
@@ -83,13 +95,14 @@ impl Shown {
     }
 
     fn note(&self, note: impl FnOnce(&mut SessionStatus)) {
-        if let Some(status) = lock(&self.0).as_mut() {
+        if let Some(status) = lock(&self.status).as_mut() {
             note(status);
         }
     }
 
     fn over(&self) {
-        *lock(&self.0) = None;
+        *lock(&self.status) = None;
+        self.tried.send_replace(true);
     }
 }
 
@@ -104,10 +117,24 @@ impl Keeper {
         self.woken.send_modify(|times| *times += 1);
     }
 
+    /// Whether sessions are held at all.
+    pub(crate) fn runs(&self) -> bool {
+        self.runs.load(Ordering::Acquire)
+    }
+
+    /// Waits until the link's first session since this daemon started began, or did not come about.
+    pub(crate) async fn begun(&self, link: &LinkRecord) {
+        drop(self.looked.subscribe().wait_for(|looked| *looked).await);
+        let tried = lock(&self.kept).get(&(link.owner, link.id)).map(|kept| kept.shown.tried.subscribe());
+        if let Some(mut tried) = tried {
+            drop(tried.wait_for(|tried| *tried).await);
+        }
+    }
+
     /// The link's session, while it lives.
     pub(crate) fn status(&self, link: &LinkRecord) -> Option<SessionStatus> {
         let shown = lock(&self.kept).get(&(link.owner, link.id)).map(|kept| kept.shown.clone());
-        shown.and_then(|shown| lock(&shown.0).clone())
+        shown.and_then(|shown| lock(&shown.status).clone())
     }
 
     /// Lets go of sessions of links that are gone or have another certificate, and makes places for those that have none.
@@ -138,6 +165,7 @@ impl Hub {
     /// Holds a control session for every link until the hub is stopped.
     pub fn keep_in_touch(self: &Arc<Self>) {
         let hub = Arc::clone(self);
+        self.keeper.runs.store(true, Ordering::Release);
         self.tasks.spawn(async move {
             let until = hub.stopping.clone();
             until
@@ -158,6 +186,7 @@ impl Hub {
                 Ok(links) => self.keeper.places(links).into_iter().for_each(|place| self.hold(place)),
                 Err(error) => tracing::warn!(%error, "the links could not be looked at; no new session is begun"),
             }
+            self.keeper.looked.send_replace(true);
             tokio::select! {
                 () = self.keeper.changed.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}

@@ -22,6 +22,7 @@ use domain::{
     Reason, Time,
     audit::{Act, Ending, Record, Stage, Subject},
     id::{RequestId, WorkspaceId},
+    operation::Method,
     session::{HEARTBEAT, SILENCE},
     wire,
 };
@@ -71,12 +72,15 @@ impl Hub {
     /// Holds one session of `link` from its first word to its end.
     async fn converse(&self, link: &LinkRecord, shown: &Shown) -> Result<Over, Failure> {
         let request = RequestId(self.world.uuid());
-        let asker = Asker { user: link.owner, workspace: WorkspaceId(uuid::Uuid::nil()), request };
+        let asker = Asker::new(link.owner, WorkspaceId(uuid::Uuid::nil()), request);
         let opened = self.open_session(link, request).await;
         match &opened {
             Ok(None) => return Ok(Over::Unknown),
             Ok(Some(_)) => {
-                Asking::new(self, &asker, link).calling("session").answered(Sum::default(), "").await?;
+                Asking::new(self, &asker, link, Method::Session)
+                    .calling("session")
+                    .answered(Sum::default(), false)
+                    .await?;
                 self.note(link, None);
                 if link.words.is_some() {
                     self.confirmed(link);
@@ -84,14 +88,14 @@ impl Hub {
             }
             Err(failure) => {
                 if failure.refusal.is_some() {
-                    Asking::new(self, &asker, link).calling("session").failed(failure).await?;
+                    Asking::new(self, &asker, link, Method::Session).calling("session").failed(failure).await?;
                 }
                 self.note(link, Some(failure));
             }
         }
         let Some(open) = opened? else { return Ok(Over::Unknown) };
+        self.tracks.stands_at(link, open.welcome.generation, open.welcome.terms.as_ref());
         shown.begin(&open.welcome, self.world.now());
-        self.tracks.stands_at(link, open.welcome.generation);
         // Answers are kept only while the other side can tell of a change.
         let _kept = self.cache.open((link.owner, link.id));
         Ok(self.follow(link, open, shown, request).await)
@@ -171,9 +175,9 @@ impl Hub {
                     return Over::Ended;
                 }
                 // What is under way is judged anew, chunk by chunk.
-                Some(Said::Notice(v1::Notice { generation, .. })) => {
+                Some(Said::Notice(v1::Notice { generation, news })) => {
                     shown.changed(generation);
-                    self.tracks.stands_at(link, generation);
+                    self.tracks.stands_at(link, generation, changed(news.as_ref()));
                     self.cache.flush((link.owner, link.id));
                     if say(&words, acknowledged(generation)).await.is_none() {
                         return Over::Lost;
@@ -207,6 +211,14 @@ impl Hub {
 /// None once nobody takes it any more.
 async fn say(words: &mpsc::Sender<v1::SessionRequest>, word: v1::SessionRequest) -> Option<()> {
     timeout(SILENCE, words.send(word)).await.ok()?.ok()
+}
+
+/// The terms that a grant was given.
+fn changed(news: Option<&News>) -> Option<&v1::Terms> {
+    match news {
+        Some(News::Changed(terms)) => Some(terms),
+        Some(News::Ended(_)) | None => None,
+    }
 }
 
 fn acknowledged(generation: u64) -> v1::SessionRequest {

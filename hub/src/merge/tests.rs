@@ -67,7 +67,7 @@ fn all_pages(models: &[Model], limit: usize) -> Vec<(Option<Position>, Vec<Row>)
         }
         let gathered = asked.iter().map(|at| models[*at].answer(*at, page, limit, standing[*at])).collect();
         let merged = merge(gathered, limit, shown);
-        for (at, (_, progress)) in asked.iter().zip(&merged.sources) {
+        for (at, Standing { progress, .. }) in asked.iter().zip(&merged.sources) {
             standing[*at] = *progress;
         }
         pages.push((shown, merged.rows));
@@ -124,7 +124,11 @@ proptest! {
 fn a_source_that_refused_is_done_once_its_rows_are_shown() {
     let refused =
         |rows| Gathered { source: "x".into(), before: Progress::NotAsked, cached: false, rows, rest: Rest::Refused };
-    assert_eq!(merge(vec![refused(Vec::new())], 5, None).sources, [(0, Progress::Done)]);
+    assert_eq!(
+        merge(vec![refused(Vec::new())], 5, None).sources,
+        [Standing { rows: 0, progress: Progress::Done, is_beyond: false }]
+    );
     let rows = vec![(item((2, 1)), Time::default()), (item((1, 1)), Time::default())];
-    assert_eq!(merge(vec![refused(rows)], 1, None).sources, [(1, Progress::After(item((2, 1)).position()))]);
+    let progress = Progress::After(item((2, 1)).position());
+    assert_eq!(merge(vec![refused(rows)], 1, None).sources, [Standing { rows: 1, progress, is_beyond: true }]);
 }

@@ -12,7 +12,7 @@ pub use watch::{RenewalFailure, RenewalStatus, Renewals};
 
 use crate::{
     Asker, Hub, HubError,
-    call::{Call, request},
+    call::{Call, traced},
     deadlines::message_bytes,
     outcome::Failure,
     record::{Asking, Sum},
@@ -22,10 +22,10 @@ use domain::{
     answer::Outcome,
     audit::{Act, Record},
     id::{Name, RequestId, WorkspaceId},
-    operation::PROTOCOL_VERSION,
+    operation::{Method, PROTOCOL_VERSION},
     wire,
 };
-use link::Dialled;
+use link::{Dialled, Trail};
 use pki::{RequestKey, enrolled};
 use proto::v1::{self, connect_service_client::ConnectServiceClient};
 use store::{LinkRecord, NextLeaf, halt};
@@ -49,40 +49,42 @@ impl Hub {
             return Err(Failure::own("this link is being renewed already"));
         };
         // Whose rows `here` means is of no account: none are asked for.
-        let asker = Asker { user: link.owner, workspace: WorkspaceId(uuid::Uuid::nil()), request: id };
-        let mut asking = Asking::new(self, &asker, link).calling("renew");
-        let ended = self.follow_up(link, id).await;
+        let asker = Asker::new(link.owner, WorkspaceId(uuid::Uuid::nil()), id);
+        let mut asking = Asking::new(self, &asker, link, Method::Renew).calling("renew");
+        let ended = self.follow_up(link, &asking.trail()).await;
         self.watch.note(link, &ended, self.world.now());
         let recorded = match &ended {
-            Ok(()) => asking.answered(Sum::default(), "").await,
+            Ok(()) => asking.answered(Sum::default(), false).await,
             Err(failure) => asking.failed(failure).await,
         };
         recorded.and(ended)
     }
 
     /// First what waits from an earlier time, then a new one.
-    async fn follow_up(&self, link: &LinkRecord, id: RequestId) -> Result<(), Failure> {
+    async fn follow_up(&self, link: &LinkRecord, trail: &Trail) -> Result<(), Failure> {
         if let Some(next) = &link.next {
-            match self.take_up(link, next, id).await {
-                Err(failure) if failure.outcome == Outcome::Revoked => self.forget_next(link, next, id).await?,
+            match self.take_up(link, next, trail).await {
+                Err(failure) if failure.outcome == Outcome::Revoked => {
+                    self.forget_next(link, next, trail.request()).await?;
+                }
                 ended => return ended,
             }
         }
-        let next = self.ask_for_next(link, id).await?;
+        let next = self.ask_for_next(link, trail).await?;
         halt::at("renewal answered").await;
-        let record = self.renewal(link, id, "the next certificate is kept");
+        let record = self.renewal(link, trail.request(), "the next certificate is kept");
         let kept = self.store.keep_next(link, &next, record).await.map_err(Failure::own)?;
         if !kept {
             return Err(changed_meanwhile());
         }
         halt::at("renewal kept").await;
-        self.take_up(link, &next, id).await
+        self.take_up(link, &next, trail).await
     }
 
     /// A certificate for a new key, sealed as it will be kept.
-    async fn ask_for_next(&self, link: &LinkRecord, id: RequestId) -> Result<NextLeaf, Failure> {
+    async fn ask_for_next(&self, link: &LinkRecord, trail: &Trail) -> Result<NextLeaf, Failure> {
         let key = RequestKey::generate().map_err(Failure::own)?;
-        let mut call = Call::new(self, link, id, Instant::now() + self.deadlines.source);
+        let mut call = Call::new(self, link, trail.clone(), Instant::now() + self.deadlines.source);
         let wire = v1::RenewRequest { csr: key.csr.clone() };
         let answer = call.send(&wire, |channel, request| async move {
             ConnectServiceClient::new(channel).max_decoding_message_size(message_bytes()).renew(request).await
@@ -104,14 +106,14 @@ impl Hub {
 
     /// Uses what waits for the first time, on a connection of its own; then new calls take that connection, and those in flight
     /// end on the old one, which the other side lets them do.
-    async fn take_up(&self, link: &LinkRecord, next: &NextLeaf, id: RequestId) -> Result<(), Failure> {
+    async fn take_up(&self, link: &LinkRecord, next: &NextLeaf, trail: &Trail) -> Result<(), Failure> {
         let dialled = self.sessions.dial_next(&link.following(next)).await?;
-        self.introduce(&dialled, link, id).await?;
+        self.introduce(&dialled, link, trail).await?;
         halt::at("renewal used").await;
         // Before the record: should that fail, calls must not go on with the old one, which is good for a moment only.
         self.sessions.exchange(link, dialled);
         self.cache.flush((link.owner, link.id));
-        let record = self.renewal(link, id, "the next certificate is in use");
+        let record = self.renewal(link, trail.request(), "the next certificate is in use");
         let taken = self.store.take_next(link, &next.certificate, record).await.map_err(Failure::own)?;
         if !taken {
             self.drop_link(link.owner, link.id);
@@ -122,7 +124,7 @@ impl Hub {
     }
 
     /// The opening exchange on a new connection. That the grant's rate is used up is an answer too: who is told so was let in.
-    async fn introduce(&self, dialled: &Dialled, link: &LinkRecord, id: RequestId) -> Result<(), Failure> {
+    async fn introduce(&self, dialled: &Dialled, link: &LinkRecord, trail: &Trail) -> Result<(), Failure> {
         let message = v1::ConnectRequest {
             version_min: PROTOCOL_VERSION,
             version_max: PROTOCOL_VERSION,
@@ -131,7 +133,7 @@ impl Hub {
         };
         let (patience, began) = (self.deadlines.source, Instant::now());
         let mut client = ConnectServiceClient::new(dialled.channel.clone()).max_decoding_message_size(message_bytes());
-        let answer = timeout(patience, client.connect(request(message, id, patience))).await;
+        let answer = timeout(patience, client.connect(traced(message, trail, patience))).await;
         match answer.map_err(|_| Failure::silent(began.elapsed()))? {
             Ok(answer) if answer.get_ref().instance_id == link.peer.to_string() => Ok(()),
             Ok(_) => Err(Failure::lie("the other side says that it is another instance than the one of the invite")),

@@ -103,6 +103,7 @@ impl Home {
                 limits: link::Limits::default(),
             },
             try_addresses: true,
+            trails: link::Trails::default(),
         });
         let hub = Hub::with_deadlines(parts(), deadlines);
         Self { world, model, log, hub, parts, alice, bob }
@@ -208,7 +209,7 @@ async fn people(model: &Model, world: &World, instance: InstanceId) -> (Asker, A
     model.create_instance(&identity, (workspace, name("main")), owner, record(Act::Start)).await.unwrap();
     let (second, main) = (name("bob"), name("main"));
     model.add_user(bob, &second, None, &main, Role::Member, record(Act::UserAdd)).await.unwrap();
-    let asker = |user| Asker { user, workspace, request: RequestId(world.uuid()) };
+    let asker = |user| Asker::new(user, workspace, RequestId(world.uuid()));
     (asker(alice), asker(bob))
 }
 

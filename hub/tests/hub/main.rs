@@ -10,6 +10,8 @@ mod circuit;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod get;
 #[cfg(test)]
 mod home;
@@ -17,6 +19,8 @@ mod home;
 mod lies;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod moved;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]

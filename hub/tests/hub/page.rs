@@ -114,6 +114,33 @@ async fn what_a_source_gave_before_it_stopped_is_shown_and_the_rest_comes_later(
 }
 
 #[tokio::test]
+async fn what_broke_off_beyond_the_end_of_a_page_is_missing_from_none() {
+    let home = Home::new().await;
+    let rows: Vec<_> = (0..4).map(|id| task(10 - id, id)).collect();
+    let side = Side::with("work", rows.clone()).await;
+    home.link(&side).await;
+    home.add_tasks([20, 19]).await;
+    let broken = Behaviour::Chunks(vec![chunk(rows[..3].to_vec(), None)], After::Nothing);
+    for (limit, shown) in [(3, 1), (4, 2)] {
+        side.next(broken.clone());
+        let page = home.ask(limit).await;
+        let work = ended(&page, "work");
+        assert_eq!((work.outcome, work.rows, work.truncated, &work.reason), (Outcome::Ok, shown, true, &None));
+        assert!(page.verdict.complete, "{page:?}");
+        let strict = Question { cursor: page.next.clone(), strict: true, ..tasks(Sources::All, 10) };
+        let rest = home.hub.page(&home.alice, strict).await.unwrap().part().0;
+        assert_eq!((page.rows.len() + rest.rows.len(), rest.next), (6, None));
+    }
+    side.next(broken);
+    let page = home.ask(5).await;
+    assert_eq!(
+        (ended(&page, "work").outcome, page.verdict.complete),
+        (Outcome::Partial, false),
+        "what follows is not known"
+    );
+}
+
+#[tokio::test]
 async fn a_hung_source_costs_the_others_nothing_but_the_deadline() {
     let home = Home::new().await;
     let (hung, quick) = (Side::with("hung", vec![]).await, Side::with("quick", vec![task(1, 1)]).await);

@@ -68,6 +68,8 @@ pub struct Board {
     pub hello: Option<fn(&mut v1::ConnectResponse)>,
     /// Whether there are control sessions.
     pub has_sessions: bool,
+    /// What they begin with.
+    pub terms: Option<v1::Terms>,
     /// How often one was asked for.
     pub sessions_asked: u64,
     /// How many were begun.
@@ -262,7 +264,8 @@ impl ConnectService for Service {
                 return Err(refusal(tonic::Code::Unimplemented, "UNKNOWN_METHOD", "no such method"));
             }
             board.sessions += 1;
-            let welcome = v1::Welcome { session: board.sessions, generation: 2, ..v1::Welcome::default() };
+            let terms = board.terms.clone();
+            let welcome = v1::Welcome { session: board.sessions, generation: 2, terms, ..v1::Welcome::default() };
             drop(tell.send(says(Said::Welcome(welcome))));
             board.tell = Some(tell);
         }
@@ -288,7 +291,9 @@ async fn hear(mut inbound: Streaming<v1::SessionRequest>, board: Arc<Mutex<Board
                 let ahead = beat.time.map(|time| prost_types::Timestamp { seconds: time.seconds + 10, ..time });
                 let answer =
                     says(Said::Heartbeat(v1::Heartbeat { time: ahead, answers: beat.time, tries_addresses: false }));
-                drop(board.tell.as_ref().map(|tell| tell.send(answer)));
+                if let Some(tell) = &board.tell {
+                    drop(tell.send(answer));
+                }
             }
         }
     }

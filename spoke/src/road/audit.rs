@@ -14,7 +14,7 @@ use domain::{
     operation::{Entrance, Method},
 };
 use http::header::CONTENT_TYPE;
-use link::Connection;
+use link::{Connection, Trail, trail::Part};
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use store::Auditor;
 use tokio::time::Instant;
@@ -28,12 +28,18 @@ struct Shared {
     auditor: Arc<Auditor>,
     began: Instant,
     record: Mutex<Option<Record>>,
+    trail: Trail,
 }
 
 impl Draft {
-    fn open(auditor: &Arc<Auditor>, record: Record) -> Self {
+    fn open(auditor: &Arc<Auditor>, record: Record, trail: Trail) -> Self {
         let record = Mutex::new(Some(record));
-        Self(Arc::new(Shared { auditor: Arc::clone(auditor), began: Instant::now(), record }))
+        Self(Arc::new(Shared { auditor: Arc::clone(auditor), began: Instant::now(), record, trail }))
+    }
+
+    /// What is told of the call.
+    pub fn trail(&self) -> &Trail {
+        &self.0.trail
     }
 
     /// Fills in what has become known.
@@ -45,6 +51,7 @@ impl Draft {
 
     /// Turns the draft into a refusal, which the layer writes before the answer.
     pub fn refuse(&self, stage: Stage, refusal: &Refusal) {
+        self.0.trail.refused(refusal.reason());
         self.note(|record| {
             record.stage = stage;
             record.ending = Ending::Refused;
@@ -70,7 +77,7 @@ impl Draft {
     #[must_use]
     pub fn following(&self, template: Record) -> Self {
         let record = Record { stage: Stage::Decide, ending: Ending::Abandoned, ..template };
-        Self::open(&self.0.auditor, record)
+        Self::open(&self.0.auditor, record, self.0.trail.clone())
     }
 }
 
@@ -83,6 +90,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(mut record) = self.lock().take() {
+            self.trail.abandoned();
             record.time = self.auditor.clock().now();
             record.latency = self.began.elapsed();
             self.auditor.enqueue(record);
@@ -96,7 +104,11 @@ pub async fn audit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let draft = Draft::open(&road.auditor, begin(&road, entrance, &request));
+    let Some(trail) = request.extensions().get::<Trail>().cloned() else {
+        // The layer above gives every call one.
+        return status::response(&Refusal::new(Reason::AuditUnavailable));
+    };
+    let draft = Draft::open(&road.auditor, begin(&road, entrance, &request), trail.clone());
     request.extensions_mut().insert(draft.clone());
     let mut response = match not_grpc(&request) {
         None => next.run(request).await,
@@ -108,8 +120,12 @@ pub async fn audit(
     let Some(mut record) = draft.take() else { return response };
     if record.ending != Ending::Refused {
         response = refused_by_codec(&mut record, response);
+        if let Some(reason) = record.reason {
+            trail.refused(reason);
+        }
     }
-    if let Err(error) = road.auditor.refuse(record).await {
+    if let Err(error) = trail.time(Part::Record, road.auditor.refuse(record)).await {
+        trail.refused(Reason::AuditUnavailable);
         road.faults.unrecorded.fetch_add(1, Ordering::Relaxed);
         tracing::error!(%error, "a refusal could not be recorded");
         return status::response(&Refusal::new(Reason::AuditUnavailable));

@@ -14,7 +14,7 @@ use domain::{
     operation::Operation,
 };
 use futures::stream::{self, BoxStream, Stream, StreamExt};
-use link::Connection;
+use link::{Connection, trail::Part};
 use prost::Message;
 use std::sync::{Arc, atomic::Ordering};
 use store::{ReleaseError, Released, StoreError};
@@ -55,6 +55,12 @@ impl<G: Ground> Call<G> {
         let draft = extensions.get::<Draft>().cloned();
         let draft = draft.ok_or_else(|| status::status(&Refusal::new(Reason::AuditUnavailable)))?;
         Ok(Self { draft, caller: extensions.get().cloned(), connection: extensions.get().cloned(), later: false })
+    }
+
+    /// What the handler came to, and how long it took.
+    async fn database<T>(&self, handled: impl Future<Output = Result<T, Refusal>>) -> Result<T, Stop> {
+        let handled = self.draft.trail().time(Part::Database, handled).await;
+        handled.map_err(|refusal| Stop::Refused(Stage::Store, refusal))
     }
 
     /// The same call, for its next chunk.
@@ -107,7 +113,7 @@ impl Gate {
             // An operation that changes standing moves its own grant: its answer stands on the change's own record.
             let moves = O::METHOD.moves_standing();
             let generation = (!moves).then_some(permit.grant().generation);
-            let answer = handle(permit).await.map_err(|refusal| Stop::Refused(Stage::Store, refusal))?;
+            let answer = call.database(handle(permit)).await?;
             self.release(&call, generation, answer).await
         };
         match walk.await {
@@ -137,7 +143,7 @@ impl Gate {
             let caller = find(key).await.map_err(|refusal| Stop::Refused(Stage::Standing, refusal))?;
             call.draft.note(|record| name_invite(record, caller.ground()));
             let permit = decided(&call, &caller, operation)?;
-            let answer = handle(permit).await.map_err(|refusal| Stop::Refused(Stage::Store, refusal))?;
+            let answer = call.database(handle(permit)).await?;
             self.release(&call, None, answer).await
         };
         match walk.await {
@@ -198,7 +204,7 @@ impl Gate {
         let presented = call.connection.as_ref().and_then(Connection::presented).ok_or_else(nobody)?;
         let caller = self.0.snapshots.judge(presented).map_err(|refusal| Stop::Refused(Stage::Standing, refusal))?;
         let permit = decided(call, &caller, operation)?;
-        let chunk = room.chunk(&permit).await.map_err(|refusal| Stop::Refused(Stage::Store, refusal))?;
+        let chunk = call.database(room.chunk(&permit)).await?;
         let template = call.draft.template();
         let released = self.release(call, Some(permit.grant().generation), chunk.answer).await?;
         // A draft opened before the release would tell of a chunk that nobody asked for, should the release fail.
@@ -216,7 +222,12 @@ impl Gate {
         let bytes = u64::try_from(answer.message.encoded_len()).unwrap_or(u64::MAX);
         let record =
             Record { stage: Stage::Release, ending: Ending::Answered, rows: answer.rows, bytes, generation, ..record };
-        self.0.auditor.release(record, answer.message).await.map_err(Stop::Unreleased)
+        let trail = call.draft.trail();
+        let released = trail.time(Part::Record, self.0.auditor.release(record, answer.message)).await;
+        if released.is_ok() {
+            trail.answered(answer.rows, bytes);
+        }
+        released.map_err(Stop::Unreleased)
     }
 
     /// Turns the end of a call into its status, with the refusal on record first.
@@ -228,6 +239,7 @@ impl Gate {
                 if call.later
                     && let Err(error) = self.write_refusal(call).await
                 {
+                    call.draft.trail().refused(Reason::AuditUnavailable);
                     return status::status(&self.unrecorded(&error));
                 }
                 refusal
@@ -235,6 +247,7 @@ impl Gate {
             Stop::Unreleased(ReleaseError::Withdrawn(reason)) => Refusal::new(reason),
             Stop::Unreleased(error) => self.unrecorded(&error),
         };
+        call.draft.trail().refused(refusal.reason());
         status::status(&refusal)
     }
 
@@ -274,6 +287,9 @@ fn decided<O: Operation>(
         record.resource = operation.resource().cloned();
         record.query = Some(operation.query_hash());
     });
+    if let Some(resource) = operation.resource() {
+        call.draft.trail().about(resource);
+    }
     decide(caller, operation).map_err(|refusal| Stop::Refused(Stage::Decide, refusal))
 }
 

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod faults;
 pub mod gate;
+mod held;
 pub mod limit;
 pub mod standing;
 pub mod status;
@@ -16,7 +17,7 @@ use crate::{confirming::Confirming, snapshot::Snapshots};
 use axum::{Router, middleware::from_fn_with_state};
 use domain::{operation::Entrance, world::World};
 pub use faults::Faults;
-use link::Registry;
+use link::{Registry, Trails};
 use std::sync::Arc;
 use store::Auditor;
 use tonic::service::Routes;
@@ -36,6 +37,8 @@ pub struct Road {
     pub limits: limit::Limits,
     /// What went wrong here, for `status`.
     pub faults: Faults,
+    /// What is told of every call while it runs and after it.
+    pub trails: Trails,
     /// Told of the first use of a new certificate.
     pub confirming: Confirming,
 }
@@ -46,7 +49,7 @@ pub fn federation(road: &Arc<Road>, rooms: Routes) -> Router {
     rooms.into_axum_router().layer(
         ServiceBuilder::new()
             // First, so that every later word about this call has its id.
-            .layer(from_fn_with_state(road(), trace::trace))
+            .layer(from_fn_with_state((road(), Entrance::Federation), trace::trace))
             // Around everything that can refuse: no refusal below goes unrecorded.
             .layer(from_fn_with_state((road(), Entrance::Federation), audit::audit))
             // Before limits: a caller without standing must not use up the grant's tokens.
@@ -61,7 +64,7 @@ pub fn enrolment(road: &Arc<Road>, rooms: Routes) -> Router {
     let road = || Arc::clone(road);
     rooms.into_axum_router().layer(
         ServiceBuilder::new()
-            .layer(from_fn_with_state(road(), trace::trace))
+            .layer(from_fn_with_state((road(), Entrance::Enrolment), trace::trace))
             .layer(from_fn_with_state((road(), Entrance::Enrolment), audit::audit))
             // Before the token is looked at: whoever guesses is not told how right they are.
             .layer(from_fn_with_state(road(), tries::tries)),

@@ -1,21 +1,16 @@
 //! Third layer: whether the caller's standing is good at this moment. Judged anew on each call; a good handshake an hour ago is
 //! no answer to a revocation since.
 
-use super::{Road, audit::Draft, status};
+use super::{Road, audit::Draft, held::until_sent, status};
 use crate::snapshot::FAREWELL;
 use axum::{
-    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
 use domain::{Reason, Refusal, audit::Stage};
-use link::{CallGuard, Connection};
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use link::Connection;
+use std::sync::Arc;
 
 /// Judges the caller and counts its call as in flight until the last byte of the answer.
 pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next: Next) -> Response {
@@ -33,7 +28,7 @@ pub async fn standing(State(road): State<Arc<Road>>, mut request: Request, next:
             let call = connection.as_ref().map(Connection::call);
             request.extensions_mut().insert(caller);
             let response = next.run(request).await;
-            response.map(|body| Body::new(Held { body, _call: call }))
+            until_sent(response, call)
         }
         Err(refusal) => {
             if let Some(draft) = request.extensions().get::<Draft>() {
@@ -60,31 +55,5 @@ fn alarm(road: &Road, connection: Option<&Connection>) {
     }
     if road.snapshots.is_unaccounted_for(presented) {
         road.faults.unknown_certificate(presented.grant, &presented.serial, presented.address);
-    }
-}
-
-/// An answer's body that keeps its call counted until it is sent or dropped.
-struct Held {
-    body: Body,
-    _call: Option<CallGuard>,
-}
-
-impl http_body::Body for Held {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
     }
 }

@@ -74,7 +74,7 @@ async fn a_row_of_here_has_a_tag_and_one_of_a_link_has_none() {
     stage.instance.put(stage.instance.owner, vec![task("ours")]).await;
     let (_, invite) = shares.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let request = domain::id::RequestId(stage.instance.world.uuid());
-    let asker = hub::Asker { user: stage.instance.owner, workspace: stage.instance.workspace, request };
+    let asker = hub::Asker::new(stage.instance.owner, stage.instance.workspace, request);
     stage.hub.link(&asker, &invite.encode(), Some(name("work"))).await.expect("a link");
     for (source, is_tagged) in [("here", true), ("work", false)] {
         let list = stage.asked(&format!("GET /v1/rows/tasks?from={source}"), &token, "").await;

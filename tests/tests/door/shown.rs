@@ -191,7 +191,7 @@ async fn another_users_token_finds_no_such_link() {
     let shares = Instance::start_on(stage.instance.world.clone(), second).await;
     let (_, invite) = shares.grant("owner", r#"{"resources":["tasks"]}"#).await;
     let request = domain::id::RequestId(stage.instance.world.uuid());
-    let asker = hub::Asker { user: stage.instance.owner, workspace: stage.instance.workspace, request };
+    let asker = hub::Asker::new(stage.instance.owner, stage.instance.workspace, request);
     stage.hub.link(&asker, &invite.encode(), Some(name("office"))).await.expect("a link");
     let bob = stage.instance.user("bob", Role::Admin).await;
     let (own, foreign) = (stage.owners_token().await, stage.token(bob, "ci").await);

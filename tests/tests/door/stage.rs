@@ -85,6 +85,7 @@ impl Stage {
                 limits: link::Limits::default(),
             },
             try_addresses: false,
+            trails: link::Trails::default(),
         });
         let directory = tempfile::tempdir().expect("a directory");
         let http = Http { listen: ([127, 0, 0, 1], 0).into(), tls_name: tls_name.map(str::to_owned) };

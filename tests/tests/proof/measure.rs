@@ -1,13 +1,9 @@
 //! How much a proof does, from which seed, and what the process looks like meanwhile.
 
-use domain::world::{Rng, SeededRng, World};
-use std::{env, fs::read_to_string, time::Duration};
+use std::{fs::read_to_string, time::Duration};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The small setting's number, or the large one's with `MOSAIC_TEST_SCALE=large`.
-pub fn scale<T>(small: T, large: T) -> T {
-    if env::var("MOSAIC_TEST_SCALE").is_ok_and(|scale| scale == "large") { large } else { small }
-}
+pub use tests::dice::{Dice, scale};
 
 /// The only proof that runs at this moment.
 pub async fn alone() -> MutexGuard<'static, ()> {
@@ -33,31 +29,4 @@ pub fn percentile(times: &mut [Duration], hundredths: usize) -> Duration {
     times.sort_unstable();
     let at = (times.len() * hundredths).div_ceil(100);
     times.get(at.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-/// Randomness of one proof. The seed is printed first: `MOSAIC_TEST_SEED` repeats it.
-pub struct Dice(SeededRng);
-
-impl Dice {
-    /// Of the seed in the environment, or a new one.
-    pub fn new(proof: &str) -> Self {
-        let given = env::var("MOSAIC_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| u64::from_be_bytes(World::system().bytes()));
-        println!("{proof}: MOSAIC_TEST_SEED={seed}");
-        Self(SeededRng::new(seed))
-    }
-
-    /// Random bytes.
-    pub fn bytes(&self, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        self.0.fill(&mut bytes);
-        bytes
-    }
-
-    /// A number below `end`.
-    pub fn below(&self, end: usize) -> usize {
-        let mut bytes = [0; 4];
-        self.0.fill(&mut bytes);
-        usize::try_from(u32::from_be_bytes(bytes)).expect("32 bits") % end.max(1)
-    }
 }

@@ -74,8 +74,9 @@ impl Home {
                 limits: link::Limits::default(),
             },
             try_addresses: false,
+            trails: link::Trails::default(),
         });
-        let asker = Asker { user, workspace, request: RequestId(world.uuid()) };
+        let asker = Asker::new(user, workspace, RequestId(world.uuid()));
         Ok(Self { wire, world, server, store, hub, asker, _directory: directory })
     }
 

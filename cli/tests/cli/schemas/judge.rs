@@ -90,7 +90,9 @@ impl Judge {
         let mut forms: BTreeMap<_, _> =
             schemas.map(|path| (command(&path), Form::read(path.to_str().unwrap()))).collect();
         let errors = forms.remove("error").unwrap().remove(0);
-        Self { forms, errors, answered: BTreeSet::new(), failed: BTreeSet::new(), printed: BTreeSet::new() }
+        // It answers whoever speaks its protocol: the suite `mcp`.
+        let answered = BTreeSet::from([("mcp".to_owned(), None)]);
+        Self { forms, errors, answered, failed: BTreeSet::new(), printed: BTreeSet::new() }
     }
 
     /// Types a command that ends with `code`, and judges what it prints.

@@ -56,6 +56,7 @@ fn names() -> BTreeSet<String> {
     names.insert(proto::PACKAGE.to_owned());
     names.extend((0..=16).map(|code| upper(Code::from(code))));
     names.extend(Reason::ALL.map(|reason| reason.code().to_owned()));
+    names.extend(domain::scope::Door::ALL.map(|door| door.word().to_owned()));
     for descriptors in [proto::DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET] {
         let pool = DescriptorPool::decode(descriptors).unwrap();
         pool.services().for_each(|service| {

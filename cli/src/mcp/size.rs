@@ -1,0 +1,149 @@
+//! Answers are kept small, for whoever reads them has little room: long texts lose their ends, and rows that are too many are left out. What was
+//! cut off is said.
+
+use domain::answer::{Page, Row};
+use serde_json::Value;
+
+/// Characters of a text in a list.
+const IN_LIST: usize = 500;
+/// Characters of a text of one row.
+pub const OF_ONE: usize = 12_000;
+/// Bytes of all rows of a list, as JSON.
+const ROWS: usize = 24_000;
+
+/// How much was cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cut {
+    texts: usize,
+    rows: usize,
+}
+
+/// A page that is small enough, and what was cut off.
+pub fn page(mut page: Page) -> (Page, Option<String>) {
+    let mut cut = Cut::default();
+    let (mut size, mut kept) = (0, 0);
+    for row in &mut page.rows {
+        cut.texts += shortened(row, IN_LIST, 0);
+        size += serde_json::to_vec(row).map_or(ROWS, |json| json.len());
+        // One row at least, or there would be no way on.
+        if size > ROWS && kept > 0 {
+            break;
+        }
+        kept += 1;
+    }
+    cut.rows = page.rows.len() - kept;
+    page.rows.truncate(kept);
+    let mut said = Vec::new();
+    if cut.rows > 0 {
+        // It goes on after the rows that are not here.
+        page.next = None;
+        said.push(format!("the last {} rows were left out: ask again with the same arguments and a limit of {kept}, and go on from there", cut.rows));
+    }
+    if cut.texts > 0 {
+        said.push(format!("{} long texts lost their ends: `get` shows more of a row", cut.texts));
+    }
+    (page, (!said.is_empty()).then(|| said.join("; ")))
+}
+
+/// A row that is small enough, its body from the character `begin` on, and what was cut off.
+pub fn row(row: &mut Row, begin: usize) -> Option<String> {
+    let body = row.item.body.as_ref().map_or(0, |body| body.chars().count());
+    let texts = shortened(row, OF_ONE, begin);
+    let end = begin + OF_ONE;
+    let said = match (body > end, begin > 0) {
+        (true, _) => format!(
+            "the body goes on: it has {body} characters, shown are those from {begin} on; ask again with body_from {end}"
+        ),
+        (false, true) => format!("the first {begin} of {body} characters of the body are left out"),
+        (false, false) if texts > 0 => "long texts lost their ends".to_owned(),
+        (false, false) => return None,
+    };
+    Some(said)
+}
+
+/// Cuts every text of a row, and says how many were too long.
+fn shortened(row: &mut Row, most: usize, begin: usize) -> usize {
+    let item = &mut row.item;
+    let mut cut = usize::from(begin > 0);
+    if let Some(body) = &mut item.body {
+        *body = body.chars().skip(begin).collect();
+    }
+    for text in [&mut item.title, &mut item.body].into_iter().flatten() {
+        cut += usize::from(shorten(text, most));
+    }
+    cut + item.attributes.values_mut().map(|value| shorten_all(value, most)).sum::<usize>()
+}
+
+fn shorten_all(value: &mut Value, most: usize) -> usize {
+    match value {
+        Value::String(text) => usize::from(shorten(text, most)),
+        Value::Array(values) => values.iter_mut().map(|value| shorten_all(value, most)).sum(),
+        _ => 0,
+    }
+}
+
+fn shorten(text: &mut String, most: usize) -> bool {
+    let end = text.char_indices().nth(most).map(|(at, _)| at);
+    if let Some(end) = end {
+        text.truncate(end);
+        text.push('…');
+    }
+    end.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{answer::Verdict, item::Item};
+    use serde_json::json;
+
+    fn one(title: &str, body: &str) -> Row {
+        let item: Item = serde_json::from_value(json!({
+            "id": "11111111-2222-4333-8444-555555555555", "resource": "notes", "created_at": "2026-11-21T09:15:00Z",
+            "updated_at": "2026-11-21T09:15:00Z", "title": title, "body": body, "tags": [], "attributes": {"path": "x".repeat(600)}
+        }))
+        .unwrap();
+        let as_of = item.created_at;
+        Row { source: "work".to_owned(), as_of, late: false, cached: false, item }
+    }
+
+    #[test]
+    fn a_list_that_is_too_large_loses_its_last_rows_and_the_way_past_them() {
+        let rows = vec![one(&"é".repeat(500), ""); 60];
+        let (small, said) =
+            page(Page { rows, sources: Vec::new(), next: Some("cursor".to_owned()), verdict: Verdict::of(&[]) });
+        let json = serde_json::to_vec(&small.rows).unwrap();
+        assert!(small.next.is_none() && !small.rows.is_empty() && json.len() <= ROWS + 100, "{}", json.len());
+        let said = said.unwrap();
+        let left = 60 - small.rows.len();
+        assert!(
+            said.contains(&format!("the last {left} rows"))
+                && said.contains(&format!("a limit of {}", small.rows.len())),
+            "{said}"
+        );
+        assert!(
+            said.contains("long texts lost their ends")
+                && small.rows[0].item.attributes["path"].as_str().unwrap().ends_with('…')
+        );
+        let (same, said) = page(Page {
+            rows: Vec::new(),
+            sources: Vec::new(),
+            next: Some("cursor".to_owned()),
+            verdict: Verdict::of(&[]),
+        });
+        assert!(same.next.is_some() && said.is_none());
+    }
+
+    #[test]
+    fn a_long_body_is_read_in_pieces() {
+        let body = (0..OF_ONE + 5).map(|at| char::from(b'a' + u8::try_from(at % 26).unwrap())).collect::<String>();
+        let mut first = one("t", &body);
+        let said = row(&mut first, 0).unwrap();
+        assert!(said.contains(&format!("ask again with body_from {OF_ONE}")), "{said}");
+        let mut second = one("t", &body);
+        assert!(row(&mut second, OF_ONE).unwrap().contains("are left out"));
+        let pieces = format!("{}{}", first.item.body.unwrap().trim_end_matches('…'), second.item.body.unwrap());
+        assert_eq!(pieces, body);
+        assert_eq!(row(&mut one("t", "short"), 0), None);
+    }
+}
