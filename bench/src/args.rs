@@ -76,6 +76,8 @@ pub enum Part {
     Memory,
     /// From a revocation to its receipt, among many live control sessions
     Ends,
+    /// One question to many sources: a merged page against its slowest source, and the first row where some are bad
+    Fan,
     /// Pages of a List among few and among many rows
     Pages,
     /// Where the sharing side's processor time goes, by `perf`; only if asked for
@@ -120,6 +122,8 @@ pub struct Scale {
     pub ends: (usize, usize),
     /// Calls for each kind of page.
     pub pages: usize,
+    /// Sources that are asked at once, and how often.
+    pub fan: (Vec<usize>, usize),
 }
 
 impl MeasureArgs {
@@ -147,6 +151,7 @@ impl MeasureArgs {
             cuts: vec![(200, 20), (1_000, 10)],
             ends: (1_000, 20),
             pages: 300,
+            fan: (vec![64, 256], 20 * self.rounds),
         };
         Ok(if self.quick { scale.quick() } else { scale })
     }
@@ -166,6 +171,7 @@ impl Scale {
             cuts: vec![(40, 2)],
             ends: (20, 3),
             pages: 10,
+            fan: (vec![12], 3),
             ..self
         }
     }

@@ -1,7 +1,9 @@
 //! Everything that a run found, part by part; what was not measured is absent.
 
 use crate::{
-    parts::{calls::Calls, chunks::Chunks, cuts::Cuts, ends::Ends, memory::PerLink, pages::Pages, profile::Profile},
+    parts::{
+        calls::Calls, chunks::Chunks, cuts::Cuts, ends::Ends, fan::Fan, memory::PerLink, pages::Pages, profile::Profile,
+    },
     words::Decided,
 };
 
@@ -22,6 +24,8 @@ pub struct Found {
     pub memory: Option<PerLink>,
     /// Revocations among live control sessions.
     pub ends: Option<Ends>,
+    /// One question to many sources.
+    pub fan: Option<Fan>,
     /// Pages among few and many rows.
     pub pages: Option<Pages>,
     /// Where processor time goes.

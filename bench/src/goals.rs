@@ -7,6 +7,7 @@ use crate::{
         calls::{Calls, Variant},
         cuts::Cuts,
         ends::Ends,
+        fan::{Fan, First, Merged, median, ratio},
     },
     statistics::Spread,
 };
@@ -58,7 +59,8 @@ pub fn judge(found: &Found) -> Vec<Goal> {
     });
     let cuts = found.cuts.iter().filter(|cuts| cuts.streams >= 1_000).max_by_key(|cuts| cuts.streams).map(of_cuts);
     let ends = found.ends.iter().filter(|ends| ends.live >= 1_000).filter_map(of_ends);
-    calls.chain(memory).chain(decided).chain(cuts).chain(ends).collect()
+    let fan = found.fan.iter().flat_map(of_fan);
+    calls.chain(fan).chain(memory).chain(decided).chain(cuts).chain(ends).collect()
 }
 
 fn of_calls(calls: &Calls) -> Vec<Goal> {
@@ -89,6 +91,32 @@ fn of_calls(calls: &Calls) -> Vec<Goal> {
             ratio(256, RecordedRows, Canned),
             AtLeast(0.15),
         ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Merged against the slowest source of the same question, at the wire; and the first row where half of the sources are bad.
+fn of_fan(fan: &Fan) -> Vec<Goal> {
+    let page = |sources, asks, most| {
+        let Merged { page, wire, .. } = fan.merged.iter().find(|merged| merged.sources == sources)?;
+        let spread = ratio(page, wire)?;
+        let found = format!("{} ({} to {})", times(spread.median), times(spread.low), times(spread.high));
+        Some(Goal { number: 7, asks, found, met: spread.median <= most })
+    };
+    let First { faulty, fastest, .. } = &fan.first;
+    let later = (f64::from(median(faulty)) - f64::from(median(fastest))) / 1e3;
+    let first = Goal {
+        number: 7,
+        asks: "one hung, one slow, one revoked, one off among eight: first row ≤ the fastest source's + 5 ms",
+        found: format!("{later:+.1} ms"),
+        met: later <= 5.0,
+    };
+    [
+        page(64, "64 sources: merged ≤ 1.2x the slowest one's last byte", 1.2),
+        page(256, "256 sources: merged ≤ 1.25x the slowest one's last byte", 1.25),
+        Some(first),
     ]
     .into_iter()
     .flatten()
@@ -157,6 +185,18 @@ mod tests {
         assert_eq!(goal(999, 20_000, 0), [], "judged by fewer sessions");
         assert!(goal(1_000, 250_000, 0)[0].met && !goal(1_000, 250_001, 0)[0].met && !goal(1_000, 20_000, 1)[0].met);
         assert!(goal(1_000, 20_000, 0)[0].found.starts_with("20.0 ms, 10 at once"), "{:?}", goal(1_000, 20_000, 0));
+    }
+
+    #[test]
+    fn a_fan_out_is_judged_by_its_number_of_sources_and_a_late_first_row_misses() {
+        let merged = |sources, page| Merged { sources, page: vec![page], wire: vec![1_000], ..Merged::default() };
+        let first = |faulty| First { faulty: vec![faulty], fastest: vec![2_000], ..First::default() };
+        let verdicts = |merged, first| {
+            let goals = judge(&Found { fan: Some(Fan { merged, first }), ..Found::default() });
+            goals.iter().map(|goal| goal.met).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(vec![merged(64, 1_200), merged(256, 1_251)], first(7_000)), [true, false, true]);
+        assert_eq!(verdicts(vec![merged(12, 9_000), merged(64, 1_201)], first(7_001)), [false, false]);
     }
 
     #[test]

@@ -85,6 +85,10 @@ async fn every_part(scale: &Scale, found: &mut Found) -> Result<()> {
         tell(&format!("ends: among {live} live sessions, which are made first"))?;
         found.ends = Some(parts::ends::measure(scale.rounds, live, each).await?);
     }
+    if scale.has(Part::Fan) {
+        let (sizes, rounds) = &scale.fan;
+        found.fan = Some(parts::fan::measure(sizes, *rounds, &mut tell).await?);
+    }
     if scale.has(Part::Pages) {
         tell(&format!("pages: among {} rows, which are made first", scale.items))?;
         found.pages = Some(parts::pages::measure(scale.items, scale.pages).await?);

@@ -9,6 +9,7 @@ use crate::{
         chunks::{Chunks, more},
         cuts::Cuts,
         ends::{Ends, Times},
+        fan::{self, Fan, First, Merged},
         memory::PerLink,
         pages::Pages,
         profile::Profile,
@@ -30,6 +31,7 @@ pub fn report(found: &Found) -> String {
         (!found.cuts.is_empty()).then(|| cuts(&found.cuts)),
         found.ends.as_ref().map(ends),
         found.memory.as_ref().map(memory),
+        found.fan.as_ref().map(fan_out),
         found.pages.as_ref().map(pages),
         (!found.profiles.is_empty()).then(|| profiles(&found.profiles)),
     ];
@@ -218,6 +220,34 @@ fn memory(memory: &PerLink) -> String {
     });
     let heads = ["", "sharing side, RSS KiB", "PSS KiB", "asking side, RSS KiB", "PSS KiB"];
     section(&format!("Memory of an idle link, of {}", memory.links), &heads, rows)
+}
+
+fn fan_out(found: &Fan) -> String {
+    let millis = |times: &[u32]| format!("{:.1}", f64::from(fan::median(times)) / 1e3);
+    let rows = found.merged.iter().map(|Merged { sources, rows, page, wire, bare, alone }| {
+        let of = |under: &[u32]| fan::ratio(page, under).map_or("-".to_owned(), times_of);
+        let counts = [sources.to_string(), rows.to_string(), millis(page)];
+        let each = [wire, bare, alone].map(|under| format!("{} ms: {}", millis(under), of(under)));
+        counts.into_iter().chain(each).collect()
+    });
+    let heads = [
+        "sources",
+        "rows",
+        "merged, p50 ms",
+        "slowest source's last byte, same question",
+        "slowest of the same sources asked at once by bare clients",
+        "slowest source asked alone",
+    ];
+    let merged = section("One question to many sources", &heads, rows);
+    let First { faulty, good, fastest, outcomes } = &found.first;
+    let first = vec![millis(faulty), millis(good), millis(fastest)];
+    let heads = ["eight, four of them bad", "the four good ones alone", "the fastest of those alone"];
+    let first = section("The first row of a stream, p50 ms", &heads, [first]);
+    let outcomes: Vec<_> = outcomes.iter().map(|(name, outcome)| format!("{name} {outcome}")).collect();
+    format!(
+        "{merged}\nRatios are merged over that figure, round by round.\n\n{first}\nEvery round ended so: {}.\n",
+        outcomes.join(", ")
+    )
 }
 
 fn pages(pages: &Pages) -> String {

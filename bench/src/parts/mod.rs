@@ -5,6 +5,7 @@ pub mod chunks;
 pub mod cuts;
 pub mod decisions;
 pub mod ends;
+pub mod fan;
 pub mod memory;
 pub mod pages;
 pub mod profile;
