@@ -19,7 +19,7 @@ const PUBLIC: [&str; 7] = [
 
 /// Words of the page that are no names of the descriptor: TLS alerts, texts that go into hashes, fields of a refusal,
 /// a setting.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 21] = [
     "certificate_revoked",
     "certificate_expired",
     "unknown_ca",
@@ -35,6 +35,9 @@ const WORDS: [&str; 18] = [
     "false",
     "tasks",
     "try_addresses",
+    "traceparent",
+    "tracestate",
+    "baggage",
     "request",
     "message",
     "REASON_",
