@@ -4,7 +4,7 @@ use crate::{
     head,
     places::Standing,
     port::{self, Http},
-    serve, socket,
+    scrape, serve, socket,
 };
 use domain::{
     Time,
@@ -42,6 +42,10 @@ pub struct Parts {
     pub shared_socket: Option<PathBuf>,
     /// Where programs with a token are answered, if anywhere.
     pub http: Option<Http>,
+    /// Where Prometheus reads numbers, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    /// What was counted of requests over links.
+    pub trails: link::Trails,
 }
 
 /// What the daemon says of itself; no secret is in it.
@@ -85,6 +89,16 @@ pub enum OpenError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The port for numbers.
+    #[error(
+        "cannot listen at {listen}, where metrics are to be read: {source}; stop what listens there, or set another `metrics_listen` in config.toml"
+    )]
+    Metrics {
+        /// Where it was to be.
+        listen: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The database.
     #[error(transparent)]
     Store(#[from] store::StoreError),
@@ -99,6 +113,7 @@ pub struct Door {
     pub(crate) spoke: Arc<spoke::Spoke>,
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
+    pub(crate) trails: link::Trails,
     pub(crate) closing: CancellationToken,
     /// Held while somebody changes what they say they have seen, so that between the look and the change nobody else does.
     pub(crate) edits: tokio::sync::Mutex<()>,
@@ -108,6 +123,7 @@ pub struct Door {
     mapped: Mutex<BTreeSet<u32>>,
     tokens: Mutex<BTreeSet<TokenId>>,
     http_at: OnceLock<SocketAddr>,
+    metrics_at: OnceLock<SocketAddr>,
     tasks: TaskTracker,
 }
 
@@ -115,13 +131,16 @@ impl Door {
     /// Opens the socket in the data directory (mode 0600), and the one outside it (0666) if another user's uid is mapped.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, OpenError> {
         let own = socket::bind(&parts.data_dir.join(socket::FILE), 0o600).await?;
-        let http = parts.http.clone();
+        let (http, metrics) = (parts.http.clone(), parts.metrics);
         let door = Arc::new(Self::new(parts));
         door.tasks.spawn(serve::accept(Arc::clone(&door), own));
         door.tasks.spawn(head::keep(Arc::clone(&door), door.data_dir.clone()));
         door.open_to_others().await?;
         if let Some(http) = http {
             door.open_to_programs(http).await?;
+        }
+        if let Some(listen) = metrics {
+            door.open_to_prometheus(listen).await?;
         }
         Ok(door)
     }
@@ -138,8 +157,18 @@ impl Door {
         Ok(())
     }
 
+    /// Opens the port for numbers.
+    async fn open_to_prometheus(self: &Arc<Self>, listen: SocketAddr) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Metrics { listen, source };
+        let listener = scrape::bind(listen).await.map_err(failed)?;
+        let at = *self.metrics_at.get_or_init(|| listen);
+        tracing::info!(%at, "metrics can be read");
+        self.tasks.spawn(scrape::accept(Arc::clone(self), listener));
+        Ok(())
+    }
+
     fn new(parts: Parts) -> Self {
-        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket, .. } = parts;
+        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket, trails, .. } = parts;
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
         Self {
@@ -150,6 +179,7 @@ impl Door {
             spoke,
             hub,
             about,
+            trails,
             closing,
             edits: tokio::sync::Mutex::default(),
             data_dir,
@@ -158,6 +188,7 @@ impl Door {
             mapped,
             tokens: Mutex::default(),
             http_at: OnceLock::new(),
+            metrics_at: OnceLock::new(),
             tasks,
         }
     }
@@ -198,6 +229,11 @@ impl Door {
     /// Where programs with a token are answered.
     pub fn http_at(&self) -> Option<SocketAddr> {
         self.http_at.get().copied()
+    }
+
+    /// Where metrics can be read.
+    pub(crate) fn metrics_at(&self) -> Option<SocketAddr> {
+        self.metrics_at.get().copied()
     }
 
     /// Whether there was such a token a while ago: whether it is good is in the database.

@@ -6,6 +6,7 @@
 //! answers with the values in [`view`], [`problem`] is what goes wrong. [`client`] is the other end, for the command line.
 //! [`openapi`] describes the door to programs, from the list of routes; [`shape`] is what that needs of values from elsewhere, and
 //! [`schemas`] what it has in common with the pages on the command line's JSON.
+//! [`metrics`] is this instance in numbers, and `scrape` the port where Prometheus reads them.
 //! [`head`] keeps the signed head of the log in the data directory.
 //!
 //! Must not: decide what a grant permits, name SQL or certificates' insides, or answer anything at the port before [`port`] judged its request.
@@ -17,6 +18,7 @@ mod door;
 mod events;
 pub mod head;
 mod held;
+pub mod metrics;
 mod ndjson;
 pub mod openapi;
 pub mod person;
@@ -25,6 +27,7 @@ pub mod port;
 pub mod problem;
 mod routes;
 pub mod schemas;
+mod scrape;
 mod serve;
 pub mod shape;
 mod shown;

@@ -5,10 +5,12 @@ mod ca;
 pub mod dialling;
 pub mod http;
 pub mod lists;
+pub mod metrics;
 mod proxy;
 pub mod telemetry;
 
 pub use ca::Ca;
+pub use metrics::Slow;
 pub use proxy::Proxy;
 pub use telemetry::Telemetry;
 
@@ -77,6 +79,13 @@ pub struct Config {
     /// The key that seals every other key, where it does not lie in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kek_file: Option<PathBuf>,
+    /// Where Prometheus reads numbers; none means nowhere.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lists::read_address")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Whether that may be where other machines reach it.
+    pub metrics_open: bool,
+    /// What takes longer is told of in the log.
+    pub slow_request: Slow,
     /// A command that is told what must not stay so, with its arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alert_command: Vec<String>,
@@ -107,7 +116,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 32] = [
+pub const KEYS: [&str; 35] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
@@ -125,6 +134,9 @@ pub const KEYS: [&str; 32] = [
     "postgres_app",
     "postgres_programs",
     "kek_file",
+    "metrics_listen",
+    "metrics_open",
+    "slow_request",
     "alert_command",
     "log",
     "log_format",
@@ -163,6 +175,9 @@ impl Default for Config {
             postgres_app: None,
             postgres_programs: None,
             kek_file: None,
+            metrics_listen: None,
+            metrics_open: false,
+            slow_request: Slow::default(),
             alert_command: Vec::new(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
@@ -246,6 +261,7 @@ impl Config {
         lists::checked(&self)?;
         http::checked(&self)?;
         telemetry::checked(&self)?;
+        metrics::checked(&self)?;
         self.ca.iter().try_for_each(Ca::checked)?;
         self.proxy.iter().try_for_each(Proxy::checked)?;
         Ok(self)
@@ -272,8 +288,9 @@ impl Config {
 fn bare_word(line: &str) -> Option<&'static str> {
     let (key, value) = line.split_once('=')?;
     let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
-    let texts =
-        KEYS.into_iter().filter(|key| !matches!(*key, "advertise" | "try_addresses" | "dial_allow" | "public_names"));
+    let texts = KEYS
+        .into_iter()
+        .filter(|key| !matches!(*key, "advertise" | "try_addresses" | "dial_allow" | "public_names" | "metrics_open"));
     texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
 
@@ -327,7 +344,7 @@ fn overlay(table: &mut toml::Table, variable: &str, value: String) {
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value = match value.parse() {
         _ if list => toml::Value::Array(items().map(toml::Value::from).collect()),
-        Ok(flag) if key == "try_addresses" => toml::Value::Boolean(flag),
+        Ok(flag) if matches!(key, "try_addresses" | "metrics_open") => toml::Value::Boolean(flag),
         _ => toml::Value::String(value),
     };
     // What is no table stays as it is, and is refused with its place when the whole is read.

@@ -137,7 +137,7 @@ impl Hub {
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
         let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses, trails } = parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let calls = calls::Calls::new(&world, calls);
+        let calls = calls::Calls::new(&world, calls, &trails);
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
         let sessions = Sessions::new(dialling.clone(), Arc::clone(&kek), world.clone());
         let cache = cache::Cache::new(world.clone());

@@ -1,5 +1,6 @@
 //! What a listener turned away before any call. Nobody waits for its record: a flood of knocks must not slow the door.
 
+use crate::Trails;
 use domain::{
     Time,
     id::{GrantId, Serial},
@@ -104,17 +105,27 @@ pub struct Incident {
 pub struct Incidents {
     sender: mpsc::Sender<Incident>,
     dropped: Arc<AtomicU64>,
+    trails: Option<Trails>,
 }
 
 impl Incidents {
     /// A way that holds at most `capacity` incidents, and its end.
     pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Incident>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Self { sender, dropped: Arc::default() }, receiver)
+        (Self { sender, dropped: Arc::default(), trails: None }, receiver)
+    }
+
+    /// The same, counted by its reason also where it finds no room.
+    #[must_use]
+    pub fn counted(self, trails: &Trails) -> Self {
+        Self { trails: Some(trails.clone()), ..self }
     }
 
     /// Hands an incident over, without waiting.
     pub fn report(&self, incident: Incident) {
+        if let Some(trails) = &self.trails {
+            trails.turned_away(incident.class);
+        }
         if self.sender.try_send(incident).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -4,6 +4,7 @@
 //! Nothing in it is of a row, and nothing of it can be chosen by the other side but the trace's ids: a verb is one of
 //! [`Method`], a kind one of this program's own, an outcome one of two closed lists. So neither the numbers nor the log grow by what is sent.
 
+use crate::Class;
 use domain::{
     Reason,
     answer::Outcome,
@@ -102,6 +103,11 @@ struct Of {
     resource: &'static str,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TurnedAway {
+    reason: &'static str,
+}
+
 /// Makes the trails of an instance, and counts them.
 #[derive(Clone, Debug)]
 pub struct Trails(Arc<Told>);
@@ -114,6 +120,7 @@ struct Told {
     rows: Family<Of, Counter>,
     bytes: Family<Of, Counter>,
     cached: Counter,
+    turned_away: Family<TurnedAway, Counter>,
     slow_requests: Family<Asked, Counter>,
 }
 
@@ -134,6 +141,7 @@ impl Trails {
             rows: Family::default(),
             bytes: Family::default(),
             cached: Counter::default(),
+            turned_away: Family::default(),
             slow_requests: Family::default(),
         }))
     }
@@ -157,8 +165,15 @@ impl Trails {
             told.bytes.clone(),
         );
         registry.register("kept_answers", "Questions that an earlier answer was shown for", told.cached.clone());
+        let help = "Connections turned away before any call, by reason";
+        registry.register("turned_away", help, told.turned_away.clone());
         let help = "Requests over links that took longer than `slow_request`";
         registry.register("slow_requests", help, told.slow_requests.clone());
+    }
+
+    /// A connection was turned away before any call.
+    pub fn turned_away(&self, class: Class) {
+        self.0.turned_away.get_or_create(&TurnedAway { reason: class.word() }).inc();
     }
 
     /// A request begins.

@@ -152,6 +152,7 @@ impl Listeners {
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let (incidents, turned_away) = Incidents::channel(INCIDENTS);
+        let incidents = incidents.counted(&parts.trails);
         let refused = Arc::new(AtomicU64::new(0));
         let recorded = record_incidents(turned_away, Arc::clone(road), Arc::clone(&refused));
         tasks.spawn(stop.clone().run_until_cancelled_owned(recorded));

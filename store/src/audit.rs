@@ -120,6 +120,11 @@ impl Auditor {
         self.lost.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// Records that wait to be written.
+    pub fn waiting(&self) -> u64 {
+        (self.queue.max_capacity() - self.queue.capacity()) as u64
+    }
+
     /// The clock records are stamped with.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

@@ -390,6 +390,10 @@ pub trait Instance: Send + Sync {
         owner: (UserId, Name, Option<u32>),
         record: Record,
     ) -> Result<(), StoreError>;
+    /// Connections to the database, and how many of them nobody uses; none where there are no connections.
+    fn connections(&self) -> Option<(u64, u64)> {
+        None
+    }
     /// Answers when the database does: for status and health, on a reserved connection.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -10,7 +10,7 @@ mod people;
 mod personal;
 mod policy;
 mod rows;
-mod status;
+pub(crate) mod status;
 mod tokens;
 mod write;
 

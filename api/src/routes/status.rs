@@ -57,13 +57,27 @@ pub(super) async fn status(
         Err(problem) if problem.kind == Kind::Unavailable && peer.is_operator() => (Vec::new(), Open::default()),
         Err(problem) => return Err(problem),
     };
+    Ok(Json(told(&door, &entries, open).await))
+}
+
+/// The same of the instance as a whole, with every user's links, and nothing of what only a person may know of.
+pub(crate) async fn of_all(door: &Door) -> (view::Status, Vec<view::LinkEntry>) {
+    let now = door.world.now();
+    // What only the database knows is not there while that is away, or slow.
+    let links =
+        tokio::time::timeout(PATIENCE, door.hub.all_links()).await.ok().and_then(Result::ok).unwrap_or_default();
+    let links: Vec<_> = links.into_iter().map(|link| view::LinkEntry::new(link, now)).collect();
+    (told(door, &links, Open::default()).await, links)
+}
+
+async fn told(door: &Door, entries: &[view::LinkEntry], open: Open) -> view::Status {
     let answers = tokio::time::timeout(PATIENCE, door.store.ping()).await.is_ok_and(|pong| pong.is_ok());
     let end = tokio::time::timeout(PATIENCE, door.store.head()).await;
     let audit_head = end.ok().and_then(Result::ok).map(|end| end.sequence);
     let about = &door.about;
     let (spoke, called) = (door.spoke.status(), door.hub.call_status());
     let (renewals, now) = (door.hub.renewals(), door.world.now());
-    Ok(Json(view::Status {
+    view::Status {
         name: about.name.clone(),
         version: about.version.to_owned(),
         pid: std::process::id(),
@@ -100,11 +114,11 @@ pub(super) async fn status(
         audit_fault: door.auditor.fault(),
         audit_head,
         audit_head_lost: head::lost(&door.data_dir).map(|lost| lost.reached()),
-        links: count_links(&entries),
+        links: count_links(entries),
         renewals_done: renewals.done,
         renewals_failed: renewals.failed,
         degraded_links: entries.iter().filter_map(|link| view::DegradedLink::of(link, now)).collect(),
-    }))
+    }
 }
 
 fn doubtful(spoke: &spoke::SpokeStatus) -> Vec<view::DoubtfulGrant> {

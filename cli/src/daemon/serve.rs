@@ -153,7 +153,7 @@ impl Daemon {
         let database =
             Database::open(config, place, marker.instance, &world, &kek, is_ours(config, marker, &kek)).await?;
         let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
-        let (auditor, trails) = (Arc::new(auditor), link::Trails::default());
+        let (auditor, trails) = (Arc::new(auditor), link::Trails::new(config.slow_request.0));
         let base = Base { world, kek, config, place, auditor, trails, database: &database, answers };
         match base.sides(marker).await {
             Ok((running, door, spoke, hub)) => {
@@ -351,6 +351,8 @@ impl Base<'_> {
             data_dir: self.place.dir().to_owned(),
             shared_socket: self.config.socket.clone(),
             http: crate::config::http::order(self.config),
+            metrics: self.config.metrics_listen,
+            trails: self.trails.clone(),
         };
         let failed = |error: api::OpenError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))

@@ -1,7 +1,6 @@
 //! What runs, and who this instance is.
 
 mod lists;
-mod metrics;
 
 use super::{counted, joined, minute, next_for_members, reach, short, waiting};
 use crate::{
@@ -10,7 +9,7 @@ use crate::{
 };
 use api::{
     client::{Client, ClientError},
-    view,
+    metrics, view,
 };
 use clap::Args;
 use std::time::Duration;
@@ -42,13 +41,13 @@ pub async fn status(args: &StatusArgs, client: &Client, out: &Out) -> Outcome {
     let status = match answered(client, Instant::now() + patience).await {
         // Whoever watches numbers is to see that nothing runs, and when.
         Err(ClientError::NotRunning(why)) if args.metrics => {
-            out.raw(metrics::not_running()?.as_bytes())?;
+            out.raw(written(metrics::not_running())?.as_bytes())?;
             return Err(ClientError::NotRunning(why).into());
         }
         answered => answered?,
     };
     if args.metrics {
-        out.raw(metrics::text(&status)?.as_bytes())?;
+        out.raw(written(metrics::of_person(&status))?.as_bytes())?;
         return Ok(Exit::Done);
     }
     out.value(&status, shown)?;
@@ -56,6 +55,10 @@ pub async fn status(args: &StatusArgs, client: &Client, out: &Out) -> Outcome {
         next(&status, client, out).await;
     }
     Ok(Exit::Done)
+}
+
+fn written(metrics: Result<String, std::fmt::Error>) -> Outcome<String> {
+    metrics.map_err(|error| Failure::new(Exit::Failed, format!("the metrics could not be written: {error}")))
 }
 
 /// What is to be done about what it says; only people are told.

@@ -2,14 +2,14 @@
 
 mod collector;
 
-use super::harness::{Instance, pause, program};
+use super::harness::{Instance, free_port, pause, program};
 use collector::{Collector, Told};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::{
     collections::BTreeSet,
     fs,
     io::{Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     time::{Duration, Instant},
 };
@@ -23,8 +23,10 @@ const SPAN: &str = "b7ad6b7169203331";
 /// Adds lines to the settings.
 fn set(instance: &Instance, lines: &str) {
     let config = instance.data().join("config.toml");
+    let key = |line: &str| line.split(" =").next().unwrap().to_owned();
     let written = fs::read_to_string(&config).unwrap();
-    fs::write(&config, format!("{written}{lines}\n")).unwrap();
+    let kept = written.lines().filter(|line| lines.lines().all(|new| key(new) != key(line)));
+    fs::write(&config, kept.chain(lines.lines()).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
 }
 
 /// Two instances that are made and tell a collector of their requests, running.
@@ -199,6 +201,98 @@ fn what_waits_is_sent_before_the_daemon_ends() {
     assert_eq!(home.stop(), Some(0));
     let asked = |one: &Told| one.span.kind == SpanKind::Client as i32 && one.attributes["verb"] == "list";
     assert!(collector.told().iter().any(asked), "{:#?}", collector.told());
+}
+
+/// What the port for numbers answers: head and body.
+fn scraped(at: &str, line: &str, host: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.write_all(format!("{line} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    (head.to_lowercase(), body.to_owned())
+}
+
+#[test]
+fn prometheus_reads_numbers_of_nobody_in_particular_and_what_was_slow_is_in_the_log() {
+    let at = [format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port())];
+    let made = |name, at: &str| {
+        let mut instance = Instance::made(name);
+        set(&instance, &format!("metrics_listen = \"{at}\"\nslow_request = \"1ms\"\nlog_format = \"json\""));
+        instance.serve_with(&["--log", "trace"], &std::env::temp_dir());
+        instance
+    };
+    let (office, home) = (made("office", &at[0]), made("home", &at[1]));
+    let invite = linked(&office, &home);
+    home.types("list tasks --from work --strict --fresh").done();
+    home.types("list tasks --from work --strict").done();
+    let page = |at: &str| {
+        let (head, body) = scraped(at, "GET /metrics", at);
+        assert!(
+            head.starts_with("http/1.1 200") && head.contains("application/openmetrics-text; version=1.0.0"),
+            "{head}"
+        );
+        assert!(body.ends_with("# EOF\n"), "{body}");
+        body
+    };
+    let [shared, asked] = [page(&at[0]), page(&at[1])];
+    for (page, line) in [
+        (&shared, "mosaic_fed_requests_total{side=\"sharing\",verb=\"list\",outcome=\"ok\"} "),
+        (&asked, "mosaic_fed_requests_total{side=\"asking\",verb=\"list\",outcome=\"ok\"} "),
+        (&shared, "mosaic_fed_rows_total{side=\"sharing\",resource=\"tasks\"} "),
+        (&asked, "mosaic_fed_kept_answers_total 1"),
+        (&asked, "mosaic_fed_links{state=\"up\"} 1"),
+        (&asked, "mosaic_fed_circuits{state=\"closed\"} 1"),
+        (&shared, "mosaic_fed_sessions 1"),
+        (&shared, "mosaic_fed_audit_queue "),
+        (&shared, "mosaic_fed_database_connections "),
+    ] {
+        assert!(page.lines().any(|said| said.starts_with(line)), "{line} in {page}");
+    }
+    let series = |page: &str| page.lines().filter(|line| !line.starts_with('#')).count();
+    for number in 0..200 {
+        let (line, host) = (format!("GET /metrics{number}"), format!("host-{number}.example"));
+        assert!(scraped(&at[0], &line, &at[0]).0.starts_with("http/1.1 404"));
+        assert!(scraped(&at[0], "GET /metrics", &host).0.starts_with("http/1.1 421"));
+    }
+    assert_eq!(series(&page(&at[0])), series(&shared), "nothing that is asked for makes it longer");
+
+    let token = domain::invite::Invite::decode(&invite).unwrap().token.expose().clone();
+    let logs = [&office, &home].map(|instance| fs::read_to_string(instance.base.path().join("serve.log")).unwrap());
+    for text in logs.iter().chain([&shared, &asked]) {
+        for secret in [ROW, "marker-1f6b2c90", &token, &invite[..40], "BEGIN PRIVATE"] {
+            assert!(!text.contains(secret), "{secret} is told");
+        }
+    }
+    assert!(
+        ![&shared, &asked]
+            .iter()
+            .any(|page| page.contains("work") || page.contains("to-home") || page.contains("dana"))
+    );
+    for (log, side) in logs.iter().zip(["sharing", "asking"]) {
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let slow = lines
+            .map(|line| line["fields"].clone())
+            .find(|fields| fields["message"] == "a slow request" && fields["side"] == side && fields["verb"] == "list");
+        let slow = slow.unwrap_or_else(|| panic!("nothing was slow: {log}"));
+        let parts =
+            ["queue_ms", "database_ms", "record_ms", "wire_ms", "rest_ms"].map(|part| slow[part].as_u64().unwrap());
+        let took = slow["took_ms"].as_u64().unwrap();
+        assert!(took >= 1 && parts.iter().sum::<u64>() <= took, "{slow}");
+    }
+}
+
+#[test]
+fn numbers_are_for_this_machine_unless_that_is_said_otherwise() {
+    for (lines, words) in [
+        ("metrics_listen = \"0.0.0.0:9464\"", ["other machines", "next: listen at 127.0.0.1"]),
+        ("metrics_listen = \"localhost:9464\"", ["no IP address", "docs/configuration.md"]),
+        ("slow_request = \"soon\"", ["no span of time", "500ms"]),
+    ] {
+        let instance = Instance::made("office");
+        set(&instance, lines);
+        instance.types("serve").fails(2, &words);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use domain::{
     world::World,
 };
 use link::{
-    Incident, Incidents, Limits, Options,
+    Incident, Incidents, Limits, Options, Trails,
     call::{self, Answered, Parked},
 };
 use std::{
@@ -64,8 +64,9 @@ impl Listener {
 
 impl Calls {
     /// Nobody's calls are taken, and nothing listens.
-    pub(crate) fn new(world: &World, listen: Listen) -> Self {
+    pub(crate) fn new(world: &World, listen: Listen, trails: &Trails) -> Self {
         let (incidents, turned_away) = Incidents::channel(INCIDENTS);
+        let incidents = incidents.counted(trails);
         let parked = Parked::new(world.clock(), incidents.clone());
         let listener = Listener {
             listen,

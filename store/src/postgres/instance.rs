@@ -61,6 +61,11 @@ impl Instance for Postgres {
         change.record(&record).await
     }
 
+    fn connections(&self) -> Option<(u64, u64)> {
+        let pools = [&self.serving, &self.door, &self.reserved].map(unit::Pool::connections);
+        Some(pools.iter().fold((0, 0), |(open, idle), (more, unused)| (open + more, idle + unused)))
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         // Beginning and ending are two questions that only a living server answers.
         Ok(unit::read(&self.reserved).await?.end().await?)

@@ -79,6 +79,12 @@ impl Drop for Held {
 }
 
 impl Pool {
+    /// How many there are, and how many of them nobody uses.
+    pub(super) fn connections(&self) -> (u64, u64) {
+        let idle = u64::try_from(self.connections.num_idle()).unwrap_or(u64::MAX);
+        (self.connections.size().into(), idle)
+    }
+
     /// At most `size` connections. Liveness is not tested on each acquire: [`begin`] retries on a stale connection.
     pub(super) fn new(options: &PgConnectOptions, size: u32) -> Self {
         let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE).test_before_acquire(false);

@@ -99,6 +99,8 @@ impl Stage {
             about: about(&instance),
             data_dir: directory.path().to_owned(),
             shared_socket: None,
+            metrics: None,
+            trails: link::Trails::default(),
             http: Some(http),
         };
         let door = Door::open(parts).await.expect("an open door");

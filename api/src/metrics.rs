@@ -1,13 +1,17 @@
-//! `status` in numbers, as `OpenMetrics` text: what is counted has a stable name, and what must not be is not 0.
+//! This instance in numbers, as `OpenMetrics` text: what is counted has a stable name, and what must not be is not 0. One page for both who
+//! ask: a person, who is told of their own links by name (`status --metrics`), and whoever reads the port, who is told of nobody's.
+//!
+//! Each label is of a closed list of this program's own, but for the names of a person's own links. So no number of strangers, paths or
+//! peers makes the page longer.
 
-use crate::exit::{Exit, Failure};
-use api::view::Status;
+use crate::{Door, routes, view, view::Status};
+use link::Trails;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::ConstCounter, family::Family, gauge::ConstGauge, gauge::Gauge},
     registry::Registry,
 };
-use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::atomic::AtomicU64, time::Duration};
 
 /// Before every name.
 const PREFIX: &str = "mosaic_fed";
@@ -24,29 +28,94 @@ struct Link {
     link: String,
 }
 
-/// All of it.
-pub(super) fn text(status: &Status) -> Result<String, Failure> {
-    let mut registry = Registry::with_prefix(PREFIX);
-    registry.register("up", "1 while the daemon answers", ConstGauge::new(1_u64));
-    standing(status, &mut registry);
-    alarms(status, &mut registry);
-    counters(status, &mut registry);
+/// What is counted beside what `status` says.
+pub struct Counted<'a> {
+    /// Requests over links.
+    pub trails: &'a Trails,
+    /// Every user's links.
+    pub links: &'a [view::LinkEntry],
+    /// Records that wait to be written.
+    pub audit_queue: u64,
+    /// Connections to the database, and how many of them nobody uses.
+    pub database: Option<(u64, u64)>,
+}
+
+/// What a person is told.
+///
+/// # Errors
+/// Never, as far as the library says.
+pub fn of_person(status: &Status) -> Result<String, fmt::Error> {
+    let mut registry = begun(status, true);
+    let hours = Family::<Link, Gauge<u64, AtomicU64>>::default();
+    for degraded in &status.degraded_links {
+        hours.get_or_create(&Link { link: degraded.link.to_string() }).set(degraded.hours_left);
+    }
+    let help = "Until the certificate of a link ends that was not renewed in time; 0 once it has ended";
+    registry.register("degraded_link_hours_left", help, hours);
     encoded(&registry)
 }
 
+/// What whoever reads the port is told.
+pub(crate) async fn of_all(door: &Door) -> Result<String, fmt::Error> {
+    let (status, links) = routes::status::of_all(door).await;
+    let counted = Counted {
+        trails: &door.trails,
+        links: &links,
+        audit_queue: door.auditor.waiting(),
+        database: door.store.connections(),
+    };
+    text(&status, &counted)
+}
+
+fn text(status: &Status, counted: &Counted<'_>) -> Result<String, fmt::Error> {
+    let mut registry = begun(status, false);
+    counted.trails.register(&mut registry);
+    let circuits = Family::<Of, Gauge<u64, AtomicU64>>::default();
+    let mut by_state = BTreeMap::<&str, u64>::new();
+    for link in counted.links {
+        *by_state.entry(&link.circuit.state).or_default() += 1;
+    }
+    for (state, links) in by_state {
+        circuits.get_or_create(&Of { state: state.to_owned() }).set(links);
+    }
+    registry.register("circuits", "Own links by whether questions over them are sent", circuits);
+    if let Some(days) = counted.links.iter().map(|link| link.days_left).min() {
+        let help = "Until the first of the certificates of own links ends; below 0 once it has ended";
+        registry.register("certificate_days_left", help, ConstGauge::new(days));
+    }
+    gauge(&mut registry, "audit_queue", "Records that wait to be written", Some(counted.audit_queue));
+    let (open, idle) = counted.database.unzip();
+    gauge(&mut registry, "database_connections", "Connections to the database", open);
+    gauge(&mut registry, "database_connections_idle", "Of them those that nobody uses", idle);
+    encoded(&registry)
+}
+
+/// What both are told; of what a person alone may know of, nothing where it is not for one.
+fn begun(status: &Status, is_a_persons: bool) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register("up", "1 while the daemon answers", ConstGauge::new(1_u64));
+    standing(status, is_a_persons, &mut registry);
+    alarms(status, is_a_persons, &mut registry);
+    counters(status, &mut registry);
+    registry
+}
+
 /// What there is to say where nothing runs.
-pub(super) fn not_running() -> Result<String, Failure> {
+///
+/// # Errors
+/// Never, as far as the library says.
+pub fn not_running() -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register("up", "1 while the daemon answers", ConstGauge::new(0_u64));
     encoded(&registry)
 }
 
 /// What there is at this moment. Of what only the database knows nothing is said while that is away: a number would be invented.
-fn standing(status: &Status, registry: &mut Registry) {
+fn standing(status: &Status, is_a_persons: bool, registry: &mut Registry) {
     let grants = Family::<Of, Gauge<u64, AtomicU64>>::default();
     let of = |state: &str| Of { state: state.to_owned() };
     grants.get_or_create(&of("active")).set(status.grants);
-    if status.database_answers {
+    if status.database_answers && is_a_persons {
         grants.get_or_create(&of("pending")).set(status.pending_grants);
         grants.get_or_create(&of("waiting")).set(count(&status.waiting_grants));
     }
@@ -56,12 +125,6 @@ fn standing(status: &Status, registry: &mut Registry) {
         links.get_or_create(&of(&count.state)).set(count.links);
     }
     registry.register("links", "Own links, by state", links);
-    let hours = Family::<Link, Gauge<u64, AtomicU64>>::default();
-    for degraded in &status.degraded_links {
-        hours.get_or_create(&Link { link: degraded.link.to_string() }).set(degraded.hours_left);
-    }
-    let help = "Until the certificate of a link ends that was not renewed in time; 0 once it has ended";
-    registry.register("degraded_link_hours_left", help, hours);
     for (name, help, value) in [
         ("database_up", "1 while the database answers", Some(u64::from(status.database_answers))),
         ("connections", "Connections under grants", Some(status.connections)),
@@ -79,7 +142,7 @@ fn standing(status: &Status, registry: &mut Registry) {
 }
 
 /// What must not stay so: anything but 0 wants somebody to look.
-fn alarms(status: &Status, registry: &mut Registry) {
+fn alarms(status: &Status, is_a_persons: bool, registry: &mut Registry) {
     let is = |fault: Option<&String>| Some(u64::from(fault.is_some()));
     let is_there = |reached: Option<u64>| Some(u64::from(reached.is_some()));
     let given = status.list_given.as_ref().and_then(|list| list.failure.as_ref());
@@ -87,7 +150,11 @@ fn alarms(status: &Status, registry: &mut Registry) {
     let known = |count: u64| status.database_answers.then_some(count);
     for (name, help, value) in [
         ("degraded_links", "Own links whose certificate was not renewed in time", known(count(&status.degraded_links))),
-        ("failing_calls", "Grants whose holder is called and not reached", known(count(&status.failing_calls))),
+        (
+            "failing_calls",
+            "Grants whose holder is called and not reached",
+            known(count(&status.failing_calls)).filter(|_| is_a_persons),
+        ),
         (
             "doubtful_grants",
             "Grants that the database has and that are not believed",
@@ -169,112 +236,11 @@ fn counters(status: &Status, registry: &mut Registry) {
     }
 }
 
-fn encoded(registry: &Registry) -> Result<String, Failure> {
+fn encoded(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
-    let unwritten =
-        |error: fmt::Error| Failure::new(Exit::Failed, format!("the metrics could not be written: {error}"));
-    encode(&mut text, registry).map_err(unwritten)?;
+    encode(&mut text, registry)?;
     Ok(text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-    use std::collections::BTreeMap;
-
-    fn status(more: &Value) -> Status {
-        let mut said = json!({
-            "name": "office", "version": "0", "pid": 1, "since": "2026-11-22T08:00:00Z", "database": "here",
-            "database_answers": true, "grants": 1, "pending_grants": 2, "connections": 3, "sessions": 4, "calls": 5,
-            "calls_parked": 6, "snapshot_age_ms": 1500, "second_check_failures": 7, "refused_unrecorded": 8,
-            "unknown_certificates": 9, "replaced_certificates": 10, "clock_refusals": 11, "incidents": 12,
-            "audit_records_lost": 13, "audit_head": 14, "doubtful_grants": [], "links": [{"state": "up", "links": 15}],
-            "renewals_done": 16, "renewals_failed": 17, "degraded_links": [],
-        });
-        said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(said).unwrap()
-    }
-
-    fn told(status: &Status) -> BTreeMap<String, String> {
-        let text = text(status).ok().unwrap();
-        assert!(text.ends_with("# EOF\n"), "{text}");
-        let lines = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap());
-        lines.map(|(name, value)| (name.trim_start_matches("mosaic_fed_").to_owned(), value.to_owned())).collect()
-    }
-
-    #[test]
-    fn each_number_stands_under_its_own_name() {
-        let told = told(&status(&json!({})));
-        let names = [
-            "grants{state=\"active\"}",
-            "grants{state=\"pending\"}",
-            "connections",
-            "sessions",
-            "calls",
-            "calls_parked",
-            "second_check_failures_total",
-            "refused_unrecorded_total",
-            "unknown_certificates_total",
-            "replaced_certificates_total",
-            "clock_refusals_total",
-            "incidents_total",
-            "audit_records_lost_total",
-            "audit_head",
-            "links{state=\"up\"}",
-            "renewals_done_total",
-            "renewals_failed_total",
-        ];
-        let values: Vec<_> = names.iter().map(|name| told[*name].clone()).collect();
-        assert_eq!(values, (1..=17).map(|value| value.to_string()).collect::<Vec<_>>());
-        assert_eq!([&told["snapshot_age_seconds"], &told["start_time_seconds"]], ["1.5", "1795334400.0"]);
-    }
-
-    #[test]
-    fn each_thing_that_must_not_be_raises_its_own_alarm_and_no_other() {
-        let names = [
-            "degraded_links",
-            "failing_calls",
-            "doubtful_grants",
-            "doubtful_keys",
-            "audit_fault",
-            "audit_head_lost",
-            "floors_failure",
-            "floors_lost",
-            "issuer_failure",
-            "list_given_failure",
-            "list_taken_failure",
-        ];
-        let (grant, time) = ("7c9e6679-7425-40de-944b-e07fc1f90ae7", "2026-11-22T08:00:00Z");
-        let raised = |more: &Value| -> Vec<&str> {
-            let told = told(&status(more));
-            names.into_iter().filter(|name| told[*name] != "0").collect()
-        };
-        assert_eq!(raised(&json!({})), Vec::<&str>::new());
-        let degraded = json!({"link": "work", "certificate_not_after": time, "hours_left": 0, "reason": "because"});
-        for (name, more) in names.into_iter().zip([
-            json!({"degraded_links": [degraded]}),
-            json!({"failing_calls": [{"grant": "home", "reason": "because"}]}),
-            json!({"doubtful_grants": [{"id": grant, "reason": "because"}]}),
-            json!({"doubtful_keys": ["ab".repeat(32)]}),
-            json!({"audit_fault": "full"}),
-            json!({"audit_head_lost": 62}),
-            json!({"floors_failure": "full"}),
-            json!({"floors_lost": true}),
-            json!({"issuer": {"step_ca": "a:1", "failure": "because"}}),
-            json!({"list_given": {"address": "a:1", "failure": "because"}}),
-            json!({"list_taken": {"source": "a", "certificates": 0, "failure": "because"}}),
-        ]) {
-            assert_eq!(raised(&more), [name]);
-        }
-    }
-
-    #[test]
-    fn what_nobody_knows_has_no_number() {
-        let told = told(&status(&json!({"database_answers": false, "audit_head": null})));
-        for unknown in ["audit_head", "failing_calls", "degraded_links", "grants{state=\"pending\"}"] {
-            assert!(!told.contains_key(unknown), "{unknown}");
-        }
-        assert_eq!((&*told["database_up"], &*told["grants{state=\"active\"}"]), ("0", "1"));
-    }
-}
+mod tests;
