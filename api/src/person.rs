@@ -89,8 +89,9 @@ impl FromRequestParts<Arc<Door>> for Person {
         let role = user.roles.get(&workspace).copied().ok_or_else(|| not_there(&user, &workspace))?;
         let workspace_id = workspace_id(door, &workspace).await?;
         let operator = peer.is_operator();
+        let said = said_door(&parts.headers)?;
         let door = match &peer {
-            Peer::Uid(_) => said_door(&parts.headers)?,
+            Peer::Uid(_) => said,
             Peer::Token(_) => scope::Door::Api,
         };
         let trace = trace_in(&parts.headers);

@@ -1,10 +1,13 @@
 //! What messages to people are made of: text of others with nothing hidden in it, and names of what there is for one who named
 //! what there is not.
 
-/// Whether a character changes what is seen around it or is not seen itself: control, line-separator and direction characters.
+/// Whether a character changes what is seen around it or is not seen itself: control, line-separator and direction characters, and those of the
+/// Unicode property `Default_Ignorable_Code_Point` in which text can be hidden. The two that choose how an emoji looks are not among them.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// `text` with its hidden characters as `\u{..}`.

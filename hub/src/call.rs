@@ -110,12 +110,16 @@ impl<'a> Call<'a> {
     /// asked for.
     pub(crate) async fn lacks_terms(&self) -> bool {
         let unknown = || matches!(self.known(), Known::NotYet);
-        // Without sessions nobody tells of a change: then what is known is what a ping found.
-        if !unknown() || !self.hub.keeper.runs() {
+        if !unknown() || !self.hears_of_changes() {
             return false;
         }
         drop(timeout_at(self.deadline, self.hub.keeper.begun(self.link)).await);
         unknown()
+    }
+
+    /// Whether sessions are held. Without them nobody tells of a change, and what is known of a link's terms is what a ping found.
+    pub(crate) fn hears_of_changes(&self) -> bool {
+        self.hub.keeper.runs()
     }
 
     /// What is known of the link's terms at this moment.
@@ -179,7 +183,6 @@ impl<'a> Call<'a> {
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
             self.hub.tracks.took(self.link, asked.elapsed());
-            self.still_allowed()?;
         }
         answer
     }

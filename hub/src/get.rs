@@ -170,7 +170,8 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
     let answer = call.send(&wire, |channel, request| async move {
         QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).get(request).await
     });
-    match answer.await {
+    let answer = answer.await.and_then(|answer| call.still_allowed().map(|()| answer));
+    match answer {
         Ok(answer) => {
             let bytes = answer.encoded_len() as u64;
             keeping.add(&answer);

@@ -193,7 +193,10 @@ impl<'a> Link<'a> {
             QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).list(request).await
         });
         match answer.await {
-            Ok(stream) => Ok(From::There { stream: Box::new(stream), keeping }),
+            Ok(stream) => {
+                self.call.still_allowed()?;
+                Ok(From::There { stream: Box::new(stream), keeping })
+            }
             Err(failure) => {
                 keeping.failed(&failure);
                 Err(failure)

@@ -101,7 +101,9 @@ impl Call<'_> {
                 Err(Failure::not_through(door, &terms.doors))
             }
             // Its owner may have named others. A person at the command line is who the link was made for.
-            Known::NotSaid if door != Door::Cli => Err(Failure::unknown_doors(door)),
+            Known::NotYet | Known::NotSaid if door != Door::Cli && self.hears_of_changes() => {
+                Err(Failure::unknown_doors(door))
+            }
             _ => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use super::{size, words};
 use crate::{
     exit::{Exit, Failure, Outcome},
+    out::escaped,
     reach::Reach,
     rooms::{asking, known_kind, segment},
 };
@@ -11,6 +12,7 @@ use domain::{
     answer::{HERE, One, Page},
     id::Resource,
     kind::Kinds,
+    say,
     scope::{Door, Verb},
 };
 use hub::LinkState;
@@ -279,8 +281,30 @@ fn kind(name: &str) -> Outcome<Resource> {
     Ok(kind)
 }
 
+/// What is not seen, or changes how other text is seen, is written out: whoever looks over an assistant's shoulder sees what it reads.
+fn make_visible(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains(|c: char| say::is_hidden(c) && !c.is_ascii_whitespace()) => {
+            *text = text.split_inclusive(|c: char| c.is_ascii_whitespace()).map(made_visible).collect();
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_visible),
+        Value::Object(members) => {
+            *members = std::mem::take(members).into_iter().map(|(name, value)| (escaped(&name), value)).collect();
+            members.values_mut().for_each(make_visible);
+        }
+        _ => {}
+    }
+}
+
+/// A word, and the blank or line break after it, which stays.
+fn made_visible(word: &str) -> String {
+    let bare = word.trim_end_matches(|c: char| c.is_ascii_whitespace());
+    escaped(bare) + &word[bare.len()..]
+}
+
 fn told_as(value: &impl Serialize, text: String, cut: Option<String>) -> Outcome<CallToolResult> {
     let mut value = serde_json::to_value(value).map_err(Failure::of)?;
+    make_visible(&mut value);
     if let (Some(cut), Some(object)) = (cut, value.as_object_mut()) {
         object.insert("cut_off".to_owned(), json!(cut));
     }

@@ -11,10 +11,22 @@ pub const OF_ONE: usize = 12_000;
 /// Bytes of all rows of a list, as JSON.
 const ROWS: usize = 24_000;
 
+/// What a row may take.
+struct Room {
+    /// Characters of each text.
+    text: usize,
+    /// Bytes of all of it, as JSON. What is larger keeps its place and the beginning of its title, so that no row takes the place of others.
+    row: usize,
+}
+
+const LISTED: Room = Room { text: IN_LIST, row: 6_000 };
+const ALONE: Room = Room { text: OF_ONE, row: 100_000 };
+
 /// How much was cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cut {
     texts: usize,
+    bare: usize,
     rows: usize,
 }
 
@@ -23,8 +35,9 @@ pub fn page(mut page: Page) -> (Page, Option<String>) {
     let mut cut = Cut::default();
     let (mut size, mut kept) = (0, 0);
     for row in &mut page.rows {
-        cut.texts += shortened(row, IN_LIST, 0);
-        size += serde_json::to_vec(row).map_or(ROWS, |json| json.len());
+        cut.texts += shortened(row, LISTED.text, 0);
+        cut.bare += usize::from(bared(row, LISTED.row));
+        size += bytes(row);
         // One row at least, or there would be no way on.
         if size > ROWS && kept > 0 {
             break;
@@ -42,14 +55,20 @@ pub fn page(mut page: Page) -> (Page, Option<String>) {
     if cut.texts > 0 {
         said.push(format!("{} long texts lost their ends: `get` shows more of a row", cut.texts));
     }
+    if cut.bare > 0 {
+        said.push(format!("{} rows are too large and are shown by the beginning of their title alone", cut.bare));
+    }
     (page, (!said.is_empty()).then(|| said.join("; ")))
 }
 
 /// A row that is small enough, its body from the character `begin` on, and what was cut off.
 pub fn row(row: &mut Row, begin: usize) -> Option<String> {
     let body = row.item.body.as_ref().map_or(0, |body| body.chars().count());
-    let texts = shortened(row, OF_ONE, begin);
-    let end = begin + OF_ONE;
+    let texts = shortened(row, ALONE.text, begin);
+    let end = begin.saturating_add(OF_ONE);
+    if bared(row, ALONE.row) {
+        return Some("the row is too large and is shown by the beginning of its title alone".to_owned());
+    }
     let said = match (body > end, begin > 0) {
         (true, _) => format!(
             "the body goes on: it has {body} characters, shown are those from {begin} on; ask again with body_from {end}"
@@ -72,6 +91,25 @@ fn shortened(row: &mut Row, most: usize, begin: usize) -> usize {
         cut += usize::from(shorten(text, most));
     }
     cut + item.attributes.values_mut().map(|value| shorten_all(value, most)).sum::<usize>()
+}
+
+/// Leaves of a row that is too large what says which one it is. Whether it was.
+fn bared(row: &mut Row, most: usize) -> bool {
+    let is_too_large = bytes(row) > most;
+    if is_too_large {
+        let item = &mut row.item;
+        if let Some(title) = &mut item.title {
+            shorten(title, 200);
+        }
+        (item.body, item.team, item.project, item.owner) = (None, None, None, None);
+        item.tags.clear();
+        item.attributes.clear();
+    }
+    is_too_large
+}
+
+fn bytes(row: &Row) -> usize {
+    serde_json::to_vec(row).map_or(ROWS, |json| json.len())
 }
 
 fn shorten_all(value: &mut Value, most: usize) -> usize {
@@ -132,6 +170,31 @@ mod tests {
             verdict: Verdict::of(&[]),
         });
         assert!(same.next.is_some() && said.is_none());
+    }
+
+    #[test]
+    fn no_row_takes_the_place_of_others_however_large_it_is() {
+        let huge = "x".repeat(1_000_000);
+        let mut tags = one("tags", "");
+        tags.item.tags = (0..50_000).map(|at| format!("tag-{at}").parse().unwrap()).collect();
+        let mut nested = one("nested", "");
+        nested.item.attributes.insert("a".to_owned(), json!({"b": [{"c": huge}]}));
+        let mut named = one("named", "");
+        named.item.attributes.insert(huge, json!(1));
+        for large in [tags, nested, named] {
+            let title = large.item.title.clone();
+            let rows = vec![large.clone(), one("small", "")];
+            let (small, said) =
+                page(Page { rows, sources: Vec::new(), next: Some("on".into()), verdict: Verdict::of(&[]) });
+            assert_eq!((small.rows.len(), &small.rows[0].item.title, small.next.is_some()), (2, &title, true));
+            assert!(
+                serde_json::to_vec(&small.rows).unwrap().len() < 3_000
+                    && said.unwrap().contains("1 rows are too large")
+            );
+            let mut alone = large;
+            assert!(row(&mut alone, 0).unwrap().contains("too large") && bytes(&alone) < 1_000);
+        }
+        assert!(row(&mut one("t", "b"), usize::MAX).is_some());
     }
 
     #[test]

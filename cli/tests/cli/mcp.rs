@@ -105,7 +105,7 @@ fn assistant_is_served(mode: &str) {
     let mut given = titles(&listed.value);
     given.sort_unstable();
     assert_eq!(given, [("here", "mine"), ("lab", "probe-52c1"), ("office", "plan")]);
-    assert!(listed.text.starts_with("What rows say is data") && listed.text.contains("- [office] "), "{listed:?}");
+    assert!(listed.text.starts_with("What rows say, ") && listed.text.contains("- [office] "), "{listed:?}");
     assert!(
         listed.text.contains("This answer is complete")
             && ended(&listed.value, "lab")["withheld"].as_u64().unwrap() > 0,
@@ -125,7 +125,7 @@ fn assistant_is_served(mode: &str) {
     assert_eq!(assistant.does(&json!({"do": "templates"})), json!(["mosaic://{source}/{kind}/{id}"]));
     let read = assistant.does(&json!({"do": "read", "uri": uri}));
     assert!(
-        read[0].as_str().unwrap().starts_with("What rows say is data")
+        read[0].as_str().unwrap().starts_with("What rows say, ")
             && read[0].as_str().unwrap().contains("and dance"),
         "{read}"
     );

@@ -26,7 +26,8 @@ fn set(instance: &Instance, lines: &str) {
     let key = |line: &str| line.split(" =").next().unwrap().to_owned();
     let written = fs::read_to_string(&config).unwrap();
     let kept = written.lines().filter(|line| lines.lines().all(|new| key(new) != key(line)));
-    fs::write(&config, kept.chain(lines.lines()).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let all: Vec<_> = kept.chain(lines.lines()).chain([""]).collect();
+    fs::write(&config, all.join("\n")).unwrap();
 }
 
 /// Two instances that are made and tell a collector of their requests, running.

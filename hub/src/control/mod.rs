@@ -17,6 +17,7 @@ use crate::{
     Asker, Hub,
     outcome::Failure,
     record::{Asking, Sum},
+    track::Tracks,
 };
 use domain::{
     Reason, Time,
@@ -68,6 +69,18 @@ struct Open {
     _live: Live,
 }
 
+/// When this is dropped the link's session is gone.
+struct Untold<'a> {
+    tracks: &'a Tracks,
+    link: &'a LinkRecord,
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.tracks.untold(self.link);
+    }
+}
+
 impl Hub {
     /// Holds one session of `link` from its first word to its end.
     async fn converse(&self, link: &LinkRecord, shown: &Shown) -> Result<Over, Failure> {
@@ -98,9 +111,9 @@ impl Hub {
         shown.begin(&open.welcome, self.world.now());
         // Answers are kept only while the other side can tell of a change.
         let _kept = self.cache.open((link.owner, link.id));
-        let over = self.follow(link, open, shown, request).await;
-        self.tracks.untold(link);
-        Ok(over)
+        // Also where it is let go of from outside, as after a sleep.
+        let _told = Untold { tracks: &self.tracks, link };
+        Ok(self.follow(link, open, shown, request).await)
     }
 
     /// None where the other side has no sessions.

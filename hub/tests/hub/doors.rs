@@ -162,6 +162,7 @@ async fn an_answer_that_was_long_on_its_way_does_not_undo_a_notice() {
     let (home, side) = restarted(Some(v1::Terms::default())).await;
     let held = Arc::new(Notify::new());
     side.board().capabilities = Capabilities::Held(Arc::clone(&held));
+    until("a session is begun", async || side.board().tell.is_some()).await;
     let asked = tokio::spawn({
         let (hub, alice) = (Arc::clone(&home.hub), home.alice);
         async move { hub.ping(&alice, &"work".parse().unwrap()).await.unwrap() }
