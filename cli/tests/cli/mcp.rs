@@ -125,8 +125,7 @@ fn assistant_is_served(mode: &str) {
     assert_eq!(assistant.does(&json!({"do": "templates"})), json!(["mosaic://{source}/{kind}/{id}"]));
     let read = assistant.does(&json!({"do": "read", "uri": uri}));
     assert!(
-        read[0].as_str().unwrap().starts_with("What rows say, ")
-            && read[0].as_str().unwrap().contains("and dance"),
+        read[0].as_str().unwrap().starts_with("What rows say, ") && read[0].as_str().unwrap().contains("and dance"),
         "{read}"
     );
 
