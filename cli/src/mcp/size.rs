@@ -35,13 +35,13 @@ pub fn page(mut page: Page) -> (Page, Option<String>) {
     let mut cut = Cut::default();
     let (mut size, mut kept) = (0, 0);
     for row in &mut page.rows {
-        cut.texts += shortened(row, LISTED.text, 0);
-        cut.bare += usize::from(bared(row, LISTED.row));
+        let (texts, is_bare) = (shortened(row, LISTED.text, 0), bared(row, LISTED.row));
         size += bytes(row);
         // One row at least, or there would be no way on.
         if size > ROWS && kept > 0 {
             break;
         }
+        (cut.texts, cut.bare) = (cut.texts + texts, cut.bare + usize::from(is_bare));
         kept += 1;
     }
     cut.rows = page.rows.len() - kept;
@@ -159,8 +159,9 @@ mod tests {
                 && said.contains(&format!("a limit of {}", small.rows.len())),
             "{said}"
         );
+        // Of each row that is left its path; its title is as long as may be.
         assert!(
-            said.contains("long texts lost their ends")
+            said.contains(&format!("{} long texts lost their ends", small.rows.len()))
                 && small.rows[0].item.attributes["path"].as_str().unwrap().ends_with('…')
         );
         let (same, said) = page(Page {

@@ -111,8 +111,11 @@ fn assistant_is_served(mode: &str) {
             && ended(&listed.value, "lab")["withheld"].as_u64().unwrap() > 0,
         "{listed:?}"
     );
-    let again = assistant.calls("list", &json!({"kind": "notes", "from": "office", "limit": 20}));
-    assert!(again.value["rows"][0]["_cached"] == true || again.value["rows"][0].get("_cached").is_none());
+    let again = || json!({"kind": "notes", "from": "office", "limit": 20});
+    assistant.calls("list", &again());
+    let again = assistant.calls("list", &again());
+    assert_eq!(again.value["rows"][0]["_cached"], true, "{again:?}");
+    assert!(again.text.contains(", cached)"), "{again:?}");
 
     let got = assistant.calls("get", &json!({"kind": "notes", "id": id.trim()}));
     let typed = home.types(&format!("get notes {} --json", id.trim())).done().json();

@@ -200,8 +200,9 @@ fn what_waits_is_sent_before_the_daemon_ends() {
     linked(&office, &home);
     home.types("list tasks --from work --strict --fresh").done();
     assert_eq!(home.stop(), Some(0));
-    let asked = |one: &Told| one.span.kind == SpanKind::Client as i32 && one.attributes["verb"] == "list";
-    assert!(collector.told().iter().any(asked), "{:#?}", collector.told());
+    let told = collector.told();
+    let asked = told.iter().filter(|one| one.span.kind == SpanKind::Client as i32 && one.attributes["verb"] == "list");
+    assert_eq!(asked.count(), 2, "the one that linking ends with, and this one: {told:#?}");
 }
 
 /// What the port for numbers answers: head and body.

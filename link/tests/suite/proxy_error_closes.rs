@@ -25,7 +25,16 @@ use tokio::{
 const FAR: &str = "198.51.100.7:7443";
 
 fn through(carrier: &Carrier) -> Ways {
-    let proxy = Proxy::parse(&carrier.url()).unwrap().waiting(Duration::from_secs(1));
+    within(carrier, Duration::from_secs(20))
+}
+
+/// Not long where the proxy is silent, so that the test is over soon; else so long that a slow machine is not taken for a silent proxy.
+fn told_in_time(carrier: &Carrier, told: &str) -> Ways {
+    within(carrier, Duration::from_secs(if told.ends_with("in time") { 1 } else { 20 }))
+}
+
+fn within(carrier: &Carrier, patience: Duration) -> Ways {
+    let proxy = Proxy::parse(&carrier.url()).unwrap().waiting(patience);
     Ways::new(DialPolicy::default()).through(Some(proxy))
 }
 
@@ -78,7 +87,7 @@ async fn proxy_error_closes_whatever_is_answered_but_200() {
     let opened = sharing.federation().await;
     for (answer, told) in wrongs() {
         let carrier = Carrier::answering(vec![answer.clone(), Answer::Lead(opened.address)]).await;
-        let by = dialler(&sharing, through(&carrier));
+        let by = dialler(&sharing, told_in_time(&carrier, told));
         let target = target(&sharing, &[FAR]);
         let error = by.dial(&target).await.unwrap_err();
         let DialError::Proxy(inner) = &error else { panic!("{error} for {answer:?}") };
@@ -94,6 +103,7 @@ async fn proxy_error_closes_whatever_is_answered_but_200() {
             "nothing but the question, once: {answer:?}"
         );
         // The same is asked again: over a new connection, from the beginning.
+        let by = if told.ends_with("in time") { dialler(&sharing, through(&carrier)) } else { by };
         let dialled = by.dial(&target).await.unwrap();
         assert_eq!(who(&dialled).await.unwrap()["who"], GRANT.to_string());
         assert_eq!(carrier.asked().len(), 2, "{answer:?}");
@@ -197,7 +207,7 @@ async fn proxy_error_closes_a_call_before_it_says_who_calls() {
     let mut asking = Asking::new(Sharing::patient()).await;
     for (answer, told) in wrongs() {
         let carrier = Carrier::answering(vec![answer.clone(), Answer::LeadWithWord(asking.address)]).await;
-        let error = call(&through(&carrier), &[FAR.to_owned()], &spare()).await.unwrap_err();
+        let error = call(&told_in_time(&carrier, told), &[FAR.to_owned()], &spare()).await.unwrap_err();
         assert!(matches!(error, CallError::Proxy(_)) && error.to_string().contains(told), "{error} for {answer:?}");
         eventually("the socket is closed", || carrier.asked()[0].closed).await;
         assert_eq!(carrier.asked()[0].rest, b"", "{answer:?}");

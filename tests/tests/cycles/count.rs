@@ -42,11 +42,13 @@ impl Counts {
 
     /// As soon as there are no more than these, or what there is when the patience is over.
     pub async fn until_at_most(most: Self, patience: Duration) -> Self {
-        let end = Instant::now() + patience;
+        let (end, mut least) = (Instant::now() + patience, Self::now());
         loop {
+            // Each by itself: they need not be few at the same moment, as they need not have been before.
             let now = Self::now();
-            if now.is_at_most(most) || Instant::now() >= end {
-                return now;
+            least = Self { tasks: least.tasks.min(now.tasks), sockets: least.sockets.min(now.sockets) };
+            if least.is_at_most(most) || Instant::now() >= end {
+                return least;
             }
             sleep(LOOK).await;
         }

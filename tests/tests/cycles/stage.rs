@@ -23,6 +23,8 @@ const ROWS: usize = 30;
 /// Short, so that many hang in little time; here nothing is said about who answers in time.
 const DEADLINES: Deadlines = Deadlines { source: Duration::from_secs(1), overall: Duration::from_secs(3) };
 const DIAL: DialLimits = DialLimits { connect: Duration::from_millis(600), established: Duration::from_millis(900) };
+/// For linking, which is not what is tried here.
+const PATIENT: Deadlines = Deadlines { source: Duration::from_mins(1), overall: Duration::from_mins(1) };
 /// What a machine that others use may add to a deadline. Who waits for ever is found all the same.
 const SLACK: Duration = Duration::from_secs(20);
 
@@ -87,7 +89,7 @@ impl Stage {
     pub async fn set(dice: Dice) -> Self {
         let home = Asking::start().await;
         home.put(vec![task("here")]).await;
-        let hub = home.hub(DEADLINES, DIAL);
+        let (hub, patient) = (home.hub(DEADLINES, DIAL), home.hub(PATIENT, DialLimits::default()));
         let mut links = Vec::new();
         for at in 0..LINKS {
             let name = name(&format!("link-{at}"));
@@ -98,9 +100,10 @@ impl Stage {
             let spec = Spec::sharing(self::name("main"), vec!["tasks".into()]);
             let rate = Some(domain::scope::Rate { per_minute: 100_000, burst: 100_000 });
             let (_, invite) = sharing.grant(Spec { rate, ..spec }, &proxy).await;
-            hub.link(&home.anew(), &invite.encode(), Some(name.clone())).await.expect("a link");
+            patient.link(&home.anew(), &invite.encode(), Some(name.clone())).await.expect("a link");
             links.push(Link { name, proxy, _sharing: sharing, ids });
         }
+        patient.stop().await;
         hub.keep_in_touch();
         Self { dice, home, hub, links }
     }
@@ -230,9 +233,13 @@ impl Stage {
         }
         // Lets go of connections for questions, and begins every session anew.
         let woken = self.home.world.now();
-        self.hub.woken();
-        let end = Instant::now() + patience;
+        let (end, mut next) = (Instant::now() + patience, Instant::now());
         loop {
+            // A session that has failed once more pauses for longer than this is to take.
+            if Instant::now() >= next {
+                self.hub.woken();
+                next += Duration::from_secs(15);
+            }
             let links = self.hub.links(&self.home.anew()).await.expect("links");
             if links.iter().all(|link| link.session.as_ref().is_some_and(|session| session.since > woken)) {
                 return;

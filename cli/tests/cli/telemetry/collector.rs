@@ -45,8 +45,11 @@ impl Collector {
         let kept = Arc::clone(&batches);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if let Some(batch) = taken(stream) {
+                let mut reader = BufReader::new(stream);
+                // Kept before that is said: whoever hears it may end at once.
+                if let Some(batch) = read(&mut reader) {
                     kept.lock().unwrap().push(batch);
+                    drop(reader.get_mut().write_all(TAKEN.as_bytes()));
                 }
             }
         });
@@ -76,9 +79,10 @@ impl Collector {
     }
 }
 
-/// Reads one request, and says that it is taken.
-fn taken(stream: TcpStream) -> Option<Batch> {
-    let mut reader = BufReader::new(stream);
+const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+
+/// One request.
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Batch> {
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -91,8 +95,6 @@ fn taken(stream: TcpStream) -> Option<Batch> {
     let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-    reader.get_mut().write_all(answer.as_bytes()).ok()?;
     Some(Batch { head, body })
 }
 
