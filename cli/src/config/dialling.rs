@@ -36,7 +36,8 @@ pub fn ways(config: &Config, settings: &Path) -> Outcome<Ways> {
     let listeners = [config.listen, config.listen_enrolment, config.listen_calls]
         .into_iter()
         .chain(config.crl_listen)
-        .chain(config.http);
+        .chain(config.http)
+        .chain(config.metrics_listen);
     let policy = DialPolicy {
         allow: config.dial_allow.clone(),
         own: listeners.filter(|listener| listener.port() != 0).collect(),
@@ -80,9 +81,13 @@ mod tests {
 
     #[test]
     fn this_instances_own_doors_are_known() {
-        let config = Config { crl_listen: Some(([127, 0, 0, 1], 7445).into()), ..Config::default() };
+        let config = Config {
+            crl_listen: Some(([127, 0, 0, 1], 7445).into()),
+            metrics_listen: Some(([127, 0, 0, 1], 9464).into()),
+            ..Config::default()
+        };
         let shown = format!("{:?}", ways(&config, Path::new("/x/config.toml")).unwrap());
-        for port in ["7443", "7444", "7445", "7446", "/x/config.toml"] {
+        for port in ["7443", "7444", "7445", "7446", "9464", "/x/config.toml"] {
             assert!(shown.contains(port), "{shown}");
         }
     }
