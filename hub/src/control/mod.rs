@@ -108,11 +108,12 @@ impl Hub {
         }
         let Some(open) = opened? else { return Ok(Over::Unknown) };
         self.tracks.stands_at(link, open.welcome.generation, open.welcome.terms.as_ref());
-        shown.begin(&open.welcome, self.world.now());
         // Answers are kept only while the other side can tell of a change.
         let _kept = self.cache.open((link.owner, link.id));
         // Also where it is let go of from outside, as after a sleep.
         let _told = Untold { tracks: &self.tracks, link };
+        // Last, so that whoever sees the session finds all that comes with it.
+        shown.begin(&open.welcome, self.world.now());
         Ok(self.follow(link, open, shown, request).await)
     }
 
