@@ -43,6 +43,8 @@ pub(crate) struct Call<'a> {
     door: Option<Door>,
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
+    /// Calls of the grant's limit that were taken, as far as is known.
+    taken: u32,
 }
 
 /// What the other side told beside its rows; nothing of this instance's own.
@@ -84,6 +86,7 @@ impl<'a> Call<'a> {
             gate: Gate::Free,
             door: None,
             calls_left: None,
+            taken: 0,
         }
     }
 
@@ -197,6 +200,11 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// Calls of the grant's limit that were taken, as far as is known.
+    pub(crate) const fn taken(&self) -> u32 {
+        self.taken
+    }
+
     /// What the other side told beside its rows of this kind.
     pub(crate) fn facts(&self, resource: &Resource) -> Facts {
         Facts { withheld: self.hub.tracks.withheld(self.link, resource), calls_left: self.calls_left }
@@ -242,9 +250,13 @@ impl<'a> Call<'a> {
         let live = self.hub.sessions.open(self.link).await?;
         let channel = live.channel.clone();
         self.live = Some(live);
+        // Whoever gives it up has sent it all the same.
+        self.taken += 1;
         let answer = ask(channel, self.request(message.clone())).await;
         self.calls_left = calls_left(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
-        answer.map(Response::into_inner).map_err(|status| self.failure(&status))
+        let answer = answer.map(Response::into_inner).map_err(|status| self.failure(&status));
+        self.taken -= u32::from(answer.as_ref().is_err_and(|failure| !failure.took_a_call()));
+        answer
     }
 
     fn request<M>(&self, message: M) -> Request<M> {

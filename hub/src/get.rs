@@ -6,12 +6,11 @@ use crate::{
     call::{Call, Facts},
     deadlines::message_bytes,
     flight::{Aboard, Held},
-    hello::capabilities,
     outcome::Failure,
     peer,
     question::{Source, Sources},
     record::{Asking, Sum},
-    track::kept_back,
+    terms::{Known, Said},
 };
 use domain::{
     Reason, Time,
@@ -103,7 +102,14 @@ impl Hub {
     async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
         let mut asking = Asking::new(self, asker, link, Method::Get).about(&get.resource, get.query_hash());
         let mut call = Call::question(self, link, (asker.door, asking.trail()), Instant::now() + self.deadlines.source);
-        let (found, bytes) = ask(&mut call, get, manner).await;
+        let allowed = call.allowed().await;
+        let (found, bytes, said) = match allowed {
+            Ok(said) => {
+                let (found, bytes) = ask(&mut call, get, manner).await;
+                (found, bytes, said)
+            }
+            Err(failure) => (Err(failure), 0, None),
+        };
         let over = call.over();
         let cached = matches!(&found, Ok(Some(read)) if read.kept.is_some());
         if !cached {
@@ -114,7 +120,7 @@ impl Hub {
             Err(failure) => asking.failed(failure).await,
         };
         let kept_back = match (&recorded, &found) {
-            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, link, get).await,
+            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, get, said).await,
             _ => None,
         };
         // What came just before the end is not shown after it.
@@ -148,15 +154,17 @@ fn looks_empty(item: &Item) -> bool {
     item.title.is_none() || has_body && item.body.is_none()
 }
 
-/// The fields of its kind that the grant keeps back. Whoever cannot be asked that has given the row all the same.
-async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<Vec<Field>> {
-    let shares = capabilities(call, link).await;
-    if shares.is_ok() {
-        // Where the row itself was kept, this is the question that was sent.
-        call.answered();
+/// The fields of its kind that the grant keeps back: as its session tells, as was `said` to this question before, or asked for. Whoever cannot be
+/// asked that has given the row all the same.
+async fn withheld(call: &mut Call<'_>, get: &Get, said: Option<Said>) -> Option<Vec<Field>> {
+    if let Known::Told(terms) = call.known() {
+        return terms.kept_back(&get.resource);
     }
-    let mut shares = shares.ok()??;
-    kept_back(&get.resource, &shares.resources.remove(&get.resource)?)
+    let said = match said {
+        Some(said) => said,
+        None => call.ask_terms().await.ok()?,
+    };
+    said?.terms().kept_back(&get.resource)
 }
 
 async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {

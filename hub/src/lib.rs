@@ -56,7 +56,7 @@ pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
 pub use deadlines::Deadlines;
 pub use error::HubError;
-pub use explain::Planned;
+pub use explain::{Asks, Planned};
 pub use flight::{Held, Places};
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};

@@ -175,6 +175,15 @@ impl Failure {
         matches!(self.outcome, Outcome::Denied | Outcome::Revoked)
     }
 
+    /// Whether the question that failed so took a call of its grant's limit: it came as far as that, and the limit let it pass.
+    pub(crate) fn took_a_call(&self) -> bool {
+        match self.outcome {
+            Outcome::Timeout => true,
+            Outcome::RateLimited => false,
+            _ => self.kind != Kind::Broken,
+        }
+    }
+
     /// As [`SourceOutcome`], `rows` of which were given before.
     pub(crate) fn ending(&self, source: &str, rows: u64, took: Duration) -> SourceOutcome {
         let outcome = if rows > 0 && !self.spoils_rows() { Outcome::Partial } else { self.outcome };

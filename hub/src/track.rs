@@ -8,8 +8,7 @@ use crate::{
     terms::{Known, Terms},
 };
 use domain::{
-    id::{Field, GrantId, Resource, UserId},
-    kind::Kinds,
+    id::{GrantId, Resource, UserId},
     world::World,
 };
 use proto::v1;
@@ -162,12 +161,6 @@ impl Tracks {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Track>> {
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The fields of a kind that a grant keeps back which gives these; none where there is no such kind here.
-pub(crate) fn kept_back(resource: &Resource, given: &[Field]) -> Option<Vec<Field>> {
-    let kind = Kinds::builtin().get(resource)?;
-    Some(kind.fields.keys().filter(|field| !given.contains(field)).cloned().collect())
 }
 
 fn key(link: &LinkRecord) -> Key {

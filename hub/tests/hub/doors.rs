@@ -12,12 +12,12 @@ use domain::{
     scope::{Door, Verb},
 };
 use futures::StreamExt;
-use hub::Asker;
+use hub::{Asker, Asks};
 use proto::v1::{self, notice::News, session_response::Said};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
+pub fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
     v1::Terms {
         resources: vec![v1::ResourceScope { resource: "tasks".into(), fields }],
@@ -28,7 +28,7 @@ fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
 }
 
 /// A link that was there before this daemon started: nobody has pinged it.
-async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
+pub async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
     let mut home = Home::new().await;
     let side = Side::with("work", (0..3).map(|id| task(id, id)).collect()).await;
     home.link(&side).await;
@@ -43,7 +43,7 @@ async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
 }
 
 /// The calls but for those that the session is made of.
-fn called(side: &Side) -> Vec<&'static str> {
+pub fn called(side: &Side) -> Vec<&'static str> {
     side.board().ids.iter().map(|(what, _)| *what).collect()
 }
 
@@ -87,8 +87,14 @@ async fn a_link_is_not_asked_through_a_door_that_its_grant_does_not_name() {
     assert!(got.row.is_none() && got.sources[0].outcome == Outcome::Denied, "{:?}", *got);
     let steps: Vec<_> = home.hub.stream(&asker, tasks(from(&["work"]), 5)).await.unwrap().collect().await;
     assert!(steps.iter().all(|step| !matches!(step, Step::Row(_))), "{steps:?}");
-    let planned = home.hub.explain(&asker, &from(&["work"]), &"tasks".parse().unwrap()).await.unwrap();
-    assert_eq!((planned[0].outcome.outcome, &planned[0].shares), (Outcome::Denied, &None));
+    let planned =
+        home.hub.explain(&asker, &from(&["work"]), &"tasks".parse().unwrap(), Asks::Beginning).await.unwrap().remove(0);
+    assert_eq!((planned.outcome.outcome, &planned.shares), (Outcome::Denied, &None));
+    assert_eq!(
+        (planned.taken, planned.costs, planned.is_asked()),
+        (0, (0, 0), false),
+        "what is not asked costs nothing"
+    );
     assert_eq!(called(&side), [""; 0], "nothing was sent");
     assert_eq!(page(&home, Door::Api).await.rows.len(), 3);
     // What was kept for one door is not shown through another.

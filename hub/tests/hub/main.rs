@@ -12,6 +12,8 @@ mod control;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod get;
 #[cfg(test)]
 mod home;

@@ -55,6 +55,8 @@ pub enum Capabilities {
     Refused,
     /// Told, but late.
     Held(Arc<Notify>),
+    /// This failure.
+    Failed(Status),
 }
 
 /// What a test sets and reads.
@@ -194,13 +196,14 @@ impl QueryService for Service {
                 return Err(refusal(tonic::Code::PermissionDenied, "OUT_OF_SCOPE", "its verbs lack it"));
             }
             Capabilities::Held(until) => until.notified().await,
+            Capabilities::Failed(status) => return Err(status),
         }
         Ok(response(v1::CapabilitiesResponse {
             grant_id: self.grant.to_string(),
             grant_name: "home".into(),
             workspace: "main".into(),
             resources: vec![v1::ResourceScope { resource: "tasks".into(), fields: vec!["title".into()] }],
-            verbs: Vec::new(),
+            verbs: [v1::Verb::List, v1::Verb::Get, v1::Verb::Search].map(i32::from).to_vec(),
             max_rows: 1_000,
             rate: Some(v1::Rate { per_minute: 60, burst: 60 }),
             calls_left: 59,
