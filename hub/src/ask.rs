@@ -5,6 +5,7 @@ use crate::{
     cache::{Answer, Manner},
     call::{Call, Facts},
     cursor::Progress,
+    deadlines::Until,
     flight::Aboard,
     outcome::Failure,
     peer::Batch,
@@ -34,10 +35,10 @@ impl<'a> Ask<'a> {
         asker: &Asker,
         source: &'a Source,
         (list, manner): (List, Manner),
-        before: Progress,
+        (before, until): (Progress, Until),
     ) -> Self {
         let started = Instant::now();
-        let deadline = started + hub.deadlines.source;
+        let deadline = hub.deadlines.of_source(until);
         let after = before.after();
         let (reader, asking) = match source {
             Source::Here => (Reader::Here(Box::new(Here::new(hub, *asker, list, after))), None),

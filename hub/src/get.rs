@@ -4,7 +4,7 @@ use crate::{
     Asker, Hub, HubError,
     cache::{Answer, Keeping, Manner, Turn},
     call::{Call, Facts},
-    deadlines::message_bytes,
+    deadlines::{Until, message_bytes},
     flight::{Aboard, Held},
     outcome::Failure,
     peer,
@@ -26,7 +26,7 @@ use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
 use std::{sync::Arc, time::Duration};
 use store::{Access, LinkRecord};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// The row with the time it was read, if there is one.
 type Found = Result<Option<Read>, Failure>;
@@ -53,12 +53,28 @@ impl Hub {
         (resource, id): (Resource, ItemId),
         fresh: bool,
     ) -> Result<Held<One>, HubError> {
+        self.get_by(asker, from, (resource, id), (fresh, self.until())).await
+    }
+
+    /// When an answer is to be there that is asked for now: for whoever asks for one row by several questions.
+    pub fn until(&self) -> Until {
+        self.deadlines.until()
+    }
+
+    /// As [`Hub::get`], as a part of an answer that is to be there by then.
+    pub async fn get_by(
+        &self,
+        asker: &Asker,
+        from: &Sources,
+        (resource, id): (Resource, ItemId),
+        (fresh, until): (bool, Until),
+    ) -> Result<Held<One>, HubError> {
         let sources = self.sources(asker, from).await?;
         let (get, manner) = (Get { resource, id }, if fresh { Manner::Fresh } else { Manner::Shared });
         let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
         let (mut row, mut withheld, mut ended, mut places) = (None, None, Vec::new(), Vec::new());
         for turn in [here, links] {
-            let calls = turn.into_iter().map(|source| self.get_from(asker, source, (&get, manner)));
+            let calls = turn.into_iter().map(|source| self.get_from(asker, source, (&get, manner, until)));
             let mut answers = calls.collect::<FuturesUnordered<_>>();
             while row.is_none()
                 && let Some((found, outcome, place)) = answers.next().await
@@ -76,13 +92,13 @@ impl Hub {
         &self,
         asker: &Asker,
         source: &Source,
-        (get, manner): (&Get, Manner),
+        (get, manner, until): (&Get, Manner, Until),
     ) -> (Shown, SourceOutcome, Option<Aboard>) {
         let started = Instant::now();
-        let answer = timeout(self.deadlines.overall, async {
+        let answer = timeout_at(until.with_records(), async {
             match source {
-                Source::Here => Came::only(self.get_here(asker, get).await),
-                Source::Link(link) => self.get_link(asker, link, (get, manner)).await,
+                Source::Here => Came::only(self.get_here(asker, get, until).await),
+                Source::Link(link) => self.get_link(asker, link, (get, manner, until)).await,
             }
         });
         let late = |_| Came::only(Err(Failure::silent(started.elapsed())));
@@ -91,18 +107,19 @@ impl Hub {
         ((row, kept_back), facts.of(outcome), place)
     }
 
-    async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
+    async fn get_here(&self, asker: &Asker, get: &Get, until: Until) -> Found {
         let Asker { workspace, user, .. } = *asker;
         let access = Access::Native { workspace, user, operation: get };
-        let found = timeout(self.deadlines.source, self.store.get(access)).await;
-        let found = found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)?;
+        let began = Instant::now();
+        let found = timeout_at(self.deadlines.of_source(until), self.store.get(access)).await;
+        let found = found.map_err(|_| Failure::silent(began.elapsed()))?.map_err(Failure::own)?;
         Ok(found.map(|(item, as_of)| Read { item, as_of, kept: None }))
     }
 
-    async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
+    async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner, until): (&Get, Manner, Until)) -> Came {
         let mut asking = Asking::new(self, asker, link, Method::Get).about(&get.resource, get.query_hash());
-        let mut call = Call::question(self, link, (asker.door, asking.trail()), Instant::now() + self.deadlines.source);
-        let allowed = call.allowed().await;
+        let mut call = Call::question(self, link, (asker.door, asking.trail()), self.deadlines.of_source(until));
+        let allowed = if self.deadlines.are_fair(until) { call.allowed().await } else { Err(Failure::no_time()) };
         let (found, bytes, said) = match allowed {
             Ok(said) => {
                 let (found, bytes) = ask(&mut call, get, manner).await;

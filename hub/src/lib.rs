@@ -54,7 +54,7 @@ pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
 pub use circuit::{CircuitState, CircuitStatus};
 pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
-pub use deadlines::Deadlines;
+pub use deadlines::{Deadlines, Until};
 pub use error::HubError;
 pub use explain::{Asks, Planned};
 pub use flight::{Held, Places};

@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     Lie,
     /// The grant ended while the question was under way: none of its rows is shown any more.
     Ended,
-    /// The link was not asked, as its circuit is open; or its rows are not shown, as its grant names other doors.
+    /// The link was not asked, as its circuit is open or no time is left; or its rows are not shown, as its grant names other doors.
     HeldBack,
 }
 
@@ -107,6 +107,13 @@ impl Failure {
             door.word()
         );
         Self::new(Outcome::Denied, Kind::HeldBack, reason)
+    }
+
+    /// Nothing was sent, since what was asked before, for the same answer, has used up its time.
+    pub(crate) fn no_time() -> Self {
+        let reason =
+            "not asked: looking for the beginning of the id took the time of this answer; ask again with the whole id";
+        Self::new(Outcome::Timeout, Kind::HeldBack, reason)
     }
 
     /// No link within the deadline.

@@ -5,7 +5,7 @@ use crate::{
     ask::Ask,
     cache::Answer,
     cursor::{Bound, Cursor, Progress, SourceId},
-    deadlines::PAGE_BYTES,
+    deadlines::{PAGE_BYTES, Until},
     flight::{Aboard, Held, Places},
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
@@ -20,7 +20,7 @@ use domain::{
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 impl Hub {
     /// One ordered page of rows out of every source, complete when each came to its end or its deadline.
@@ -28,7 +28,19 @@ impl Hub {
         question.check()?;
         let bound = Bound::new(List { limit: None, ..question.list() }.query_hash(), asker);
         let lanes = self.lanes(asker, &question, &bound).await?;
-        let mut answers = self.gather_all(asker, &question, &lanes).await;
+        let (page, next) = self.page_of(asker, &question, lanes, self.deadlines.until()).await?;
+        Ok(page.map(|page| Page { next: next.map(|next| next.encode(&bound)), ..page }))
+    }
+
+    /// The same of these sources, and where the next page begins.
+    pub(crate) async fn page_of(
+        &self,
+        asker: &Asker,
+        question: &Question,
+        lanes: Lanes,
+        until: Until,
+    ) -> Result<(Held<Page>, Option<Cursor>), HubError> {
+        let mut answers = self.gather_all(asker, (question, until), &lanes).await;
         let mut cursor = lanes.cursor;
         answers.sort_unstable_by_key(|answer| answer.at);
         let places: Vec<_> = answers.iter().filter_map(|answer| answer.place.clone()).collect();
@@ -40,11 +52,16 @@ impl Hub {
             return Err(HubError::Incomplete(outcomes));
         }
         // A page that showed nothing has no next one: the same cursor can be sent again, and a loop over pages ends.
-        let next = (cursor.is_open() && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
-        Ok(Held::new(Page { rows: merged.rows, sources: outcomes, next, verdict }, places))
+        let next = (cursor.is_open() && !merged.rows.is_empty()).then_some(cursor);
+        Ok((Held::new(Page { rows: merged.rows, sources: outcomes, next: None, verdict }, places), next))
     }
 
-    async fn gather_all(&self, asker: &Asker, question: &Question, Lanes { sources, cursor }: &Lanes) -> Vec<Answered> {
+    async fn gather_all(
+        &self,
+        asker: &Asker,
+        question: (&Question, Until),
+        Lanes { sources, cursor }: &Lanes,
+    ) -> Vec<Answered> {
         let budget = PAGE_BYTES / sources.len().max(1);
         let (mut lanes, mut answers) = (FuturesUnordered::new(), Vec::new());
         for (at, (source, (id, progress))) in sources.iter().zip(&cursor.sources).enumerate() {
@@ -79,15 +96,15 @@ impl Hub {
     async fn gather(
         &self,
         asker: &Asker,
-        question: &Question,
+        (question, until): (&Question, Until),
         (at, source): (usize, &Source),
         before: Progress,
         budget: usize,
     ) -> Answered {
-        let mut ask = Ask::new(self, asker, source, (question.list(), question.manner()), before);
+        let mut ask = Ask::new(self, asker, source, (question.list(), question.manner()), (before, until));
         let (place, started) = (ask.place(), ask.started);
         let mut rows = Vec::new();
-        let answer = timeout(self.deadlines.overall, collect(&mut ask, &mut rows, budget)).await;
+        let answer = timeout_at(until.0, collect(&mut ask, &mut rows, budget)).await;
         let ended = answer.unwrap_or_else(|_| {
             // Its record may not have been written, so its rows must not be shown.
             rows.clear();

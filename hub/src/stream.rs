@@ -175,7 +175,13 @@ fn judged(steps: impl Stream<Item = Step>, asked: Vec<String>) -> impl Stream<It
 }
 
 async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, steps: &Sender<Waiting>) {
-    let mut ask = Ask::new(hub, &asker, source, (question.list(), question.manner().alone()), Progress::NotAsked);
+    let mut ask = Ask::new(
+        hub,
+        &asker,
+        source,
+        (question.list(), question.manner().alone()),
+        (Progress::NotAsked, hub.deadlines.until()),
+    );
     let (over, started) = (ask.place().map(|place| place.over()), ask.started);
     let shelf = Arc::new(Shelf::new(source.name(), over.clone()));
     let relayed = relay(&mut ask, steps, &shelf);

@@ -74,7 +74,9 @@ pub(super) async fn get(
     }
     is_beginning(&id, &resource)?;
     // What was found keeps its places until the row itself, which is asked for anew, has its own.
-    let (sought, _places) = door.hub.seek(&person.asker(), &from, &resource, (&id, question.fresh)).await?.part();
+    let until = door.hub.until();
+    let sought = door.hub.seek(&person.asker(), &from, &resource, (&id, question.fresh), until).await?;
+    let (sought, _places) = sought.part();
     if question.strict && sought.is_uncertain() {
         // Who did not answer may have another row whose id begins so.
         return Err(HubError::Incomplete(sought.ended.into_values().collect()).into());
@@ -85,7 +87,7 @@ pub(super) async fn get(
         return Ok(Json(One { row: None, withheld: None, sources, verdict }).into_response());
     }
     let (id, from) = only(sought, &id, &resource)?;
-    let found = door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?;
+    let found = door.hub.get_by(&person.asker(), &from, (resource, id), (question.fresh, until)).await?;
     whole(found, &from, question.strict, &connection)
 }
 
