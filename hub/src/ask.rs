@@ -7,6 +7,7 @@ use crate::{
     cursor::Progress,
     deadlines::Until,
     flight::Aboard,
+    judge::Judge,
     outcome::Failure,
     peer::Batch,
     question::Source,
@@ -94,6 +95,11 @@ impl<'a> Ask<'a> {
     /// What the other side told beside its rows.
     pub(crate) fn facts(&self) -> Facts {
         self.reader.facts()
+    }
+
+    /// Who judges its rows when they leave; nobody those of this instance.
+    pub(crate) fn judge(&self) -> Option<Judge> {
+        self.reader.judge()
     }
 
     /// Its place, for whoever keeps what it brings; none for this instance's own rows.

@@ -7,6 +7,7 @@ use crate::{
     flight::{Aboard, Over},
     health::LinkState,
     hello::Shares,
+    judge::{Judge, Unjudged, Words},
     outcome::{Failure, Kind},
     session::{Channel, Live},
     terms::Known,
@@ -39,8 +40,7 @@ pub(crate) struct Call<'a> {
     live: Option<Live>,
     aboard: Aboard,
     gate: Gate,
-    /// Where the question came in, of one for rows.
-    door: Option<Door>,
+    judge: Judge,
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
     /// Calls of the grant's limit that were taken, as far as is known.
@@ -74,7 +74,12 @@ enum Gate {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, trail: Trail, deadline: Instant) -> Self {
+        Self::through(hub, link, (None, trail), deadline)
+    }
+
+    fn through(hub: &'a Hub, link: &'a LinkRecord, (door, trail): (Option<Door>, Trail), deadline: Instant) -> Self {
         let aboard = hub.sessions.board(link);
+        let judge = Judge::new(&hub.tracks, &hub.keeper, (link.owner, link.id), door);
         Self {
             hub,
             link,
@@ -84,7 +89,7 @@ impl<'a> Call<'a> {
             live: None,
             aboard,
             gate: Gate::Free,
-            door: None,
+            judge,
             calls_left: None,
             taken: 0,
         }
@@ -97,12 +102,12 @@ impl<'a> Call<'a> {
         (door, trail): (Door, Trail),
         deadline: Instant,
     ) -> Self {
-        Self { gate: Gate::Ahead, door: Some(door), ..Self::new(hub, link, trail, deadline) }
+        Self { gate: Gate::Ahead, ..Self::through(hub, link, (Some(door), trail), deadline) }
     }
 
-    /// Where the question came in, of one for rows.
-    pub(crate) const fn door(&self) -> Option<Door> {
-        self.door
+    /// Who judges what comes.
+    pub(crate) const fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     pub(crate) const fn link(&self) -> &'a LinkRecord {
@@ -135,11 +140,6 @@ impl<'a> Call<'a> {
         self.aboard.clone()
     }
 
-    /// What is told of the question.
-    pub(crate) const fn trail(&self) -> &Trail {
-        &self.trail
-    }
-
     /// When the answer must be here.
     pub(crate) const fn deadline(&self) -> Instant {
         self.deadline
@@ -160,19 +160,49 @@ impl<'a> Call<'a> {
         self.allowed().await?;
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
-        let over = self.over();
-        let turn = over.unless(async { Ok(timeout_at(deadline + SLACK, turn).await) });
-        let turn = self.trail.time(Part::Queue, turn).await?.map_err(|_| self.late())?;
-        self.still_allowed()?;
-        Ok(turn)
+        let turn = async { timeout_at(deadline + SLACK, turn).await.map_err(|_| self.late()) };
+        self.received(Part::Queue, turn).await
     }
 
-    /// Sends `message`, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
+    /// What is waited for, as a part of the question: unless the grant ends first, and judged when it is there.
+    pub(crate) async fn received<T>(
+        &self,
+        part: Part,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let over = self.over();
+        let came = self.trail.time(part, over.unless(work)).await?;
+        self.judge.judge().map(|()| came)
+    }
+
+    /// Asks for words, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
     pub(crate) async fn send<M, T, F>(
         &mut self,
         message: &M,
         ask: impl Fn(Channel, Request<M>) -> F,
     ) -> Result<T, Failure>
+    where
+        M: Clone,
+        T: Words,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.send_any(message, ask).await
+    }
+
+    /// Asks for rows, as [`Call::send`] does for words.
+    pub(crate) async fn fetch<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+    ) -> Result<Unjudged<T>, Failure>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.send_any(message, ask).await.map(Unjudged::new)
+    }
+
+    async fn send_any<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,

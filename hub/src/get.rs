@@ -6,6 +6,7 @@ use crate::{
     call::{Call, Facts},
     deadlines::{Until, message_bytes},
     flight::{Aboard, Held},
+    judge::Judge,
     outcome::Failure,
     peer,
     question::{Source, Sources},
@@ -144,7 +145,8 @@ impl Hub {
         let found = match found {
             _ if over.is_so() => Err(Failure::ended()),
             Ok(Some(Read { kept: Some(answer), .. })) if answer.is_over() => Err(Failure::changed()),
-            found => found,
+            Ok(found) => call.judge().judge().map(|()| found),
+            failed => failed,
         };
         let facts = call.facts(&get.resource);
         Came { found: recorded.and(found), kept_back, place: Some(call.place()), facts }
@@ -186,16 +188,19 @@ async fn withheld(call: &mut Call<'_>, get: &Get, said: Option<Said>) -> Option<
 
 async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
     let ticket = match call.turn(get.query_hash(), manner, call.deadline()).await {
-        Ok(Turn::Kept(answer)) => return (call.over().unless(async { again(answer, get) }).await.map(Some), 0),
+        Ok(Turn::Kept(answer)) => {
+            let again = async { again(answer, get, call.judge()) };
+            return (call.over().unless(again).await.map(Some), 0);
+        }
         Ok(Turn::Failed(failure)) | Err(failure) => return (Err(failure), 0),
         Ok(Turn::Ask(ticket)) => ticket,
     };
     let mut keeping = Keeping::new(ticket);
     let wire = v1::GetRequest { resource: get.resource.to_string(), id: get.id.to_string() };
-    let answer = call.send(&wire, |channel, request| async move {
+    let answer = call.fetch(&wire, |channel, request| async move {
         QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).get(request).await
     });
-    let answer = answer.await.and_then(|answer| call.still_allowed().map(|()| answer));
+    let answer = answer.await.and_then(|answer| answer.taken(call.judge()));
     match answer {
         Ok(answer) => {
             let bytes = answer.encoded_len() as u64;
@@ -217,9 +222,8 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
 }
 
 /// A row that was given a moment ago, read anew.
-fn again(answer: Arc<Answer>, get: &Get) -> Result<Read, Failure> {
-    let message = answer.messages.first().and_then(|bytes| v1::GetResponse::decode(&bytes[..]).ok());
-    read(message.ok_or_else(Failure::unfinished)?, get, Some(answer))
+fn again(answer: Arc<Answer>, get: &Get, judge: &Judge) -> Result<Read, Failure> {
+    read(answer.message(0, judge)?, get, Some(answer))
 }
 
 fn read(answer: v1::GetResponse, get: &Get, kept: Option<Arc<Answer>>) -> Result<Read, Failure> {

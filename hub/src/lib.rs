@@ -30,6 +30,7 @@ mod flight;
 mod get;
 mod health;
 mod hello;
+mod judge;
 mod keys;
 mod latency;
 mod lines;

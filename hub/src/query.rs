@@ -7,6 +7,7 @@ use crate::{
     cursor::{Bound, Cursor, Progress, SourceId},
     deadlines::{PAGE_BYTES, Until},
     flight::{Aboard, Held, Places},
+    judge::Judge,
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
     question::{Lanes, Question, Source},
@@ -87,8 +88,12 @@ impl Hub {
                 },
             }
         }
-        for answer in answers.iter_mut().filter(|answer| answer.has_changed()) {
-            answer.let_go(Rest::Late, &Failure::changed());
+        for answer in &mut answers {
+            match answer.judge.as_ref().map(Judge::judge) {
+                Some(Err(failure)) if !answer.gathered.rows.is_empty() => answer.let_go(Rest::Refused, &failure),
+                _ if answer.has_changed() => answer.let_go(Rest::Late, &Failure::changed()),
+                _ => {}
+            }
         }
         answers
     }
@@ -115,7 +120,7 @@ impl Hub {
         let outcome = ask.facts().of(outcome);
         let kept = ask.kept();
         let gathered = Gathered { source: name, before, cached: kept.is_some(), rows, rest };
-        Answered { at, gathered, outcome, place, kept }
+        Answered { at, gathered, outcome, place, kept, judge: ask.judge() }
     }
 }
 
@@ -129,6 +134,8 @@ struct Answered {
     place: Option<Aboard>,
     /// The earlier answer that its rows are of.
     kept: Option<Arc<Answer>>,
+    /// Who judges its rows when the page is there.
+    judge: Option<Judge>,
 }
 
 impl Answered {
@@ -137,7 +144,7 @@ impl Answered {
         let source = id.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned();
         let outcome = Failure::removed().ending(&source, 0, Duration::ZERO);
         let gathered = Gathered { source, before, cached: false, rows: Vec::new(), rest: Rest::Refused };
-        Self { at, gathered, outcome, place: None, kept: None }
+        Self { at, gathered, outcome, place: None, kept: None, judge: None }
     }
 
     fn is_over(&self) -> bool {
@@ -154,7 +161,7 @@ impl Answered {
         self.gathered.rest = rest;
         let took = Duration::from_millis(self.outcome.took_ms);
         self.outcome = why.ending(&self.gathered.source, 0, took);
-        (self.place, self.kept) = (None, None);
+        (self.place, self.kept, self.judge) = (None, None, None);
     }
 }
 

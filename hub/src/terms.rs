@@ -94,8 +94,12 @@ impl Call<'_> {
     /// daemon started, its session is waited for, and where that does not come about, it is asked, a call of its grant's limit: then what it
     /// said is returned, so that it is not asked for once more.
     pub(crate) async fn allowed(&mut self) -> Result<Option<Said>, Failure> {
-        let said = if self.door().is_some() && self.lacks_terms().await { Some(self.ask_terms().await?) } else { None };
-        self.still_allowed()?;
+        let said = if self.judge().door().is_some() && self.lacks_terms().await {
+            Some(self.ask_terms().await?)
+        } else {
+            None
+        };
+        self.judge().judge()?;
         Ok(said)
     }
 
@@ -105,21 +109,6 @@ impl Call<'_> {
         let said = crate::hello::capabilities(self, link).await?;
         self.answered();
         Ok(said)
-    }
-
-    /// The same by what is known at this moment: what was asked, or kept, before the terms changed is not shown after.
-    pub(crate) fn still_allowed(&self) -> Result<(), Failure> {
-        let Some(door) = self.door() else { return Ok(()) };
-        match self.known() {
-            Known::Heard(terms) | Known::Told(terms) if !terms.doors.contains(&door) => {
-                Err(Failure::not_through(door, &terms.doors))
-            }
-            // Its owner may have named others. A person at the command line is who the link was made for.
-            Known::NotYet | Known::NotSaid if door != Door::Cli && self.hears_of_changes() => {
-                Err(Failure::unknown_doors(door))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

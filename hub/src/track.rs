@@ -21,7 +21,7 @@ use store::LinkRecord;
 use tokio::time::Instant;
 
 /// Two users of one instance may hold links of the same grant one after the other, and neither learns anything of the other's.
-type Key = (UserId, GrantId);
+pub(crate) type Key = (UserId, GrantId);
 
 /// Every link's.
 pub(crate) struct Tracks {
@@ -128,7 +128,12 @@ impl Tracks {
 
     /// What is known of the link's terms.
     pub(crate) fn known(&self, link: &LinkRecord) -> Known {
-        self.lock().get(&key(link)).map(|track| track.known.clone()).unwrap_or_default()
+        self.known_of(&key(link))
+    }
+
+    /// The same of a link by its key.
+    pub(crate) fn known_of(&self, link: &Key) -> Known {
+        self.lock().get(link).map(|track| track.known.clone()).unwrap_or_default()
     }
 
     /// How many fields of this kind the grant keeps back, where that was told.

@@ -207,6 +207,71 @@ async fn a_question_that_waits_when_its_door_is_closed_is_not_sent_and_one_that_
     assert_eq!((end.rows, end.outcome), (1, Outcome::Denied), "{end:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_wait_for_a_slow_reader_are_not_shown_once_their_door_is_closed() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    let rows = |range: std::ops::Range<i64>| range.rev().map(|id| task(id, id)).collect::<Vec<_>>();
+    // Kept before, so that it is also a grant's change that they do not outlive.
+    for kept in [false, true] {
+        side.board().rows = rows(0..30);
+        let asker = through(&home, Door::Mcp);
+        if kept {
+            let before: Vec<_> = home.hub.stream(&asker, tasks(from(&["work"]), 40)).await.unwrap().collect().await;
+            assert_eq!(before.len(), 32, "{before:?}");
+        }
+        let asked = side.board().asked.len();
+        let mut steps = home.hub.stream(&asker, tasks(from(&["work"]), 40)).await.unwrap();
+        assert!(matches!(steps.next().await, Some(Step::Row(row)) if row.cached == kept));
+        assert_eq!(side.board().asked.len() - asked, usize::from(!kept));
+        // Nobody reads on: what came waits.
+        notify(&side, 7 + 2 * u64::from(kept), &["cli"]).await;
+        let rest: Vec<_> = steps.collect().await;
+        let [Step::End(end), Step::Verdict(verdict)] = &rest[..] else { panic!("{} steps after it", rest.len()) };
+        let outcome = if kept { Outcome::Error } else { Outcome::Denied };
+        assert_eq!((end.rows, end.truncated, verdict.complete), (1, false, false), "{end:?}");
+        assert!([outcome, Outcome::Denied].contains(&end.outcome), "{end:?}");
+        notify(&side, 8 + 2 * u64::from(kept), &["cli", "mcp"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_wait_on_a_page_for_another_source_are_not_shown_once_their_door_is_closed() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    let slow = Side::with("slow", vec![]).await;
+    (slow.board().has_sessions, slow.board().terms) = (true, Some(terms(&["title"], &["mcp"])));
+    home.link(&slow).await;
+    let (held, last) = (Arc::new(Notify::new()), chunk(vec![task(7, 7)], Some(v1::ListEnd::default())));
+    slow.next(Behaviour::Chunks(vec![chunk(vec![task(9, 9)], None)], After::Held(Arc::clone(&held), Box::new(last))));
+    let (hub, asker) = (Arc::clone(&home.hub), through(&home, Door::Mcp));
+    let page = tokio::spawn(async move { hub.page(&asker, tasks(from(&["work", "slow"]), 9)).await.unwrap().part().0 });
+    until("the quick one was asked, and its answer recorded", async || {
+        home.asked().await.iter().any(|entry| entry.grant == Some(side.grant) && entry.rows == 3)
+    })
+    .await;
+    notify(&side, 7, &["cli"]).await;
+    held.notify_one();
+    let page = page.await.unwrap();
+    assert_eq!((page.rows.len(), work(&page.sources).outcome), (2, Outcome::Denied), "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_waits_for_its_record_is_not_shown_once_its_door_is_closed() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    until("the terms are told", async || home.hub.links(&home.alice).await.unwrap()[0].terms.is_some()).await;
+    home.log.stuck.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (hub, asker) = (Arc::clone(&home.hub), through(&home, Door::Mcp));
+    let got = tokio::spawn(async move {
+        let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
+        hub.get(&asker, &from(&["work"]), (kind, id), false).await.unwrap().part().0
+    });
+    until("it was asked", async || called(&side).contains(&"get")).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    notify(&side, 7, &["cli"]).await;
+    home.log.stuck.store(false, std::sync::atomic::Ordering::SeqCst);
+    let got = got.await.unwrap();
+    assert_eq!((got.row, got.sources[0].outcome), (None, Outcome::Denied));
+}
+
 fn ask(home: &Home, door: Door) -> tokio::task::JoinHandle<Page> {
     let (hub, asker) = (Arc::clone(&home.hub), through(home, door));
     tokio::spawn(async move { hub.page(&asker, tasks(from(&["work"]), 7)).await.unwrap().part().0 })
