@@ -379,7 +379,7 @@ impl Keeping {
     pub(crate) fn failed(&mut self, failure: &Failure) {
         self.messages.clear();
         if let Some(ticket) = self.ticket.take()
-            && failure.kind != Kind::HeldBack
+            && !matches!(failure.kind, Kind::HeldBack(_))
         {
             ticket.fail(failure);
         }

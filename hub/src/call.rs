@@ -21,7 +21,10 @@ use domain::{
     scope::{Door, spec::MAX_RATE},
     trace::TRACEPARENT,
 };
-use link::{Trail, trail::Part};
+use link::{
+    Trail,
+    trail::{NotSent, Part},
+};
 use proto::{CALLS_LEFT, REQUEST_ID};
 use std::{sync::Arc, time::Duration};
 use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
@@ -102,6 +105,7 @@ impl<'a> Call<'a> {
         (door, trail): (Door, Trail),
         deadline: Instant,
     ) -> Self {
+        trail.waits();
         Self { gate: Gate::Ahead, ..Self::through(hub, link, (Some(door), trail), deadline) }
     }
 
@@ -161,7 +165,11 @@ impl<'a> Call<'a> {
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
         let turn = async { timeout_at(deadline + SLACK, turn).await.map_err(|_| self.late()) };
-        self.received(Part::Queue, turn).await
+        let turn = self.received(Part::Queue, turn).await;
+        if matches!(turn, Ok(Turn::Failed(_))) {
+            self.trail.not_sent(NotSent::Equal);
+        }
+        turn
     }
 
     /// What is waited for, as a part of the question: unless the grant ends first, and judged when it is there.
@@ -209,6 +217,7 @@ impl<'a> Call<'a> {
     {
         let (deadline, over) = (self.deadline, self.over());
         self.pass()?;
+        self.trail.sent();
         let asked = Instant::now();
         let trail = self.trail.clone();
         let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) });
@@ -225,7 +234,7 @@ impl<'a> Call<'a> {
         if matches!(self.gate, Gate::Ahead) {
             let patience = self.deadline.saturating_duration_since(Instant::now());
             let pass = self.hub.tracks.ask(self.link, patience);
-            self.gate = Gate::Passed(pass.map_err(|held| Failure { kind: Kind::HeldBack, ..self.as_known(held) })?);
+            self.gate = Gate::Passed(pass.map_err(|held| Failure { kind: held.kind, ..self.as_known(held) })?);
         }
         Ok(())
     }
@@ -331,7 +340,7 @@ impl<'a> Call<'a> {
 
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
-        if failure.is_some_and(|failure| failure.kind == Kind::HeldBack) {
+        if failure.is_some_and(|failure| matches!(failure.kind, Kind::HeldBack(_))) {
             return;
         }
         if let Gate::Passed(pass) = &mut self.gate {

@@ -24,6 +24,8 @@ mod links;
 #[cfg(test)]
 mod moved;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod outcomes;
 #[cfg(test)]
 mod page;
