@@ -18,18 +18,24 @@ use domain::{
     answer::{Outcome, SourceOutcome},
     audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
-    scope::{Door, spec::MAX_RATE},
+    scope::Door,
     trace::TRACEPARENT,
 };
 use link::{
     Trail,
     trail::{NotSent, Part},
 };
-use proto::{CALLS_LEFT, REQUEST_ID};
-use std::{sync::Arc, time::Duration};
+use proto::REQUEST_ID;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 /// A call that is cut short this close to its deadline was cut short by it.
 const SLACK: Duration = Duration::from_millis(100);
@@ -47,7 +53,7 @@ pub(crate) struct Call<'a> {
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
     /// Calls of the grant's limit that were taken, as far as is known.
-    taken: u32,
+    taken: AtomicU32,
 }
 
 /// What the other side told beside its rows; nothing of this instance's own.
@@ -94,7 +100,7 @@ impl<'a> Call<'a> {
             gate: Gate::Free,
             judge,
             calls_left: None,
-            taken: 0,
+            taken: AtomicU32::new(0),
         }
     }
 
@@ -142,6 +148,11 @@ impl<'a> Call<'a> {
     /// Its place, for whoever keeps what it brings.
     pub(crate) fn place(&self) -> Aboard {
         self.aboard.clone()
+    }
+
+    /// What is told of the question.
+    pub(crate) const fn trail(&self) -> &Trail {
+        &self.trail
     }
 
     /// When the answer must be here.
@@ -194,10 +205,10 @@ impl<'a> Call<'a> {
         T: Words,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        self.send_any(message, ask).await
+        self.send_any(message, ask, None).await
     }
 
-    /// Asks for rows, as [`Call::send`] does for words.
+    /// Asks for rows, as [`Call::send`] does for words, and once more over another connection where that is wanted and no answer comes.
     pub(crate) async fn fetch<M, T, F>(
         &mut self,
         message: &M,
@@ -207,10 +218,15 @@ impl<'a> Call<'a> {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        self.send_any(message, ask).await.map(Unjudged::new)
+        self.send_any(message, ask, self.hub.hedge_after).await.map(Unjudged::new)
     }
 
-    async fn send_any<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    async fn send_any<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+        hedge: Option<Duration>,
+    ) -> Result<T, Failure>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
@@ -220,7 +236,7 @@ impl<'a> Call<'a> {
         self.trail.sent();
         let asked = Instant::now();
         let trail = self.trail.clone();
-        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) });
+        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask, hedge)).await) });
         let answer = trail.time(Part::Wire, answer).await?;
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
@@ -240,8 +256,27 @@ impl<'a> Call<'a> {
     }
 
     /// Calls of the grant's limit that were taken, as far as is known.
-    pub(crate) const fn taken(&self) -> u32 {
-        self.taken
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// One is sent. Whoever gives it up has sent it all the same.
+    pub(crate) fn takes_a_call(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It ended so that it was not counted at the other side.
+    pub(crate) fn took_no_call(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another connection of the link for a second try at the question, where that is of use: the link is well, its grant has calls left, and a
+    /// connection is there or comes about.
+    pub(crate) async fn beside(&self) -> Option<Live> {
+        let first = self.live.as_ref().filter(|_| self.hub.tracks.bears_two(self.link))?;
+        let other = self.hub.sessions.open_beside(self.link, first).await?;
+        self.trail.second(false);
+        Some(other)
     }
 
     /// What the other side told beside its rows of this kind.
@@ -266,22 +301,32 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn send_anew<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    async fn send_anew<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+        hedge: Option<Duration>,
+    ) -> Result<T, Failure>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let first = self.send_once(message, &ask).await;
+        let first = self.send_once(message, &ask, hedge).await;
         match &first {
             Err(failure) if failure.kind == Kind::Broken && self.may_have_been_stale() => {
                 self.hang_up();
-                self.send_once(message, &ask).await
+                self.send_once(message, &ask, None).await
             }
             _ => first,
         }
     }
 
-    async fn send_once<M, T, F>(&mut self, message: &M, ask: &impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    async fn send_once<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: &impl Fn(Channel, Request<M>) -> F,
+        hedge: Option<Duration>,
+    ) -> Result<T, Failure>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
@@ -289,16 +334,23 @@ impl<'a> Call<'a> {
         let live = self.hub.sessions.open(self.link).await?;
         let channel = live.channel.clone();
         self.live = Some(live);
-        // Whoever gives it up has sent it all the same.
-        self.taken += 1;
-        let answer = ask(channel, self.request(message.clone())).await;
-        self.calls_left = calls_left(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
-        let answer = answer.map(Response::into_inner).map_err(|status| self.failure(&status));
-        self.taken -= u32::from(answer.as_ref().is_err_and(|failure| !failure.took_a_call()));
-        answer
+        let tried = match hedge {
+            Some(after) => self.hedged(message, ask, (channel, after)).await,
+            None => self.attempt(message, ask, (channel, None)).await,
+        };
+        self.calls_left = tried.calls_left;
+        if let Some(left) = tried.calls_left {
+            self.hub.tracks.has_left(self.link, left);
+        }
+        if let Some(mut other) = tried.live {
+            // Two tries are enough: whatever is wrong with it, nobody asks a third time.
+            other.reused = false;
+            self.live = Some(other);
+        }
+        tried.answer
     }
 
-    fn request<M>(&self, message: M) -> Request<M> {
+    pub(crate) fn request<M>(&self, message: M) -> Request<M> {
         traced(message, &self.trail, self.deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -307,10 +359,15 @@ impl<'a> Call<'a> {
         in_time && self.live.as_ref().is_some_and(|live| live.reused && live.refusal().is_none())
     }
 
-    /// What a bad status means on this connection.
+    /// What a bad status means on the question's connection.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
+        self.failure_over(status, None)
+    }
+
+    /// The same on another connection, if it came over one.
+    pub(crate) fn failure_over(&self, status: &Status, other: Option<&Live>) -> Failure {
         let failure = Failure::from_status(status, self.waited());
-        match (failure.kind, self.live.as_ref().and_then(Live::refusal), &self.link.words) {
+        match (failure.kind, other.or(self.live.as_ref()).and_then(Live::refusal), &self.link.words) {
             (Kind::Broken, Some(refusal), _) => refusal,
             (_, None, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => {
                 Failure::unconfirmed(self.link, words)
@@ -439,14 +496,6 @@ impl Hub {
             keeper.look();
         });
     }
-}
-
-/// What the other side says that the grant has left. Nothing that no grant can have is believed.
-fn calls_left(metadata: &MetadataMap) -> Option<u32> {
-    let mut said = metadata.get_all(CALLS_LEFT).iter();
-    let (only, None) = (said.next()?, said.next()) else { return None };
-    let digits = only.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok().filter(|left| *left <= MAX_RATE)
 }
 
 /// When a question over a link was answered last by what the log says: another daemon may have asked it.

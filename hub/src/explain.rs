@@ -120,11 +120,13 @@ impl Hub {
         };
         let outcome = facts.of(outcome);
         let refused = shares.as_ref().and_then(|shares| refused(shares, resource, asks));
+        // A question that is long without an answer is asked twice, where that is wanted.
+        let tries = if self.hedge_after.is_some() { 2 } else { 1 };
         let costs = match &refused {
             _ if outcome.outcome != Outcome::Ok => (0, 0),
             // It ends with its first call, which the other side counts before it refuses.
-            Some(first) if *first == asks.verbs()[0] => (least(asks, may_be_here), 1),
-            _ => (least(asks, may_be_here), most(asks, matches!(call.known(), Known::Told(_)))),
+            Some(first) if *first == asks.verbs()[0] => (least(asks, may_be_here), tries),
+            _ => (least(asks, may_be_here), most(asks, matches!(call.known(), Known::Told(_)), tries)),
         };
         Planned {
             outcome,
@@ -161,11 +163,11 @@ const fn least(asks: Asks, may_be_here: bool) -> u32 {
 }
 
 /// Where the session does not tell what is kept back, that is asked for once more when a row comes without what a reader looks for.
-fn most(asks: Asks, is_told: bool) -> u32 {
+fn most(asks: Asks, is_told: bool, tries: u32) -> u32 {
     let words = u32::from(!is_told);
     match asks {
-        Asks::Page => 1,
-        Asks::Row => 1 + words,
-        Asks::Beginning => PAGES + 1 + words,
+        Asks::Page => tries,
+        Asks::Row => tries + words,
+        Asks::Beginning => tries * (PAGES + 1) + words,
     }
 }

@@ -2,7 +2,7 @@
 //! only, one entry a link.
 
 use crate::{
-    circuit::{Circuit, CircuitStatus, Moment, Ticket, is_of_reach},
+    circuit::{Circuit, CircuitState, CircuitStatus, Moment, Ticket, is_of_reach},
     latency::{Latencies, Latency},
     outcome::Failure,
     terms::{Known, Terms},
@@ -23,6 +23,11 @@ use tokio::time::Instant;
 /// Two users of one instance may hold links of the same grant one after the other, and neither learns anything of the other's.
 pub(crate) type Key = (UserId, GrantId);
 
+/// With fewer calls left of a grant's limit none is spent on a second try.
+const TO_SPARE: u32 = 10;
+/// After so long what was left says nothing: a limit is so many calls a minute.
+const REFILLED: Duration = Duration::from_mins(1);
+
 /// Every link's.
 pub(crate) struct Tracks {
     world: World,
@@ -37,6 +42,8 @@ struct Track {
     /// The grant's generation at the beginning of the last control session, or since.
     generation: Option<u64>,
     latencies: Latencies,
+    /// Calls that the grant had left, as an answer said, and when.
+    calls_left: Option<(u32, Instant)>,
     /// The other side's clock less ours, at the last ping.
     clock_offset_ms: Option<i64>,
 }
@@ -69,6 +76,20 @@ impl Tracks {
     /// A call was answered after so long.
     pub(crate) fn took(&self, link: &LinkRecord, took: Duration) {
         self.lock().entry(key(link)).or_default().latencies.note(took);
+    }
+
+    /// So many calls were left of the grant's limit, as an answer said.
+    pub(crate) fn has_left(&self, link: &LinkRecord, calls: u32) {
+        self.lock().entry(key(link)).or_default().calls_left = Some((calls, Instant::now()));
+    }
+
+    /// Whether two calls may be spent on one question: the link is well, and as far as is known its grant has calls to spare.
+    pub(crate) fn bears_two(&self, link: &LinkRecord) -> bool {
+        let now = self.now();
+        let mut tracks = self.lock();
+        let Some(track) = tracks.get_mut(&key(link)) else { return true };
+        let has_some = track.calls_left.is_none_or(|(left, at)| left >= TO_SPARE || at.elapsed() >= REFILLED);
+        has_some && track.circuit.status(now).state == CircuitState::Closed
     }
 
     /// How far the other side's clock is ahead of ours, as a ping found.

@@ -143,6 +143,11 @@ struct Unsent {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Second {
+    taken: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TurnedAway {
     reason: &'static str,
 }
@@ -162,6 +167,7 @@ struct Told {
     not_sent: Family<Unsent, Counter>,
     turned_away: Family<TurnedAway, Counter>,
     slow_requests: Family<Asked, Counter>,
+    second_tries: Family<Second, Counter>,
 }
 
 impl Default for Trails {
@@ -184,6 +190,7 @@ impl Trails {
             not_sent: Family::default(),
             turned_away: Family::default(),
             slow_requests: Family::default(),
+            second_tries: Family::default(),
         }))
     }
 
@@ -215,6 +222,8 @@ impl Trails {
         registry.register("turned_away", help, told.turned_away.clone());
         let help = "Requests over links that took longer than `slow_request`";
         registry.register("slow_requests", help, told.slow_requests.clone());
+        let help = "Requests asked once more over another connection, by whether the second answer was taken";
+        registry.register("second_tries", help, told.second_tries.clone());
     }
 
     /// A connection was turned away before any call.
@@ -284,6 +293,8 @@ struct End {
     cached: bool,
     /// Why nothing went over the link, as long as nothing did.
     unsent: Option<NotSent>,
+    /// Of a request that was asked once more, whether that answer was taken.
+    second: Option<bool>,
     failed: bool,
     rows: u64,
     bytes: u64,
@@ -324,6 +335,11 @@ impl Trail {
     /// It goes over the link.
     pub fn sent(&self) {
         self.0.lock().unsent = None;
+    }
+
+    /// It was asked once more over another connection; whether that answer was taken.
+    pub fn second(&self, taken: bool) {
+        self.0.lock().second = Some(taken);
     }
 
     /// It does not, unless it went before.
@@ -395,6 +411,9 @@ impl Inner {
                 told.not_sent.get_or_create(&Unsent { reason }).inc();
             }
             return;
+        }
+        if let Some(taken) = end.second {
+            told.second_tries.get_or_create(&Second { taken: if taken { "yes" } else { "no" } }).inc();
         }
         told.requests.get_or_create(&Ended { side, verb, outcome: end.outcome }).inc();
         told.seconds.get_or_create(&Asked { side, verb }).observe(latency.as_secs_f64());

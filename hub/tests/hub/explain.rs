@@ -14,7 +14,7 @@ fn kind(name: &str) -> Resource {
     name.parse().unwrap()
 }
 
-async fn planned(home: &Home, names: &[&str], resource: &str, asks: Asks) -> Planned {
+pub async fn planned(home: &Home, names: &[&str], resource: &str, asks: Asks) -> Planned {
     home.hub.explain(&home.anew(), &from(names), &kind(resource), asks).await.unwrap().pop().unwrap()
 }
 

@@ -107,6 +107,7 @@ impl Home {
             },
             try_addresses: true,
             trails: told.clone(),
+            hedge_after: None,
         });
         let hub = Hub::with_deadlines(parts(), deadlines);
         Self { world, model, log, hub, trails, parts, alice, bob }
@@ -120,6 +121,11 @@ impl Home {
     /// A hub as it would be after a restart: the same database and key, no memory.
     pub fn restarted(&self) -> Arc<Hub> {
         Hub::with_deadlines((self.parts)(), DEADLINES)
+    }
+
+    /// The same, asking once more after so long, with these deadlines.
+    pub fn restarted_hedging(&self, after: Duration, deadlines: Deadlines) -> Arc<Hub> {
+        Hub::with_deadlines(Parts { hedge_after: Some(after), ..(self.parts)() }, deadlines)
     }
 
     /// The same with `try_addresses` turned off.

@@ -16,6 +16,8 @@ mod explain;
 #[cfg(test)]
 mod get;
 #[cfg(test)]
+mod hedged;
+#[cfg(test)]
 mod home;
 #[cfg(test)]
 mod lies;
