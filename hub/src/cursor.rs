@@ -8,6 +8,7 @@ use crate::{Asker, HubError};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     Time,
+    answer::HERE,
     id::{GrantId, ItemId, Name, QueryHash, UserId, WorkspaceId},
     page::Position,
 };
@@ -98,6 +99,16 @@ impl Cursor {
     /// Whether any source may have more.
     pub(crate) fn is_open(&self) -> bool {
         self.sources.iter().any(|(_, progress)| *progress != Progress::Done)
+    }
+
+    /// The same without what these sources, by their names, may still have.
+    pub(crate) fn without(mut self, names: &BTreeSet<&str>) -> Self {
+        for (id, progress) in &mut self.sources {
+            if names.contains(id.as_ref().map_or(HERE, |(_, name)| name.as_str())) {
+                *progress = Progress::Done;
+            }
+        }
+        self
     }
 
     /// The opaque text.
