@@ -487,10 +487,10 @@ impl Hub {
 
     /// The other side's owner has let the link in. Should that not be written, the next answer tells it again.
     pub(crate) fn confirmed(&self, link: &LinkRecord) {
-        let (store, owner, id) = (Arc::clone(&self.store), link.owner, link.id);
+        let (store, link) = (Arc::clone(&self.store), link.clone());
         let keeper = Arc::clone(&self.keeper);
         self.tasks.spawn(async move {
-            if let Err(error) = store.forget_words(owner, id).await {
+            if let Err(error) = store.forget_words(&link).await {
                 tracing::warn!(%error, "that a link is confirmed could not be written");
             }
             keeper.look();
