@@ -335,7 +335,8 @@ impl<'a> Call<'a> {
         let channel = live.channel.clone();
         self.live = Some(live);
         let tried = match hedge {
-            Some(after) => self.hedged(message, ask, (channel, after)).await,
+            // Two tries in one place would be as large again for those who never make the second.
+            Some(after) => Box::pin(self.hedged(message, ask, (channel, after))).await,
             None => self.attempt(message, ask, (channel, None)).await,
         };
         self.calls_left = tried.calls_left;
