@@ -205,7 +205,7 @@ fn called(judge: &mut Judge, office: &Instance, home: &Instance) {
     assert!(again["call"]["reason"].as_str().unwrap().contains("used already"), "{again}");
     judge.does(office, "status");
     judge.does(home, &format!("link await --end {}", made["id"].as_str().unwrap()));
-    judge.does(home, "unlink called --now");
+    judge.does(home, "unlink called --now --yes");
 }
 
 /// A link that waits for the words which it was shown.
@@ -219,7 +219,7 @@ fn confirmed(judge: &mut Judge, office: &Instance, home: &Instance) {
     judge.does(office, "status");
     judge.ends(6, office, "grant confirm waits zoo zoo zoo zoo");
     judge.does(office, &format!("grant confirm waits {}", linked["words"].as_str().unwrap()));
-    judge.does(home, "unlink waits");
+    judge.does(home, "unlink waits --yes");
 }
 
 /// Everything that a ceiling can say.
@@ -276,12 +276,12 @@ fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
     judge.ends(7, home, "list tasks --from work --stream --strict");
     judge.ends(7, home, "list tasks --strict");
     judge.does(home, "links");
-    judge.does(home, "unlink work");
+    judge.does(home, "unlink work --yes");
     for name in ["again", "late", "watched"] {
         let made = judge.does(&office, &format!("invite {name} --scope scope.json")).json();
         judge.does(home, &format!("link {} --yes --name {name}", made["invite"].as_str().unwrap()));
     }
-    judge.goes_on(home, "links --watch", || drop(home.types("unlink watched").done()));
+    judge.goes_on(home, "links --watch", || drop(home.types("unlink watched --yes").done()));
     let key = judge.does(&office, "grant show late").json()["key"].as_str().unwrap().to_owned();
     judge.does(home, &format!("key revoke {key}"));
     office.stop();
@@ -289,9 +289,9 @@ fn ended(judge: &mut Judge, mut office: Instance, home: &Instance) {
     judge.does(&office, "ca export ca");
     judge.does(home, "list tasks");
     judge.ends(7, home, "get tasks 12345678");
-    judge.does(home, "unlink late");
+    judge.does(home, "unlink late --yes");
     let links = judge.does(home, "links --all").json();
-    judge.does(home, &format!("unlink {} --any", links[0]["id"].as_str().unwrap()));
+    judge.does(home, &format!("unlink {} --any --yes", links[0]["id"].as_str().unwrap()));
 }
 
 fn audited(judge: &mut Judge, office: &Instance) {
@@ -324,7 +324,7 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (5, "--as alice policy clear"),
         (5, "--as alice links --all"),
         (4, "ping nope"),
-        (4, "unlink nope"),
+        (4, "unlink nope --yes"),
         (4, "list plans"),
         (4, "get tasks 12345678"),
         (2, "add tasks one --set status=none"),
