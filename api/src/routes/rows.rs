@@ -68,6 +68,8 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
+    // Other programs write ids in capitals.
+    let id = id.to_ascii_lowercase();
     if let Ok(id) = id.parse::<ItemId>() {
         let found = door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?;
         return whole(found, &from, question.strict, &connection);
@@ -114,7 +116,7 @@ pub(super) async fn explain(
     let (verb, costs) = match &question.id {
         None => (Verb::List, (1, 1)),
         // One more where the row comes without what a reader looks for: then the grant is asked whether it keeps that back.
-        Some(id) if id.parse::<ItemId>().is_ok() => (Verb::Get, (1, 2)),
+        Some(id) if id.to_ascii_lowercase().parse::<ItemId>().is_ok() => (Verb::Get, (1, 2)),
         Some(id) => {
             is_beginning(id, &resource)?;
             (Verb::Get, (2, hub::PAGES + 2))

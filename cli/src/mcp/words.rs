@@ -7,7 +7,7 @@ use crate::{
 };
 use api::view;
 use domain::{
-    answer::{HERE, One, Outcome, Page, Row, SourceOutcome, Verdict},
+    answer::{HERE, One, Outcome, Page, Row, SourceOutcome, Verdict, again_in},
     scope::Verb,
 };
 use serde_json::Value;
@@ -92,7 +92,7 @@ fn source(source: &SourceOutcome) -> Vec<String> {
     let name = &source.source;
     let mut said = vec![format!("{name}: {}, {}", source.outcome, counted(source.rows, "row"))];
     said.extend(source.reason.as_deref().map(quoted));
-    said.extend(source.retry_after_ms.map(|wait| format!("try again in {} s", wait.div_ceil(1_000))));
+    said.extend(source.retry_after_ms.map(again_in));
     let back = source.withheld.filter(|fields| *fields > 0);
     said.extend(back.map(|fields| format!("its grant keeps back {} of this kind", counted(fields.into(), "field"))));
     said.extend(source.calls_left.map(|calls| format!("{} left of its grant's limit", counted(calls.into(), "call"))));

@@ -49,6 +49,8 @@ mod mcp;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod onward;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod policy;

@@ -18,7 +18,7 @@ use std::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/commands");
 
 /// Fields that nothing prints here, and why.
-const UNSEEN: [(&str, &str); 37] = [
+const UNSEEN: [(&str, &str); 38] = [
     ("AwaitEntry.reason", "two calls would have to want one name; `together` of `tests` sees it"),
     ("DegradedLink.certificate_not_after", AGED),
     ("DegradedLink.hours_left", AGED),
@@ -41,6 +41,7 @@ const UNSEEN: [(&str, &str); 37] = [
         "LinkCircuit.next",
         "a link would have to fail three times in a row; the suite `circuit` of `hub` sees what it comes of",
     ),
+    ("LinkEntry.proxy", "a proxy would have to fail; the room `proxy` sees what people are told of it"),
     ("LinkEntry.renewal_failure", AGED),
     ("One.missing", "a row that is not found is an error; `hub::told` and the door say it"),
     ("RenewalFailure.at", AGED),
