@@ -5,9 +5,11 @@ use crate::{
     places::Standing,
     port::{self, Http},
     scrape, serve, socket,
+    tree::LogTree,
 };
 use domain::{
     Time,
+    audit::note::origin,
     id::{InstanceId, Name, TokenId},
     world::World,
 };
@@ -110,6 +112,7 @@ pub struct Door {
     pub(crate) store: store::Shared,
     pub(crate) auditor: Arc<store::Auditor>,
     pub(crate) audit_key: Arc<pki::AuditKey>,
+    pub(crate) tree: LogTree,
     pub(crate) spoke: Arc<spoke::Spoke>,
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
@@ -171,11 +174,13 @@ impl Door {
         let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket, trails, .. } = parts;
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
+        let tree = LogTree::new(Arc::clone(&store), Arc::clone(&audit_key), origin(about.instance), &data_dir);
         Self {
             world,
             store,
             auditor,
             audit_key,
+            tree,
             spoke,
             hub,
             about,

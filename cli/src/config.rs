@@ -3,6 +3,7 @@
 
 mod ca;
 pub mod dialling;
+mod hedge;
 pub mod http;
 pub mod lists;
 pub mod metrics;
@@ -10,6 +11,7 @@ mod proxy;
 pub mod telemetry;
 
 pub use ca::Ca;
+pub use hedge::HedgeAfter;
 pub use metrics::Slow;
 pub use proxy::Proxy;
 pub use telemetry::Telemetry;
@@ -86,6 +88,9 @@ pub struct Config {
     pub metrics_open: bool,
     /// What takes longer is told of in the log.
     pub slow_request: Slow,
+    /// After how long a question for rows is asked once more over another connection; none means never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge_after: Option<HedgeAfter>,
     /// A command that is told what must not stay so, with its arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alert_command: Vec<String>,
@@ -116,7 +121,7 @@ pub enum LogFormat {
 }
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&str; 35] = [
+pub const KEYS: [&str; 36] = [
     "listen",
     "listen_enrolment",
     "listen_calls",
@@ -137,6 +142,7 @@ pub const KEYS: [&str; 35] = [
     "metrics_listen",
     "metrics_open",
     "slow_request",
+    "hedge_after",
     "alert_command",
     "log",
     "log_format",
@@ -178,6 +184,7 @@ impl Default for Config {
             metrics_listen: None,
             metrics_open: false,
             slow_request: Slow::default(),
+            hedge_after: None,
             alert_command: Vec::new(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,

@@ -210,6 +210,8 @@ digest! {
     QueryHash;
     /// SHA-256 of an audit entry and everything before it.
     EntryHash;
+    /// A node of the Merkle tree over the audit log (RFC 6962 section 2.1).
+    NodeHash;
 }
 
 /// A certificate serial number: 8 to 20 bytes, big-endian, as in the certificate (RFC 5280 4.1.2.2).

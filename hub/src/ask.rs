@@ -5,7 +5,9 @@ use crate::{
     cache::{Answer, Manner},
     call::{Call, Facts},
     cursor::Progress,
+    deadlines::Until,
     flight::Aboard,
+    judge::Judge,
     outcome::Failure,
     peer::Batch,
     question::Source,
@@ -34,10 +36,10 @@ impl<'a> Ask<'a> {
         asker: &Asker,
         source: &'a Source,
         (list, manner): (List, Manner),
-        before: Progress,
+        (before, until): (Progress, Until),
     ) -> Self {
         let started = Instant::now();
-        let deadline = started + hub.deadlines.source;
+        let deadline = hub.deadlines.of_source(until);
         let after = before.after();
         let (reader, asking) = match source {
             Source::Here => (Reader::Here(Box::new(Here::new(hub, *asker, list, after))), None),
@@ -93,6 +95,11 @@ impl<'a> Ask<'a> {
     /// What the other side told beside its rows.
     pub(crate) fn facts(&self) -> Facts {
         self.reader.facts()
+    }
+
+    /// Who judges its rows when they leave; nobody those of this instance.
+    pub(crate) fn judge(&self) -> Option<Judge> {
+        self.reader.judge()
     }
 
     /// Its place, for whoever keeps what it brings; none for this instance's own rows.

@@ -5,7 +5,10 @@
 //! one that comes from the other side. Of equal questions at one time only the first is asked; the others wait for what it brings, and
 //! share its failure. What a link's owner asked is found by nobody else: links are theirs, and everything here is kept by owner and link.
 
-use crate::outcome::{Failure, Kind};
+use crate::{
+    judge::Judge,
+    outcome::{Failure, Kind},
+};
 use domain::{
     Time,
     id::{GrantId, QueryHash, UserId},
@@ -36,7 +39,7 @@ pub(crate) type Key = (UserId, GrantId);
 
 /// One answer: its messages, each as it came.
 pub(crate) struct Answer {
-    pub(crate) messages: Vec<Zeroizing<Vec<u8>>>,
+    messages: Vec<Zeroizing<Vec<u8>>>,
     /// When it was kept, by the wall clock: the other one stands still while a machine sleeps.
     came: Time,
     until: Instant,
@@ -55,6 +58,16 @@ impl Answer {
     /// Whether it holds no more, because the grant that it came under changed or ended.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    /// One of its messages, if it may be shown.
+    pub(crate) fn message<M: prost::Message + Default>(&self, at: usize, judge: &Judge) -> Result<M, Failure> {
+        if self.is_over() {
+            return Err(Failure::changed());
+        }
+        judge.judge()?;
+        let bytes = self.messages.get(at).ok_or_else(Failure::unfinished)?;
+        M::decode(&bytes[..]).map_err(|_| Failure::unfinished())
     }
 
     fn size(&self) -> usize {
@@ -366,7 +379,7 @@ impl Keeping {
     pub(crate) fn failed(&mut self, failure: &Failure) {
         self.messages.clear();
         if let Some(ticket) = self.ticket.take()
-            && failure.kind != Kind::HeldBack
+            && !matches!(failure.kind, Kind::HeldBack(_))
         {
             ticket.fail(failure);
         }

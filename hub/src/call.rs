@@ -7,6 +7,7 @@ use crate::{
     flight::{Aboard, Over},
     health::LinkState,
     hello::Shares,
+    judge::{Judge, Unjudged, Words},
     outcome::{Failure, Kind},
     session::{Channel, Live},
     terms::Known,
@@ -17,15 +18,24 @@ use domain::{
     answer::{Outcome, SourceOutcome},
     audit::Ending,
     id::{GrantId, QueryHash, RequestId, Resource, UserId},
-    scope::{Door, spec::MAX_RATE},
+    scope::Door,
     trace::TRACEPARENT,
 };
-use link::{Trail, trail::Part};
-use proto::{CALLS_LEFT, REQUEST_ID};
-use std::{sync::Arc, time::Duration};
+use link::{
+    Trail,
+    trail::{NotSent, Part},
+};
+use proto::REQUEST_ID;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use store::{AuditQuery, LinkEnd, LinkRecord, Shared};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 
 /// A call that is cut short this close to its deadline was cut short by it.
 const SLACK: Duration = Duration::from_millis(100);
@@ -39,10 +49,11 @@ pub(crate) struct Call<'a> {
     live: Option<Live>,
     aboard: Aboard,
     gate: Gate,
-    /// Where the question came in, of one for rows.
-    door: Option<Door>,
+    judge: Judge,
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
+    /// Calls of the grant's limit that were taken, as far as is known.
+    taken: AtomicU32,
 }
 
 /// What the other side told beside its rows; nothing of this instance's own.
@@ -72,7 +83,12 @@ enum Gate {
 
 impl<'a> Call<'a> {
     pub(crate) fn new(hub: &'a Hub, link: &'a LinkRecord, trail: Trail, deadline: Instant) -> Self {
+        Self::through(hub, link, (None, trail), deadline)
+    }
+
+    fn through(hub: &'a Hub, link: &'a LinkRecord, (door, trail): (Option<Door>, Trail), deadline: Instant) -> Self {
         let aboard = hub.sessions.board(link);
+        let judge = Judge::new(&hub.tracks, &hub.keeper, (link.owner, link.id), door);
         Self {
             hub,
             link,
@@ -82,8 +98,9 @@ impl<'a> Call<'a> {
             live: None,
             aboard,
             gate: Gate::Free,
-            door: None,
+            judge,
             calls_left: None,
+            taken: AtomicU32::new(0),
         }
     }
 
@@ -94,12 +111,13 @@ impl<'a> Call<'a> {
         (door, trail): (Door, Trail),
         deadline: Instant,
     ) -> Self {
-        Self { gate: Gate::Ahead, door: Some(door), ..Self::new(hub, link, trail, deadline) }
+        trail.waits();
+        Self { gate: Gate::Ahead, ..Self::through(hub, link, (Some(door), trail), deadline) }
     }
 
-    /// Where the question came in, of one for rows.
-    pub(crate) const fn door(&self) -> Option<Door> {
-        self.door
+    /// Who judges what comes.
+    pub(crate) const fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     pub(crate) const fn link(&self) -> &'a LinkRecord {
@@ -157,14 +175,26 @@ impl<'a> Call<'a> {
         self.allowed().await?;
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
-        let over = self.over();
-        let turn = over.unless(async { Ok(timeout_at(deadline + SLACK, turn).await) });
-        let turn = self.trail.time(Part::Queue, turn).await?.map_err(|_| self.late())?;
-        self.still_allowed()?;
-        Ok(turn)
+        let turn = async { timeout_at(deadline + SLACK, turn).await.map_err(|_| self.late()) };
+        let turn = self.received(Part::Queue, turn).await;
+        if matches!(turn, Ok(Turn::Failed(_))) {
+            self.trail.not_sent(NotSent::Equal);
+        }
+        turn
     }
 
-    /// Sends `message`, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
+    /// What is waited for, as a part of the question: unless the grant ends first, and judged when it is there.
+    pub(crate) async fn received<T>(
+        &self,
+        part: Part,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let over = self.over();
+        let came = self.trail.time(part, over.unless(work)).await?;
+        self.judge.judge().map(|()| came)
+    }
+
+    /// Asks for words, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
     pub(crate) async fn send<M, T, F>(
         &mut self,
         message: &M,
@@ -172,13 +202,41 @@ impl<'a> Call<'a> {
     ) -> Result<T, Failure>
     where
         M: Clone,
+        T: Words,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.send_any(message, ask, None).await
+    }
+
+    /// Asks for rows, as [`Call::send`] does for words, and once more over another connection where that is wanted and no answer comes.
+    pub(crate) async fn fetch<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+    ) -> Result<Unjudged<T>, Failure>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.send_any(message, ask, self.hub.hedge_after).await.map(Unjudged::new)
+    }
+
+    async fn send_any<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+        hedge: Option<Duration>,
+    ) -> Result<T, Failure>
+    where
+        M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let (deadline, over) = (self.deadline, self.over());
         self.pass()?;
+        self.trail.sent();
         let asked = Instant::now();
         let trail = self.trail.clone();
-        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask)).await) });
+        let answer = over.unless(async { Ok(timeout_at(deadline, self.send_anew(message, ask, hedge)).await) });
         let answer = trail.time(Part::Wire, answer).await?;
         let answer = answer.unwrap_or_else(|_| Err(self.late())).map_err(|failure| self.as_known(failure));
         if answer.is_ok() {
@@ -192,9 +250,33 @@ impl<'a> Call<'a> {
         if matches!(self.gate, Gate::Ahead) {
             let patience = self.deadline.saturating_duration_since(Instant::now());
             let pass = self.hub.tracks.ask(self.link, patience);
-            self.gate = Gate::Passed(pass.map_err(|held| Failure { kind: Kind::HeldBack, ..self.as_known(held) })?);
+            self.gate = Gate::Passed(pass.map_err(|held| Failure { kind: held.kind, ..self.as_known(held) })?);
         }
         Ok(())
+    }
+
+    /// Calls of the grant's limit that were taken, as far as is known.
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// One is sent. Whoever gives it up has sent it all the same.
+    pub(crate) fn takes_a_call(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It ended so that it was not counted at the other side.
+    pub(crate) fn took_no_call(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another connection of the link for a second try at the question, where that is of use: the link is well, its grant has calls left, and a
+    /// connection is there or comes about.
+    pub(crate) async fn beside(&self) -> Option<Live> {
+        let first = self.live.as_ref().filter(|_| self.hub.tracks.bears_two(self.link))?;
+        let other = self.hub.sessions.open_beside(self.link, first).await?;
+        self.trail.second(false);
+        Some(other)
     }
 
     /// What the other side told beside its rows of this kind.
@@ -219,22 +301,32 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn send_anew<M, T, F>(&mut self, message: &M, ask: impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    async fn send_anew<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: impl Fn(Channel, Request<M>) -> F,
+        hedge: Option<Duration>,
+    ) -> Result<T, Failure>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let first = self.send_once(message, &ask).await;
+        let first = self.send_once(message, &ask, hedge).await;
         match &first {
             Err(failure) if failure.kind == Kind::Broken && self.may_have_been_stale() => {
                 self.hang_up();
-                self.send_once(message, &ask).await
+                self.send_once(message, &ask, None).await
             }
             _ => first,
         }
     }
 
-    async fn send_once<M, T, F>(&mut self, message: &M, ask: &impl Fn(Channel, Request<M>) -> F) -> Result<T, Failure>
+    async fn send_once<M, T, F>(
+        &mut self,
+        message: &M,
+        ask: &impl Fn(Channel, Request<M>) -> F,
+        hedge: Option<Duration>,
+    ) -> Result<T, Failure>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
@@ -242,12 +334,24 @@ impl<'a> Call<'a> {
         let live = self.hub.sessions.open(self.link).await?;
         let channel = live.channel.clone();
         self.live = Some(live);
-        let answer = ask(channel, self.request(message.clone())).await;
-        self.calls_left = calls_left(answer.as_ref().map_or_else(Status::metadata, Response::metadata));
-        answer.map(Response::into_inner).map_err(|status| self.failure(&status))
+        let tried = match hedge {
+            // Two tries in one place would be as large again for those who never make the second.
+            Some(after) => Box::pin(self.hedged(message, ask, (channel, after))).await,
+            None => self.attempt(message, ask, (channel, None)).await,
+        };
+        self.calls_left = tried.calls_left;
+        if let Some(left) = tried.calls_left {
+            self.hub.tracks.has_left(self.link, left);
+        }
+        if let Some(mut other) = tried.live {
+            // Two tries are enough: whatever is wrong with it, nobody asks a third time.
+            other.reused = false;
+            self.live = Some(other);
+        }
+        tried.answer
     }
 
-    fn request<M>(&self, message: M) -> Request<M> {
+    pub(crate) fn request<M>(&self, message: M) -> Request<M> {
         traced(message, &self.trail, self.deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -256,10 +360,15 @@ impl<'a> Call<'a> {
         in_time && self.live.as_ref().is_some_and(|live| live.reused && live.refusal().is_none())
     }
 
-    /// What a bad status means on this connection.
+    /// What a bad status means on the question's connection.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
+        self.failure_over(status, None)
+    }
+
+    /// The same on another connection, if it came over one.
+    pub(crate) fn failure_over(&self, status: &Status, other: Option<&Live>) -> Failure {
         let failure = Failure::from_status(status, self.waited());
-        match (failure.kind, self.live.as_ref().and_then(Live::refusal), &self.link.words) {
+        match (failure.kind, other.or(self.live.as_ref()).and_then(Live::refusal), &self.link.words) {
             (Kind::Broken, Some(refusal), _) => refusal,
             (_, None, Some(words)) if failure.refusal == Some(Reason::NotPermitted) => {
                 Failure::unconfirmed(self.link, words)
@@ -289,7 +398,7 @@ impl<'a> Call<'a> {
 
     /// Notes how the question ended, and lets go of a connection that is of no more use.
     pub(crate) fn end(&mut self, failure: Option<&Failure>) {
-        if failure.is_some_and(|failure| failure.kind == Kind::HeldBack) {
+        if failure.is_some_and(|failure| matches!(failure.kind, Kind::HeldBack(_))) {
             return;
         }
         if let Gate::Passed(pass) = &mut self.gate {
@@ -379,23 +488,15 @@ impl Hub {
 
     /// The other side's owner has let the link in. Should that not be written, the next answer tells it again.
     pub(crate) fn confirmed(&self, link: &LinkRecord) {
-        let (store, owner, id) = (Arc::clone(&self.store), link.owner, link.id);
+        let (store, link) = (Arc::clone(&self.store), link.clone());
         let keeper = Arc::clone(&self.keeper);
         self.tasks.spawn(async move {
-            if let Err(error) = store.forget_words(owner, id).await {
+            if let Err(error) = store.forget_words(&link).await {
                 tracing::warn!(%error, "that a link is confirmed could not be written");
             }
             keeper.look();
         });
     }
-}
-
-/// What the other side says that the grant has left. Nothing that no grant can have is believed.
-fn calls_left(metadata: &MetadataMap) -> Option<u32> {
-    let mut said = metadata.get_all(CALLS_LEFT).iter();
-    let (only, None) = (said.next()?, said.next()) else { return None };
-    let digits = only.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok().filter(|left| *left <= MAX_RATE)
 }
 
 /// When a question over a link was answered last by what the log says: another daemon may have asked it.

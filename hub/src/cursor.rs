@@ -1,4 +1,8 @@
-//! Where a merged answer goes on: base64url of JSON {version, query hash, asker, oldest row shown, every source with its state}.
+//! Where a merged answer goes on: base64url of version, query hash, asker, oldest row shown, and each source with how far it has come; of
+//! all there were, those alone that may have more.
+//!
+//! It goes into the address of a request, so it is packed: 256 links that are all under way take 36 KB with the longest names there are, and half of
+//! that with usual ones. The bytes are in `packed`.
 //!
 //! A cursor holds positions, never rows. It is not signed: it gives nobody anything that its own user could not ask for, and
 //! one that fits not exactly the same question and user is refused. It names its sources, so that an answer stays the same from page to page
@@ -7,14 +11,15 @@
 use crate::{Asker, HubError};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    Time,
-    id::{GrantId, ItemId, Name, QueryHash, UserId, WorkspaceId},
+    answer::HERE,
+    id::{GrantId, Name, QueryHash, UserId, WorkspaceId},
     page::Position,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-const VERSION: u32 = 2;
+mod packed;
+
+const VERSION: u8 = 3;
 /// Far above what a thousand sources need.
 const MAX_TEXT: usize = 256 * 1024;
 
@@ -67,28 +72,6 @@ pub(crate) struct Cursor {
     pub(crate) sources: Vec<(SourceId, Progress)>,
 }
 
-type Key = (i64, ItemId);
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Text {
-    v: u32,
-    query: QueryHash,
-    user: UserId,
-    workspace: WorkspaceId,
-    shown: Option<Key>,
-    all: bool,
-    sources: Vec<(SourceId, State)>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    New,
-    After(Key),
-    Done,
-}
-
 impl Cursor {
     /// The beginning of an answer from these sources.
     pub(crate) fn start(all: bool, sources: impl IntoIterator<Item = SourceId>) -> Self {
@@ -100,67 +83,37 @@ impl Cursor {
         self.sources.iter().any(|(_, progress)| *progress != Progress::Done)
     }
 
+    /// The same without what these sources, by their names, may still have.
+    pub(crate) fn without(mut self, names: &BTreeSet<&str>) -> Self {
+        for (id, progress) in &mut self.sources {
+            if names.contains(id.as_ref().map_or(HERE, |(_, name)| name.as_str())) {
+                *progress = Progress::Done;
+            }
+        }
+        self
+    }
+
     /// The opaque text.
     pub(crate) fn encode(&self, bound: &Bound) -> String {
-        let text = Text {
-            v: VERSION,
-            query: bound.query,
-            user: bound.user,
-            workspace: bound.workspace,
-            shown: self.shown.map(key),
-            all: self.all,
-            sources: self.sources.iter().map(|(id, progress)| (id.clone(), state(*progress))).collect(),
-        };
-        // Ids, hashes and numbers always serialise; an empty cursor would be refused like any foreign one.
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&text).unwrap_or_default())
+        URL_SAFE_NO_PAD.encode(packed::write(self, bound))
     }
 
     /// Reads a cursor that must belong to `bound`; whether its sources are those of the question is for whoever knows the links.
     pub(crate) fn decode(text: &str, bound: &Bound) -> Result<Self, HubError> {
-        let read = read(text).ok_or_else(no_cursor)?;
-        let found = Bound { query: read.query, user: read.user, workspace: read.workspace };
-        let distinct: BTreeSet<_> = read.sources.iter().map(|(id, _)| id.as_ref().map(|(grant, _)| *grant)).collect();
+        let bytes = (text.len() <= MAX_TEXT).then(|| URL_SAFE_NO_PAD.decode(text).ok()).flatten();
+        let (cursor, found) = bytes.and_then(|bytes| packed::read(&bytes)).ok_or_else(no_cursor)?;
+        let ids = cursor.sources.iter().map(|(id, _)| id.as_ref().map(|(grant, _)| *grant));
         // A source that stood there twice would give its rows twice.
-        if read.v != VERSION || found != *bound || distinct.len() != read.sources.len() {
+        if found != *bound || ids.collect::<BTreeSet<_>>().len() != cursor.sources.len() {
             return Err(HubError::Cursor);
         }
-        let sources = read.sources.into_iter().map(|(id, state)| (id, progress(&state))).collect();
-        Ok(Self { shown: read.shown.map(position), all: read.all, sources })
+        Ok(cursor)
     }
 }
 
 fn no_cursor() -> HubError {
     let next = "take the whole of what an earlier page called `next`, or start again without a cursor";
     HubError::Question(format!("this is not a cursor; {next}"))
-}
-
-fn read(text: &str) -> Option<Text> {
-    let bytes = (text.len() <= MAX_TEXT).then(|| URL_SAFE_NO_PAD.decode(text).ok())??;
-    serde_json::from_slice(&bytes).ok()
-}
-
-fn key(position: Position) -> Key {
-    (position.created_at.micros(), position.id)
-}
-
-fn position((micros, id): Key) -> Position {
-    Position { created_at: Time::from_micros(micros), id }
-}
-
-fn state(progress: Progress) -> State {
-    match progress {
-        Progress::NotAsked => State::New,
-        Progress::After(position) => State::After(key(position)),
-        Progress::Done => State::Done,
-    }
-}
-
-fn progress(state: &State) -> Progress {
-    match state {
-        State::New => Progress::NotAsked,
-        State::After(key) => Progress::After(position(*key)),
-        State::Done => Progress::Done,
-    }
 }
 
 #[cfg(test)]

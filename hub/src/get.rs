@@ -4,14 +4,14 @@ use crate::{
     Asker, Hub, HubError,
     cache::{Answer, Keeping, Manner, Turn},
     call::{Call, Facts},
-    deadlines::message_bytes,
+    deadlines::{Until, message_bytes},
     flight::{Aboard, Held},
-    hello::capabilities,
+    judge::Judge,
     outcome::Failure,
     peer,
     question::{Source, Sources},
     record::{Asking, Sum},
-    track::kept_back,
+    terms::{Known, Said},
 };
 use domain::{
     Reason, Time,
@@ -27,7 +27,7 @@ use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
 use std::{sync::Arc, time::Duration};
 use store::{Access, LinkRecord};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// The row with the time it was read, if there is one.
 type Found = Result<Option<Read>, Failure>;
@@ -54,12 +54,28 @@ impl Hub {
         (resource, id): (Resource, ItemId),
         fresh: bool,
     ) -> Result<Held<One>, HubError> {
+        self.get_by(asker, from, (resource, id), (fresh, self.until())).await
+    }
+
+    /// When an answer is to be there that is asked for now: for whoever asks for one row by several questions.
+    pub fn until(&self) -> Until {
+        self.deadlines.until()
+    }
+
+    /// As [`Hub::get`], as a part of an answer that is to be there by then.
+    pub async fn get_by(
+        &self,
+        asker: &Asker,
+        from: &Sources,
+        (resource, id): (Resource, ItemId),
+        (fresh, until): (bool, Until),
+    ) -> Result<Held<One>, HubError> {
         let sources = self.sources(asker, from).await?;
         let (get, manner) = (Get { resource, id }, if fresh { Manner::Fresh } else { Manner::Shared });
         let (here, links): (Vec<_>, Vec<_>) = sources.iter().partition(|source| matches!(source, Source::Here));
         let (mut row, mut withheld, mut ended, mut places) = (None, None, Vec::new(), Vec::new());
         for turn in [here, links] {
-            let calls = turn.into_iter().map(|source| self.get_from(asker, source, (&get, manner)));
+            let calls = turn.into_iter().map(|source| self.get_from(asker, source, (&get, manner, until)));
             let mut answers = calls.collect::<FuturesUnordered<_>>();
             while row.is_none()
                 && let Some((found, outcome, place)) = answers.next().await
@@ -77,13 +93,13 @@ impl Hub {
         &self,
         asker: &Asker,
         source: &Source,
-        (get, manner): (&Get, Manner),
+        (get, manner, until): (&Get, Manner, Until),
     ) -> (Shown, SourceOutcome, Option<Aboard>) {
         let started = Instant::now();
-        let answer = timeout(self.deadlines.overall, async {
+        let answer = timeout_at(until.with_records(), async {
             match source {
-                Source::Here => Came::only(self.get_here(asker, get).await),
-                Source::Link(link) => self.get_link(asker, link, (get, manner)).await,
+                Source::Here => Came::only(self.get_here(asker, get, until).await),
+                Source::Link(link) => self.get_link(asker, link, (get, manner, until)).await,
             }
         });
         let late = |_| Came::only(Err(Failure::silent(started.elapsed())));
@@ -92,18 +108,26 @@ impl Hub {
         ((row, kept_back), facts.of(outcome), place)
     }
 
-    async fn get_here(&self, asker: &Asker, get: &Get) -> Found {
+    async fn get_here(&self, asker: &Asker, get: &Get, until: Until) -> Found {
         let Asker { workspace, user, .. } = *asker;
         let access = Access::Native { workspace, user, operation: get };
-        let found = timeout(self.deadlines.source, self.store.get(access)).await;
-        let found = found.map_err(|_| Failure::silent(self.deadlines.source))?.map_err(Failure::own)?;
+        let began = Instant::now();
+        let found = timeout_at(self.deadlines.of_source(until), self.store.get(access)).await;
+        let found = found.map_err(|_| Failure::silent(began.elapsed()))?.map_err(Failure::own)?;
         Ok(found.map(|(item, as_of)| Read { item, as_of, kept: None }))
     }
 
-    async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner): (&Get, Manner)) -> Came {
+    async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner, until): (&Get, Manner, Until)) -> Came {
         let mut asking = Asking::new(self, asker, link, Method::Get).about(&get.resource, get.query_hash());
-        let mut call = Call::question(self, link, (asker.door, asking.trail()), Instant::now() + self.deadlines.source);
-        let (found, bytes) = ask(&mut call, get, manner).await;
+        let mut call = Call::question(self, link, (asker.door, asking.trail()), self.deadlines.of_source(until));
+        let allowed = if self.deadlines.are_fair(until) { call.allowed().await } else { Err(Failure::no_time()) };
+        let (found, bytes, said) = match allowed {
+            Ok(said) => {
+                let (found, bytes) = ask(&mut call, get, manner).await;
+                (found, bytes, said)
+            }
+            Err(failure) => (Err(failure), 0, None),
+        };
         let over = call.over();
         let cached = matches!(&found, Ok(Some(read)) if read.kept.is_some());
         if !cached {
@@ -114,14 +138,15 @@ impl Hub {
             Err(failure) => asking.failed(failure).await,
         };
         let kept_back = match (&recorded, &found) {
-            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, link, get).await,
+            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, get, said).await,
             _ => None,
         };
         // What came just before the end is not shown after it.
         let found = match found {
             _ if over.is_so() => Err(Failure::ended()),
             Ok(Some(Read { kept: Some(answer), .. })) if answer.is_over() => Err(Failure::changed()),
-            found => found,
+            Ok(found) => call.judge().judge().map(|()| found),
+            failed => failed,
         };
         let facts = call.facts(&get.resource);
         Came { found: recorded.and(found), kept_back, place: Some(call.place()), facts }
@@ -148,29 +173,34 @@ fn looks_empty(item: &Item) -> bool {
     item.title.is_none() || has_body && item.body.is_none()
 }
 
-/// The fields of its kind that the grant keeps back. Whoever cannot be asked that has given the row all the same.
-async fn withheld(call: &mut Call<'_>, link: &LinkRecord, get: &Get) -> Option<Vec<Field>> {
-    let shares = capabilities(call, link).await;
-    if shares.is_ok() {
-        // Where the row itself was kept, this is the question that was sent.
-        call.answered();
+/// The fields of its kind that the grant keeps back: as its session tells, as was `said` to this question before, or asked for. Whoever cannot be
+/// asked that has given the row all the same.
+async fn withheld(call: &mut Call<'_>, get: &Get, said: Option<Said>) -> Option<Vec<Field>> {
+    if let Known::Told(terms) = call.known() {
+        return terms.kept_back(&get.resource);
     }
-    let mut shares = shares.ok()??;
-    kept_back(&get.resource, &shares.resources.remove(&get.resource)?)
+    let said = match said {
+        Some(said) => said,
+        None => call.ask_terms().await.ok()?,
+    };
+    said?.terms().kept_back(&get.resource)
 }
 
 async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
     let ticket = match call.turn(get.query_hash(), manner, call.deadline()).await {
-        Ok(Turn::Kept(answer)) => return (call.over().unless(async { again(answer, get) }).await.map(Some), 0),
+        Ok(Turn::Kept(answer)) => {
+            let again = async { again(answer, get, call.judge()) };
+            return (call.over().unless(again).await.map(Some), 0);
+        }
         Ok(Turn::Failed(failure)) | Err(failure) => return (Err(failure), 0),
         Ok(Turn::Ask(ticket)) => ticket,
     };
     let mut keeping = Keeping::new(ticket);
     let wire = v1::GetRequest { resource: get.resource.to_string(), id: get.id.to_string() };
-    let answer = call.send(&wire, |channel, request| async move {
+    let answer = call.fetch(&wire, |channel, request| async move {
         QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).get(request).await
     });
-    let answer = answer.await.and_then(|answer| call.still_allowed().map(|()| answer));
+    let answer = answer.await.and_then(|answer| answer.taken(call.judge()));
     match answer {
         Ok(answer) => {
             let bytes = answer.encoded_len() as u64;
@@ -192,9 +222,8 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
 }
 
 /// A row that was given a moment ago, read anew.
-fn again(answer: Arc<Answer>, get: &Get) -> Result<Read, Failure> {
-    let message = answer.messages.first().and_then(|bytes| v1::GetResponse::decode(&bytes[..]).ok());
-    read(message.ok_or_else(Failure::unfinished)?, get, Some(answer))
+fn again(answer: Arc<Answer>, get: &Get, judge: &Judge) -> Result<Read, Failure> {
+    read(answer.message(0, judge)?, get, Some(answer))
 }
 
 fn read(answer: v1::GetResponse, get: &Get, kept: Option<Arc<Answer>>) -> Result<Read, Failure> {

@@ -14,6 +14,7 @@
 //! user's link.
 
 mod ask;
+mod attempt;
 mod cache;
 mod call;
 pub mod calls;
@@ -30,6 +31,7 @@ mod flight;
 mod get;
 mod health;
 mod hello;
+mod judge;
 mod keys;
 mod latency;
 mod lines;
@@ -54,9 +56,9 @@ pub use calls::{AwaitState, AwaitStatus, Awaiting, CallStatus, Listen};
 pub use circuit::{CircuitState, CircuitStatus};
 pub use connect::{LinkStatus, Linked, Unlinked};
 pub use control::SessionStatus;
-pub use deadlines::Deadlines;
+pub use deadlines::{Deadlines, Until};
 pub use error::HubError;
-pub use explain::Planned;
+pub use explain::{Asks, Planned};
 pub use flight::{Held, Places};
 pub use health::{LastFailure, LinkState};
 pub use hello::{Hello, Ping, Shares};
@@ -101,6 +103,8 @@ pub struct Parts {
     pub try_addresses: bool,
     /// What is told of every question over a link.
     pub trails: link::Trails,
+    /// After how long without an answer a question for rows is asked once more over another connection of its link; never if none.
+    pub hedge_after: Option<std::time::Duration>,
 }
 
 /// The asking side of this instance, for all its users.
@@ -122,6 +126,7 @@ pub struct Hub {
     keeper: Arc<control::Keeper>,
     trials: control::Trials,
     try_addresses: bool,
+    hedge_after: Option<std::time::Duration>,
     calls: calls::Calls,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -135,7 +140,8 @@ impl Hub {
 
     /// The same with other deadlines.
     pub fn with_deadlines(parts: Parts, deadlines: Deadlines) -> Arc<Self> {
-        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses, trails } = parts;
+        let Parts { world, store, auditor, kek, instance, name, dialler, calls, try_addresses, trails, hedge_after } =
+            parts;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let calls = calls::Calls::new(&world, calls, &trails);
         let dialling = Dialling::new(dialler, Arc::clone(&calls.table), tasks.clone(), stopping.clone());
@@ -162,6 +168,7 @@ impl Hub {
             keeper,
             trials: control::Trials::default(),
             try_addresses,
+            hedge_after,
             calls,
             tasks,
             stopping,

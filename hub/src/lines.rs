@@ -100,13 +100,27 @@ impl Lines {
         Some(line.chosen())
     }
 
-    /// Whether a further connection is to be made now; the first one's ticket, if so, and nobody else is told so until [`Lines::extended`].
+    /// Another connection than this one, if one is there; the one with the fewest calls.
+    pub(crate) fn beside(&mut self, ticket: u64, now: Instant) -> Option<Chosen> {
+        let all = self.first.iter_mut().chain(&mut self.further);
+        let others = all.filter(|line| line.ticket != ticket && line.is_open() == Some(true));
+        let line = others.min_by_key(|line| line.in_flight())?;
+        line.used = now;
+        Some(line.chosen())
+    }
+
+    /// Whether a further connection is to be made now since all are busy; as [`Lines::add`].
     pub(crate) fn extend(&mut self, now: Instant) -> Option<u64> {
-        let first = self.first.as_ref()?;
-        let all = || std::iter::once(first).chain(&self.further);
-        let busy = all().all(|line| line.is_open() == Some(true) && line.in_flight() >= BUSY);
-        let may = !self.extending && self.resting.is_none_or(|until| now >= until) && all().count() < MOST;
-        if !(busy && may) {
+        let mut all = self.first.iter().chain(&self.further);
+        let busy = all.all(|line| line.is_open() == Some(true) && line.in_flight() >= BUSY);
+        busy.then(|| self.add(now)).flatten()
+    }
+
+    /// Whether a further connection may be made now; the first one's ticket, if so, and nobody else is told so until [`Lines::extended`].
+    pub(crate) fn add(&mut self, now: Instant) -> Option<u64> {
+        let first = self.first.as_ref().filter(|first| first.is_open() == Some(true))?;
+        let is_full = self.further.iter().filter(|line| line.is_open() == Some(true)).count() + 1 >= MOST;
+        if is_full || self.extending || self.resting.is_some_and(|until| now < until) {
             return None;
         }
         self.extending = true;

@@ -10,7 +10,7 @@ use domain::{
     invite::Invite,
     scope::Door,
 };
-use link::{DialError, Dialled};
+use link::{DialError, Dialled, trail::NotSent};
 use std::{collections::BTreeSet, time::Duration};
 use store::LinkRecord;
 use tonic::{Code, Status};
@@ -48,8 +48,8 @@ pub(crate) enum Kind {
     Lie,
     /// The grant ended while the question was under way: none of its rows is shown any more.
     Ended,
-    /// The link was not asked, as its circuit is open; or its rows are not shown, as its grant names other doors.
-    HeldBack,
+    /// The link was not asked, as its circuit is open or no time is left; or its rows are not shown, as its grant names other doors.
+    HeldBack(NotSent),
 }
 
 impl Failure {
@@ -82,7 +82,7 @@ impl Failure {
     /// Nothing was sent, since this is how the questions before it ended, so many in a row.
     pub(crate) fn held_back(&self, failures: u32, wait: Duration) -> Self {
         let reason = format!("{}; not asked now, after {failures} failures in a row", self.reason);
-        Self { reason, retry_after: Some(wait), kind: Kind::HeldBack, ..self.clone() }
+        Self { reason, retry_after: Some(wait), kind: Kind::HeldBack(NotSent::Circuit), ..self.clone() }
     }
 
     /// Nothing was sent, since the other side's owner does not want its rows shown where they were asked for.
@@ -98,7 +98,7 @@ impl Failure {
              scope",
             door = door.word()
         );
-        Self::new(Outcome::Denied, Kind::HeldBack, reason)
+        Self::new(Outcome::Denied, Kind::HeldBack(NotSent::Door), reason)
     }
 
     /// The same, since nobody knows which doors its owner names.
@@ -108,7 +108,14 @@ impl Failure {
              links` says why, try again once it has, or ask on the command line",
             door.word()
         );
-        Self::new(Outcome::Denied, Kind::HeldBack, reason)
+        Self::new(Outcome::Denied, Kind::HeldBack(NotSent::Door), reason)
+    }
+
+    /// Nothing was sent, since what was asked before, for the same answer, has used up its time.
+    pub(crate) fn no_time() -> Self {
+        let reason =
+            "not asked: looking for the beginning of the id took the time of this answer; ask again with the whole id";
+        Self::new(Outcome::Timeout, Kind::HeldBack(NotSent::Time), reason)
     }
 
     /// No link within the deadline.
@@ -174,12 +181,21 @@ impl Failure {
 
     /// Whether rows that came before it are not to be used.
     pub(crate) fn spoils_rows(&self) -> bool {
-        matches!(self.kind, Kind::Lie | Kind::Ended | Kind::HeldBack)
+        matches!(self.kind, Kind::Lie | Kind::Ended | Kind::HeldBack(_))
     }
 
     /// Whether asking again cannot help while the grant stays as it is.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.outcome, Outcome::Denied | Outcome::Revoked)
+    }
+
+    /// Whether the question that failed so took a call of its grant's limit: it came as far as that, and the limit let it pass.
+    pub(crate) fn took_a_call(&self) -> bool {
+        match self.outcome {
+            Outcome::Timeout => true,
+            Outcome::RateLimited => false,
+            _ => self.kind != Kind::Broken,
+        }
     }
 
     /// As [`SourceOutcome`], `rows` of which were given before.

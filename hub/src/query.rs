@@ -5,8 +5,9 @@ use crate::{
     ask::Ask,
     cache::Answer,
     cursor::{Bound, Cursor, Progress, SourceId},
-    deadlines::PAGE_BYTES,
+    deadlines::{PAGE_BYTES, Until},
     flight::{Aboard, Held, Places},
+    judge::Judge,
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
     question::{Lanes, Question, Source},
@@ -20,7 +21,7 @@ use domain::{
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 impl Hub {
     /// One ordered page of rows out of every source, complete when each came to its end or its deadline.
@@ -28,7 +29,19 @@ impl Hub {
         question.check()?;
         let bound = Bound::new(List { limit: None, ..question.list() }.query_hash(), asker);
         let lanes = self.lanes(asker, &question, &bound).await?;
-        let mut answers = self.gather_all(asker, &question, &lanes).await;
+        let (page, next) = self.page_of(asker, &question, lanes, self.deadlines.until()).await?;
+        Ok(page.map(|page| Page { next: next.map(|next| next.encode(&bound)), ..page }))
+    }
+
+    /// The same of these sources, and where the next page begins.
+    pub(crate) async fn page_of(
+        &self,
+        asker: &Asker,
+        question: &Question,
+        lanes: Lanes,
+        until: Until,
+    ) -> Result<(Held<Page>, Option<Cursor>), HubError> {
+        let mut answers = self.gather_all(asker, (question, until), &lanes).await;
         let mut cursor = lanes.cursor;
         answers.sort_unstable_by_key(|answer| answer.at);
         let places: Vec<_> = answers.iter().filter_map(|answer| answer.place.clone()).collect();
@@ -40,11 +53,16 @@ impl Hub {
             return Err(HubError::Incomplete(outcomes));
         }
         // A page that showed nothing has no next one: the same cursor can be sent again, and a loop over pages ends.
-        let next = (cursor.is_open() && !merged.rows.is_empty()).then(|| cursor.encode(&bound));
-        Ok(Held::new(Page { rows: merged.rows, sources: outcomes, next, verdict }, places))
+        let next = (cursor.is_open() && !merged.rows.is_empty()).then_some(cursor);
+        Ok((Held::new(Page { rows: merged.rows, sources: outcomes, next: None, verdict }, places), next))
     }
 
-    async fn gather_all(&self, asker: &Asker, question: &Question, Lanes { sources, cursor }: &Lanes) -> Vec<Answered> {
+    async fn gather_all(
+        &self,
+        asker: &Asker,
+        question: (&Question, Until),
+        Lanes { sources, cursor }: &Lanes,
+    ) -> Vec<Answered> {
         let budget = PAGE_BYTES / sources.len().max(1);
         let (mut lanes, mut answers) = (FuturesUnordered::new(), Vec::new());
         for (at, (source, (id, progress))) in sources.iter().zip(&cursor.sources).enumerate() {
@@ -70,8 +88,12 @@ impl Hub {
                 },
             }
         }
-        for answer in answers.iter_mut().filter(|answer| answer.has_changed()) {
-            answer.let_go(Rest::Late, &Failure::changed());
+        for answer in &mut answers {
+            match answer.judge.as_ref().map(Judge::judge) {
+                Some(Err(failure)) if !answer.gathered.rows.is_empty() => answer.let_go(Rest::Refused, &failure),
+                _ if answer.has_changed() => answer.let_go(Rest::Late, &Failure::changed()),
+                _ => {}
+            }
         }
         answers
     }
@@ -79,15 +101,15 @@ impl Hub {
     async fn gather(
         &self,
         asker: &Asker,
-        question: &Question,
+        (question, until): (&Question, Until),
         (at, source): (usize, &Source),
         before: Progress,
         budget: usize,
     ) -> Answered {
-        let mut ask = Ask::new(self, asker, source, (question.list(), question.manner()), before);
+        let mut ask = Ask::new(self, asker, source, (question.list(), question.manner()), (before, until));
         let (place, started) = (ask.place(), ask.started);
         let mut rows = Vec::new();
-        let answer = timeout(self.deadlines.overall, collect(&mut ask, &mut rows, budget)).await;
+        let answer = timeout_at(until.0, collect(&mut ask, &mut rows, budget)).await;
         let ended = answer.unwrap_or_else(|_| {
             // Its record may not have been written, so its rows must not be shown.
             rows.clear();
@@ -98,7 +120,7 @@ impl Hub {
         let outcome = ask.facts().of(outcome);
         let kept = ask.kept();
         let gathered = Gathered { source: name, before, cached: kept.is_some(), rows, rest };
-        Answered { at, gathered, outcome, place, kept }
+        Answered { at, gathered, outcome, place, kept, judge: ask.judge() }
     }
 }
 
@@ -112,6 +134,8 @@ struct Answered {
     place: Option<Aboard>,
     /// The earlier answer that its rows are of.
     kept: Option<Arc<Answer>>,
+    /// Who judges its rows when the page is there.
+    judge: Option<Judge>,
 }
 
 impl Answered {
@@ -120,7 +144,7 @@ impl Answered {
         let source = id.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned();
         let outcome = Failure::removed().ending(&source, 0, Duration::ZERO);
         let gathered = Gathered { source, before, cached: false, rows: Vec::new(), rest: Rest::Refused };
-        Self { at, gathered, outcome, place: None, kept: None }
+        Self { at, gathered, outcome, place: None, kept: None, judge: None }
     }
 
     fn is_over(&self) -> bool {
@@ -137,7 +161,7 @@ impl Answered {
         self.gathered.rest = rest;
         let took = Duration::from_millis(self.outcome.took_ms);
         self.outcome = why.ending(&self.gathered.source, 0, took);
-        (self.place, self.kept) = (None, None);
+        (self.place, self.kept, self.judge) = (None, None, None);
     }
 }
 

@@ -144,13 +144,18 @@ impl Hub {
         if let Some(text) = &question.cursor {
             return self.lanes_of(asker, &question.from, Cursor::decode(text, bound)?).await;
         }
-        let sources = self.sources(asker, &question.from).await?;
-        let cursor = Cursor::start(question.from == Sources::All, sources.iter().map(Source::id));
+        self.first_lanes(asker, &question.from).await
+    }
+
+    /// Those of an answer that begins.
+    pub(crate) async fn first_lanes(&self, asker: &Asker, from: &Sources) -> Result<Lanes, HubError> {
+        let sources = self.sources(asker, from).await?;
+        let cursor = Cursor::start(*from == Sources::All, sources.iter().map(Source::id));
         Ok(Lanes { sources: sources.into_iter().map(Some).collect(), cursor })
     }
 
     /// Links that were added since are not of this answer; one that was removed is missing from it.
-    async fn lanes_of(&self, asker: &Asker, from: &Sources, cursor: Cursor) -> Result<Lanes, HubError> {
+    pub(crate) async fn lanes_of(&self, asker: &Asker, from: &Sources, cursor: Cursor) -> Result<Lanes, HubError> {
         let mut links = self.store.links(asker.user).await?;
         let mut present = |id: &SourceId| match id {
             None => Some(Source::Here),

@@ -6,6 +6,7 @@ use crate::{
     call::{Call, Facts},
     deadlines::message_bytes,
     flight::Aboard,
+    judge::{Judge, Parts},
     outcome::Failure,
     peer::{Batch, Check},
 };
@@ -14,13 +15,10 @@ use domain::{
     operation::{List, Operation, Progress},
     page::{PageToken, Position},
 };
-use link::trail::Part;
-use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
 use std::{sync::Arc, time::Duration};
 use store::Access;
 use tokio::time::{Instant, timeout_at};
-use tonic::Streaming;
 
 /// How long to wait, after the last rows, for the other side's word that the call is over: leaving at once would look like
 /// an abandoned call in its log.
@@ -61,6 +59,14 @@ impl Reader<'_> {
                 From::Unknown | From::There { .. } => None,
             },
             Self::Here(_) => None,
+        }
+    }
+
+    /// Who judges its rows when they leave; nobody those of this instance.
+    pub(crate) fn judge(&self) -> Option<Judge> {
+        match self {
+            Self::Here(_) => None,
+            Self::Link(link) => Some(link.call.judge().clone()),
         }
     }
 
@@ -136,7 +142,7 @@ enum From {
     /// That is to be seen.
     Unknown,
     /// The other side, now.
-    There { stream: Box<Streaming<v1::ListResponse>>, keeping: Keeping },
+    There { parts: Box<Parts<v1::ListResponse>>, keeping: Keeping },
     /// An earlier answer, with how many of its messages were read.
     Kept { answer: Arc<Answer>, read: usize },
 }
@@ -189,14 +195,12 @@ impl<'a> Link<'a> {
             Turn::Ask(ticket) => ticket,
         };
         let mut keeping = Keeping::new(ticket);
-        let answer = self.call.send(&self.wire, |channel, request| async move {
-            QueryServiceClient::new(channel).max_decoding_message_size(message_bytes()).list(request).await
+        let answer = self.call.fetch(&self.wire, |channel, request| async move {
+            let mut client = QueryServiceClient::new(channel).max_decoding_message_size(message_bytes());
+            Parts::begin(client.list(request).await?).await
         });
         match answer.await {
-            Ok(stream) => {
-                self.call.still_allowed()?;
-                Ok(From::There { stream: Box::new(stream), keeping })
-            }
+            Ok(came) => Ok(From::There { parts: Box::new(came.parts()), keeping }),
             Err(failure) => {
                 keeping.failed(&failure);
                 Err(failure)
@@ -206,36 +210,28 @@ impl<'a> Link<'a> {
 
     /// The next message, and the earlier answer that it is of, if it was kept.
     async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, Option<Arc<Answer>>), Failure> {
-        let stream = match &mut self.from {
-            From::Kept { answer, .. } if answer.is_over() => return Err(Failure::changed()),
+        match &mut self.from {
             From::Kept { answer, read } => {
-                self.call.still_allowed()?;
-                let message = answer.messages.get(*read).map(|bytes| v1::ListResponse::decode(&bytes[..]));
+                let at = *read;
                 *read += 1;
-                let message = message.and_then(Result::ok).ok_or_else(Failure::unfinished)?;
-                let kept = Some(Arc::clone(answer));
-                return self.call.over().unless(async { Ok((message, kept)) }).await;
+                let message = async { answer.message(at, self.call.judge()) };
+                let message = self.call.over().unless(message).await?;
+                Ok((message, Some(Arc::clone(answer))))
             }
-            From::There { stream, .. } => stream,
-            From::Unknown => return Err(Failure::unfinished()),
-        };
-        let over = self.call.over();
-        let message = over.unless(async { Ok(timeout_at(deadline, stream.message()).await) });
-        let message = self.call.trail().time(Part::Wire, message).await?;
-        let message = message.map_err(|_| self.call.late())?;
-        let message = message.map_err(|status| self.call.failure(&status))?.ok_or_else(Failure::unfinished)?;
-        self.call.still_allowed()?;
-        if let From::There { keeping, .. } = &mut self.from {
-            keeping.add(&message);
+            From::There { parts, keeping } => {
+                let message = parts.next(&self.call, deadline).await?.ok_or_else(Failure::unfinished)?;
+                keeping.add(&message);
+                Ok((message, None))
+            }
+            From::Unknown => Err(Failure::unfinished()),
         }
-        Ok((message, None))
     }
 
     /// After the last rows, which were as they should be.
     async fn ended(&mut self, deadline: Instant) {
-        if let From::There { stream, keeping } = &mut self.from {
+        if let From::There { parts, keeping } = &mut self.from {
             keeping.whole();
-            drop(timeout_at(deadline.min(Instant::now() + FAREWELL), stream.message()).await);
+            parts.farewell(deadline.min(Instant::now() + FAREWELL)).await;
         }
     }
 

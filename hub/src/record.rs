@@ -1,7 +1,10 @@
 //! Asking a link is written into this instance's own log before anything of its answer is shown; so is that an invite was
 //! sent, which may have spent it, whatever came back.
 
-use crate::{Asker, Hub, HubError, outcome::Failure};
+use crate::{
+    Asker, Hub, HubError,
+    outcome::{Failure, Kind},
+};
 use domain::{
     answer::Outcome,
     audit::{Act, Ending, Record, Stage, Subject},
@@ -119,6 +122,9 @@ impl Asking {
     pub(crate) async fn failed(&mut self, failure: &Failure) -> Result<(), Failure> {
         let note = format!("{}: {}", failure.outcome, failure.reason);
         self.trail.broke_off(failure.outcome);
+        if let Kind::HeldBack(why) = failure.kind {
+            self.trail.not_sent(why);
+        }
         let record = Record { reason: failure.refusal, ..self.record(Ending::Refused, &note) };
         self.write(record).await.map_err(|error| unrecorded(&error))
     }

@@ -23,7 +23,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::LinkRecord;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 
 pub(crate) use tonic::transport::Channel;
 
@@ -137,17 +140,43 @@ impl Sessions {
             // A sharing side that calls keeps few sockets here, and the last is for whoever finds the first connection dead.
             lines.filter(|_| self.dialling.has_more(key)).and_then(|lines| lines.extend(Instant::now()))
         };
-        let Some(beside) = beside else { return };
+        if let Some(beside) = beside {
+            drop(self.make(link, beside));
+        }
+    }
+
+    /// Makes a further connection beside the first one, whoever waits for it or goes away. It is over once that came about, or did not.
+    fn make(&self, link: &LinkRecord, beside: u64) -> oneshot::Receiver<()> {
+        let (key, (made, over)) = ((link.owner, link.id), oneshot::channel());
         let (dial, slots) = (self.dial(link), Arc::clone(&self.slots));
         self.dialling.spawn(async move {
-            let made = dial.await.ok();
+            let dialled = dial.await.ok();
             let mut guard = lock(&slots);
             let (count, slots) = &mut *guard;
             *count += 1;
             if let Some(slot) = slots.get_mut(&key) {
-                slot.lines.extended(beside, made.map(|dialled| (*count, dialled)), Instant::now());
+                slot.lines.extended(beside, dialled.map(|dialled| (*count, dialled)), Instant::now());
             }
+            // Nobody may wait for it any more.
+            let _ = made.send(());
         });
+        over
+    }
+
+    /// Another connection than this one, for a second try at what is asked over it: one that is there, or one that is made and stays for a while.
+    pub(crate) async fn open_beside(&self, link: &LinkRecord, live: &Live) -> Option<Live> {
+        let key = (link.owner, link.id);
+        let other = || lock(&self.slots).1.get_mut(&key)?.lines.beside(live.ticket, Instant::now());
+        let chosen = match other() {
+            Some(chosen) => chosen,
+            None if self.dialling.has_more(key) => {
+                let beside = lock(&self.slots).1.get_mut(&key)?.lines.add(Instant::now())?;
+                self.make(link, beside).await.ok()?;
+                other()?
+            }
+            None => return None,
+        };
+        self.live(link, chosen).await.ok()
     }
 
     fn dial(&self, link: &LinkRecord) -> Dial {

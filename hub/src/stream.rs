@@ -8,6 +8,7 @@ use crate::{
     call::Facts,
     cursor::Progress,
     flight::Over,
+    judge::Judge,
     outcome::Failure,
     peer::Batch,
     question::{Question, Source},
@@ -48,18 +49,21 @@ struct Shelf {
     rows: Mutex<Rows>,
     empty: Notify,
     over: Option<Over>,
+    judge: Option<Judge>,
 }
 
 #[derive(Default)]
 struct Rows {
+    /// Why one was let go of when it was its turn.
+    lost: Option<Failure>,
     waiting: VecDeque<(Box<Row>, Option<Arc<Answer>>)>,
     shown: u64,
     facts: Facts,
 }
 
 impl Shelf {
-    fn new(source: &str, over: Option<Over>) -> Self {
-        Self { source: source.to_owned(), rows: Mutex::default(), empty: Notify::new(), over }
+    fn new(source: &str, over: Option<Over>, judge: Option<Judge>) -> Self {
+        Self { source: source.to_owned(), rows: Mutex::default(), empty: Notify::new(), over, judge }
     }
 
     fn is_over(&self) -> bool {
@@ -70,16 +74,41 @@ impl Shelf {
         self.lock().waiting.push_back((Box::new(row), kept));
     }
 
-    /// The next row; none once its grant has ended, or has changed since the row was kept.
+    /// The next row; none once its grant has ended, or has changed since the row was kept, or lets no row be shown here any more.
     fn take(&self) -> Option<Box<Row>> {
         let mut rows = self.lock();
-        let holds = |kept: &Option<Arc<Answer>>| !self.is_over() && !kept.as_ref().is_some_and(|kept| kept.is_over());
-        let row = rows.waiting.pop_front().filter(|(_, kept)| holds(kept)).map(|(row, _)| row);
-        rows.shown += u64::from(row.is_some());
+        let next = rows.waiting.pop_front();
         if rows.waiting.is_empty() {
             self.empty.notify_one();
         }
-        row
+        let (row, kept) = next?;
+        match self.holds(kept.as_deref()) {
+            Ok(()) => {
+                rows.shown += 1;
+                Some(row)
+            }
+            Err(failure) => {
+                rows.lost = Some(failure);
+                None
+            }
+        }
+    }
+
+    fn holds(&self, kept: Option<&Answer>) -> Result<(), Failure> {
+        if self.is_over() {
+            return Err(Failure::ended());
+        }
+        if kept.is_some_and(Answer::is_over) {
+            return Err(Failure::changed());
+        }
+        self.judge.as_ref().map_or(Ok(()), Judge::judge)
+    }
+
+    /// How it ended for the reader, who may have come after what the source ended with.
+    fn end(&self, ended: Result<bool, Failure>, took: Duration) -> SourceOutcome {
+        let lost = self.lock().lost.take();
+        let seen = self.holds(None).and(lost.map_or(Ok(()), Err));
+        self.outcome(seen.and(ended), took)
     }
 
     /// Waits until the reader has every row, or lets go of those it has not when their grant ends.
@@ -123,9 +152,7 @@ impl Waiting {
     fn step(self) -> Option<Step> {
         match self {
             Self::Row(rows) => rows.take().map(Step::Row),
-            // Its grant may have ended after the last row had come and before the reader had it.
-            Self::End(rows, _, took) if rows.is_over() => Some(Step::End(rows.outcome(Err(Failure::ended()), took))),
-            Self::End(rows, ended, took) => Some(Step::End(rows.outcome(ended, took))),
+            Self::End(rows, ended, took) => Some(Step::End(rows.end(ended, took))),
         }
     }
 }
@@ -175,9 +202,15 @@ fn judged(steps: impl Stream<Item = Step>, asked: Vec<String>) -> impl Stream<It
 }
 
 async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, steps: &Sender<Waiting>) {
-    let mut ask = Ask::new(hub, &asker, source, (question.list(), question.manner().alone()), Progress::NotAsked);
+    let mut ask = Ask::new(
+        hub,
+        &asker,
+        source,
+        (question.list(), question.manner().alone()),
+        (Progress::NotAsked, hub.deadlines.until()),
+    );
     let (over, started) = (ask.place().map(|place| place.over()), ask.started);
-    let shelf = Arc::new(Shelf::new(source.name(), over.clone()));
+    let shelf = Arc::new(Shelf::new(source.name(), over.clone(), ask.judge()));
     let relayed = relay(&mut ask, steps, &shelf);
     let ended = match &over {
         Some(over) => over.unless(relayed).await,

@@ -1,6 +1,6 @@
 //! What a link's grant allows, as the other side told last: over the control session, or asked for its capabilities. In memory only.
 
-use crate::{call::Call, outcome::Failure};
+use crate::{call::Call, hello::Shares, outcome::Failure};
 use domain::{
     id::{Field, Resource},
     kind::Kinds,
@@ -40,10 +40,15 @@ impl Terms {
         })
     }
 
-    /// How many fields of this kind are kept back, where there is such a kind here.
-    pub(crate) fn withheld(&self, resource: &Resource) -> Option<u32> {
+    /// The fields of this kind that are kept back, where it is shared and there is such a kind here.
+    pub(crate) fn kept_back(&self, resource: &Resource) -> Option<Vec<Field>> {
         let (given, all) = (self.resources.get(resource)?, &Kinds::builtin().get(resource)?.fields);
-        Some(u32::try_from(all.len().saturating_sub(given.len())).unwrap_or(u32::MAX))
+        Some(all.keys().filter(|field| !given.contains(*field)).cloned().collect())
+    }
+
+    /// How many they are.
+    pub(crate) fn withheld(&self, resource: &Resource) -> Option<u32> {
+        self.kept_back(resource).map(|fields| u32::try_from(fields.len()).unwrap_or(u32::MAX))
     }
 }
 
@@ -81,31 +86,29 @@ impl Known {
     }
 }
 
+/// What a grant gives, as the other side said who was asked; none inside where its grant does not let that be asked.
+pub(crate) type Said = Option<Shares>;
+
 impl Call<'_> {
     /// Whether the link may be asked through the door that its question came by. Where the other side has not told its terms since this
-    /// daemon started, its session is waited for, and where that does not come about, it is asked: a call of its grant's limit.
-    pub(crate) async fn allowed(&mut self) -> Result<(), Failure> {
-        if self.door().is_some() && self.lacks_terms().await {
-            let link = self.link();
-            crate::hello::capabilities(self, link).await?;
-            self.answered();
-        }
-        self.still_allowed()
+    /// daemon started, its session is waited for, and where that does not come about, it is asked, a call of its grant's limit: then what it
+    /// said is returned, so that it is not asked for once more.
+    pub(crate) async fn allowed(&mut self) -> Result<Option<Said>, Failure> {
+        let said = if self.judge().door().is_some() && self.lacks_terms().await {
+            Some(self.ask_terms().await?)
+        } else {
+            None
+        };
+        self.judge().judge()?;
+        Ok(said)
     }
 
-    /// The same by what is known at this moment: what was asked, or kept, before the terms changed is not shown after.
-    pub(crate) fn still_allowed(&self) -> Result<(), Failure> {
-        let Some(door) = self.door() else { return Ok(()) };
-        match self.known() {
-            Known::Heard(terms) | Known::Told(terms) if !terms.doors.contains(&door) => {
-                Err(Failure::not_through(door, &terms.doors))
-            }
-            // Its owner may have named others. A person at the command line is who the link was made for.
-            Known::NotYet | Known::NotSaid if door != Door::Cli && self.hears_of_changes() => {
-                Err(Failure::unknown_doors(door))
-            }
-            _ => Ok(()),
-        }
+    /// What the grant gives, asked for.
+    pub(crate) async fn ask_terms(&mut self) -> Result<Said, Failure> {
+        let link = self.link();
+        let said = crate::hello::capabilities(self, link).await?;
+        self.answered();
+        Ok(said)
     }
 }
 

@@ -2,14 +2,13 @@
 //! only, one entry a link.
 
 use crate::{
-    circuit::{Circuit, CircuitStatus, Moment, Ticket, is_of_reach},
+    circuit::{Circuit, CircuitState, CircuitStatus, Moment, Ticket, is_of_reach},
     latency::{Latencies, Latency},
     outcome::Failure,
     terms::{Known, Terms},
 };
 use domain::{
-    id::{Field, GrantId, Resource, UserId},
-    kind::Kinds,
+    id::{GrantId, Resource, UserId},
     world::World,
 };
 use proto::v1;
@@ -22,7 +21,12 @@ use store::LinkRecord;
 use tokio::time::Instant;
 
 /// Two users of one instance may hold links of the same grant one after the other, and neither learns anything of the other's.
-type Key = (UserId, GrantId);
+pub(crate) type Key = (UserId, GrantId);
+
+/// With fewer calls left of a grant's limit none is spent on a second try.
+const TO_SPARE: u32 = 10;
+/// After so long what was left says nothing: a limit is so many calls a minute.
+const REFILLED: Duration = Duration::from_mins(1);
 
 /// Every link's.
 pub(crate) struct Tracks {
@@ -38,6 +42,8 @@ struct Track {
     /// The grant's generation at the beginning of the last control session, or since.
     generation: Option<u64>,
     latencies: Latencies,
+    /// Calls that the grant had left, as an answer said, and when.
+    calls_left: Option<(u32, Instant)>,
     /// The other side's clock less ours, at the last ping.
     clock_offset_ms: Option<i64>,
 }
@@ -70,6 +76,20 @@ impl Tracks {
     /// A call was answered after so long.
     pub(crate) fn took(&self, link: &LinkRecord, took: Duration) {
         self.lock().entry(key(link)).or_default().latencies.note(took);
+    }
+
+    /// So many calls were left of the grant's limit, as an answer said.
+    pub(crate) fn has_left(&self, link: &LinkRecord, calls: u32) {
+        self.lock().entry(key(link)).or_default().calls_left = Some((calls, Instant::now()));
+    }
+
+    /// Whether two calls may be spent on one question: the link is well, and as far as is known its grant has calls to spare.
+    pub(crate) fn bears_two(&self, link: &LinkRecord) -> bool {
+        let now = self.now();
+        let mut tracks = self.lock();
+        let Some(track) = tracks.get_mut(&key(link)) else { return true };
+        let has_some = track.calls_left.is_none_or(|(left, at)| left >= TO_SPARE || at.elapsed() >= REFILLED);
+        has_some && track.circuit.status(now).state == CircuitState::Closed
     }
 
     /// How far the other side's clock is ahead of ours, as a ping found.
@@ -129,7 +149,12 @@ impl Tracks {
 
     /// What is known of the link's terms.
     pub(crate) fn known(&self, link: &LinkRecord) -> Known {
-        self.lock().get(&key(link)).map(|track| track.known.clone()).unwrap_or_default()
+        self.known_of(&key(link))
+    }
+
+    /// The same of a link by its key.
+    pub(crate) fn known_of(&self, link: &Key) -> Known {
+        self.lock().get(link).map(|track| track.known.clone()).unwrap_or_default()
     }
 
     /// How many fields of this kind the grant keeps back, where that was told.
@@ -162,12 +187,6 @@ impl Tracks {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Track>> {
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The fields of a kind that a grant keeps back which gives these; none where there is no such kind here.
-pub(crate) fn kept_back(resource: &Resource, given: &[Field]) -> Option<Vec<Field>> {
-    let kind = Kinds::builtin().get(resource)?;
-    Some(kind.fields.keys().filter(|field| !given.contains(field)).cloned().collect())
 }
 
 fn key(link: &LinkRecord) -> Key {

@@ -103,6 +103,50 @@ struct Of {
     resource: &'static str,
 }
 
+/// Why a question for rows was not sent over its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NotSent {
+    /// Its link is left alone for a while.
+    Circuit,
+    /// Its grant does not let rows be shown where they were asked for.
+    Door,
+    /// What was asked before for the same answer has used up its time.
+    Time,
+    /// An equal question was being asked, and what that came to was its answer too.
+    Equal,
+    /// Nobody waited for it any more.
+    #[default]
+    GivenUp,
+}
+
+impl NotSent {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Circuit => "circuit",
+            Self::Door => "door",
+            Self::Time => "time",
+            Self::Equal => "equal",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+impl EncodeLabelValue for NotSent {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.word().encode(encoder)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Unsent {
+    reason: NotSent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Second {
+    taken: &'static str,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TurnedAway {
     reason: &'static str,
@@ -120,8 +164,10 @@ struct Told {
     rows: Family<Of, Counter>,
     bytes: Family<Of, Counter>,
     cached: Counter,
+    not_sent: Family<Unsent, Counter>,
     turned_away: Family<TurnedAway, Counter>,
     slow_requests: Family<Asked, Counter>,
+    second_tries: Family<Second, Counter>,
 }
 
 impl Default for Trails {
@@ -141,8 +187,10 @@ impl Trails {
             rows: Family::default(),
             bytes: Family::default(),
             cached: Counter::default(),
+            not_sent: Family::default(),
             turned_away: Family::default(),
             slow_requests: Family::default(),
+            second_tries: Family::default(),
         }))
     }
 
@@ -165,10 +213,17 @@ impl Trails {
             told.bytes.clone(),
         );
         registry.register("kept_answers", "Questions that an earlier answer was shown for", told.cached.clone());
+        registry.register(
+            "not_sent",
+            "Questions that ended before they were sent over their link, by why",
+            told.not_sent.clone(),
+        );
         let help = "Connections turned away before any call, by reason";
         registry.register("turned_away", help, told.turned_away.clone());
         let help = "Requests over links that took longer than `slow_request`";
         registry.register("slow_requests", help, told.slow_requests.clone());
+        let help = "Requests asked once more over another connection, by whether the second answer was taken";
+        registry.register("second_tries", help, told.second_tries.clone());
     }
 
     /// A connection was turned away before any call.
@@ -236,6 +291,10 @@ struct End {
     outcome: &'static str,
     resource: Option<&'static str>,
     cached: bool,
+    /// Why nothing went over the link, as long as nothing did.
+    unsent: Option<NotSent>,
+    /// Of a request that was asked once more, whether that answer was taken.
+    second: Option<bool>,
     failed: bool,
     rows: u64,
     bytes: u64,
@@ -266,6 +325,28 @@ impl Trail {
         let resource = known(resource);
         self.0.lock().resource = Some(resource);
         self.0.span.record("resource", resource);
+    }
+
+    /// Nothing has gone over the link yet, and may never: [`Trail::sent`] says that something does.
+    pub fn waits(&self) {
+        self.0.lock().unsent = Some(NotSent::default());
+    }
+
+    /// It goes over the link.
+    pub fn sent(&self) {
+        self.0.lock().unsent = None;
+    }
+
+    /// It was asked once more over another connection; whether that answer was taken.
+    pub fn second(&self, taken: bool) {
+        self.0.lock().second = Some(taken);
+    }
+
+    /// It does not, unless it went before.
+    pub fn not_sent(&self, why: NotSent) {
+        if let Some(unsent) = &mut self.0.lock().unsent {
+            *unsent = why;
+        }
     }
 
     /// This much of an answer was recorded, and may go on.
@@ -324,10 +405,19 @@ impl Inner {
 
     fn count(&self, end: &End, latency: Duration) {
         let (told, side, verb) = (&self.trails.0, self.side, self.verb);
+        told.cached.inc_by(u64::from(end.cached));
+        if let Some(reason) = end.unsent {
+            if !end.cached {
+                told.not_sent.get_or_create(&Unsent { reason }).inc();
+            }
+            return;
+        }
+        if let Some(taken) = end.second {
+            told.second_tries.get_or_create(&Second { taken: if taken { "yes" } else { "no" } }).inc();
+        }
         told.requests.get_or_create(&Ended { side, verb, outcome: end.outcome }).inc();
         told.seconds.get_or_create(&Asked { side, verb }).observe(latency.as_secs_f64());
-        told.cached.inc_by(u64::from(end.cached));
-        if let Some(resource) = end.resource.filter(|_| end.rows > 0) {
+        if let Some(resource) = end.resource.filter(|_| end.rows > 0 && !end.cached) {
             told.rows.get_or_create(&Of { side, resource }).inc_by(end.rows);
             told.bytes.get_or_create(&Of { side, resource }).inc_by(end.bytes);
         }

@@ -99,8 +99,8 @@ pub trait Links: Send + Sync {
     async fn take_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
     /// Forgets what was kept, if it is still the one with this certificate.
     async fn drop_next(&self, link: &LinkRecord, certificate: &[u8], record: Record) -> Result<bool, StoreError>;
-    /// Forgets the words of the owner's link: it was answered.
-    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError>;
+    /// Forgets the words of the link: it was answered. Only where it still has these, since a fresh invite brings others.
+    async fn forget_words(&self, link: &LinkRecord) -> Result<(), StoreError>;
     /// Remembers the end of a link's grant, unless one is remembered, or forgets it; only where the link has this certificate still.
     async fn remember_end(&self, link: &LinkRecord, end: Option<LinkEnd>) -> Result<(), StoreError>;
     /// Removes the owner's link and its key. False where there is none.

@@ -71,6 +71,7 @@ impl Home {
                 limits: link::Limits::default(),
             },
             try_addresses: true,
+            hedge_after: None,
             trails: link::Trails::default(),
         });
         let owner = Asker::new(user, workspace, RequestId(world.uuid()));

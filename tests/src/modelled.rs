@@ -164,6 +164,7 @@ impl Asking {
                 limits: Limits::default(),
             },
             try_addresses: false,
+            hedge_after: None,
             trails: link::Trails::default(),
         };
         Hub::with_deadlines(parts, deadlines)

@@ -247,6 +247,9 @@ door! {
         get audit::export, "The whole log, or its end after one entry, with the signed head it reaches",
             query view::ExportFilter => Lines shape::Line | Events String;
     }
+    "/v1/audit/{sequence}/proof" {
+        get audit::prove, "A proof that an entry is in the log, for whoever has nothing but the log's public key" => Json view::AuditProof;
+    }
 }
 
 /// One thing that can be asked, as the page about this door says it.

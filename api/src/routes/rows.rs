@@ -19,10 +19,10 @@ use axum::{
 use domain::{
     answer::{HERE, One, Verdict},
     id::{ItemId, Resource},
-    scope::{Verb, spec::MAX_ROWS},
+    scope::spec::MAX_ROWS,
 };
 use futures::StreamExt;
-use hub::{Held, HubError, Question, Sought, Sources};
+use hub::{Asks, Held, HubError, Question, Sought, Sources};
 use std::sync::Arc;
 
 /// The word for every source.
@@ -76,7 +76,9 @@ pub(super) async fn get(
     }
     is_beginning(&id, &resource)?;
     // What was found keeps its places until the row itself, which is asked for anew, has its own.
-    let (sought, _places) = door.hub.seek(&person.asker(), &from, &resource, (&id, question.fresh)).await?.part();
+    let until = door.hub.until();
+    let sought = door.hub.seek(&person.asker(), &from, &resource, (&id, question.fresh), until).await?;
+    let (sought, _places) = sought.part();
     if question.strict && sought.is_uncertain() {
         // Who did not answer may have another row whose id begins so.
         return Err(HubError::Incomplete(sought.ended.into_values().collect()).into());
@@ -87,7 +89,7 @@ pub(super) async fn get(
         return Ok(Json(One { row: None, withheld: None, sources, verdict }).into_response());
     }
     let (id, from) = only(sought, &id, &resource)?;
-    let found = door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?;
+    let found = door.hub.get_by(&person.asker(), &from, (resource, id), (question.fresh, until)).await?;
     whole(found, &from, question.strict, &connection)
 }
 
@@ -113,21 +115,16 @@ pub(super) async fn explain(
 ) -> Result<Json<view::Explanation>, Problem> {
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
-    let (verb, costs) = match &question.id {
-        None => (Verb::List, (1, 1)),
-        // One more where the row comes without what a reader looks for: then the grant is asked whether it keeps that back.
-        Some(id) if id.to_ascii_lowercase().parse::<ItemId>().is_ok() => (Verb::Get, (1, 2)),
+    let asks = match &question.id {
+        None => Asks::Page,
+        Some(id) if id.to_ascii_lowercase().parse::<ItemId>().is_ok() => Asks::Row,
         Some(id) => {
             is_beginning(id, &resource)?;
-            (Verb::Get, (2, hub::PAGES + 2))
+            Asks::Beginning
         }
     };
-    let planned = door.hub.explain(&person.asker(), &from, &resource).await?;
-    // A row that is here is asked of nobody else.
-    let may_be_here = question.id.is_some() && planned.iter().any(|planned| planned.outcome.source == HERE);
-    let costs = if may_be_here { (0, costs.1) } else { costs };
-    let source = |planned| view::ExplainedSource::new(planned, &resource, verb, costs);
-    let sources = planned.into_iter().map(source).collect();
+    let planned = door.hub.explain(&person.asker(), &from, &resource, asks).await?;
+    let sources = planned.into_iter().map(view::ExplainedSource::new).collect();
     Ok(Json(view::Explanation { resource: resource.clone(), sources }))
 }
 

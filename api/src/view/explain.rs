@@ -37,8 +37,10 @@ pub struct Explanation {
 pub struct ExplainedSource {
     /// `here`, or the link's name.
     pub source: String,
-    /// Whether the question would be sent, and allowed as far as is known.
+    /// Whether the question would be sent.
     pub asked: bool,
+    /// Whether it would be answered, as far as is known. One that is sent and not allowed is refused by the other side, and takes a call.
+    pub allowed: bool,
     /// Why not, or what is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -72,11 +74,14 @@ pub struct ExplainedSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub withheld: Option<Vec<Field>>,
-    /// Calls of the grant's limit that the question takes at least: 0 where it would not be sent, or where the row may be found here.
+    /// Calls of the grant's limit that the question takes at least, where nothing is kept of earlier answers: 0 where it would not be sent, or where
+    /// the row may be found here.
     pub calls_least: u32,
     /// At most; each further page is a question of its own.
     pub calls_most: u32,
-    /// Calls that the grant has left, this explanation's one taken off.
+    /// Calls of the grant's limit that this explanation itself took; 0 where the other side was not asked.
+    pub calls_taken: u32,
+    /// Calls that the grant has left, those of this explanation taken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_left: Option<u32>,
     /// Calls a minute that the grant allows, on average.
@@ -85,39 +90,36 @@ pub struct ExplainedSource {
 }
 
 impl ExplainedSource {
-    /// Of a question with `verb` that takes between so many calls of a link.
-    pub(crate) fn new(planned: hub::Planned, resource: &Resource, verb: Verb, (least, most): (u32, u32)) -> Self {
-        let hub::Planned { outcome: told, shares, kept_back, circuit } = planned;
+    pub(crate) fn new(planned: hub::Planned) -> Self {
+        let is_asked = planned.is_asked();
+        let hub::Planned { outcome: told, shares, kept_back, refusal, taken, costs: (least, most) } = planned;
         let SourceOutcome { source, outcome, reason, calls_left, .. } = told;
-        let is_here = source == HERE;
-        let held_back = circuit.state == hub::CircuitState::Open;
-        let refusal = match &shares {
-            _ if outcome != Outcome::Ok || is_here => None,
-            None => Some((true, "the grant does not say what it gives".to_owned())),
-            Some(shares) if !shares.resources.contains_key(resource) => {
-                Some((false, format!("the grant does not share {resource}")))
-            }
-            Some(shares) if !shares.verbs.contains(&verb) => Some((false, format!("the grant does not allow {verb}"))),
-            Some(_) => None,
-        };
-        let asked = outcome == Outcome::Ok && refusal.as_ref().is_none_or(|(asked, _)| *asked);
-        let costs = |calls: u32| if is_here || held_back { 0 } else { calls };
+        let allowed = is_asked && refusal.is_none();
+        let unknown =
+            (shares.is_none() && is_asked && source != HERE).then(|| "the grant does not say what it gives".to_owned());
         Self {
             source,
-            asked,
-            reason: reason.or(refusal.map(|(_, why)| why)),
+            asked: is_asked,
+            allowed,
+            reason: reason.or(refusal).or(unknown),
             outcome,
             grant: shares.as_ref().map(|shares| shares.grant.clone()),
             workspace: shares.as_ref().map(|shares| shares.workspace.clone()),
             resources: shares.as_ref().map(|shares| shares.resources.keys().cloned().collect()).unwrap_or_default(),
-            verbs: shares.as_ref().map(|shares| shares.verbs.iter().copied().collect()).unwrap_or_default(),
+            verbs: shares.as_ref().map(verbs).unwrap_or_default(),
             max_rows: shares.as_ref().map(|shares| shares.max_rows),
             not_after: shares.as_ref().map(|shares| shares.not_after),
             withheld: kept_back,
-            calls_least: costs(least),
-            calls_most: costs(most),
+            calls_least: least,
+            calls_most: most,
+            calls_taken: taken,
             calls_left: shares.as_ref().map(|shares| shares.calls_left).or(calls_left),
             calls_per_minute: shares.as_ref().map(|shares| shares.calls_per_minute),
         }
     }
+}
+
+/// Those for which there is a question. A grant may name `search`, and nothing can be searched yet.
+fn verbs(shares: &hub::Shares) -> Vec<Verb> {
+    shares.verbs.iter().copied().filter(|verb| *verb != Verb::Search).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{alert::Alerts, ca, database::Database, identity, kek, log, otlp::Exporting};
 use crate::{
-    config::Config,
+    config::{Config, HedgeAfter},
     exit::{Exit, Failure, Outcome},
     out::Out,
     place::{Marker, Place},
@@ -300,6 +300,7 @@ impl Base<'_> {
                 limits: link::Limits::default(),
             },
             try_addresses: self.config.try_addresses,
+            hedge_after: self.config.hedge_after.map(|HedgeAfter(after)| after).filter(|after| !after.is_zero()),
             trails: self.trails.clone(),
         })
     }

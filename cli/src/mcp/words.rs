@@ -146,15 +146,18 @@ fn reading(verbs: &[String]) -> String {
 pub fn explained(told: &view::Explanation) -> String {
     let mut lines = vec![MARK.to_owned(), format!("Of {}, without reading a row:", told.resource)];
     for source in &told.sources {
-        let mut said =
-            vec![format!("{}: {}", source.source, if source.asked { "would be asked" } else { "would not be asked" })];
+        let mut said = vec![format!(
+            "{}: {}",
+            source.source,
+            match (source.asked, source.allowed) {
+                (true, true) => "would be asked",
+                (true, false) => "would be asked in vain",
+                (false, _) => "would not be asked",
+            }
+        )];
         said.extend(source.reason.as_deref().map(quoted));
         said.extend(source.grant.as_ref().map(|grant| {
-            format!(
-                "its grant {grant} allows {} of {}",
-                joined(source.verbs.iter().filter(|verb| **verb != Verb::Search)),
-                joined(&source.resources)
-            )
+            format!("its grant {grant} allows {} of {}", joined(&source.verbs), joined(&source.resources))
         }));
         said.extend(source.max_rows.map(|rows| format!("{} in one answer", counted(rows.into(), "row"))));
         said.extend(source.not_after.map(|end| format!("until {} UTC", minute(end))));
@@ -162,7 +165,7 @@ pub fn explained(told: &view::Explanation) -> String {
             [] => "keeps nothing of this kind back".to_owned(),
             fields => format!("keeps back {}", joined(fields)),
         }));
-        if source.source != HERE {
+        if source.source != HERE && source.asked {
             let (least, most) = (source.calls_least, source.calls_most);
             let calls = counted(most.into(), "call");
             said.push(if least == most {

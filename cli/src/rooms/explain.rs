@@ -25,16 +25,28 @@ pub async fn explain(kind: &Resource, id: Option<String>, from: String, client: 
             out.remark(&format!("{}: {reason}", source.source));
         }
     }
-    let links = told.sources.iter().filter(|source| source.source != HERE).count() as u64;
-    if links > 0 {
-        out.remark(&format!(
-            "no row was read; asking what the grants give took one call of {}",
-            counted(links, "link")
-        ));
+    if let Some(cost) = cost(&told.sources) {
+        out.remark(&cost);
     }
     let what = id.map_or_else(|| format!("list {kind}"), |id| format!("get {kind} {id}"));
     out.next(&format!("{what} --from {}", crate::config::shell_word(&from)));
     Ok(Exit::Done)
+}
+
+/// What this explanation itself took of the links' limits.
+fn cost(sources: &[view::ExplainedSource]) -> Option<String> {
+    if sources.iter().all(|source| source.source == HERE) {
+        return None;
+    }
+    let taken: Vec<u64> = sources.iter().map(|source| source.calls_taken.into()).filter(|calls| *calls > 0).collect();
+    Some(match &taken[..] {
+        [] => "no row was read, and no call of a link was taken".to_owned(),
+        taken => format!(
+            "no row was read; asking what the grants give took {} of {}",
+            counted(taken.iter().sum(), "call"),
+            counted(taken.len() as u64, "link")
+        ),
+    })
 }
 
 fn drawn(sources: &[view::ExplainedSource]) -> Table {
@@ -46,7 +58,11 @@ fn drawn(sources: &[view::ExplainedSource]) -> Table {
             Some(none) if none.is_empty() => "nothing".to_owned(),
             Some(fields) => joined(fields),
         };
-        let asked = if source.asked { "yes" } else { "no" };
+        let asked = match (source.asked, source.allowed) {
+            (true, true) => "yes",
+            (true, false) => "in vain",
+            (false, _) => "no",
+        };
         let calls = match (source.calls_least, source.calls_most) {
             (least, most) if least == most => most.to_string(),
             (least, most) => format!("{least} to {most}"),

@@ -156,6 +156,7 @@ fn shared(judge: &mut Judge, office: &Instance, home: &Instance) {
     }
     judge.ends(1, office, "can to-home list events");
     tried(judge, office);
+    // One call a minute: however slow this is, one comes too soon.
     judge.does(office, "grant edit to-home --rate 1");
     for line in ["list tasks --fresh", "ping work"] {
         let mut limited = std::iter::repeat_with(|| home.types(&format!("{line} --json"))).take(20);
@@ -304,6 +305,9 @@ fn audited(judge: &mut Judge, office: &Instance) {
         "audit export",
         "audit export --output log.jsonl",
         "audit verify log.jsonl",
+        "audit prove 1",
+        "audit prove 1 --output one.tlog-proof",
+        "audit verify one.tlog-proof",
     ] {
         judge.does(office, line);
     }
@@ -349,6 +353,7 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (5, "--as alice audit tail"),
         (2, "audit query --ending none"),
         (4, "audit verify nowhere"),
+        (4, "audit prove 99999"),
         (1, "audit export --output log.jsonl"),
         (6, "ca export ca"),
         (4, "demo --data nowhere"),

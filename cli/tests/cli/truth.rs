@@ -149,6 +149,7 @@ fn explains(world: &World, left: u64, kept_back: u64) {
     let told = world.asks("list tasks --explain --from here,titles,refuses");
     let titles = source(&told, "titles");
     assert_eq!((&titles["asked"], &titles["calls_least"], &titles["calls_most"]), (&json!(true), &json!(1), &json!(1)));
+    assert_eq!((&titles["allowed"], &titles["calls_taken"]), (&json!(true), &json!(1)));
     assert_eq!(
         (titles["calls_left"].as_u64(), &titles["grant"], &titles["workspace"]),
         (Some(left - 1), &json!("titles"), &json!("main"))
@@ -157,12 +158,17 @@ fn explains(world: &World, left: u64, kept_back: u64) {
     assert!(withheld.len() as u64 == kept_back && withheld.contains(&json!("body")), "{titles}");
     let (here, refuses) = (source(&told, "here"), source(&told, "refuses"));
     assert_eq!((&here["asked"], &here["calls_most"]), (&json!(true), &json!(0)));
-    assert_eq!((&refuses["asked"], &refuses["reason"]), (&json!(false), &json!("the grant does not share tasks")));
-    let one = world.asks("get tasks 12345678 --explain --from refuses");
-    assert_eq!(
-        (source(&one, "refuses")["calls_least"].as_u64(), source(&one, "refuses")["calls_most"].as_u64()),
-        (Some(2), Some(27))
-    );
+    assert_eq!((&refuses["allowed"], &refuses["reason"]), (&json!(false), &json!("the grant does not share tasks")));
+    let one = world.asks("get tasks 12345678 --explain --from refuses,titles");
+    // It is sent, and refused as it comes; a row by the beginning of its id is looked for on up to 25 pages.
+    for (name, costs) in [("refuses", [Some(1), Some(1)]), ("titles", [Some(1), Some(26)])] {
+        let told = source(&one, name);
+        assert_eq!([told["calls_least"].as_u64(), told["calls_most"].as_u64()], costs, "{name}");
+    }
+    let vain = world.home.types("list tasks --explain --from here,refuses").done();
+    assert!(vain.out.contains("in vain") && vain.err.contains("took 1 call of 1 link"), "{vain:?}");
+    let own = world.home.types("list tasks --explain --from here").done();
+    assert!(!own.err.contains("call"), "{own:?}");
     let shown = world.home.types("list notes --explain --from refuses").done();
     assert!(shown.err.contains("its grant refuses allows") && shown.err.contains("no row was read"), "{shown:?}");
     assert!(shown.out.contains("KEPT BACK") && shown.out.contains("refuses  yes"), "{shown:?}");

@@ -1,10 +1,14 @@
 //! The record of a call or an administrative act, and the chain that makes a log of them hard to change unseen.
 //!
 //! A [`Record`] is what happened; an [`Entry`] is a record in its place, bound to everything before it. [`chain`] verifies an
-//! exported log with no database. [`fold`] keeps a flood of equal refusals from becoming a flood of records.
+//! exported log with no database. [`fold`] keeps a flood of equal refusals from becoming a flood of records. [`tree`] is the Merkle tree over
+//! the entries, of which a [`note`] says how large it is and what its root is; a [`proof`] shows of one entry that it is in there.
 
 pub mod chain;
 pub mod fold;
+pub mod note;
+pub mod proof;
+pub mod tree;
 
 use crate::{
     Reason, Time,

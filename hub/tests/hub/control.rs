@@ -104,7 +104,7 @@ async fn a_question_that_waits_for_its_answer_ends_with_the_grant() {
 async fn what_was_found_by_the_beginning_of_an_id_is_under_way_until_it_is_let_go_of() {
     let (home, side) = pair(3).await;
     let (start, kind) = (task(0, 2).id.to_string(), "tasks".parse().unwrap());
-    let sought = home.hub.seek(&home.alice, &from(&["work"]), &kind, (&start, false)).await.unwrap();
+    let sought = home.hub.seek(&home.alice, &from(&["work"]), &kind, (&start, false), home.hub.until()).await.unwrap();
     let ids: Vec<_> = sought.found.keys().copied().collect();
     assert_eq!(ids, [task(0, 2).id]);
     tell(&side, 3, News::Ended(v1::Ended { at: None }));
@@ -127,7 +127,7 @@ async fn a_search_that_waits_for_one_source_forgets_what_another_ones_grant_show
     slow.next(Behaviour::Hang);
     let (hub, alice, kind) = (home.hub.clone(), home.alice, "tasks".parse().unwrap());
     let both = from(&["work", "slow"]);
-    let seek = tokio::spawn(async move { hub.seek(&alice, &both, &kind, ("0000", false)).await.unwrap() });
+    let seek = tokio::spawn(async move { hub.seek(&alice, &both, &kind, ("0000", false), hub.until()).await.unwrap() });
     until("the second page is asked for", async || slow.board().asked.len() == 2).await;
     side.always(Behaviour::Refuse(refusal(tonic::Code::PermissionDenied, "NOT_PERMITTED", "it has ended")));
     tell(&side, 3, News::Ended(v1::Ended { at: None }));

@@ -12,12 +12,12 @@ use domain::{
     scope::{Door, Verb},
 };
 use futures::StreamExt;
-use hub::Asker;
+use hub::{Asker, Asks};
 use proto::v1::{self, notice::News, session_response::Said};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
+pub fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
     v1::Terms {
         resources: vec![v1::ResourceScope { resource: "tasks".into(), fields }],
@@ -28,7 +28,7 @@ fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
 }
 
 /// A link that was there before this daemon started: nobody has pinged it.
-async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
+pub async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
     let mut home = Home::new().await;
     let side = Side::with("work", (0..3).map(|id| task(id, id)).collect()).await;
     home.link(&side).await;
@@ -43,7 +43,7 @@ async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
 }
 
 /// The calls but for those that the session is made of.
-fn called(side: &Side) -> Vec<&'static str> {
+pub fn called(side: &Side) -> Vec<&'static str> {
     side.board().ids.iter().map(|(what, _)| *what).collect()
 }
 
@@ -87,8 +87,14 @@ async fn a_link_is_not_asked_through_a_door_that_its_grant_does_not_name() {
     assert!(got.row.is_none() && got.sources[0].outcome == Outcome::Denied, "{:?}", *got);
     let steps: Vec<_> = home.hub.stream(&asker, tasks(from(&["work"]), 5)).await.unwrap().collect().await;
     assert!(steps.iter().all(|step| !matches!(step, Step::Row(_))), "{steps:?}");
-    let planned = home.hub.explain(&asker, &from(&["work"]), &"tasks".parse().unwrap()).await.unwrap();
-    assert_eq!((planned[0].outcome.outcome, &planned[0].shares), (Outcome::Denied, &None));
+    let planned =
+        home.hub.explain(&asker, &from(&["work"]), &"tasks".parse().unwrap(), Asks::Beginning).await.unwrap().remove(0);
+    assert_eq!((planned.outcome.outcome, &planned.shares), (Outcome::Denied, &None));
+    assert_eq!(
+        (planned.taken, planned.costs, planned.is_asked()),
+        (0, (0, 0), false),
+        "what is not asked costs nothing"
+    );
     assert_eq!(called(&side), [""; 0], "nothing was sent");
     assert_eq!(page(&home, Door::Api).await.rows.len(), 3);
     // What was kept for one door is not shown through another.
@@ -199,6 +205,71 @@ async fn a_question_that_waits_when_its_door_is_closed_is_not_sent_and_one_that_
     assert_eq!(side.board().asked.len(), 2, "it was not sent");
     let Some(Step::End(end)) = steps.next().await else { panic!("a row after the door was closed") };
     assert_eq!((end.rows, end.outcome), (1, Outcome::Denied), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_wait_for_a_slow_reader_are_not_shown_once_their_door_is_closed() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    let rows = |range: std::ops::Range<i64>| range.rev().map(|id| task(id, id)).collect::<Vec<_>>();
+    // Kept before, so that it is also a grant's change that they do not outlive.
+    for kept in [false, true] {
+        side.board().rows = rows(0..30);
+        let asker = through(&home, Door::Mcp);
+        if kept {
+            let before: Vec<_> = home.hub.stream(&asker, tasks(from(&["work"]), 40)).await.unwrap().collect().await;
+            assert_eq!(before.len(), 32, "{before:?}");
+        }
+        let asked = side.board().asked.len();
+        let mut steps = home.hub.stream(&asker, tasks(from(&["work"]), 40)).await.unwrap();
+        assert!(matches!(steps.next().await, Some(Step::Row(row)) if row.cached == kept));
+        assert_eq!(side.board().asked.len() - asked, usize::from(!kept));
+        // Nobody reads on: what came waits.
+        notify(&side, 7 + 2 * u64::from(kept), &["cli"]).await;
+        let rest: Vec<_> = steps.collect().await;
+        let [Step::End(end), Step::Verdict(verdict)] = &rest[..] else { panic!("{} steps after it", rest.len()) };
+        let outcome = if kept { Outcome::Error } else { Outcome::Denied };
+        assert_eq!((end.rows, end.truncated, verdict.complete), (1, false, false), "{end:?}");
+        assert!([outcome, Outcome::Denied].contains(&end.outcome), "{end:?}");
+        notify(&side, 8 + 2 * u64::from(kept), &["cli", "mcp"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_wait_on_a_page_for_another_source_are_not_shown_once_their_door_is_closed() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    let slow = Side::with("slow", vec![]).await;
+    (slow.board().has_sessions, slow.board().terms) = (true, Some(terms(&["title"], &["mcp"])));
+    home.link(&slow).await;
+    let (held, last) = (Arc::new(Notify::new()), chunk(vec![task(7, 7)], Some(v1::ListEnd::default())));
+    slow.next(Behaviour::Chunks(vec![chunk(vec![task(9, 9)], None)], After::Held(Arc::clone(&held), Box::new(last))));
+    let (hub, asker) = (Arc::clone(&home.hub), through(&home, Door::Mcp));
+    let page = tokio::spawn(async move { hub.page(&asker, tasks(from(&["work", "slow"]), 9)).await.unwrap().part().0 });
+    until("the quick one was asked, and its answer recorded", async || {
+        home.asked().await.iter().any(|entry| entry.grant == Some(side.grant) && entry.rows == 3)
+    })
+    .await;
+    notify(&side, 7, &["cli"]).await;
+    held.notify_one();
+    let page = page.await.unwrap();
+    assert_eq!((page.rows.len(), work(&page.sources).outcome), (2, Outcome::Denied), "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_waits_for_its_record_is_not_shown_once_its_door_is_closed() {
+    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
+    until("the terms are told", async || home.hub.links(&home.alice).await.unwrap()[0].terms.is_some()).await;
+    home.log.stuck.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (hub, asker) = (Arc::clone(&home.hub), through(&home, Door::Mcp));
+    let got = tokio::spawn(async move {
+        let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
+        hub.get(&asker, &from(&["work"]), (kind, id), false).await.unwrap().part().0
+    });
+    until("it was asked", async || called(&side).contains(&"get")).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    notify(&side, 7, &["cli"]).await;
+    home.log.stuck.store(false, std::sync::atomic::Ordering::SeqCst);
+    let got = got.await.unwrap();
+    assert_eq!((got.row, got.sources[0].outcome), (None, Outcome::Denied));
 }
 
 fn ask(home: &Home, door: Door) -> tokio::task::JoinHandle<Page> {

@@ -5,11 +5,18 @@ use crate::{
     service::{Behaviour, refusal},
     side::{Side, task},
 };
-use domain::{answer::Outcome, id::ItemId, wire};
-use hub::Sources;
+use domain::{
+    answer::Outcome,
+    id::{ItemId, Resource},
+    wire,
+};
+use hub::{Deadlines, Sources};
 use proto::v1;
+use std::time::Duration;
 use tonic::Code;
 use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_row_is_found_wherever_it_is_and_a_hung_link_delays_it_not() {
@@ -78,4 +85,44 @@ async fn a_refused_or_false_row_is_told_and_not_shown() {
         assert_eq!((one.row, one.sources[0].outcome), (None, outcome), "{word}");
         assert!(one.sources[0].reason.as_ref().unwrap().contains(word), "{:?}", one.sources);
     }
+}
+
+#[tokio::test]
+async fn a_source_that_is_silent_is_asked_once_for_a_row_that_is_looked_for_on_many_pages() {
+    let home = Home::with(Deadlines { source: Duration::from_millis(300), overall: 60 * PATIENCE }).await;
+    let side = Side::with("work", (0..1_700).map(|id| task(id, id)).collect()).await;
+    let still = Side::with("still", vec![]).await;
+    home.link(&side).await;
+    home.link(&still).await;
+    still.always(Behaviour::Hang);
+    let kind = "tasks".parse().unwrap();
+    // The beginning of every id there is: the newest rows do not suffice.
+    let sought = home.hub.seek(&home.alice, &Sources::All, &kind, ("0000", false), home.hub.until()).await.unwrap();
+    assert_eq!((side.board().asked.len(), still.board().asked.len()), (5, 1), "pages, and deadlines spent");
+    assert_eq!((sought.found.len(), sought.whole, sought.is_uncertain()), (1_700, true, true));
+    assert_eq!(sought.ended["still"].outcome, Outcome::Timeout);
+}
+
+#[tokio::test]
+async fn all_questions_for_one_row_have_one_deadline_together() {
+    // A source alone would have an hour.
+    let home = Home::with(Deadlines { source: 360 * PATIENCE, overall: Duration::from_millis(400) }).await;
+    let side = Side::with("work", vec![task(1, 1)]).await;
+    home.link(&side).await;
+    let (kind, until): (Resource, _) = ("tasks".parse().unwrap(), home.hub.until());
+    side.always(Behaviour::Hang);
+    let sought = home.hub.seek(&home.alice, &from(&["work"]), &kind, ("0000", false), until).await.unwrap();
+    assert!(sought.found.is_empty() && sought.is_uncertain(), "{:?}", *sought);
+    side.board().always = None;
+    let asked = side.board().ids.len();
+    let (id, fresh) = (task(1, 1).id, false);
+    let one = home.hub.get_by(&home.alice, &from(&["work"]), (kind.clone(), id), (fresh, until)).await.unwrap();
+    assert_eq!(
+        (one.sources[0].outcome, side.board().ids.len()),
+        (Outcome::Timeout, asked),
+        "nothing was sent any more"
+    );
+    assert!(one.sources[0].reason.as_ref().unwrap().contains("ask again with the whole id"));
+    let records = home.asked().await;
+    assert!(records.iter().any(|record| record.note.starts_with("timeout: not asked")), "{records:?}");
 }

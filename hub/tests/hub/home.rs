@@ -32,6 +32,7 @@ pub struct Home {
     pub model: Arc<Model>,
     pub log: Arc<Log>,
     pub hub: Arc<Hub>,
+    pub trails: link::Trails,
     parts: Box<dyn Fn() -> Parts + Send + Sync>,
     pub alice: Asker,
     pub bob: Asker,
@@ -89,6 +90,8 @@ impl Home {
         let dialler = Dialler::with(world.clock(), Ways::new(DialPolicy::this_machine()), Limits::default(), dial);
         let (auditor, kek, dialler) = (Arc::new(auditor), Arc::new(Kek::generate(&world)), Arc::new(dialler));
         let (shared, of) = (Arc::clone(&model), world.clone());
+        let trails = link::Trails::default();
+        let told = trails.clone();
         let parts = Box::new(move || Parts {
             world: of.clone(),
             store: Arc::clone(&shared) as store::Shared,
@@ -103,10 +106,11 @@ impl Home {
                 limits: link::Limits::default(),
             },
             try_addresses: true,
-            trails: link::Trails::default(),
+            trails: told.clone(),
+            hedge_after: None,
         });
         let hub = Hub::with_deadlines(parts(), deadlines);
-        Self { world, model, log, hub, parts, alice, bob }
+        Self { world, model, log, hub, trails, parts, alice, bob }
     }
 
     /// Alice with a new question.
@@ -117,6 +121,11 @@ impl Home {
     /// A hub as it would be after a restart: the same database and key, no memory.
     pub fn restarted(&self) -> Arc<Hub> {
         Hub::with_deadlines((self.parts)(), DEADLINES)
+    }
+
+    /// The same, asking once more after so long, with these deadlines.
+    pub fn restarted_hedging(&self, after: Duration, deadlines: Deadlines) -> Arc<Hub> {
+        Hub::with_deadlines(Parts { hedge_after: Some(after), ..(self.parts)() }, deadlines)
     }
 
     /// The same with `try_addresses` turned off.

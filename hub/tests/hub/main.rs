@@ -12,7 +12,11 @@ mod control;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod get;
+#[cfg(test)]
+mod hedged;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
@@ -21,6 +25,8 @@ mod lies;
 mod links;
 #[cfg(test)]
 mod moved;
+#[cfg(test)]
+mod numbers;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]

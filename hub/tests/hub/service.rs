@@ -25,6 +25,8 @@ pub enum Behaviour {
     Honest,
     /// Never.
     Hang,
+    /// Honestly, once that is let go.
+    Late(Arc<Notify>),
     /// With this refusal.
     Refuse(Status),
     /// With these chunks, then as said.
@@ -55,6 +57,8 @@ pub enum Capabilities {
     Refused,
     /// Told, but late.
     Held(Arc<Notify>),
+    /// This failure.
+    Failed(Status),
 }
 
 /// What a test sets and reads.
@@ -76,6 +80,8 @@ pub struct Board {
     pub ids: Vec<(&'static str, String)>,
     /// Who enrolled, and what they added to the words.
     pub enrolled: Vec<v1::EnrollRequest>,
+    /// Calls that were left without an answer and given up by who asked.
+    pub gone: usize,
     /// Whether the grant was ended from the asking side.
     pub disconnected: bool,
     /// How the opening call is refused.
@@ -125,6 +131,15 @@ pub fn refusal(code: tonic::Code, reason: &str, message: &str) -> Status {
     Status::with_error_details(code, message, details)
 }
 
+/// A call that is left without an answer, until who asked gives it up.
+struct Hung(Arc<Mutex<Board>>);
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().gone += 1;
+    }
+}
+
 type Chunks = BoxStream<'static, Result<v1::ListResponse, Status>>;
 
 impl Service {
@@ -150,6 +165,11 @@ impl Service {
                 Err(status)
             }
         }
+    }
+
+    async fn hang<T>(&self) -> T {
+        let _hung = Hung(Arc::clone(&self.board));
+        std::future::pending().await
     }
 
     fn called<M>(&self, what: &'static str, request: &Request<M>) {
@@ -194,13 +214,14 @@ impl QueryService for Service {
                 return Err(refusal(tonic::Code::PermissionDenied, "OUT_OF_SCOPE", "its verbs lack it"));
             }
             Capabilities::Held(until) => until.notified().await,
+            Capabilities::Failed(status) => return Err(status),
         }
         Ok(response(v1::CapabilitiesResponse {
             grant_id: self.grant.to_string(),
             grant_name: "home".into(),
             workspace: "main".into(),
             resources: vec![v1::ResourceScope { resource: "tasks".into(), fields: vec!["title".into()] }],
-            verbs: Vec::new(),
+            verbs: [v1::Verb::List, v1::Verb::Get, v1::Verb::Search].map(i32::from).to_vec(),
             max_rows: 1_000,
             rate: Some(v1::Rate { per_minute: 60, burst: 60 }),
             calls_left: 59,
@@ -214,7 +235,7 @@ impl QueryService for Service {
         let (metadata, _, wire) = request.into_parts();
         self.board.lock().unwrap().asked.push((wire.clone(), metadata));
         let chunks = match self.behaviour() {
-            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Hang => self.hang().await,
             Behaviour::Refuse(status) => return self.telling(Err(status)),
             Behaviour::Chunks(chunks, after) => {
                 let chunks = stream::iter(chunks.into_iter().map(Ok));
@@ -231,6 +252,10 @@ impl QueryService for Service {
                     After::Status(status) => chunks.chain(stream::iter([Err(status)])).boxed(),
                 }
             }
+            Behaviour::Late(until) => {
+                until.notified().await;
+                stream::iter([Ok(self.honest(&wire)?)]).boxed()
+            }
             Behaviour::Honest | Behaviour::Row(_) => stream::iter([Ok(self.honest(&wire)?)]).boxed(),
         };
         self.telling(Ok(response(chunks)))
@@ -240,10 +265,13 @@ impl QueryService for Service {
         self.called("get", &request);
         let wire = request.into_inner();
         match self.behaviour() {
-            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Hang => self.hang().await,
             Behaviour::Refuse(status) => Err(status),
             Behaviour::Row(row) => self.telling(Ok(response(*row))),
-            Behaviour::Honest | Behaviour::Chunks(..) => {
+            answered => {
+                if let Behaviour::Late(until) = answered {
+                    until.notified().await;
+                }
                 let board = self.board.lock().unwrap();
                 let row = board.rows.iter().find(|row| row.id.to_string() == wire.id).cloned();
                 let row = row.ok_or_else(|| refusal(tonic::Code::NotFound, "NOT_FOUND", "no such row"))?;

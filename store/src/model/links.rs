@@ -63,10 +63,11 @@ impl Links for Model {
         })
     }
 
-    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError> {
+    async fn forget_words(&self, link: &LinkRecord) -> Result<(), StoreError> {
         self.change(|state| {
-            if let Some(link) = state.links.get_mut(&(owner, link)) {
-                link.words = None;
+            let kept = state.links.get_mut(&(link.owner, link.id));
+            if let Some(kept) = kept.filter(|kept| kept.words == link.words) {
+                kept.words = None;
             }
             Ok(((), Vec::new()))
         })

@@ -116,10 +116,11 @@ impl Links for Postgres {
         self.end_next(sql::links::DROP_NEXT, link, certificate, record).await
     }
 
-    async fn forget_words(&self, owner: UserId, link: GrantId) -> Result<(), StoreError> {
+    async fn forget_words(&self, link: &LinkRecord) -> Result<(), StoreError> {
         let mut unit = unit::write(&self.door).await?;
-        subject(&mut unit, owner).await?;
-        sqlx::query(sql::links::FORGET_WORDS).bind(owner.0).bind(link.0).execute(&mut *unit).await?;
+        subject(&mut unit, link.owner).await?;
+        let forget = sqlx::query(sql::links::FORGET_WORDS).bind(link.owner.0).bind(link.id.0);
+        forget.bind(&link.words).execute(&mut *unit).await?;
         Ok(unit.end().await?)
     }
 

@@ -106,3 +106,15 @@ async fn what_is_refused_is_refused_before_a_byte_of_its_body_was_sent() {
     stage.sent(&foreign).await.is_refused(403, "forbidden");
     stage.asked("POST /v1/items", "none", json).await.is_refused(401, "unauthorized");
 }
+
+#[tokio::test]
+async fn an_address_has_room_for_the_cursor_of_256_links_and_an_end() {
+    let stage = Stage::open().await;
+    let token = stage.owners_token().await;
+    let with_cursor = |length| format!("GET /v1/rows/tasks?limit=1&cursor={}", "A".repeat(length));
+    // It is read, and is none.
+    let said = stage.asked(&with_cursor(36_000), &token, "").await;
+    assert!(said.status == 400 && said.body.contains("not a cursor"), "{} {}", said.status, said.body);
+    let said = stage.asked(&with_cursor(66_000), &token, "").await;
+    assert!([414, 431].contains(&said.status), "{}", said.status);
+}

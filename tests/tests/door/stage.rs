@@ -85,6 +85,7 @@ impl Stage {
                 limits: link::Limits::default(),
             },
             try_addresses: false,
+            hedge_after: None,
             trails: link::Trails::default(),
         });
         let directory = tempfile::tempdir().expect("a directory");

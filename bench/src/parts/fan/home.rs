@@ -74,6 +74,7 @@ impl Home {
                 limits: link::Limits::default(),
             },
             try_addresses: false,
+            hedge_after: None,
             trails: link::Trails::default(),
         });
         let asker = Asker::new(user, workspace, RequestId(world.uuid()));

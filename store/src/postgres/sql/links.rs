@@ -22,7 +22,7 @@ statements! {
         WHERE owner = $1 AND id = $2 AND next_certificate = $3";
     DROP_NEXT = "UPDATE links SET next_certificate = NULL, next_not_after = NULL, next_sealed_key = NULL
         WHERE owner = $1 AND id = $2 AND next_certificate = $3";
-    FORGET_WORDS = "UPDATE links SET words = NULL WHERE owner = $1 AND id = $2";
+    FORGET_WORDS = "UPDATE links SET words = NULL WHERE owner = $1 AND id = $2 AND words = $3";
     REMEMBER_END = "UPDATE links SET ended_at = $4, last_answer = $5
         WHERE owner = $1 AND id = $2 AND certificate = $3 AND ended_at IS NULL";
     FORGET_END = "UPDATE links SET ended_at = NULL, last_answer = NULL WHERE owner = $1 AND id = $2 AND certificate = $3";

@@ -105,9 +105,13 @@ pub async fn a_link_is_replaced_in_place(bench: &Bench) {
     bench.store.replace_link(&new, bench.act(Act::LinkReplace)).await.unwrap();
     let kept = LinkRecord { name: old.name, added_at: old.added_at, ..new };
     assert_eq!(links(bench, bench.owner).await, [told(&kept)], "its name and age stay");
-    bench.store.forget_words(bench.user("alice", Role::Member).await, kept.id).await.unwrap();
+    let alices = LinkRecord { owner: bench.user("alice", Role::Member).await, ..kept.clone() };
+    bench.store.forget_words(&alices).await.unwrap();
     assert_eq!(links(bench, bench.owner).await, [told(&kept)], "it is nobody else's");
-    bench.store.forget_words(bench.owner, kept.id).await.unwrap();
+    let before = LinkRecord { words: Some("zoo zoo zoo zoo".to_owned()), ..kept.clone() };
+    bench.store.forget_words(&before).await.unwrap();
+    assert_eq!(links(bench, bench.owner).await, [told(&kept)], "a fresh invite has brought others meanwhile");
+    bench.store.forget_words(&kept).await.unwrap();
     assert_eq!(links(bench, bench.owner).await, [told(&LinkRecord { words: None, ..kept })]);
 }
 
