@@ -11,7 +11,7 @@ use std::{fmt, io, path::Path};
 pub enum Exit {
     /// It was done, or answered.
     Done = 0,
-    /// It failed; of `audit verify`: the log is broken; of `can`: the grant may not; of `ping`: it answers, but a step failed.
+    /// It failed; of `audit verify`: the log is broken; of `can`: the grant may not; of `ping`: it answers, but its clock is wrong.
     Failed = 1,
     /// The command line is wrong, or what it names is no valid value.
     Usage = 2,

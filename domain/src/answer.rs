@@ -56,6 +56,11 @@ impl Outcome {
             Self::Error => "error",
         }
     }
+
+    /// Whether there are rows, or the word that there are none.
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Ok | Self::Partial)
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -135,6 +140,17 @@ impl SourceOutcome {
             calls_left: None,
         }
     }
+
+    /// Why it ended so, and when trying again can help.
+    pub fn why(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or("no reason given");
+        self.retry_after_ms.map_or_else(|| reason.to_owned(), |wait| format!("{reason}; {}", again_in(wait)))
+    }
+}
+
+/// When trying again can help, for people.
+pub fn again_in(wait_ms: u64) -> String {
+    format!("try again in {} s", wait_ms.div_ceil(1_000))
 }
 
 /// A merged answer, ordered from newest to oldest.

@@ -22,6 +22,7 @@ use domain::{
     invite::{BadInvite, Invite, Offer},
     words::Words,
 };
+use link::Trail;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use store::{LinkEntry, LinkRecord, MadeOf};
@@ -156,10 +157,11 @@ impl Hub {
         }
         let act = if former.is_some() { Act::LinkReplace } else { Act::LinkAdd };
         let linking = Asking::linking(self, asker, &invite, act);
-        let (link, words) = match self.keep(asker, &invite, name, former.as_ref(), over.as_ref()).await {
-            Ok(kept) => kept,
-            Err(error) => return Err(staying(linking.no_link(error).await, former.as_ref())),
-        };
+        let (link, words) =
+            match self.keep((asker, &linking.trail()), &invite, name, former.as_ref(), over.as_ref()).await {
+                Ok(kept) => kept,
+                Err(error) => return Err(staying(linking.no_link(error).await, former.as_ref())),
+            };
         linking.recorded();
         if over.is_none() {
             // An invite that was handed over is of an instance that is dialled.
@@ -189,13 +191,13 @@ impl Hub {
     /// Trades the invite for a certificate and keeps it, with its record.
     async fn keep(
         &self,
-        asker: &Asker,
+        (asker, trail): (&Asker, &Trail),
         invite: &Invite,
         name: Name,
         former: Option<&LinkRecord>,
         over: Option<&Over>,
     ) -> Result<(LinkRecord, Words), HubError> {
-        let enrolled = self.enrol(asker, invite, over).await?;
+        let enrolled = self.enrol(asker, invite, over, trail).await?;
         let (key, words, opening) = (enrolled.key.spki, enrolled.words, enrolled.opening);
         let link = self.link_record(asker, invite, name, former, enrolled)?;
         let learnt = match over {
@@ -348,7 +350,7 @@ impl Hub {
         let Health { state, last_success, last_failure } = self.health_of(link);
         let over = self.is_over(link).then(|| Failure::expired(link, self.is_called(link.owner, link.id)));
         let (is_over, at) = (over.is_some(), link.certificate_not_after);
-        let over = over.map(|over| LastFailure { at, outcome: over.outcome, reason: over.reason });
+        let over = over.map(|over| LastFailure { at, outcome: over.outcome, reason: over.reason, proxy: None });
         let last_failure = over.or(last_failure);
         let renewal = self.watch.status(link, self.world.now());
         let state = match state {
@@ -419,6 +421,11 @@ fn same_link(former: &LinkRecord, invite: &Invite, name: Option<&Name>) -> Resul
         )));
     }
     match name {
+        Some(name) if name != known && former.end.is_some() => Err(HubError::Name(format!(
+            "this invite is of a grant that was linked as `{known}` and has ended, which nothing brings back: ask the owner of {} for a new \
+             one; `mosaic-fed unlink {known}` removes what is left of it here",
+            invite.instance_name
+        ))),
         Some(name) if name != known => Err(HubError::Name(format!(
             "this grant is linked as `{known}` already; with the name left out, an invite that was not used yet gives it a new \
              certificate: the owner of {} makes a fresh one with `mosaic-fed grant invite {}` there",

@@ -68,8 +68,8 @@ impl Dialling {
         self.tasks.spawn(async move { stopping.run_until_cancelled(work).await });
     }
 
-    /// Whether each of these addresses leads to the target's instance; given up with the caller.
-    pub(crate) async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Vec<bool> {
+    /// Whether each of these addresses leads to the target's instance, where a proxy lets that be tried; given up with the caller.
+    pub(crate) async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Option<Vec<bool>> {
         self.dialler.reached(target, addresses, end).await
     }
 }

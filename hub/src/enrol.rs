@@ -13,7 +13,7 @@ use domain::{
     invite::Invite,
     words::{Added, Nonce, Opening, Words},
 };
-use link::{Target, call::ParkedKey};
+use link::{Target, Trail, call::ParkedKey, trail::Part};
 use pki::{CallSecret, GrantLeaf, RequestKey, enrolled};
 use proto::v1::{self, enrol_service_client::EnrolServiceClient};
 use store::halt;
@@ -47,11 +47,13 @@ impl Hub {
         asker: &Asker,
         invite: &Invite,
         over: Option<&Over>,
+        trail: &Trail,
     ) -> Result<Enrolled, HubError> {
         let key = self.key_for(asker, invite).await?;
         halt::at("link key kept").await;
         let nonce = key.nonce(&invite.digest());
-        let answer = match self.enrol_call(invite, (key.csr.clone(), nonce), asker.request, over).await {
+        let answer = self.enrol_call(invite, (key.csr.clone(), nonce), asker.request, over);
+        let answer = match trail.time(Part::Wire, answer).await {
             Err(error @ HubError::Refused { reason: Some(Reason::InviteSpent | Reason::InviteUnknown), .. }) => {
                 // One that was prepared may have another invite to come.
                 if invite.key.is_none() {

@@ -53,7 +53,7 @@ pub enum HubError {
     #[error("{0}")]
     Question(String),
     /// A strict question, and not every source answered: nothing is shown.
-    #[error("not every source answered: {}", listed(.0))]
+    #[error("{} source answered: {}", if .0.iter().any(|source| source.outcome.is_answer()) { "not every" } else { "no" }, listed(.0))]
     Incomplete(Vec<SourceOutcome>),
     /// Nobody can be waited for like this; the text says why.
     #[error("{0}")]
@@ -70,10 +70,7 @@ pub enum HubError {
 }
 
 fn listed(sources: &[SourceOutcome]) -> String {
-    let one = |source: &SourceOutcome| {
-        let reason = source.reason.as_deref().unwrap_or("no reason given");
-        format!("{} is {} ({reason})", source.source, source.outcome)
-    };
+    let one = |source: &SourceOutcome| format!("{} is {} ({})", source.source, source.outcome, source.why());
     sources
         .iter()
         .filter(|source| source.outcome != domain::answer::Outcome::Ok)

@@ -66,6 +66,8 @@ pub struct LastFailure {
     pub outcome: Outcome,
     /// Cause and next step.
     pub reason: String,
+    /// The proxy, where it is one that failed.
+    pub proxy: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -79,7 +81,7 @@ impl Health {
     /// Of a link whose end was heard by an earlier daemon.
     pub(crate) fn ended(end: LinkEnd) -> Self {
         let Failure { outcome, reason, .. } = Failure::ended();
-        let last_failure = Some(LastFailure { at: end.at, outcome, reason });
+        let last_failure = Some(LastFailure { at: end.at, outcome, reason, proxy: None });
         Self { state: LinkState::Revoked, last_success: end.last_answer, last_failure }
     }
 
@@ -95,6 +97,7 @@ impl Health {
             return;
         }
         self.state = LinkState::of(failure.outcome);
-        self.last_failure = Some(LastFailure { at, outcome: failure.outcome, reason: failure.reason.clone() });
+        let Failure { outcome, reason, proxy, .. } = failure.clone();
+        self.last_failure = Some(LastFailure { at, outcome, reason, proxy });
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Failure {
     pub(crate) refusal: Option<Reason>,
     /// The words that the other side's owner has yet to be told, where nothing else is missing.
     pub(crate) words: Option<String>,
+    /// The proxy that gave no connection, or one that was not the other side's, where it is that which failed.
+    pub(crate) proxy: Option<String>,
     /// What this says about the connection and the rows that came before.
     pub(crate) kind: Kind,
 }
@@ -52,7 +54,7 @@ pub(crate) enum Kind {
 
 impl Failure {
     pub(crate) fn new(outcome: Outcome, kind: Kind, reason: impl Into<String>) -> Self {
-        Self { outcome, reason: reason.into(), retry_after: None, refusal: None, words: None, kind }
+        Self { outcome, reason: reason.into(), retry_after: None, refusal: None, words: None, proxy: None, kind }
     }
 
     /// The other side sent what cannot be.
@@ -79,7 +81,7 @@ impl Failure {
 
     /// Nothing was sent, since this is how the questions before it ended, so many in a row.
     pub(crate) fn held_back(&self, failures: u32, wait: Duration) -> Self {
-        let reason = format!("{}; not asked now, after {failures} failures in a row, and tried again", self.reason);
+        let reason = format!("{}; not asked now, after {failures} failures in a row", self.reason);
         Self { reason, retry_after: Some(wait), kind: Kind::HeldBack(NotSent::Circuit), ..self.clone() }
     }
 
@@ -129,7 +131,12 @@ impl Failure {
             _ if error.is_offline() => Outcome::Offline,
             _ => Outcome::Error,
         };
-        Self::new(outcome, Kind::Broken, one_line(&error.to_string()))
+        let proxy = match error {
+            DialError::Proxy(error) => Some(error.proxy.clone()),
+            DialError::Intercepted { proxy, .. } => Some(proxy.clone()),
+            _ => None,
+        };
+        Self { proxy, ..Self::new(outcome, Kind::Broken, one_line(&error.to_string())) }
     }
 
     /// The other side refused this link's certificate or grant.
@@ -336,7 +343,10 @@ fn by_reason(reason: Reason, status: &Status) -> Failure {
     match reason {
         Reason::NotPermitted => Failure::revoked(status.message()),
         Reason::OutOfScope => denied(status),
-        Reason::GrantRate | Reason::PeerRate => limited(status),
+        Reason::GrantRate => limited(reason, status, "the calls that its grant allows are used up"),
+        Reason::PeerRate => {
+            limited(reason, status, "the calls that its owner allows this instance, over all links, are used up")
+        }
         _ => refused(status),
     }
 }
@@ -345,7 +355,7 @@ fn by_code(status: &Status) -> Failure {
     match status.code() {
         Code::PermissionDenied => denied(status),
         Code::Unauthenticated => Failure::revoked(status.message()),
-        Code::ResourceExhausted => limited(status),
+        Code::ResourceExhausted => Failure::new(Outcome::RateLimited, Kind::Answered, quoted(status.message())),
         Code::DeadlineExceeded => {
             let reason = "the other side did not finish within the deadline; try again, or ask for fewer rows";
             Failure::new(Outcome::Timeout, Kind::Answered, reason)
@@ -360,8 +370,12 @@ fn denied(status: &Status) -> Failure {
     Failure::new(Outcome::Denied, Kind::Answered, reason)
 }
 
-fn limited(status: &Status) -> Failure {
-    Failure::new(Outcome::RateLimited, Kind::Answered, quoted(status.message()))
+/// What the other side always says of this is said here by who asks; what it says of one act alone stays. Where it says how long to wait, that is
+/// told beside it.
+fn limited(reason: Reason, status: &Status, what: &str) -> Failure {
+    let later = if status.get_details_retry_info().is_some() { "" } else { "; try again later" };
+    let said = if status.message() == reason.text() { format!("{what}{later}") } else { quoted(status.message()) };
+    Failure::new(Outcome::RateLimited, Kind::Answered, said)
 }
 
 fn refused(status: &Status) -> Failure {

@@ -17,7 +17,7 @@ use domain::{
     operation::{Method, PROTOCOL_VERSION},
     wire,
 };
-use link::{DialError, Dialled};
+use link::{DialError, Dialled, trail::Part};
 use proto::v1::{self, connect_service_client::ConnectServiceClient};
 use serde::Serialize;
 use std::time::Duration;
@@ -176,7 +176,8 @@ impl Hub {
     ) -> Result<(), Failure> {
         // Whoever hears of the end of the grant waits for every question, this one too.
         let over = call.over();
-        match over.unless(async { Ok(self.dial_anew(link).await) }).await? {
+        let dialled = over.unless(async { Ok(self.dial_anew(link).await) });
+        match call.trail().time(Part::Wire, dialled).await? {
             Ok(dialled) => {
                 steps.passed(Step::Reach, dialled.reached);
                 steps.passed(Step::Handshake, Instant::now());

@@ -26,6 +26,8 @@ type Answer<T> = Result<Json<T>, Problem>;
 
 /// Rows in the first answer of a new link.
 const FIRST: u32 = 5;
+/// So many kinds are asked for at most until one has rows.
+const KINDS: usize = 4;
 
 /// The caller's link with this name, or whose id begins so. Somebody else's is no such link (invariant 13).
 async fn find(door: &Door, person: &Person, text: &str) -> Result<Name, Problem> {
@@ -84,13 +86,10 @@ pub(super) async fn create(
     is_bound_to_a_key(&door, &order.invite)?;
     let linked = linked(&door, person.asker(), order).await?;
     let ping: view::PingReport = linked.first.into();
-    let first = match ping.resources.first() {
-        Some(resource) => first_rows(&door, &person, &linked.link.name, resource.clone()).await?.map(Some),
-        None => Held::none(None),
-    };
+    let (asked, first) = first_rows(&door, &person, &linked.link.name, &ping.resources).await?;
     let link = view::LinkEntry::new(linked.link, door.world.now());
     let hub::Linked { replaced, already, words, .. } = linked;
-    let made = |first| view::LinkMade { link, replaced, already, words, ping, first };
+    let made = |first| view::LinkMade { link, replaced, already, words, ping, asked, first };
     held::json(first.map(made), &connection)
 }
 
@@ -116,11 +115,26 @@ async fn linked(door: &Arc<Door>, asker: hub::Asker, order: view::LinkOrder) -> 
     Ok(ended?)
 }
 
-async fn first_rows(door: &Door, person: &Person, link: &Name, resource: Resource) -> Result<Held<Page>, Problem> {
-    let from = Sources::Some(vec![link.to_string()]);
-    let question =
-        Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false, fresh: true };
-    Ok(door.hub.page(&person.asker(), question).await?)
+/// The newest rows of the first of these kinds that has any, and which kinds were asked for: each is a call of the grant's limit.
+async fn first_rows(
+    door: &Door,
+    person: &Person,
+    link: &Name,
+    kinds: &[Resource],
+) -> Result<(Vec<Resource>, Held<Option<Page>>), Problem> {
+    let mut first = Held::none(None);
+    for (at, resource) in kinds.iter().take(KINDS).enumerate() {
+        let (from, resource) = (Sources::Some(vec![link.to_string()]), resource.clone());
+        let question =
+            Question { from, resource, limit: FIRST, include_body: false, cursor: None, strict: false, fresh: true };
+        let page = door.hub.page(&person.asker(), question).await?;
+        let is_over = !page.rows.is_empty() || !page.verdict.complete;
+        first = page.map(Some);
+        if is_over {
+            return Ok((kinds[..=at].to_vec(), first));
+        }
+    }
+    Ok((kinds.iter().take(KINDS).cloned().collect(), first))
 }
 
 /// Whether a link answers, and what its grant may do.
@@ -206,6 +220,15 @@ impl From<HubError> for Problem {
     fn from(error: HubError) -> Self {
         let kind = match error {
             HubError::Store(error) => return error.into(),
+            HubError::Incomplete(ref sources) => {
+                let problem = Self::new(Kind::Incomplete, error.to_string());
+                let answered = sources.iter().any(|source| source.outcome.is_answer());
+                return if answered {
+                    problem.next("leave out `strict` to have the rows of those that answered")
+                } else {
+                    problem
+                };
+            }
             HubError::NoSuchLink(_) => Kind::Missing,
             HubError::Name(_)
             | HubError::OtherLink(_)
@@ -215,7 +238,6 @@ impl From<HubError> for Problem {
             | HubError::Renewal { outcome: Outcome::Revoked | Outcome::RateLimited, .. } => Kind::Conflict,
             HubError::Invite(_) | HubError::Cursor | HubError::Question(_) => Kind::Invalid,
             HubError::Enrolment(_) | HubError::Listener(_) | HubError::Renewal { .. } => Kind::Unavailable,
-            HubError::Incomplete(_) => Kind::Incomplete,
             HubError::Key(_) => Kind::Internal,
         };
         Self::told(kind, &error.to_string())

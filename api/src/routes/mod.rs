@@ -412,7 +412,8 @@ fn by_id<'a, T>(all: &'a [T], text: &str, id: impl Fn(&T) -> String) -> Vec<&'a 
     if text.len() < 4 {
         return Vec::new();
     }
-    all.iter().filter(|one| id(one).starts_with(text)).collect()
+    let start = text.to_ascii_lowercase();
+    all.iter().filter(|one| id(one).starts_with(&start)).collect()
 }
 
 #[cfg(test)]

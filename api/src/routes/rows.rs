@@ -68,6 +68,8 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let resource = resource(&kind)?;
     let from = sources(question.from.as_deref())?;
+    // Other programs write ids in capitals.
+    let id = id.to_ascii_lowercase();
     if let Ok(id) = id.parse::<ItemId>() {
         let found = door.hub.get(&person.asker(), &from, (resource, id), question.fresh).await?;
         return whole(found, &from, question.strict, &connection);
@@ -115,7 +117,7 @@ pub(super) async fn explain(
     let from = sources(question.from.as_deref())?;
     let asks = match &question.id {
         None => Asks::Page,
-        Some(id) if id.parse::<ItemId>().is_ok() => Asks::Row,
+        Some(id) if id.to_ascii_lowercase().parse::<ItemId>().is_ok() => Asks::Row,
         Some(id) => {
             is_beginning(id, &resource)?;
             Asks::Beginning

@@ -117,6 +117,9 @@ pub struct LinkEntry {
     /// Why, where it is not up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The proxy through which it is looked for, where it is that which failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
     /// The words that the other side's owner has yet to be told, while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
@@ -275,6 +278,7 @@ impl LinkEntry {
             resources: link.offer.resources,
             state: link.state.word().to_owned(),
             reason: link.waits.or_else(|| failure.as_ref().filter(|_| !up).map(|failure| failure.reason.clone())),
+            proxy: failure.as_ref().filter(|_| !up).and_then(|failure| failure.proxy.clone()),
             words: link.words,
             days_left: days_until(link.certificate_not_after, now),
             certificate_not_after: link.certificate_not_after,
@@ -313,7 +317,10 @@ pub struct LinkMade {
     pub words: String,
     /// How the other side answered first. The link stays also when it did not.
     pub ping: PingReport,
-    /// The newest rows of the first kind that it shares.
+    /// The kinds of row that were asked for, of those that it shares: up to four, until one had rows.
+    #[schemars(with = "Vec<shape::Kind>")]
+    pub asked: Vec<Resource>,
+    /// The newest rows of the last of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<shape::Page>")]
     pub first: Option<Page>,

@@ -21,6 +21,9 @@ pub struct PingReport {
     /// Why, where it was not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When trying again can help, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
     /// Where the link waits to be let in: the words that the other side's owner has yet to be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
@@ -103,6 +106,7 @@ impl From<hub::Ping> for PingReport {
             link: outcome.source,
             outcome: outcome.outcome,
             reason: outcome.reason,
+            retry_after_ms: outcome.retry_after_ms,
             words: outcome.words,
             took_ms: outcome.took_ms,
             peer_name: hello.as_ref().map(|hello| hello.name.clone()),

@@ -402,6 +402,7 @@ mod tests {
             state: "degraded".into(),
             words: None,
             reason: None,
+            proxy: None,
             days_left: 1,
             certificate_not_after: NOW + left,
             renewal_due: None,

@@ -7,7 +7,7 @@ use crate::{
 };
 use api::view;
 use domain::{
-    answer::{HERE, One, Outcome, Page, Row, SourceOutcome, Verdict},
+    answer::{HERE, One, Outcome, Page, Row, SourceOutcome, Verdict, again_in},
     scope::Verb,
 };
 use serde_json::Value;
@@ -101,7 +101,7 @@ fn source(source: &SourceOutcome, came: Option<String>) -> Vec<String> {
     let came = came.map(|came| format!(", {came}")).unwrap_or_default();
     let mut said = vec![format!("{name}: {}{came}", source.outcome)];
     said.extend(source.reason.as_deref().map(quoted));
-    said.extend(source.retry_after_ms.map(|wait| format!("try again in {} s", wait.div_ceil(1_000))));
+    said.extend(source.retry_after_ms.map(again_in));
     let back = source.withheld.filter(|fields| *fields > 0);
     said.extend(back.map(|fields| format!("its grant keeps back {} of this kind", counted(fields.into(), "field"))));
     said.extend(source.calls_left.map(|calls| format!("{} left of its grant's limit", counted(calls.into(), "call"))));

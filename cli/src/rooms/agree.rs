@@ -1,11 +1,25 @@
 //! The one way to ask a person for a yes: what cannot be taken back waits for it, and an empty line, as pasting leaves one behind,
 //! is no answer at all.
 
-use crate::exit::{Failure, Outcome};
-use std::io::{self, BufRead, Write};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    out::Out,
+};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 /// So often the question is put.
 const TRIES: usize = 3;
+
+/// Says `what` comes of something that nothing takes back, and asks; where nobody can be asked, nothing is done. `to` is what is to be agreed
+/// to, and `kept` is said of a no.
+pub fn agreed((to, question): (&str, &str), what: &str, kept: String, out: &Out) -> Outcome<()> {
+    if !io::stdin().is_terminal() {
+        let cause = format!("nobody is there to agree to {to}; {what}");
+        return Err(Failure::new(Exit::Usage, cause).next("add --yes if you do"));
+    }
+    out.remark(what);
+    if is_agreed(question)? { Ok(()) } else { Err(Failure::new(Exit::Interrupted, kept)) }
+}
 
 /// Whether the person at the terminal says yes to this question.
 pub fn is_agreed(question: &str) -> Outcome<bool> {

@@ -68,7 +68,9 @@ pub(super) fn receipt(receipt: &view::Receipt, peer: &str, connections: u64) -> 
 /// that was named by its user, holder or state is named by its own.
 pub(super) async fn explained(failure: Failure, client: &Client, grant: &str) -> Failure {
     let all = client.get::<Vec<view::GrantEntry>>("/v1/grants").await.unwrap_or_default();
-    let is_meant = |entry: &&view::GrantEntry| entry.name.as_str() == grant || entry.id.to_string().starts_with(grant);
+    let is_meant = |entry: &&view::GrantEntry| {
+        entry.name.as_str() == grant || entry.id.to_string().starts_with(&grant.to_ascii_lowercase())
+    };
     let others = || all.iter().filter(|entry| is_about(entry, grant)).map(|entry| &entry.name);
     match (failure.exit, &all.iter().filter(is_meant).collect::<Vec<_>>()[..]) {
         (Exit::Conflict, [entry]) if has_ended(entry) => over(entry, client).await,
@@ -110,7 +112,13 @@ pub(super) fn told(end: &view::GrantEnd) -> String {
 
 /// The next step after an end.
 pub(super) fn again(entry: &view::GrantEntry) -> String {
-    format!("make a new one: mosaic-fed {}", anew(entry))
+    let anew = anew(entry);
+    let first = if anew.contains(limits::IN_A_FILE) {
+        format!("write `scope` of what `mosaic-fed grant show {} --json` prints into FILE, then ", entry.name)
+    } else {
+        String::new()
+    };
+    format!("{first}make a new one: mosaic-fed {anew}")
 }
 
 /// The command that makes a grant of the same name on the same behalf, for the same key, called as that one was, and with words where that

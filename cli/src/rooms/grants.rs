@@ -158,7 +158,7 @@ fn print_invite(made: &view::InviteMade, out: &Out) -> Outcome {
                 grant.name
             ));
         }
-        out.remark(&format!("others reach this instance at {}", joined(&made.addresses)));
+        out.remark(&format!("the invite says that this instance is at {}", joined(&made.addresses)));
         for line in reach::of_invite(&made.reach) {
             out.remark(&line);
         }

@@ -62,6 +62,9 @@ pub fn until(end: Time) -> String {
     format!("{} UTC", minute(end))
 }
 
+/// Stands for what flags cannot say.
+pub const IN_A_FILE: &str = "--scope FILE";
+
 /// The flags that say which kinds and rows a scope with nothing left to defaults shares; where kinds differ, or something else than
 /// flags say is limited, only that all of it is to be said.
 pub fn flags(scope: &Spec) -> String {
@@ -77,7 +80,7 @@ pub fn flags(scope: &Spec) -> String {
         words.extend(each("--project", &filter.include_projects));
         match &filter.include_tags {
             Some(Tags::Any(any)) => words.extend(any.iter().map(|tag| format!("--tag {}", shell_word(tag)))),
-            Some(Tags::Each(_)) => return "--scope FILE".to_owned(),
+            Some(Tags::Each(_)) => return IN_A_FILE.to_owned(),
             None => {}
         }
         words.extend(filter.since.map(|since| format!("--since {since}")));
@@ -89,7 +92,7 @@ pub fn flags(scope: &Spec) -> String {
     let every_verb = scope.verbs.as_ref().is_none_or(|verbs| verbs.len() == Verb::ALL.len());
     let alike = alike && every_verb && even.is_some() == scope.rate.is_some() && idle(scope).is_none();
     let alike = alike && doors(scope).is_none();
-    if alike { words.join(" ") } else { "--scope FILE".to_owned() }
+    if alike { words.join(" ") } else { IN_A_FILE.to_owned() }
 }
 
 /// What a scope was given beside the defaults and no room of this version acts on: nobody is to wait for it.

@@ -18,7 +18,7 @@ use api::{client::Client, view};
 use clap::Args;
 use domain::{
     Time,
-    answer::Outcome as Ended,
+    answer::{Outcome as Ended, again_in},
     id::Name,
     invite::{BadInvite, Invite},
 };
@@ -81,16 +81,42 @@ pub async fn link(args: LinkArgs, client: &Client, out: &Out) -> Outcome {
         ));
     }
     if made.ping.outcome != Ended::Ok {
-        let reason = made.ping.reason.as_deref().unwrap_or("no reason given");
-        out.remark(&format!(
-            "the link stays, but its first question was not answered: {} ({reason})",
-            made.ping.outcome
-        ));
-        return Ok(Exit::Incomplete);
+        return Ok(unanswered_first(&made, client, out).await);
     }
-    let kind = made.ping.resources.first().map_or("tasks", |resource| resource.as_str());
-    out.next(&format!("list {kind} --from here,{}", made.link.name));
+    first_next(&made, out);
     Ok(Exit::Done)
+}
+
+/// How to go on with a link that did not answer its first question. Where it has ended nothing of it comes back.
+async fn unanswered_first(made: &view::LinkMade, client: &Client, out: &Out) -> Exit {
+    let (link, outcome) = (&made.link.name, made.ping.outcome);
+    let why = why(&made.ping).unwrap_or_else(|| "no reason given".to_owned());
+    if outcome != Ended::Revoked || !made.already {
+        out.remark(&format!("the link stays, but its first question was not answered: {outcome} ({why})"));
+        return Exit::Incomplete;
+    }
+    out.remark(&format!("this invite made the link {link}, which does not stand any more: {outcome} ({why})"));
+    let known = sources::Known::ask(client).await;
+    if known.is_expired(link.as_str()) {
+        out.next(&sources::afresh(known.is_calling(link.as_str())));
+    } else {
+        sources::relink(link.as_str(), known.is_calling(link.as_str()), out);
+        out.next(&sources::unlink(link.as_str()));
+    }
+    Exit::Incomplete
+}
+
+/// The command for the rows of which the first were shown, and what else there is.
+fn first_next(made: &view::LinkMade, out: &Out) {
+    let shown = made.asked.last().filter(|_| made.first.as_ref().is_some_and(|page| !page.rows.is_empty()));
+    let kind = shown.or(made.ping.resources.first()).map_or("tasks", |resource| resource.as_str());
+    let others: Vec<_> =
+        made.ping.resources.iter().filter(|other| shown.is_some_and(|shown| shown != *other)).collect();
+    if let Some(other) = others.first().filter(|_| !out.json) {
+        let list = out.reach.command(&format!("list {other} --from here,{}", made.link.name));
+        out.remark(&format!("it shares {} as well: `{list}`", joined(&others)));
+    }
+    out.next(&format!("list {kind} --from here,{}", made.link.name));
 }
 
 /// The same command again calls the link what this one did.
@@ -181,7 +207,11 @@ fn shown(made: &view::LinkMade, out: &Out) -> String {
         (false, false, true) => format!("{} {}", link.name, waits()),
         (false, false, false) => format!("{} is linked", link.name),
     };
-    let first = made.first.as_ref().map(|page| format!("\n{}", out.drawn(&rows_table(&page.rows, "no rows"))));
+    let first = made.first.as_ref().map(|page| match (&page.rows[..], made.asked.last()) {
+        ([_, ..], Some(kind)) => format!("\nits newest {kind}:\n{}", out.drawn(&rows_table(&page.rows, ""))),
+        _ if page.verdict.complete => format!("\nno rows of {} yet", joined(&made.asked)),
+        _ => "\nno rows came".to_owned(),
+    });
     let until = minute(made.link.certificate_not_after);
     format!("{how} (certificate until {until} UTC){}{}", shares(&made.ping), first.unwrap_or_default())
 }
@@ -241,16 +271,28 @@ pub async fn links(args: &LinksArgs, client: &Client, out: &Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The command after a table of links; none where only the silent ones are left, of whom everything is said.
+/// The command after a table of links; none where one is silent, of whom everything is said.
 fn after(links: &[view::LinkEntry]) -> Option<String> {
-    let answering = links.iter().find(|link| link.reason.is_none() || link.words.is_some());
+    let waiting = links.iter().find(|link| link.words.is_some());
+    let silent = links.iter().any(|link| link.reason.is_some() && link.words.is_none());
     let expired = links.iter().find(|link| sources::has_expired(link));
     match (links.iter().find(|link| has_ended(link)), expired) {
         (Some(ended), _) => Some(sources::unlink(ended.name.as_str())),
         (None, Some(expired)) => Some(sources::afresh(expired.calls)),
         (None, None) if links.is_empty() => Some("link".to_owned()),
-        (None, None) => answering.map(|link| format!("ping {}", link.name)),
+        (None, None) if silent => None,
+        (None, None) => waiting.map(|link| format!("ping {}", link.name)).or_else(|| links.iter().find_map(rows_of)),
     }
+}
+
+/// The command for the rows of a link whose owner lets them be shown here.
+fn rows_of(link: &view::LinkEntry) -> Option<String> {
+    if sources::is_elsewhere(link) {
+        return None;
+    }
+    let told = link.terms.as_ref().and_then(|terms| terms.fields.keys().next()).map(ToString::to_string);
+    let kind = told.or_else(|| link.resources.first().cloned())?;
+    Some(format!("list {kind} --from {}", link.name))
 }
 
 /// That a link will end with its certificate, why, and when it is tried again.
@@ -305,20 +347,42 @@ pub async fn ping(args: &PingArgs, client: &Client, out: &Out) -> Outcome {
         unanswered(&report, client, out).await?;
         return Ok(Exit::Incomplete);
     }
+    next_of_answering(&report, client, out).await;
+    Ok(if report.steps.iter().any(view::PingStep::has_failed) { Exit::Failed } else { Exit::Done })
+}
+
+/// The rows of a link that answers; where its owner wants them shown elsewhere, that.
+async fn next_of_answering(report: &view::PingReport, client: &Client, out: &Out) {
+    let links: Vec<view::LinkEntry> = client.get("/v1/links").await.unwrap_or_default();
+    let link = links.iter().find(|link| link.name.as_str() == report.link);
+    if let Some(terms) = link.filter(|link| sources::is_elsewhere(link)).and_then(|link| link.terms.as_ref()) {
+        let doors = joined(terms.doors.iter().map(|door| door.word()));
+        let doors = if doors.is_empty() { "no door that this version has".to_owned() } else { doors };
+        out.remark(&format!(
+            "{}: its owner lets its rows be shown through {doors}, and not on the command line",
+            report.link
+        ));
+        return;
+    }
     let kind = report.resources.first().map_or("tasks", |resource| resource.as_str());
     out.next(&format!("list {kind} --from {}", report.link));
-    Ok(if report.steps.iter().any(view::PingStep::has_failed) { Exit::Failed } else { Exit::Done })
 }
 
 fn pinged(report: &view::PingReport) -> String {
     if let (Some(_), Some(reason)) = (&report.words, &report.reason) {
         return format!("{}: {reason}", report.link);
     }
-    let reason = report.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let reason = why(report).map_or_else(String::new, |why| format!(" ({why})"));
     let peer = report.peer_name.as_ref().map_or_else(String::new, |name| format!(", it calls itself {name}"));
     let clock = report.clock_offset_ms.map_or_else(String::new, clock);
     let (link, outcome, took, shares) = (&report.link, report.outcome, report.took_ms, shares(report));
     format!("{link}: {outcome}{reason} after {took} ms{peer}{clock}{shares}")
+}
+
+/// Why it was not answered, and when trying again can help.
+fn why(report: &view::PingReport) -> Option<String> {
+    let reason = report.reason.clone()?;
+    Some(report.retry_after_ms.map_or_else(|| reason.clone(), |wait| format!("{reason}; {}", again_in(wait))))
 }
 
 /// A line for each step; of the one that failed the cause is said above, but where the answer came all the same.
@@ -331,14 +395,13 @@ fn stepped(steps: &[view::PingStep]) -> String {
     steps.iter().map(line).collect()
 }
 
-/// How to go on with a link that did not answer; one whose limit is used up does, a little later.
+/// How to go on with a link that did not answer; one whose limit is used up does, a little later, and asking it before costs another call.
 async fn unanswered(report: &view::PingReport, client: &Client, out: &Out) -> Outcome<()> {
     if out.json {
         return Ok(());
     }
     if !matches!(report.outcome, Ended::Offline | Ended::Timeout | Ended::Error) {
-        out.remark("ask again in a minute");
-        out.next(&format!("ping {}", report.link));
+        out.next("links");
         return Ok(());
     }
     let links: Vec<view::LinkEntry> = client.get("/v1/links").await?;

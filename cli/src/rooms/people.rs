@@ -1,6 +1,6 @@
 //! Users, teams and workspaces.
 
-use super::{agree::is_agreed, counted, ended, joined, next_as, next_for_managers, or_dash, segment, short};
+use super::{agree::agreed, counted, ended, joined, next_as, next_for_managers, or_dash, segment, short};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -12,7 +12,6 @@ use domain::{
     id::{Name, TeamId},
     rights::{BadRole, Role},
 };
-use std::io::{self, IsTerminal};
 
 /// The commands of `user`.
 #[derive(Subcommand)]
@@ -96,7 +95,7 @@ async fn remove(name: &Name, yes: bool, client: &Client, out: &Out) -> Outcome<(
     let path = format!("/v1/users/{}", segment(name.as_str()));
     let theirs: view::Belongings = client.get(&format!("{path}/belongings")).await?;
     if !yes {
-        agreed(&theirs, out)?;
+        removable(&theirs, out)?;
     }
     let removed: view::Removed = client.delete(&path).await?;
     out.value(&removed, |removed| {
@@ -127,24 +126,14 @@ async fn given_up(name: &Name, role: Option<Role>, client: &Client, out: &Out) -
         }
     };
     let kept = format!("{name} is {} of `{}` as before", me.role, me.workspace);
-    asked(("this change", "Do it?"), &what, kept, out)
+    agreed(("this change", "Do it?"), &what, kept, out)
 }
 
 /// Asks the person; where nobody can be asked, nobody is removed.
-fn agreed(theirs: &view::Belongings, out: &Out) -> Outcome<()> {
+fn removable(theirs: &view::Belongings, out: &Out) -> Outcome<()> {
     let what = format!("with {} go for ever: {}", theirs.name, gone(theirs));
     let kept = format!("{} is not removed, and nothing of theirs", theirs.name);
-    asked(("this removal", &format!("Remove {}?", theirs.name)), &what, kept, out)
-}
-
-/// What is to be agreed to, and the question, after `what` comes of it; `kept` is said of a no.
-fn asked((to, question): (&str, &str), what: &str, kept: String, out: &Out) -> Outcome<()> {
-    if !io::stdin().is_terminal() {
-        let cause = format!("nobody is there to agree to {to}; {what}");
-        return Err(Failure::new(Exit::Usage, cause).next("add --yes if you do"));
-    }
-    out.remark(what);
-    if is_agreed(question)? { Ok(()) } else { Err(Failure::new(Exit::Interrupted, kept)) }
+    agreed(("this removal", &format!("Remove {}?", theirs.name)), &what, kept, out)
 }
 
 /// "2 rows of their own, 1 link and the grants a, b".

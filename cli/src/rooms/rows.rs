@@ -87,8 +87,9 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
         return print_stream(client, out, &path, (strict, limit)).await;
     }
     let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
-    out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources)))?;
-    let known = sources::tell(&page.sources, client, out).await;
+    let known = sources::Known::of(&page.sources, client).await;
+    out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources, &known)))?;
+    sources::tell(&page.sources, &known, client, out).await;
     sources::tell_bare(&page.rows, &kind, body, out);
     sources::tell_cached(&page.rows, out);
     sources::judge(&page.verdict, out);
@@ -126,12 +127,12 @@ fn asks_here(from: &str) -> bool {
     from.split(',').any(|name| matches!(name.trim(), "all" | HERE))
 }
 
-/// The rows of the others are there and were not shown.
+/// The rows of those that answered are there and were not shown; where nobody did, the daemon says nothing of them.
 fn not_whole(failure: Failure) -> Failure {
-    if failure.exit == Exit::Incomplete {
-        failure.next("leave out --strict to see the rows of the sources that answered")
-    } else {
-        failure
+    match (failure.exit, &failure.next) {
+        (Exit::Incomplete, Some(_)) => failure.next("leave out --strict to see the rows of the sources that answered"),
+        (Exit::Incomplete, None) => failure.next("mosaic-fed links"),
+        _ => failure,
     }
 }
 
@@ -155,7 +156,8 @@ async fn print_stream(client: &Client, out: &Out, path: &str, (strict, limit): (
             }
         }
     }
-    drop(sources::tell(&sources, client, out).await);
+    let known = sources::Known::of(&sources, client).await;
+    sources::tell(&sources, &known, client, out).await;
     if !out.json {
         for cut in sources::cut(&sources, limit) {
             out.remark(&cut);
@@ -253,9 +255,10 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     let one = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await;
     let one: One = one.map_err(|error| not_whole(error.into()))?;
     let Some(row) = &one.row else {
-        let known = sources::tell(&one.sources, client, out).await;
+        let known = sources::Known::of(&one.sources, client).await;
+        sources::tell(&one.sources, &known, client, out).await;
         if let Some((cause, next)) =
-            sources::not_found(&kind, &id, &one.sources).zip(sources::next(&one.sources, &known))
+            sources::not_found(&kind, &id, &one.sources, &known).zip(sources::next(&one.sources, &known))
         {
             return Err(Failure::new(Exit::Incomplete, cause).next(format!("mosaic-fed {next}")));
         }

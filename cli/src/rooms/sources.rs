@@ -7,25 +7,41 @@ use domain::{
     answer::{HERE, Outcome as Ended, Page, Row, SourceOutcome, Verdict},
     id::{Name, Resource},
     kind::Kinds,
-    scope::spec::MAX_ROWS,
+    scope::{Door, spec::MAX_ROWS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of the links among which one refused: which of them are called, and which only need a fresh invite.
+/// What is known of the links among which one refused: which of them are called, which only need a fresh invite, which are no more, and which
+/// may not be shown on the command line.
 #[derive(Default)]
 pub struct Known {
     calling: BTreeSet<String>,
     expired: BTreeSet<String>,
+    /// Where the daemon said which links there are.
+    linked: Option<BTreeSet<String>>,
+    elsewhere: BTreeSet<String>,
 }
 
 impl Known {
+    /// Where none of these refused nothing is asked.
+    pub async fn of(sources: &[SourceOutcome], client: &Client) -> Self {
+        let refused = sources.iter().any(|source| matches!(source.outcome, Ended::Revoked | Ended::Denied));
+        if refused { Self::ask(client).await } else { Self::default() }
+    }
+
     /// Where the daemon does not say, they are told of like the others.
     pub async fn ask(client: &Client) -> Self {
-        let links: Vec<view::LinkEntry> = client.get("/v1/links").await.unwrap_or_default();
+        let asked: Result<Vec<view::LinkEntry>, _> = client.get("/v1/links").await;
+        let Ok(links) = asked else { return Self::default() };
         let all = |is: fn(&view::LinkEntry) -> bool| {
-            links.iter().filter(|link| is(link)).map(|link| link.name.to_string()).collect()
+            links.iter().filter(|link| is(link)).map(|link| link.name.to_string()).collect::<BTreeSet<_>>()
         };
-        Self { calling: all(|link| link.calls), expired: all(has_expired) }
+        Self {
+            calling: all(|link| link.calls),
+            expired: all(has_expired),
+            linked: Some(all(|_| true)),
+            elsewhere: all(is_elsewhere),
+        }
     }
 
     /// Whether it is the other side that calls.
@@ -37,6 +53,21 @@ impl Known {
     pub fn is_expired(&self, link: &str) -> bool {
         self.expired.contains(link)
     }
+
+    /// Whether the link was removed here, so that there is nothing to remove.
+    fn is_gone(&self, link: &str) -> bool {
+        self.linked.as_ref().is_some_and(|linked| !linked.contains(link))
+    }
+
+    /// Whether a source was not asked, since its owner wants its rows shown elsewhere.
+    fn is_kept_elsewhere(&self, source: &SourceOutcome) -> bool {
+        source.outcome == Ended::Denied && self.elsewhere.contains(&source.source)
+    }
+}
+
+/// Whether its grant, as far as is known, does not let its rows be shown on the command line.
+pub fn is_elsewhere(link: &view::LinkEntry) -> bool {
+    link.terms.as_ref().is_some_and(|terms| !terms.doors.contains(&Door::Cli))
 }
 
 /// Whether its certificate has ended, and its grant as far as is known has not.
@@ -45,33 +76,20 @@ pub fn has_expired(link: &view::LinkEntry) -> bool {
 }
 
 /// Every source that did not simply answer, with its reason, beside the rows.
-pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) -> Known {
-    let ended = sources.iter().any(|source| source.outcome == Ended::Revoked);
-    let known = if ended { Known::ask(client).await } else { Known::default() };
+pub async fn tell(sources: &[SourceOutcome], known: &Known, client: &Client, out: &Out) {
     let heard = heard(sources, client).await;
     for source in failed(sources).filter(|source| !heard.contains(&source.source)) {
-        let reason = source.reason.as_deref().unwrap_or("no reason given");
         if source.outcome == Ended::Offline {
             out.remark(&format!("federation offline: {}", source.source));
         }
         if source.words.is_some() {
-            out.remark(&format!("{}: {reason}", source.source));
+            out.remark(&format!("{}: {}", source.source, source.why()));
             continue;
         }
-        let wait = source.retry_after_ms.map_or_else(String::new, |wait| format!(", in {} s", wait.div_ceil(1_000)));
         let expired = known.is_expired(&source.source);
         let word = if expired { hub::LinkState::Expired.word().to_owned() } else { source.outcome.to_string() };
-        out.remark(&format!("{}: {word} ({reason}{wait})", source.source));
-        match source.outcome {
-            // Its reason says what brings it back.
-            Ended::Revoked if expired => {}
-            Ended::Revoked => relink(&source.source, known.is_calling(&source.source), out),
-            Ended::Denied => out.remark(&format!(
-                "{}: only the owner of that instance can share more: `mosaic-fed grant edit GRANT --share KINDS` there",
-                source.source
-            )),
-            _ => {}
-        }
+        out.remark(&format!("{}: {word} ({})", source.source, source.why()));
+        refused(source, known, out);
     }
     let few = sources.iter().filter_map(|source| Some((source, source.calls_left.filter(|left| *left <= FEW)?)));
     for (source, left) in few.filter(|(source, _)| !out.json && source.outcome != Ended::RateLimited) {
@@ -81,7 +99,25 @@ pub async fn tell(sources: &[SourceOutcome], client: &Client, out: &Out) -> Know
             counted(left.into(), "call")
         ));
     }
-    known
+}
+
+/// What to do about a refusal, besides what its reason says: that of an expired link says what brings it back, and one that was removed here
+/// cannot be removed.
+fn refused(source: &SourceOutcome, known: &Known, out: &Out) {
+    let link = &source.source;
+    match source.outcome {
+        Ended::Revoked if !known.is_expired(link) && !known.is_gone(link) => relink(link, known.is_calling(link), out),
+        Ended::Denied if known.is_kept_elsewhere(source) => {
+            out.remark(&format!(
+                "{link}: a door is added through a file: its owner puts `scope` of what `mosaic-fed grant show GRANT --json` prints \
+                 there into one, adds the door to `doors`, and types `mosaic-fed grant edit GRANT --scope FILE`"
+            ));
+        }
+        Ended::Denied => out.remark(&format!(
+            "{link}: only the owner of that instance can share more: `mosaic-fed grant edit GRANT --share KINDS` there"
+        )),
+        _ => {}
+    }
 }
 
 /// The links that are offline and of which the session of this command, where it is of one, has heard. What an older daemon does not remember is told
@@ -166,7 +202,12 @@ pub fn silent(link: &view::LinkEntry, out: &Out) {
     let state = [hub::LinkState::Offline, hub::LinkState::Timeout].map(hub::LinkState::word);
     let who = &link.peer_name;
     let unheard = state.contains(&link.state.as_str());
-    out.remark(&if unheard && link.calls {
+    out.remark(&if let Some(proxy) = &link.proxy {
+        format!(
+            "{name}: it is the proxy {proxy} that is between: whoever runs that sees there why it gives no connection to {at}; where it reaches \
+             nobody there, ask whoever runs {who} whether `mosaic-fed serve` runs there"
+        )
+    } else if unheard && link.calls {
         format!(
             "{name}: ask whoever runs {who} whether `mosaic-fed serve` runs there, and what `mosaic-fed grant show` there says about calls"
         )
@@ -201,13 +242,19 @@ pub fn unlink(link: &str) -> String {
     format!("unlink {link}")
 }
 
-/// The command for the first source that did not answer, where there is one.
+/// The command for the first source that did not answer and of which a command tells more, where any did not answer.
 pub fn next(sources: &[SourceOutcome], known: &Known) -> Option<String> {
-    let first = failed(sources).next()?;
+    let all_is_said = |source: &SourceOutcome| {
+        known.is_kept_elsewhere(source) || source.outcome == Ended::Revoked && known.is_gone(&source.source)
+    };
+    failed(sources).next()?;
+    let Some(first) = failed(sources).find(|source| !all_is_said(source)) else { return Some("links".to_owned()) };
     Some(match (first.source.as_str(), first.outcome) {
         (HERE, _) => "status".to_owned(),
         (link, Ended::Revoked) if known.is_expired(link) => afresh(known.is_calling(link)),
         (link, Ended::Revoked) => unlink(link),
+        // A ping is a call as well.
+        (_, Ended::RateLimited) => "links".to_owned(),
         // What it does share.
         (link, _) => format!("ping {link}"),
     })
@@ -219,10 +266,12 @@ pub fn what_it_shares(sources: &[SourceOutcome]) -> String {
 }
 
 /// What is said in place of a table without rows: nobody's silence is taken for an answer.
-pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
+pub fn no_rows(sources: &[SourceOutcome], known: &Known) -> &'static str {
+    let unasked = sources.iter().filter(|source| known.is_kept_elsewhere(source)).count();
     let denied = sources.iter().filter(|source| source.outcome == Ended::Denied && source.words.is_none()).count();
     match failed(sources).count() {
         0 => "no rows",
+        all if all == sources.len() && unasked == all => "no source was asked",
         all if all == sources.len() && denied == all => "no source that was asked shares this",
         all if all == sources.len() => "no source answered",
         _ => "no rows from the sources that answered",
@@ -230,13 +279,14 @@ pub fn no_rows(sources: &[SourceOutcome]) -> &'static str {
 }
 
 /// That a row was not found where it was looked for, or that nobody could say: who did not answer may have it.
-pub fn not_found(kind: &Resource, id: &str, sources: &[SourceOutcome]) -> Option<String> {
+pub fn not_found(kind: &Resource, id: &str, sources: &[SourceOutcome], known: &Known) -> Option<String> {
     let (silent, answered): (Vec<_>, Vec<_>) = sources.iter().partition(|source| source.outcome != Ended::Ok);
     if silent.is_empty() {
         return None;
     }
     let how = |source: &&SourceOutcome| match source.words {
         Some(_) => format!("{} waits to be let in", source.source),
+        None if known.is_kept_elsewhere(source) => format!("{} was not asked", source.source),
         None => format!("{} did not answer ({})", source.source, source.outcome),
     };
     let (why, they) = (joined(silent.iter().map(how)), if silent.len() == 1 { "it" } else { "one of them" });
@@ -250,7 +300,7 @@ pub fn not_found(kind: &Resource, id: &str, sources: &[SourceOutcome]) -> Option
 
 /// Whether there is an answer at all, be it in part.
 pub fn anybody_answered(sources: &[SourceOutcome]) -> bool {
-    sources.iter().any(|source| matches!(source.outcome, Ended::Ok | Ended::Partial))
+    sources.iter().any(|source| source.outcome.is_answer())
 }
 
 /// Whether rows follow this page of at most `limit`, and how to get at them; a source that did not answer has rows that
@@ -260,8 +310,17 @@ pub fn more(page: &Page, limit: u32) -> Option<String> {
     if page.sources.iter().any(|source| source.truncated) {
         return Some(format!("more rows follow: {}", onward(page, limit)));
     }
-    let silent = joined(failed(&page.sources).map(|source| &source.source));
-    Some(format!("these are all rows but those of {silent}: ask again once it answers"))
+    let all = joined(failed(&page.sources).map(|source| &source.source));
+    // Who refused for good says the same again.
+    let passing = |source: &&SourceOutcome| !matches!(source.outcome, Ended::Revoked | Ended::Denied);
+    let silent: Vec<_> = failed(&page.sources).filter(passing).map(|source| &source.source).collect();
+    let (who, answers) = match silent.len() {
+        0 => return None,
+        1 if all == *silent[0] => ("it".to_owned(), "answers"),
+        1 => (silent[0].clone(), "answers"),
+        _ => (joined(silent), "answer"),
+    };
+    Some(format!("these are all rows but those of {all}: ask again once {who} {answers}"))
 }
 
 fn onward(page: &Page, limit: u32) -> String {
@@ -314,6 +373,18 @@ mod tests {
         };
         assert!(said(true).starts_with("more rows follow"));
         assert!(said(false).starts_with("these are all rows but those of work"), "{}", said(false));
+        let again = |sources: Vec<SourceOutcome>| {
+            let verdict = Verdict::of(&sources);
+            more(&Page { rows: Vec::new(), sources, next: Some("cursor".to_owned()), verdict }, 50)
+        };
+        let (work, lab) = (ended("work", Ended::Offline, false), ended("lab", Ended::Timeout, false));
+        let over = [ended("old", Ended::Revoked, false), ended("closed", Ended::Denied, false)];
+        assert!(again(vec![work.clone()]).unwrap().ends_with("those of work: ask again once it answers"));
+        let two = again(vec![work.clone(), lab]).unwrap();
+        assert!(two.ends_with("those of work, lab: ask again once work, lab answer"), "{two}");
+        let mixed = again(vec![over[0].clone(), work, over[1].clone()]).unwrap();
+        assert!(mixed.ends_with("those of old, work, closed: ask again once work answers"), "{mixed}");
+        assert_eq!(again(over.to_vec()), None, "they have refused for good");
         let verdict = Verdict::of(&[]);
         assert_eq!(more(&Page { rows: Vec::new(), sources: Vec::new(), next: None, verdict }, 50), None);
     }
@@ -333,21 +404,22 @@ mod tests {
     #[test]
     fn a_source_that_did_not_answer_is_not_taken_for_an_empty_one() {
         let (here, work) = (ended("here", Ended::Ok, false), ended("work", Ended::Offline, false));
-        assert_eq!(no_rows(std::slice::from_ref(&here)), "no rows");
-        assert_eq!(no_rows(&[here.clone(), work.clone()]), "no rows from the sources that answered");
-        assert_eq!(no_rows(std::slice::from_ref(&work)), "no source answered");
-        assert_eq!(no_rows(&[ended("lab", Ended::Denied, false)]), "no source that was asked shares this");
-        assert_eq!(no_rows(&[ended("lab", Ended::Denied, false), work.clone()]), "no source answered");
+        let none = |sources: &[SourceOutcome]| no_rows(sources, &Known::default());
+        assert_eq!(none(std::slice::from_ref(&here)), "no rows");
+        assert_eq!(none(&[here.clone(), work.clone()]), "no rows from the sources that answered");
+        assert_eq!(none(std::slice::from_ref(&work)), "no source answered");
+        assert_eq!(none(&[ended("lab", Ended::Denied, false)]), "no source that was asked shares this");
+        assert_eq!(none(&[ended("lab", Ended::Denied, false), work.clone()]), "no source answered");
         let waits = SourceOutcome { words: Some("a b c d".to_owned()), ..ended("lab", Ended::Denied, false) };
-        assert_eq!(no_rows(std::slice::from_ref(&waits)), "no source answered", "it may share this once it is let in");
+        assert_eq!(none(std::slice::from_ref(&waits)), "no source answered", "it may share this once it is let in");
         let kind = "tasks".parse().unwrap();
-        assert_eq!(not_found(&kind, "12ab", std::slice::from_ref(&here)), None);
+        assert_eq!(not_found(&kind, "12ab", std::slice::from_ref(&here), &Known::default()), None);
         assert_eq!(
-            not_found(&kind, "12ab", &[here.clone(), work.clone()]).unwrap(),
+            not_found(&kind, "12ab", &[here.clone(), work.clone()], &Known::default()).unwrap(),
             "there is no row 12ab in tasks of here; work did not answer (offline), and it may have that row"
         );
         assert_eq!(
-            not_found(&kind, "12ab", &[waits, work.clone()]).unwrap(),
+            not_found(&kind, "12ab", &[waits, work.clone()], &Known::default()).unwrap(),
             "nobody answered, so whether there is a row 12ab in tasks is not known: lab waits to be let in, work did not answer (offline)"
         );
         let next = |sources: &[SourceOutcome], expired: &[&str]| {
@@ -359,5 +431,20 @@ mod tests {
         assert_eq!(next(std::slice::from_ref(&lab), &["work"]), Some("unlink lab".to_owned()));
         assert_eq!(next(&[lab], &["lab"]), Some("link".to_owned()), "a fresh invite brings it back");
         assert_eq!(next(&[here], &[]), None);
+    }
+
+    #[test]
+    fn a_link_that_is_shown_elsewhere_or_was_removed_is_not_led_to_commands_that_change_nothing() {
+        let (lab, gone) = (ended("lab", Ended::Denied, false), ended("gone", Ended::Revoked, false));
+        let named = |name: &str| BTreeSet::from([name.to_owned()]);
+        let known = Known { linked: Some(named("lab")), elsewhere: named("lab"), ..Known::default() };
+        assert_eq!(no_rows(std::slice::from_ref(&lab), &known), "no source was asked");
+        let shares_none = ended("work", Ended::Denied, false);
+        assert_eq!(no_rows(&[lab.clone(), shares_none.clone()], &known), "no source that was asked shares this");
+        let kind = "tasks".parse().unwrap();
+        assert!(not_found(&kind, "12ab", std::slice::from_ref(&lab), &known).unwrap().ends_with("lab was not asked"));
+        assert_eq!(next(&[lab.clone(), gone.clone()], &known), Some("links".to_owned()));
+        assert_eq!(next(&[lab, shares_none], &known), Some("ping work".to_owned()));
+        assert_eq!(next(&[gone], &Known::default()), Some("unlink gone".to_owned()), "nobody said that it is no more");
     }
 }

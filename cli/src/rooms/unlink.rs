@@ -1,13 +1,12 @@
 //! Ending a link.
 
-use super::{agree::is_agreed, links::directory, named, segment};
+use super::{agree::agreed, links::directory, named, segment};
 use crate::{
-    exit::{Exit, Failure, Outcome},
+    exit::{Exit, Outcome},
     out::Out,
 };
 use api::{client::Client, view};
 use clap::Args;
-use std::io::{self, IsTerminal};
 
 /// The arguments of `unlink`.
 #[derive(Args)]
@@ -26,20 +25,16 @@ pub struct UnlinkArgs {
     yes: bool,
 }
 
-/// Asks at a terminal: the grant at the other side ends with the link, and only its owner can make a new one. A script has
-/// said what it means.
+/// The grant at the other side ends with the link, and only its owner can make a new one: a script says that it means that, too.
 fn ended_for_ever(args: &UnlinkArgs, out: &Out) -> Outcome<()> {
-    if args.yes || !io::stdin().is_terminal() {
+    if args.yes {
         return Ok(());
     }
     let link = &args.link;
     let other =
         if args.any { "its owner can" } else { "the other side's grant ends with it: only its owner there can" };
-    out.remark(&format!("the link {link} goes, with its key; {other} make a new one with a new invite"));
-    if is_agreed("End it for ever?")? {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Interrupted, format!("{link} is linked as before")))
+    let what = format!("the link {link} goes, with its key; {other} make a new one with a new invite");
+    agreed(("this end", "End it for ever?"), &what, format!("{link} is linked as before"), out)
 }
 
 /// `unlink`.

@@ -73,7 +73,7 @@ fn a_side_that_listens_on_nothing_is_linked_asked_restarted_and_revoked() {
     assert_eq!(rows(&home), None);
     assert_eq!(ports(&office), BTreeSet::new());
     // Nobody is waited for any more, and no link is called.
-    home.types("unlink work").done();
+    home.types("unlink work --yes").done();
     eventually("the door of calls closes", || {
         home.types("status --json").done().json().get("calls_listener").is_none()
     });
@@ -99,7 +99,7 @@ fn a_call_that_reaches_nobody_says_so_and_comes_through_once_it_can() {
     assert!(list.contains("alice-home: its holder is called and not reached"), "{list}");
     home.serve();
     eventually("rows", || rows(&home) == Some(1));
-    home.types("unlink work").done();
+    home.types("unlink work --yes").done();
     eventually("the grant has ended", || {
         office.types("grant show alice-home --json").done().json()["state"] == "revoked"
     });

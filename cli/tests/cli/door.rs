@@ -126,7 +126,7 @@ fn a_link_is_its_owners_alone_and_acting_as_them_is_recorded() {
     let invite = office.types("invite to-home --share tasks").done().out;
     home.types("user add mallory --role admin").done();
     home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
-    for line in ["ping work", "unlink work", "list tasks --from work"] {
+    for line in ["ping work", "unlink work --yes", "list tasks --from work"] {
         home.types(&format!("--as mallory {line}")).fails(4, &["no such link"]);
     }
     assert_eq!(home.types("--as mallory links").done().out, "no links\n");
@@ -139,7 +139,7 @@ fn a_link_is_its_owners_alone_and_acting_as_them_is_recorded() {
     home.run(&["link", &text[..412], "--yes"])
         .fails(2, &["cut off: 412 of its about 1100 characters", "next: paste the whole line"]);
     home.run(&["link", text]).fails(2, &["--yes"]);
-    home.types("unlink work").done();
+    home.types("unlink work --yes").done();
     assert!(office.types("grant list").done().out.contains("revoked"));
 }
 

@@ -52,6 +52,8 @@ mod modules;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod onward;
+#[cfg(test)]
 mod people;
 #[cfg(test)]
 mod policy;

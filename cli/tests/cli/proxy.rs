@@ -189,7 +189,15 @@ fn everything_of_a_link_goes_through_the_proxy_and_its_password_is_nowhere() {
         carrier.says(Some(answer));
         fails_at_reach(&home, &words);
     }
+    for answer in ["HTTP/1.1 403 Forbidden\r\n\r\n", "HTTP/1.1 502 Bad Gateway\r\n\r\n"] {
+        carrier.says(Some(answer));
+        let ping = home.types("ping work");
+        ping.fails(7, &[&format!("it is the proxy http://127.0.0.1:{} that is between", carrier.port), &links]);
+        assert!(!["nc -vz", "prints has more"].iter().any(|word| ping.err.contains(word)), "{ping:?}");
+    }
     carrier.says(None);
+    home.types("ping work").done();
+    assert!(home.types("links --json").done().json()[0]["proxy"].is_null(), "it carries again");
     renewed(&home);
     lives(&home);
     ended(&office);

@@ -105,12 +105,14 @@ fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
     for name in ["alice", "home", "revoked"] {
         office.types(&format!("grant show {name}")).fails(4, &["called by its own name", "grant show to-home"]);
     }
-    let ended = home.types("unlink work").done();
+    let ended = home.types("unlink work --yes").done();
     assert!(ended.out.contains("; the other side has ended the grant already\n"), "{ended:?}");
     let invite = office.types("invite to-home --for dana --share tasks").done().out;
     home.run(&["link", invite.trim(), "--yes", "--name", "work"]).done();
     assert!(home.types("list tasks").done().out.contains("one"));
-    let ended = home.types("unlink work --json").done().json();
+    home.types("unlink work").fails(2, &["nobody is there to agree", "only its owner there can", "next: add --yes"]);
+    home.types("list tasks --from work --strict").done();
+    let ended = home.types("unlink work --json --yes").done().json();
     assert_eq!((&ended["told"], &ended["ended_before"]), (&true.into(), &false.into()));
 }
 

@@ -49,6 +49,6 @@ fn what_a_slow_reader_has_not_taken_is_let_go_of_before_the_end_is_acknowledged(
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
         }
         assert!(rest.len() < TAKEN, "{name}: {} bytes of {} came after the word", rest.len(), ROWS * BODY);
-        home.types("unlink office").done();
+        home.types("unlink office --yes").done();
     }
 }

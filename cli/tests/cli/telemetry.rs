@@ -272,6 +272,11 @@ fn prometheus_reads_numbers_of_nobody_in_particular_and_what_was_slow_is_in_the_
             .iter()
             .any(|page| page.contains("work") || page.contains("to-home") || page.contains("dana"))
     );
+    let enrolled = logs[1].lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut enrolled =
+        enrolled.map(|line| line["fields"].clone()).filter(|fields| fields["message"] == "a slow request");
+    let enrolled = enrolled.find(|fields| fields["verb"] == "enroll").unwrap();
+    assert!(enrolled["wire_ms"].as_u64().unwrap() > 0, "the other side made a certificate: {enrolled}");
     for (log, side) in logs.iter().zip(["sharing", "asking"]) {
         let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let slow = lines

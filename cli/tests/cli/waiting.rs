@@ -151,7 +151,7 @@ fn the_last_answer_is_remembered_of_a_grant_that_ended_while_its_asking_side_was
         assert!(Instant::now() < end, "the last answer is forgotten");
         pause();
     }
-    let unlinked = home.types("unlink work --now").done();
+    let unlinked = home.types("unlink work --now --yes").done();
     assert!(unlinked.out.contains("told once, in the background, for 5 s at most"), "{unlinked:?}");
     assert!(unlinked.out.contains("`mosaic-fed grant revoke to-home` there"), "{unlinked:?}");
 }

@@ -163,10 +163,10 @@ impl Hub {
             let word = tokio::select! {
                 word = timeout_at(silence, news.message()) => word,
                 own = async { tokio::select! {
-                    _ = beat.tick() => self.heartbeat(link),
+                    _ = beat.tick() => Some(self.heartbeat(link)),
                     Some(reached) = trials.next() => reached,
                 } } => {
-                    if say(&words, own).await.is_none() {
+                    if let Some(own) = own && say(&words, own).await.is_none() {
                         return Over::Lost;
                     }
                     continue;

@@ -71,12 +71,13 @@ impl Hub {
         self.try_addresses && !self.is_called(link.owner, link.id)
     }
 
-    /// Tries addresses, and gives what is to be said of them at the time when it is to be said; none where they are not tried.
+    /// Tries addresses, and gives what is to be said of them at the time when it is to be said; none where they are not tried. Where this
+    /// instance's own proxy fails nothing is known of them, and nothing is said.
     pub(super) fn trial<'a>(
         &'a self,
         link: &'a LinkRecord,
         asked: &v1::Reach,
-    ) -> Option<BoxFuture<'a, v1::SessionRequest>> {
+    ) -> Option<BoxFuture<'a, Option<v1::SessionRequest>>> {
         let (end, number) = (Instant::now() + ANSWER, asked.number);
         let begun = self.begin_trial(link, asked);
         let Ok((turn, addresses, target)) = begun.inspect_err(|why| {
@@ -91,8 +92,8 @@ impl Hub {
             sleep_until(end).await;
             drop(turn);
             tracing::debug!(link = %link.name, ?addresses, ?reached, "addresses were tried");
-            let reached = v1::Reached { number, reached };
-            v1::SessionRequest { said: Some(session_request::Said::Reached(reached)) }
+            let reached = v1::Reached { number, reached: reached? };
+            Some(v1::SessionRequest { said: Some(session_request::Said::Reached(reached)) })
         };
         Some(trial.boxed())
     }

@@ -25,7 +25,7 @@ use domain::{
     operation::{Method, PROTOCOL_VERSION},
     wire,
 };
-use link::{Dialled, Trail};
+use link::{Dialled, Trail, trail::Part};
 use pki::{RequestKey, enrolled};
 use proto::v1::{self, connect_service_client::ConnectServiceClient};
 use store::{LinkRecord, NextLeaf, halt};
@@ -107,8 +107,8 @@ impl Hub {
     /// Uses what waits for the first time, on a connection of its own; then new calls take that connection, and those in flight
     /// end on the old one, which the other side lets them do.
     async fn take_up(&self, link: &LinkRecord, next: &NextLeaf, trail: &Trail) -> Result<(), Failure> {
-        let dialled = self.sessions.dial_next(&link.following(next)).await?;
-        self.introduce(&dialled, link, trail).await?;
+        let dialled = trail.time(Part::Wire, self.sessions.dial_next(&link.following(next))).await?;
+        trail.time(Part::Wire, self.introduce(&dialled, link, trail)).await?;
         halt::at("renewal used").await;
         // Before the record: should that fail, calls must not go on with the old one, which is good for a moment only.
         self.sessions.exchange(link, dialled);

@@ -71,15 +71,19 @@ async fn revoked_is_a_refused_certificate_at_the_next_handshake() {
 
 #[tokio::test]
 async fn rate_limited_says_when_to_try_again() {
-    for reason in ["GRANT_RATE", "PEER_RATE"] {
+    for (reason, said) in [
+        ("GRANT_RATE", "this grant's call rate is used up; try again later"),
+        ("PEER_RATE", "this instance's call rate is used up; try again later"),
+        ("GRANT_RATE", "renewed just now; not again so soon"),
+    ] {
         let (home, side) = linked("work").await;
         let mut details = ErrorDetails::new();
         details.set_error_info(reason, proto::PACKAGE, std::collections::HashMap::new());
         details.set_retry_info(Some(Duration::from_millis(2_500)));
-        let status = Status::with_error_details(Code::ResourceExhausted, "used up; try again later", details);
+        let status = Status::with_error_details(Code::ResourceExhausted, said, details);
         side.always(Behaviour::Refuse(status));
         let page = home.ask(5).await;
-        assert_ended(&page, "work", Outcome::RateLimited, "try again");
+        assert_ended(&page, "work", Outcome::RateLimited, if said.contains("rate") { "are used up" } else { said });
         assert_eq!(ended(&page, "work").retry_after_ms, Some(2_500));
     }
 }

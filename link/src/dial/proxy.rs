@@ -214,6 +214,11 @@ pub struct ProxyError {
 impl std::error::Error for ProxyError {}
 
 impl ProxyError {
+    /// Whether this says something of what it was asked for: that it tried, and nobody was there. All else is about the proxy.
+    pub const fn is_of_there(&self) -> bool {
+        matches!(self.fault, Fault::Status(500..=599))
+    }
+
     /// Whether asking again can help with nothing else done.
     pub const fn may_pass(&self) -> bool {
         matches!(self.fault, Fault::Unreached(_) | Fault::Silent | Fault::Closed | Fault::Status(500..=599))

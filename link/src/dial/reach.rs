@@ -6,7 +6,7 @@
 use super::{
     DialError, Dialler, Target,
     policy::Checked,
-    ways::{Aim, Ways},
+    ways::{Aim, Ways, of_proxy},
 };
 use domain::reach::{Address, Host, MACHINES, Range};
 use futures::future::join_all;
@@ -63,36 +63,49 @@ impl Near {
 }
 
 impl Dialler {
-    /// Whether each of `addresses` leads to the target's instance, as known by `end`. Every connection is closed as soon as it is known.
-    pub async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Vec<bool> {
+    /// Whether each of `addresses` leads to the target's instance, as known by `end`; none where a proxy on the way out of here fails, which says
+    /// nothing of them. Every connection is closed as soon as it is known.
+    pub async fn reached(&self, target: &Target, addresses: &[Address], end: Instant) -> Option<Vec<bool>> {
         let found = join_all(addresses.iter().map(|address| machines(address, &self.ways, end)));
         let (near, found) = tokio::join!(Near::of(target, &self.ways, end), found);
         let few = found.into_iter().map(|machines| near.few(self.ways.judged(machines)));
         let aims = few.zip(addresses).map(|(machines, Address { host, .. })| {
             machines.into_iter().map(|machine| self.ways.aim(host, machine)).collect()
         });
-        join_all(aims.map(|aims| self.any_reached(target, aims, end))).await
+        join_all(aims.map(|aims| self.any_reached(target, aims, end))).await.into_iter().collect()
     }
 
-    async fn any_reached(&self, target: &Target, aims: Vec<Aim>, end: Instant) -> bool {
-        let reached = join_all(aims.into_iter().map(|aim| self.is_reached(target, aim, end)));
-        reached.await.contains(&true)
+    async fn any_reached(&self, target: &Target, aims: Vec<Aim>, end: Instant) -> Option<bool> {
+        let reached = join_all(aims.into_iter().map(|aim| self.is_reached(target, aim, end))).await;
+        if reached.contains(&Some(true)) {
+            Some(true)
+        } else {
+            reached.into_iter().find(Option::is_none).unwrap_or(Some(false))
+        }
     }
 
-    async fn is_reached(&self, target: &Target, aim: Aim, end: Instant) -> bool {
+    async fn is_reached(&self, target: &Target, aim: Aim, end: Instant) -> Option<bool> {
         let shaken = async {
             let prepared = self.tls(target)?;
-            let stream = self.ways.stream(aim.clone()).await.map_err(|error| DialError::Lost(error.kind()))?;
+            let stream = self.ways.stream(aim.clone()).await.map_err(|error| missed(&error))?;
             super::shake(target, prepared, stream, end).await
         };
         match timeout_at(end, shaken).await.unwrap_or(Err(DialError::HandshakeTimeout)) {
-            Ok(_) => true,
+            Ok(_) => Some(true),
+            Err(DialError::Proxy(error)) if !error.is_of_there() => {
+                tracing::debug!(%error, ?aim, "an address that the other side of a link asked about could not be tried");
+                None
+            }
             Err(error) => {
                 tracing::debug!(%error, ?aim, "an address that the other side of a link asked about leads nowhere");
-                false
+                Some(false)
             }
         }
     }
+}
+
+fn missed(error: &io::Error) -> DialError {
+    of_proxy(error).map_or_else(|| DialError::Lost(error.kind()), |proxy| DialError::Proxy(proxy.clone()))
 }
 
 /// The machines that an address names.

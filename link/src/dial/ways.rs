@@ -55,11 +55,15 @@ pub(crate) enum Miss {
     Proxy(ProxyError),
 }
 
+/// What a proxy said, where it is one that gave no socket.
+pub(super) fn of_proxy(error: &io::Error) -> Option<&ProxyError> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
 impl Miss {
     fn of(error: &io::Error) -> Self {
-        let proxy = error.get_ref().and_then(|inner| inner.downcast_ref::<ProxyError>());
         match error.kind() {
-            _ if let Some(proxy) = proxy => Self::Proxy(proxy.clone()),
+            _ if let Some(proxy) = of_proxy(error) => Self::Proxy(proxy.clone()),
             io::ErrorKind::ConnectionRefused => Self::Refused,
             _ => Self::Failed(error.to_string()),
         }

@@ -198,8 +198,25 @@ async fn lists_and_trials_of_addresses_go_by_the_proxy_like_links() {
     let end = tokio::time::Instant::now() + Duration::from_secs(20);
     let tried = ["198.51.100.8:7443".parse().unwrap(), "127.0.0.1:7443".parse().unwrap()];
     let dialler: Dialler = dialler(&sharing, ways);
-    assert_eq!(dialler.reached(&target(&sharing, &[FAR]), &tried, end).await, [true, false]);
+    assert_eq!(dialler.reached(&target(&sharing, &[FAR]), &tried, end).await.unwrap(), [true, false]);
     assert_eq!(carrier.lines(), ["CONNECT 198.51.100.9:80 HTTP/1.1", "CONNECT 198.51.100.8:7443 HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_says_nothing_of_the_address_and_one_that_found_nobody_does() {
+    let sharing = Sharing::new(Sharing::patient());
+    let tried = ["198.51.100.8:7443".parse().unwrap()];
+    for (answer, told) in wrongs() {
+        let carrier = Carrier::answering(vec![answer]).await;
+        let dialler: Dialler = dialler(&sharing, told_in_time(&carrier, told));
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        let known = told.contains("came to no connection").then(|| vec![false]);
+        assert_eq!(dialler.reached(&target(&sharing, &[FAR]), &tried, end).await, known, "{told}");
+    }
+    let gone = Proxy::parse("http://127.0.0.1:1").unwrap();
+    let dialler: Dialler = dialler(&sharing, Ways::new(DialPolicy::default()).through(Some(gone)));
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    assert_eq!(dialler.reached(&target(&sharing, &[FAR]), &tried, end).await, None, "nobody could try");
 }
 
 #[tokio::test]

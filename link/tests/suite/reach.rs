@@ -36,7 +36,7 @@ fn made_with(sharing: &Sharing, addresses: &[&str]) -> Target {
 
 async fn reached(dialler: &Dialler, target: &Target, addresses: &[&str]) -> Vec<bool> {
     let addresses: Vec<Address> = addresses.iter().map(|text| text.parse().unwrap()).collect();
-    dialler.reached(target, &addresses, Instant::now() + SOON).await
+    dialler.reached(target, &addresses, Instant::now() + SOON).await.unwrap()
 }
 
 async fn listener() -> (TcpListener, String) {

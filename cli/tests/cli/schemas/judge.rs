@@ -46,6 +46,7 @@ const UNSEEN: [(&str, &str); 45] = [
         "LinkCircuit.next",
         "a link would have to fail three times in a row; the suite `circuit` of `hub` sees what it comes of",
     ),
+    ("LinkEntry.proxy", "a proxy would have to fail; the room `proxy` sees what people are told of it"),
     ("LinkEntry.renewal_failure", AGED),
     ("One.missing", "a row that is not found is an error; `hub::told` and the door say it"),
     ("RenewalFailure.at", AGED),
