@@ -1,13 +1,15 @@
 //! What every route may use, and the opening and closing of the door.
 
 use crate::{
-    head,
+    Collector, head,
     places::Standing,
     port::{self, Http},
     scrape, serve, socket,
+    tree::LogTree,
 };
 use domain::{
     Time,
+    audit::note::origin,
     id::{InstanceId, Name, TokenId},
     world::World,
 };
@@ -46,6 +48,8 @@ pub struct Parts {
     pub metrics: Option<SocketAddr>,
     /// What was counted of requests over links.
     pub trails: link::Trails,
+    /// The collector that spans of them are sent to, if any.
+    pub collector: Option<Arc<Collector>>,
 }
 
 /// What the daemon says of itself; no secret is in it.
@@ -71,6 +75,8 @@ pub struct About {
     pub listen_calls: String,
     /// The hosts that invites name.
     pub advertise: Vec<String>,
+    /// The proxy through which others are dialled, if any.
+    pub proxy: Option<String>,
 }
 
 /// The door cannot be opened.
@@ -110,10 +116,12 @@ pub struct Door {
     pub(crate) store: store::Shared,
     pub(crate) auditor: Arc<store::Auditor>,
     pub(crate) audit_key: Arc<pki::AuditKey>,
+    pub(crate) tree: LogTree,
     pub(crate) spoke: Arc<spoke::Spoke>,
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
     pub(crate) trails: link::Trails,
+    pub(crate) collector: Option<Arc<Collector>>,
     pub(crate) closing: CancellationToken,
     /// Held while somebody changes what they say they have seen, so that between the look and the change nobody else does.
     pub(crate) edits: tokio::sync::Mutex<()>,
@@ -168,10 +176,7 @@ impl Door {
     }
 
     fn new(parts: Parts) -> Self {
-        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket, trails, .. } = parts;
-        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
-        Self {
+        let Parts {
             world,
             store,
             auditor,
@@ -179,7 +184,26 @@ impl Door {
             spoke,
             hub,
             about,
+            data_dir,
+            shared_socket,
             trails,
+            collector,
+            ..
+        } = parts;
+        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
+        let tree = LogTree::new(Arc::clone(&store), Arc::clone(&audit_key), origin(about.instance), &data_dir);
+        Self {
+            world,
+            store,
+            auditor,
+            audit_key,
+            tree,
+            spoke,
+            hub,
+            about,
+            trails,
+            collector,
             closing,
             edits: tokio::sync::Mutex::default(),
             data_dir,

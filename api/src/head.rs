@@ -2,7 +2,7 @@
 //! shortened or rewritten, as by a database that was put back, does not lead there. Such a head is kept until the operator has
 //! answered for it, and an alarm is raised.
 
-use crate::Door;
+use crate::{Door, tree};
 use domain::audit::{Head, SignedHead};
 use pki::AuditKey;
 use std::{
@@ -104,6 +104,7 @@ pub async fn take_as_it_is(
     sign: impl FnOnce(Head) -> SignedHead,
 ) -> Result<(), HeadError> {
     write(data_dir, &sign(log.head().await?))?;
+    tree::forget(data_dir)?;
     match fs::remove_file(data_dir.join(LOST)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -146,12 +147,18 @@ fn bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Compares and writes the head whenever it moved, until the door closes, and then a last time.
 pub(crate) async fn keep(door: Arc<Door>, data_dir: PathBuf) {
     let mut written = None;
+    let mut told = None;
     loop {
         let closing = door.closing.is_cancelled();
         match move_on(&door, &data_dir, written).await {
             Ok(head) => written = Some(head),
             Err(error) => tracing::warn!(%error, "the signed head of the log could not be written"),
         }
+        let failed = door.tree.checkpoint().await.err().map(|error| error.to_string());
+        if let Some(cause) = failed.as_ref().filter(|_| failed != told) {
+            tracing::warn!(cause, "no checkpoint of the log was signed");
+        }
+        told = failed;
         if closing {
             return;
         }

@@ -7,12 +7,13 @@
 //! [`openapi`] describes the door to programs, from the list of routes; [`shape`] is what that needs of values from elsewhere, and
 //! [`schemas`] what it has in common with the pages on the command line's JSON.
 //! [`metrics`] is this instance in numbers, and `scrape` the port where Prometheus reads them.
-//! [`head`] keeps the signed head of the log in the data directory.
+//! [`head`] keeps the signed head of the log in the data directory, [`mod@tree`] the checkpoint of the tree over it.
 //!
 //! Must not: decide what a grant permits, name SQL or certificates' insides, or answer anything at the port before [`port`] judged its request.
 
 mod accept;
 pub mod client;
+mod collector;
 mod connections;
 mod door;
 mod events;
@@ -33,8 +34,10 @@ pub mod shape;
 mod shown;
 pub mod socket;
 mod tags;
+pub mod tree;
 pub mod view;
 
+pub use collector::Collector;
 pub use door::{About, Door, OpenError, Parts};
 pub use port::Http;
 pub use problem::{Kind, Problem};

@@ -121,6 +121,9 @@ const PRINTED: &[Form] = &[
     value::<Vec<view::AuditEntry>>("audit tail"),
     lines::<view::AuditEntry>("audit tail --follow").noting("It goes on until it is told to stop."),
     value::<Vec<view::AuditEntry>>("audit query"),
+    value::<view::AuditProof>("audit prove"),
+    value::<view::AuditProof>("audit prove --output")
+        .noting("The same as without it; what it calls proof is in the file as well."),
     value::<rooms::audit_verify::Report>("audit verify"),
     lines::<shape::Line>("audit export").noting("The same without --json."),
     value::<shape::SignedHead>("audit export --output").noting("The lines are in the file."),

@@ -6,7 +6,10 @@ use aws_lc_rs::{
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 use domain::{
-    audit::{Head, SignedHead},
+    audit::{
+        Head, SignedHead,
+        note::{Checkpoint, LogKey, Note, Signature, Signs},
+    },
     id::{InstanceId, Name},
     secret::Secret,
 };
@@ -14,6 +17,7 @@ use domain::{
 /// An Ed25519 key (RFC 8032). Not printable.
 pub struct AuditKey {
     pair: Ed25519KeyPair,
+    public: [u8; 32],
     pkcs8: Secret<Vec<u8>>,
 }
 
@@ -42,7 +46,8 @@ impl AuditKey {
     /// Reads a key, PKCS #8 DER.
     pub fn load(pkcs8: Secret<Vec<u8>>) -> Result<Self, KeyError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.expose()).map_err(|error| KeyError(error.to_string()))?;
-        Ok(Self { pair, pkcs8 })
+        let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError("it is no Ed25519 key".to_owned()))?;
+        Ok(Self { pair, public, pkcs8 })
     }
 
     /// The key, PKCS #8 DER, to be sealed.
@@ -52,7 +57,21 @@ impl AuditKey {
 
     /// The public key, 64 lower-case hex digits.
     pub fn public_hex(&self) -> String {
-        hex::encode(self.pair.public_key().as_ref())
+        hex::encode(self.public)
+    }
+
+    /// The public key as it signs checkpoints of this log.
+    pub fn log_key(&self, origin: &str) -> LogKey {
+        LogKey { name: origin.to_owned(), signs: Signs::Checkpoints, key: self.public }
+    }
+
+    /// Signs a checkpoint of this key's own log.
+    pub fn sign_checkpoint(&self, checkpoint: &Checkpoint) -> Note {
+        let text = checkpoint.to_string();
+        let key = self.log_key(&checkpoint.origin);
+        let id = key.id();
+        let bytes = self.pair.sign(text.as_bytes()).as_ref().to_vec();
+        Note { text, signatures: vec![Signature { name: key.name, id, bytes }] }
     }
 
     /// Signs [`Head::signed_bytes`].
@@ -70,4 +89,25 @@ pub fn verify_head(signed: &SignedHead) -> Result<(), HeadError> {
     UnparsedPublicKey::new(&ED25519, key)
         .verify(&signed.head.signed_bytes(signed.instance, &signed.name), &signature)
         .map_err(|_| HeadError::Signature)
+}
+
+/// A checkpoint is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// Nothing of it is of that key.
+    #[error("the checkpoint is not signed by that key: it is of another log, or the key is of another instance")]
+    OtherKey,
+    /// A signature says it is of the key, and is of another key or another checkpoint.
+    #[error("the checkpoint's signature does not verify; the checkpoint was changed or another key signed it")]
+    Signature,
+}
+
+/// Whether a checkpoint was signed by this key. Every signature that says so must be (C2SP signed-note).
+pub fn verify_note(note: &Note, key: &LogKey) -> Result<(), NoteError> {
+    let mut signed = note.of(key).peekable();
+    signed.peek().ok_or(NoteError::OtherKey)?;
+    let public = UnparsedPublicKey::new(&ED25519, key.key);
+    signed.try_for_each(|signature| {
+        public.verify(note.text.as_bytes(), &signature.bytes).map_err(|_| NoteError::Signature)
+    })
 }

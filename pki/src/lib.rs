@@ -30,7 +30,7 @@ pub mod step_ca;
 pub mod verify;
 
 pub use anchor::BadRoot;
-pub use audit_key::{AuditKey, verify_head};
+pub use audit_key::{AuditKey, verify_head, verify_note};
 pub use authority::Authority;
 pub use call::{CallKey, CallSecret, Challenge};
 pub use crl::{CrlError, CrlNumber, CrlOrder, CrlSays, ReadCrl, Revoked, Why};

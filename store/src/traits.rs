@@ -10,9 +10,15 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Reason, Time,
-    audit::{Entry, Head, Record},
+    audit::{
+        Entry, Head, Record,
+        tree::{Edge, TileId},
+    },
     grant::{Grant, Leaf},
-    id::{GrantId, InstanceId, InviteId, ItemId, Name, Resource, Serial, Spki, TeamId, UserId, WorkspaceId},
+    id::{
+        EntryHash, GrantId, InstanceId, InviteId, ItemId, Name, NodeHash, Resource, Serial, Spki, TeamId, UserId,
+        WorkspaceId,
+    },
     invite::{Claimant, Invited},
     item::{Item, NewItem},
     operation::{Get, List},
@@ -24,8 +30,14 @@ use domain::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the daemon asks of its database.
-pub trait Store: Items + People + Grants + Ceilings + Keys + Links + Calls + Tokens + AuditLog + Instance {}
-impl<T: Items + People + Grants + Ceilings + Keys + Links + Calls + Tokens + AuditLog + Instance> Store for T {}
+pub trait Store:
+    Items + People + Grants + Ceilings + Keys + Links + Calls + Tokens + AuditLog + AuditTree + Instance
+{
+}
+impl<T: Items + People + Grants + Ceilings + Keys + Links + Calls + Tokens + AuditLog + AuditTree + Instance> Store
+    for T
+{
+}
 
 /// A store, shared.
 pub type Shared = Arc<dyn Store>;
@@ -360,6 +372,32 @@ pub trait AuditLog: Send + Sync {
     async fn entries(&self, query: &AuditQuery) -> Result<Vec<Entry>, StoreError>;
     /// Where the log ends.
     async fn head(&self) -> Result<Head, StoreError>;
+}
+
+/// A full tile of the tree over the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullTile {
+    /// Which.
+    pub id: TileId,
+    /// As many as a tile has.
+    pub hashes: Vec<NodeHash>,
+    /// The root over them.
+    pub root: NodeHash,
+}
+
+/// The Merkle tree over the log, as far as its tiles are full. It can be made anew from the log at any time.
+#[async_trait]
+pub trait AuditTree: Send + Sync {
+    /// The hashes of the entries after this one, in order, at most so many.
+    async fn hashes(&self, after: u64, limit: u32) -> Result<Vec<EntryHash>, StoreError>;
+    /// The tree of the leaves that are in full tiles.
+    async fn tree(&self) -> Result<Edge, StoreError>;
+    /// A full tile; none where it is not full yet.
+    async fn tile(&self, id: TileId) -> Result<Option<Vec<NodeHash>>, StoreError>;
+    /// Keeps tiles, all or none. One that is there already stays.
+    async fn keep_tiles(&self, tiles: &[FullTile]) -> Result<(), StoreError>;
+    /// Takes all of them away.
+    async fn forget_tiles(&self) -> Result<(), StoreError>;
 }
 
 /// This instance's own identity; private keys sealed under the KEK.

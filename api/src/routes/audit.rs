@@ -6,9 +6,16 @@ use crate::{
     accept::{self, Form},
     events,
     person::Person,
+    problem::Kind,
+    tree::{self, TreeError},
     view,
 };
-use axum::{Json, extract::State, http::HeaderMap, response::Response};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
 use domain::{
     audit::{Act, Entry, Head, chain::Line},
     id::{GrantId, Name, UserId},
@@ -138,6 +145,38 @@ fn up_to(door: Arc<Door>, after: u64, head: Head) -> impl Stream<Item = Result<E
         Ok::<_, StoreError>(Some((entries, (door, last))))
     });
     pieces.map_ok(|piece| stream::iter(piece.into_iter().map(Ok))).try_flatten()
+}
+
+/// A proof of one entry.
+pub(super) async fn prove(
+    State(door): State<Arc<Door>>,
+    person: Person,
+    Path(sequence): Path<String>,
+) -> Result<Json<view::AuditProof>, Problem> {
+    must_read(&door, &person, Act::AuditRead).await?;
+    let asked = sequence.parse().ok().filter(|asked| u64::to_string(asked) == sequence);
+    let asked = asked.ok_or_else(|| Problem::invalid(format!("`{sequence}` is no entry's number")).next(TAIL))?;
+    let record = person.act(&door, Act::AuditRead).noting(&format!("proof of entry {asked}"));
+    door.auditor.record(record).await?;
+    let proof = door.tree.prove(asked).await?;
+    let size = proof.check().map_err(|error| Problem::new(Kind::Internal, error.to_string()).next(ALTERED))?.size;
+    Ok(Json(view::AuditProof { sequence: asked, size, proof: proof.to_string() }))
+}
+
+const TAIL: &str = "mosaic-fed audit tail";
+const ALTERED: &str = "the log was changed in its database: `mosaic-fed audit export --output FILE`, then `mosaic-fed audit verify FILE` says where";
+
+impl From<TreeError> for Problem {
+    fn from(error: TreeError) -> Self {
+        let cause = error.to_string();
+        match error {
+            TreeError::Store(error) => error.into(),
+            TreeError::NoEntry { .. } => Self::missing(cause).next(TAIL),
+            TreeError::Rewritten { .. } => Self::new(Kind::Conflict, cause).next("mosaic-fed status"),
+            TreeError::File(_) => Self::new(Kind::Internal, cause)
+                .next(format!("put the file back as it was; without {} the next checkpoint begins anew", tree::FILE)),
+        }
+    }
 }
 
 /// What ids are called today.

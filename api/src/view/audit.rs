@@ -29,6 +29,17 @@ pub struct AuditEntry {
     pub peer_name: Option<Name>,
 }
 
+/// A proof that an entry is in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditProof {
+    /// Which entry.
+    pub sequence: u64,
+    /// How many entries the log has that it is shown to be in.
+    pub size: u64,
+    /// The proof, as C2SP tlog-proof says; the entry, as JSON, is its extra data.
+    pub proof: String,
+}
+
 /// The most entries in one answer.
 pub const MAX_ENTRIES: u32 = 10_000;
 

@@ -16,7 +16,7 @@ mod rows;
 mod status;
 mod tokens;
 
-pub use audit::{AuditEntry, AuditFilter, ExportFilter, MAX_ENTRIES};
+pub use audit::{AuditEntry, AuditFilter, AuditProof, ExportFilter, MAX_ENTRIES};
 pub use calls::{AwaitEntry, AwaitMade, AwaitOrder, CallAgain, CallEntry, CallMade, CallOrder};
 pub use explain::{ExplainQuestion, ExplainedSource, Explanation};
 pub use grants::{
@@ -41,7 +41,7 @@ pub use rows::{
     SourceQuestion, Written,
 };
 pub use status::{
-    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, IssuerView, LinkCount, Status,
-    TakenList, WaitingGrant,
+    CollectorView, DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, IssuerView,
+    LinkCount, Status, TakenList, WaitingGrant,
 };
 pub use tokens::{TokenEntry, TokenMade, TokenOrder};

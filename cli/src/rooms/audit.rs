@@ -22,7 +22,7 @@ use std::{
     fs,
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// What a table of entries has above it. Lines that come one by one leave out what is empty.
@@ -42,7 +42,16 @@ pub enum AuditCommand {
     },
     /// Entries that fit
     Query(QueryArgs),
-    /// Check an export for changes; needs no daemon
+    /// Prove that one entry is in the log, to whoever has nothing but the log's key
+    Prove {
+        /// Which entry: its number
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        sequence: u64,
+        /// The file to write; stdout if not given
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Check an export for changes, or a proof; needs no daemon
     Verify(audit_verify::VerifyArgs),
     /// The whole log with its signed head, one JSON value a line
     Export {
@@ -84,6 +93,7 @@ pub async fn run(command: AuditCommand, global: &Global, out: &Out) -> Outcome {
     match command {
         AuditCommand::Tail { lines, follow } => tail(&global.client()?, out, lines, follow).await,
         AuditCommand::Query(args) => query(args, &global.client()?, out).await,
+        AuditCommand::Prove { sequence, output } => prove(&global.client()?, out, sequence, output).await,
         AuditCommand::Verify(args) => audit_verify::run(&args, global.place().ok().as_ref(), out),
         AuditCommand::Export { output, after } => export(&global.client()?, out, output, after).await,
     }
@@ -178,6 +188,33 @@ fn entry_line(entry: &view::AuditEntry) -> String {
     crate::out::escaped(&filled.collect::<Vec<_>>().join("  "))
 }
 
+async fn prove(client: &Client, out: &Out, sequence: u64, output: Option<PathBuf>) -> Outcome {
+    let proof: view::AuditProof = client.get(&format!("/v1/audit/{sequence}/proof")).await?;
+    let Some(path) = output else {
+        out.value(&proof, |proof| proof.proof.trim_end().to_owned())?;
+        return Ok(Exit::Done);
+    };
+    let mut file = created(&path)?;
+    let written = file.write_all(proof.proof.as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        drop(fs::remove_file(&path));
+        Failure::file("write", &path, &error).next("make room, or name another file")
+    })?;
+    out.value(&proof, |proof| {
+        format!("{}: that entry {} is in the log of {} entries", path.display(), proof.sequence, proof.size)
+    })?;
+    out.next(&format!("audit verify {}", shell_word(&or_dash(Some(&path.display())))));
+    Ok(Exit::Done)
+}
+
+/// A new file that nobody else reads.
+fn created(path: &Path) -> Outcome<fs::File> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| {
+        Failure::file("write", path, &error).next("name a file that is not there yet, or remove this one")
+    })
+}
+
 async fn export(client: &Client, out: &Out, output: Option<PathBuf>, after: Option<u64>) -> Outcome {
     let filter = view::AuditFilter { after, ..view::AuditFilter::default() };
     let mut lines = client.lines(&asking("/v1/audit/export", &filter)?).await?;
@@ -189,8 +226,7 @@ async fn export(client: &Client, out: &Out, output: Option<PathBuf>, after: Opti
         return Ok(Exit::Done);
     };
     let failed = |error| Failure::file("write", &path, &error);
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    let file = file.map_err(|error| failed(error).next("name a file that is not there yet, or remove this one"))?;
+    let file = created(&path)?;
     let head = write_all(&mut lines, file, failed).await.inspect_err(|_| {
         // A piece of a log would stand in the way of the whole one.
         drop(fs::remove_file(&path));

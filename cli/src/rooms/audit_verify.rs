@@ -1,6 +1,6 @@
 //! `audit verify`: an export against itself, against its signature, and against the head in the data directory. No daemon.
 
-use super::minute;
+use super::{audit_proof, minute};
 use crate::{
     exit::{Exit, Failure, Outcome},
     out::Out,
@@ -26,7 +26,7 @@ use std::{
 /// The arguments of `audit verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// What `audit export` wrote
+    /// What `audit export` or `audit prove` wrote
     file: PathBuf,
     /// The key that must have signed it, as `mosaic-fed id` shows it; the data directory's if not given
     #[arg(long, value_name = "HEX", value_parser = key)]
@@ -42,10 +42,21 @@ fn key(text: &str) -> Result<String, String> {
     Err("a key is 64 hex digits; copy `audit key` from what `mosaic-fed id` shows on the instance it is of".to_owned())
 }
 
-/// What was found.
+/// What was found: of an export or of a proof.
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
 #[schemars(rename = "Verified")]
-pub struct Report {
+pub enum Report {
+    /// A log fits together.
+    Log(LogReport),
+    /// An entry is in a log.
+    Proof(audit_proof::ProofReport),
+}
+
+/// What was found of an export.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "VerifiedLog")]
+pub struct LogReport {
     /// How many entries are in the file.
     entries: u64,
     /// The first entry's sequence; null where the file has none.
@@ -66,6 +77,14 @@ const MAX_LINE: usize = 1 << 20;
 /// Verifies an export.
 pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
     let known = known_head(place)?;
+    if let Some(text) = audit_proof::text(&args.file)? {
+        return audit_proof::verify(
+            &args.file,
+            &text,
+            (args.key.as_deref(), known.as_ref().map(|(_, head)| head)),
+            out,
+        );
+    }
     let lost = lost_heads(place);
     let wanted = known.iter().map(|(_, head)| head).chain(lost.iter().map(|(_, head)| head));
     let (verified, hashes) = read(&args.file, &wanted.map(|head| head.head.sequence).collect())?;
@@ -84,7 +103,7 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
     for (path, lost) in lost.iter().filter(|(_, lost)| lost.instance == head.instance && lost.key == head.key) {
         leads_to(lost, head, at(lost)).map_err(|cause| put_back(&args.file, &cause, path))?;
     }
-    let report = Report {
+    let report = LogReport {
         entries: verified.entries,
         first: verified.first,
         last: head.head.sequence,
@@ -92,8 +111,10 @@ pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
         key: head.key.clone(),
         compared_with: known.as_ref().filter(|_| at_known.is_some()).map(|(path, _)| path.display().to_string()),
     };
-    out.value(&report, |report| shown(report, &minute(head.head.time)))?;
-    if let Some(first) = report.first.filter(|first| *first > 1) {
+    let (first, time) = (report.first, minute(head.head.time));
+    let text = shown(&report, &time);
+    out.value(&Report::Log(report), |_| text.clone())?;
+    if let Some(first) = first.filter(|first| *first > 1) {
         out.remark(&format!(
             "the file begins at entry {first}: it says nothing of what was before; the whole log is `audit export` without --after"
         ));
@@ -193,7 +214,7 @@ fn other_key(path: &Path, head: &SignedHead, key: &str) -> Failure {
     ))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::InvalidData => no_export(path),
         io::ErrorKind::NotFound => Failure::input(path, error).next(EXPORT),
@@ -248,7 +269,7 @@ fn broken(path: &Path, cause: impl std::fmt::Display) -> Failure {
         .next("export again; if it stays so, the log was changed outside the daemon: keep both files and compare")
 }
 
-fn shown(report: &Report, time: &str) -> String {
+fn shown(report: &LogReport, time: &str) -> String {
     let span =
         report.first.map_or_else(|| "an empty log".to_owned(), |first| format!("entries {first} to {}", report.last));
     let compared = report.compared_with.as_ref().map_or_else(String::new, |path| format!("\nagrees with   {path}"));

@@ -2,6 +2,7 @@
 
 pub mod agree;
 pub mod audit;
+mod audit_proof;
 pub mod audit_verify;
 pub mod calls;
 pub mod can;

@@ -101,6 +101,7 @@ fn a_database_that_is_put_back_does_not_shorten_the_log_unseen_until_the_operato
         json["audit_head_lost"].as_u64()
     };
     assert_eq!(told(&office), Some(reached));
+    office.types("audit prove 1").fails(6, &["it was shortened or rewritten", "status"]);
     verified(&office, "short.jsonl")
         .fails(1, &["the log was shortened", &format!("entry {reached}"), "--audit-put-back"]);
     for name in ["eve", "frank", "grace", "heidi", "ivan", "judy"] {
@@ -118,6 +119,7 @@ fn a_database_that_is_put_back_does_not_shorten_the_log_unseen_until_the_operato
     office.stop();
     office.serve_with(&["--audit-put-back"], &std::env::temp_dir());
     assert_eq!(told(&office), None);
+    office.types("audit prove 1").done();
     assert!(verified(&office, "after.jsonl").done().out.contains("unbroken"));
     let log = office.types("audit query --limit 1000 --json").done().out;
     assert!(log.contains(&format!("the log was put back: it had entry {reached}, hash ")), "{log}");
@@ -137,4 +139,57 @@ fn a_remembered_head_that_somebody_changed_is_kept_and_told_of() {
     office.serve();
     assert!(office.types("status").done().out.contains("ALARM        the audit log"));
     assert!(fs::read_to_string(lost).unwrap().contains("\"signature\":\"00"));
+}
+
+/// What the verifier in Python says of a proof: written from the documents, it shares nothing with the product.
+fn verified_elsewhere(file: &Path, key: &str) -> Result<String, String> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/foreign/python/proof.py");
+    let ran = Command::new("python3").arg(program).arg(file).arg(key).output().unwrap();
+    let said = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    if ran.status.success() { Ok(said(ran.stdout)) } else { Err(said(ran.stderr)) }
+}
+
+#[test]
+fn a_proof_of_one_entry_holds_for_whoever_has_the_logs_key_and_nothing_else() {
+    let (mut office, home) = (Instance::running("office"), Instance::running("home"));
+    for name in ["alice", "bob", "carol"] {
+        office.types(&format!("user add {name}")).done();
+    }
+    let key = office.types("id --json").done().json()["audit_key"].as_str().unwrap().to_owned();
+    office.types("audit export -o log.jsonl").done();
+    let log = fs::read_to_string(office.base.path().join("log.jsonl")).unwrap();
+    let bob = log.lines().position(|line| line.contains("bob")).unwrap() + 1;
+    let proof = office.types(&format!("audit prove {bob} -o bob.tlog-proof")).done();
+    assert!(proof.out.contains(&format!("entry {bob} is in the log of")), "{proof:?}");
+    office.types(&format!("audit prove {bob} -o bob.tlog-proof")).fails(1, &["bob.tlog-proof"]);
+    office.types("audit prove 9999").fails(4, &["no entry 9999", "ends at entry"]);
+    office.types("audit prove 0").fails(2, &["0"]);
+    // Each is a proof of the log as it stands then.
+    let first = office.types("audit prove 1 --json").done().json();
+    assert!(first["size"].as_u64() > u64::try_from(bob).ok(), "{first}");
+    office.stop();
+    let said = office.types("audit verify bob.tlog-proof").done().out;
+    assert!(said.contains("proven") && said.contains("user_add done") && said.contains(&key), "{said}");
+    let path = office.base.path().join("bob.tlog-proof");
+    let whole = fs::read_to_string(&path).unwrap();
+    let file = path.to_str().unwrap();
+    home.run(&["audit", "verify", file]).fails(2, &["whose key", "--key"]);
+    home.run(&["audit", "verify", file, "--key", &key]).done();
+    let other = home.types("id --json").done().json()["audit_key"].as_str().unwrap().to_owned();
+    home.run(&["audit", "verify", file, "--key", &other]).fails(1, &["not signed by that key"]);
+    assert!(verified_elsewhere(&path, &key).unwrap().starts_with(&format!("entry {bob} of ")));
+    assert!(verified_elsewhere(&path, &other).is_err());
+    // Whatever is changed in it, neither believes it.
+    let lines: Vec<_> = whole.lines().collect();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+        let middle = line.char_indices().nth(line.chars().count() * 3 / 4).unwrap().0;
+        let another = if line[middle..].starts_with('A') { "B" } else { "A" };
+        let next = middle + line[middle..].chars().next().unwrap().len_utf8();
+        let changed = format!("{}{another}{}", &line[..middle], &line[next..]);
+        let text = [&lines[..at], &[changed.as_str()], &lines[at + 1..]].concat().join("\n") + "\n";
+        fs::write(&path, &text).unwrap();
+        let ran = office.types("audit verify bob.tlog-proof");
+        assert!(ran.code != 0, "line {}: {text}{ran:?}", at + 1);
+        assert!(verified_elsewhere(&path, &key).is_err(), "line {}: {text}", at + 1);
+    }
 }

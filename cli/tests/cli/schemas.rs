@@ -303,6 +303,9 @@ fn audited(judge: &mut Judge, office: &Instance) {
         "audit export",
         "audit export --output log.jsonl",
         "audit verify log.jsonl",
+        "audit prove 1",
+        "audit prove 1 --output one.tlog-proof",
+        "audit verify one.tlog-proof",
     ] {
         judge.does(office, line);
     }
@@ -348,6 +351,7 @@ fn refused(judge: &mut Judge, office: &Instance) {
         (5, "--as alice audit tail"),
         (2, "audit query --ending none"),
         (4, "audit verify nowhere"),
+        (4, "audit prove 99999"),
         (1, "audit export --output log.jsonl"),
         (6, "ca export ca"),
         (4, "demo --data nowhere"),

@@ -9,7 +9,8 @@ use crate::id::NodeHash;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{fmt, str::FromStr};
 
-const FIRST: &str = "c2sp.org/tlog-proof@v1";
+/// The first line of each.
+pub const FIRST: &str = "c2sp.org/tlog-proof@v1";
 /// No way to the root of a tree is longer.
 const MAX_PATH: usize = 64;
 /// A proof that is read is at most so long.

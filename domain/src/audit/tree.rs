@@ -97,6 +97,12 @@ impl Edge {
         (is_all && (0..).zip(&levels).all(fits)).then_some(Self { size, levels })
     }
 
+    /// A tree of nothing but so many full tiles of leaves, from the roots of the tiles of each level that are in no full tile above, the lowest
+    /// first; none unless they fit.
+    pub fn of_tiles(tiles: u64, roots: Vec<Vec<NodeHash>>) -> Option<Self> {
+        Self::from_levels(tiles.checked_mul(WIDTH as u64)?, [Vec::new()].into_iter().chain(roots).collect())
+    }
+
     /// Leaves.
     pub const fn size(&self) -> u64 {
         self.size

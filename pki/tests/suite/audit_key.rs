@@ -2,11 +2,18 @@
 
 use super::forge::{ISSUER, NOW};
 use domain::{
-    audit::{Head, SignedHead},
-    id::{EntryHash, InstanceId},
+    audit::{
+        Head, SignedHead,
+        note::{Checkpoint, LogKey, Note, origin},
+    },
+    id::{EntryHash, InstanceId, NodeHash},
     secret::Secret,
 };
-use pki::{AuditKey, audit_key::HeadError, verify_head};
+use pki::{
+    AuditKey,
+    audit_key::{HeadError, NoteError},
+    verify_head, verify_note,
+};
 
 fn signed(key: &AuditKey) -> SignedHead {
     key.sign(Head { sequence: 17, hash: EntryHash([5; 32]), time: NOW }, ISSUER, "work".parse().unwrap())
@@ -43,4 +50,31 @@ fn a_changed_head_or_another_key_is_seen() {
         let wrong = SignedHead { key: key.to_owned(), signature: signature.to_owned(), ..right.clone() };
         assert_eq!(verify_head(&wrong), Err(HeadError::Form));
     }
+}
+
+#[test]
+fn a_checkpoint_is_believed_of_the_key_that_signed_it_alone() {
+    let (key, other) = (AuditKey::generate().unwrap(), AuditKey::generate().unwrap());
+    let checkpoint = Checkpoint { origin: origin(ISSUER), size: 17, root: NodeHash([5; 32]) };
+    let note = key.sign_checkpoint(&checkpoint);
+    let public = key.log_key(&checkpoint.origin);
+    assert_eq!(hex::encode(public.key), key.public_hex());
+    assert_eq!(verify_note(&note.to_string().parse().unwrap(), &public), Ok(()));
+    let elsewhere = LogKey { name: origin(InstanceId(uuid::Uuid::from_u128(5))), ..public.clone() };
+    for stranger in [other.log_key(&checkpoint.origin), elsewhere, public.seeing()] {
+        assert_eq!(verify_note(&note, &stranger), Err(NoteError::OtherKey));
+    }
+    let moved = Note { text: Checkpoint { size: 16, ..checkpoint.clone() }.to_string(), ..note.clone() };
+    assert_eq!(verify_note(&moved, &public), Err(NoteError::Signature));
+    // One that verifies does not make up for one that does not.
+    let mut both = note.clone();
+    both.signatures.extend(moved_signature(&key, &checkpoint));
+    assert_eq!(verify_note(&both, &public), Err(NoteError::Signature));
+    both.signatures = other.sign_checkpoint(&checkpoint).signatures;
+    both.signatures.extend(note.signatures);
+    assert_eq!(verify_note(&both, &public), Ok(()), "somebody else's beside it says nothing");
+}
+
+fn moved_signature(key: &AuditKey, checkpoint: &Checkpoint) -> Vec<domain::audit::note::Signature> {
+    key.sign_checkpoint(&Checkpoint { size: 16, ..checkpoint.clone() }).signatures
 }

@@ -4,6 +4,7 @@
 //! shipped build contains it.
 
 mod audit;
+mod audit_tree;
 mod calls;
 mod ceiling;
 mod directory;
@@ -21,9 +22,9 @@ use crate::{
 };
 use domain::{
     Time,
-    audit::{Entry, Head, Record},
+    audit::{Entry, Head, Record, tree::TileId},
     grant::{Grant, Leaf},
-    id::{AwaitId, EntryHash, GrantId, InviteId, ItemId, Name, Spki, TeamId, TokenId, UserId, WorkspaceId},
+    id::{AwaitId, EntryHash, GrantId, InviteId, ItemId, Name, NodeHash, Spki, TeamId, TokenId, UserId, WorkspaceId},
     invite::KeptInvite,
     item::{StoredItem, Whose},
     revoked::RevokedKey,
@@ -75,6 +76,7 @@ struct State {
     /// Those that were taken away.
     tokens_gone: BTreeSet<TokenId>,
     log: Arc<Vec<Entry>>,
+    tiles: BTreeMap<TileId, (Vec<NodeHash>, NodeHash)>,
 }
 
 #[derive(Clone)]

@@ -8,10 +8,11 @@ use super::start::{PROBE, StartError, connect};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 /// Tables that belong to the instance and to no tenant. Every other table must force row-level security.
-pub const EXEMPT: [&str; 14] = [
+pub const EXEMPT: [&str; 15] = [
     "_sqlx_migrations",
     "audit",
     "audit_head",
+    "audit_tiles",
     "ceiling",
     "grant_calls",
     "grant_keys",

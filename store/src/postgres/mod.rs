@@ -7,6 +7,7 @@
 //! files are the traits, one each.
 
 mod audit;
+mod audit_tree;
 mod boot;
 mod calls;
 mod ceiling;

@@ -26,6 +26,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON refused_leaves, ceiling TO %I', app);
     EXECUTE format('GRANT SELECT, UPDATE ON grants_version, audit_head TO %I', app);
     EXECUTE format('GRANT SELECT, INSERT ON audit TO %I', app);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON audit_tiles TO %I', app);
     EXECUTE format('GRANT EXECUTE ON FUNCTION member_directory(uuid), link_directory(), token_directory(uuid) TO %I', app);
 END
 $$;

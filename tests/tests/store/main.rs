@@ -20,6 +20,7 @@ mod suite {
     pub mod rows;
     pub mod scope;
     pub mod tokens;
+    pub mod tree;
 }
 mod postgres {
     mod boot;
@@ -32,6 +33,7 @@ mod postgres {
     mod race;
     mod refused;
     mod statements;
+    mod tiles;
 
     use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 
@@ -175,6 +177,9 @@ suite! {
         a_token_ends_with_its_owner_and_when_it_is_taken_away
         a_user_has_so_many_tokens_and_those_that_are_over_count_for_nothing
         the_log_has_what_was_added_and_taken_away;
+    tree:
+        the_tree_is_of_the_log_and_taken_up_where_it_was_left
+        no_checkpoint_is_signed_that_does_not_go_on_from_the_last;
 }
 
 /// Whoever adds a case adds it to both: counted in the list that the test harness itself runs.
