@@ -6,7 +6,8 @@
 //! [`question`] is what a person asks; [`query`] answers it as an ordered page ([`merge`], [`cursor`]),
 //! [`stream`] as rows in arrival order, [`get`] for one row, [`seek`] for one of which only the
 //! beginning of the id is known; [`explain`] says what one would cost. Below them one source is asked by [`ask`]: it is read by
-//! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], judged by [`peer`] and [`outcome`], and entered in the log by [`record`]; a
+//! [`reader`], out of the [`cache`] or over a [`call`] on a [`session`], in one [`attempt`] or two, judged by [`judge`], [`peer`] and [`outcome`], [`noted`] of its
+//! link, and entered in the log by [`record`]; a
 //! source that cannot be reached is left alone for a while ([`circuit`], kept by [`track`]), and [`told`] knows who heard of it; one whose grant names
 //! other doors than the one that was asked at is not asked ([`terms`]).
 //!
@@ -36,6 +37,7 @@ mod keys;
 mod latency;
 mod lines;
 mod merge;
+mod noted;
 mod outcome;
 mod peer;
 mod ping;

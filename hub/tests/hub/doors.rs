@@ -214,13 +214,13 @@ async fn rows_that_wait_for_a_slow_reader_are_not_shown_once_their_door_is_close
     // Kept before, so that it is also a grant's change that they do not outlive.
     for kept in [false, true] {
         side.board().rows = rows(0..30);
-        let asker = through(&home, Door::Mcp);
+        let reader = through(&home, Door::Mcp);
         if kept {
-            let before: Vec<_> = home.hub.stream(&asker, tasks(from(&["work"]), 40)).await.unwrap().collect().await;
+            let before: Vec<_> = home.hub.stream(&reader, tasks(from(&["work"]), 40)).await.unwrap().collect().await;
             assert_eq!(before.len(), 32, "{before:?}");
         }
         let asked = side.board().asked.len();
-        let mut steps = home.hub.stream(&asker, tasks(from(&["work"]), 40)).await.unwrap();
+        let mut steps = home.hub.stream(&reader, tasks(from(&["work"]), 40)).await.unwrap();
         assert!(matches!(steps.next().await, Some(Step::Row(row)) if row.cached == kept));
         assert_eq!(side.board().asked.len() - asked, usize::from(!kept));
         // Nobody reads on: what came waits.

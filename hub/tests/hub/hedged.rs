@@ -34,12 +34,12 @@ async fn hedging(deadlines: Deadlines) -> (Home, Side) {
     (home, side)
 }
 
-fn listed<'a>(home: &'a Home) -> impl Future<Output = Page> + 'a {
+fn listed(home: &Home) -> impl Future<Output = Page> {
     let asker = home.anew();
     async move { home.hub.page(&asker, tasks(from(&["work"]), 5)).await.unwrap().part().0 }
 }
 
-fn got<'a>(home: &'a Home) -> impl Future<Output = One> + 'a {
+fn got(home: &Home) -> impl Future<Output = One> {
     let (asker, id) = (home.anew(), ("tasks".parse().unwrap(), task(1, 1).id));
     async move { home.hub.get(&asker, &from(&["work"]), id, false).await.unwrap().part().0 }
 }

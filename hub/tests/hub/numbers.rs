@@ -29,7 +29,7 @@ fn of_lists(home: &Home) -> Vec<String> {
     counted(home, &[lists, times, "not_sent_total", "kept_answers_total", "rows_total"])
 }
 
-fn pages<'a>(home: &'a Home, door: Door, rows: u32) -> impl Future<Output = ()> + 'a {
+fn pages(home: &Home, door: Door, rows: u32) -> impl Future<Output = ()> {
     let asker = Asker { door, ..home.anew() };
     async move { drop(home.hub.page(&asker, tasks(from(&["work"]), rows)).await.unwrap()) }
 }
