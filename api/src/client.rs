@@ -12,7 +12,10 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
+
+/// How long an answer may take: the daemon itself gives up on one that has not begun after a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,9 @@ pub enum ClientError {
     /// The daemon refused, or could not.
     #[error(transparent)]
     Problem(#[from] Problem),
+    /// It took the connection and says nothing.
+    #[error("the daemon on {} did not answer within {} s: it is stopped, or this machine is overloaded", .0.display(), .1.as_secs())]
+    Silent(PathBuf, Duration),
     /// The connection broke, or the daemon speaks another language.
     #[error("the daemon's answer broke off: {0}")]
     Broken(String),
@@ -38,18 +44,25 @@ pub struct Client {
     acting_as: Option<Name>,
     workspace: Option<Name>,
     door: Option<Door>,
+    patience: Duration,
 }
 
 impl Client {
     /// For the daemon that listens on `socket`, acting as another user or in a named workspace if given.
     pub fn new(socket: PathBuf, acting_as: Option<Name>, workspace: Option<Name>) -> Self {
-        Self { socket, acting_as, workspace, door: None }
+        Self { socket, acting_as, workspace, door: None, patience: PATIENCE }
     }
 
     /// The same, for a program that is another door than the command line.
     #[must_use]
     pub fn through(self, door: Door) -> Self {
         Self { door: Some(door), ..self }
+    }
+
+    /// The same, that waits no longer than this for an answer.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Asks without a body.
@@ -72,9 +85,9 @@ impl Client {
         self.call(Method::DELETE, path, &()).await
     }
 
-    /// An answer that comes line by line.
+    /// An answer that comes line by line. How long it goes on is its own affair once it has begun.
     pub async fn lines(&self, path: &str) -> Result<Lines, ClientError> {
-        let response = self.send(Method::GET, path, &()).await?;
+        let response = self.in_time(self.send(Method::GET, path, &())).await?;
         Ok(Lines { body: response.into_body(), buffer: BytesMut::new() })
     }
 
@@ -84,9 +97,16 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let response = self.send(method, path, body).await?;
-        let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
-        serde_json::from_slice(&body).map_err(broken)
+        let whole = async {
+            let response = self.send(method, path, body).await?;
+            Ok(response.into_body().collect().await.map_err(broken)?.to_bytes())
+        };
+        serde_json::from_slice(&self.in_time(whole).await?).map_err(broken)
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let silent = |_| Err(ClientError::Silent(self.socket.clone(), self.patience));
+        tokio::time::timeout(self.patience, answer).await.unwrap_or_else(silent)
     }
 
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> Result<Response<Incoming>, ClientError> {

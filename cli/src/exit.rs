@@ -142,6 +142,12 @@ impl Failure {
         }
     }
 
+    /// The same of what was named by a setting: which.
+    #[must_use]
+    pub fn set_by(self, setting: &str) -> Self {
+        Self { cause: format!("{setting}: {}", self.cause), ..self }
+    }
+
     /// A listener that could not be opened, as the daemon says it: what to change names the file, where it is known.
     #[must_use]
     pub fn naming_settings(self, settings: Option<&Path>) -> Self {
@@ -215,6 +221,10 @@ impl From<ClientError> for Failure {
                 .next("ask the operator to start it, or name the directory of an instance of yours: -C DIR"),
             ClientError::NotAllowed(_) => Self::new(Exit::Forbidden, cause).next(
                 "the instance is another account's: ask its operator for a user of your own, then use --socket PATH",
+            ),
+            ClientError::Silent(..) => Self::new(Exit::Unavailable, cause).next(
+                "look at it with `ps -o pid,stat,args -C mosaic-fed`: where STAT begins with T it is stopped, and `kill -CONT PID` lets it go on; \
+                 else see what it printed, and start it anew",
             ),
             ClientError::Broken(_) => {
                 Self::new(Exit::Unavailable, cause).next("see `mosaic-fed status` and what `mosaic-fed serve` printed")

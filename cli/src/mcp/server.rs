@@ -14,8 +14,11 @@ use rmcp::{
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
-use std::{ops::Deref, sync::Arc};
-use tokio::sync::watch;
+use std::{ops::Deref, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+
+/// How long a look at what links allow may hold up an answer.
+const SOON: Duration = Duration::from_secs(5);
 
 const INSTRUCTIONS: &str = "Rows (tasks, notes, events and more) of this mosaic-fed instance and of the instances that it is linked to, read live. Every \
     answer says which source each row is from, how every source ended and whether something is missing: tell that too. A source that is offline or \
@@ -28,9 +31,9 @@ pub struct State {
 }
 
 impl State {
-    /// Looks what links allow; where nobody says, it stays as it was.
+    /// Looks what links allow; where nobody says, or not soon, it stays as it was.
     pub async fn look(&self) {
-        if let Ok(links) = self.asked.links().await {
+        if let Ok(Ok(links)) = timeout(SOON, self.asked.links()).await {
             let now = Offered::by(&links);
             self.offered.send_if_modified(|offered| std::mem::replace(offered, now) != now);
         }

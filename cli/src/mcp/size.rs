@@ -70,6 +70,10 @@ pub fn row(row: &mut Row, begin: usize) -> Option<String> {
         return Some("the row is too large and is shown by the beginning of its title alone".to_owned());
     }
     let said = match (body > end, begin > 0) {
+        (_, true) if body == 0 => "the row has no body that body_from could begin in".to_owned(),
+        (_, true) if begin >= body => {
+            format!("the body has {body} characters and ends before body_from {begin}: ask again with less")
+        }
         (true, _) => format!(
             "the body goes on: it has {body} characters, shown are those from {begin} on; ask again with body_from {end}"
         ),
@@ -209,5 +213,13 @@ mod tests {
         let pieces = format!("{}{}", first.item.body.unwrap().trim_end_matches('…'), second.item.body.unwrap());
         assert_eq!(pieces, body);
         assert_eq!(row(&mut one("t", "short"), 0), None);
+        for begin in [5, 6, usize::MAX] {
+            let mut short = one("t", "short");
+            let said = row(&mut short, begin).unwrap();
+            assert!(said.contains("the body has 5 characters and ends before body_from"), "{said}");
+            assert_eq!(short.item.body.as_deref(), Some(""));
+        }
+        assert!(row(&mut one("t", "short"), 4).unwrap().contains("first 4 of 5"));
+        assert!(row(&mut one("t", ""), 4).unwrap().contains("has no body"));
     }
 }

@@ -3,11 +3,8 @@
 //!
 //! Half a minute of it for every change; in the large setting a quarter of an hour, and its stateful phase too.
 
-use super::port;
+use super::{modules::Modules, port};
 use std::{
-    fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -67,36 +64,8 @@ fn what_the_port_answers_is_what_its_page_says() {
     assert_eq!(port::ask(&at, &token, "GET /v1/me").0, 200, "the daemon and its user are there as before");
 }
 
-/// A folder with schemathesis in it, made once; none, said loudly, where there is no Python. A failure where `CI` is set.
+/// A folder with schemathesis in it; none where there is no Python.
 fn installed() -> Option<PathBuf> {
-    let runs = Command::new("python3").args(["-m", "pip", "--version"]).output().is_ok_and(|ran| ran.status.success());
-    if !runs {
-        let loudly = "python3 with pip does not run here, so the port is NOT TESTED: install it";
-        assert!(std::env::var_os("CI").is_none(), "{loudly}");
-        writeln!(std::io::stderr(), "{loudly}").unwrap();
-        return None;
-    }
-    let pins = Path::new(TOLD).join("requirements.txt");
-    let mut hash = DefaultHasher::new();
-    fs::read_to_string(&pins).unwrap().hash(&mut hash);
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("schemathesis-{:016x}", hash.finish()));
-    let whole = place.join("whole");
-    if !whole.exists() {
-        drop(fs::remove_dir_all(&place));
-        let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-compile",
-            "--require-hashes",
-        ]);
-        pip.args(["--only-binary=:all:", "--target"]).arg(&place).arg("-r").arg(pins);
-        let ran = pip.stdin(Stdio::null()).output().unwrap();
-        assert!(ran.status.success(), "{pip:?}: {}", String::from_utf8_lossy(&ran.stderr));
-        fs::write(&whole, "").unwrap();
-    }
-    Some(place)
+    let modules = Modules::python("the HTTP port", Path::new(TOLD).join("requirements.txt"));
+    modules.installed(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis")).unwrap()
 }

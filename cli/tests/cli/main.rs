@@ -47,6 +47,9 @@ mod log;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+#[path = "../../../tests/src/modules.rs"]
+mod modules;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod people;

@@ -2,14 +2,13 @@
 //! in Python, and by what the command line says to the same question.
 
 mod assistant;
+mod raw;
 
-use super::harness::{Instance, finish, pause, program};
+use super::harness::{Instance, pause};
 use assistant::Assistant;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -147,6 +146,14 @@ fn assistant_is_served(mode: &str) {
     );
     assert!(!gap.is_error && gap.value["complete"] == false && ended(&gap.value, "lab")["outcome"] == "offline");
     assert!(assistant.calls("sources", &json!({})).text.contains("federation offline: lab"));
+    let alone = assistant.calls("list", &json!({"kind": "notes", "from": "lab", "fresh": true}));
+    assert!(!alone.text.contains("No rows.") && alone.text.contains("does not say that there are none"), "{alone:?}");
+    let one = assistant.calls("get", &json!({"kind": "notes", "id": "00000000"}));
+    assert!(one.text.contains("does not say that there is none"), "{one:?}");
+    assert!(
+        one.text.lines().any(|line| line.starts_with("office: ok;")),
+        "rows that were looked through are none: {one:?}"
+    );
 
     let told = assistant.changes();
     let narrow = scope_file(&office, "narrow", &format!(r#"{SHARED}, "verbs": ["capabilities", "list"]"#));
@@ -259,6 +266,8 @@ fn large_answers_are_cut_and_say_so() {
     assert!(got.value["cut_off"].as_str().unwrap().contains("ask again with body_from 12000"), "{got:?}");
     let rest = assistant.calls("get", &json!({"kind": "notes", "id": id, "body_from": 12_000}));
     assert_eq!(rest.value["row"]["body"].as_str().unwrap().len(), 1_000);
+    let beyond = assistant.calls("get", &json!({"kind": "notes", "id": id, "body_from": 13_000}));
+    assert!(beyond.text.contains("13000 characters and ends before body_from 13000"), "{beyond:?}");
 }
 
 #[test]
@@ -285,38 +294,4 @@ fn without_a_daemon_every_tool_says_how_to_start_it_and_works_once_it_runs() {
     assert_eq!(assistant.tools(), ["sources"], "there is no link");
     home.stop();
     assert!(assistant.calls("sources", &json!({})).is_error, "it lives on");
-}
-
-#[test]
-fn nothing_but_the_protocol_is_on_stdout() {
-    let home = Instance::running("home");
-    let mut command = program(&["-C", home.data().to_str().unwrap(), "mcp"]);
-    let mut mcp = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut orders = mcp.stdin.take().unwrap();
-    let about =
-        json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
-    for line in [
-        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about}).to_string(),
-        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string(),
-        "no JSON at all".to_owned(),
-        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "sources", "arguments": {}}})
-            .to_string(),
-        json!({"jsonrpc": "2.0", "id": 3, "method": "no/such"}).to_string(),
-    ] {
-        writeln!(orders, "{line}").unwrap();
-    }
-    let mut answers = BufReader::new(mcp.stdout.take().unwrap()).lines();
-    let mut ids = Vec::new();
-    while !(ids.contains(&json!(1)) && ids.contains(&json!(2)) && ids.contains(&json!(3))) {
-        let line = answers.next().unwrap().unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert_eq!(answer["jsonrpc"], "2.0", "{line}");
-        ids.push(answer["id"].clone());
-    }
-    drop(orders);
-    assert!(mcp.wait().unwrap().success(), "the end of stdin is its end");
-    assert!(answers.next().is_none());
-    let nobody = finish(program(&["-C", home.data().to_str().unwrap(), "mcp"]));
-    nobody.fails(1, &["no assistant began to speak", "docs/mcp.md"]);
-    assert!(nobody.out.is_empty(), "{nobody:?}");
 }

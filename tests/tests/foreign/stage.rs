@@ -3,14 +3,12 @@
 //! Each test has a copy of its own below the target folder, so that a client sees nothing else of the project and cannot write
 //! into the checkout. The modules are installed once and kept there between runs, under the hash of what pins them.
 
-use sha2::{Digest, Sha256};
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
-    process::Command,
 };
 use tempfile::TempDir;
+use tests::modules::Modules;
 use tokio::sync::OnceCell;
 
 /// The clients.
@@ -89,83 +87,26 @@ impl Client {
         }
     }
 
-    /// What must be installed, each with arguments that it answers if it is.
-    const fn needs(self) -> &'static [&'static [&'static str]] {
+    /// Its modules, by the files that pin them.
+    fn modules(self) -> Modules {
+        let pin = |name: &str| checkout().join("tests/foreign").join(name);
         match self {
-            Self::Python => &[&["python3", "-m", "pip", "--version"]],
-            Self::Node => &[&["node", "--version"], &["npm", "--version"]],
+            Self::Python => Modules::python("the client in Python", pin("python/requirements.txt")),
+            Self::Node => Modules {
+                what: "the client in Node.js",
+                interpreter: "node",
+                needs: &[&["node", "--version"], &["npm", "--version"]],
+                pins: ["node/package.json", "node/package-lock.json", "node/.npmrc"].map(pin).to_vec(),
+                installer: ("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
+            },
         }
-    }
-
-    /// The files that pin its modules.
-    const fn pins(self) -> &'static [&'static str] {
-        match self {
-            Self::Python => &["python/requirements.txt"],
-            Self::Node => &["node/package.json", "node/package-lock.json", "node/.npmrc"],
-        }
-    }
-
-    /// Puts the pinned modules into `directory`, which has copies of the pins.
-    fn install(self, directory: &Path) -> Command {
-        let (program, arguments): (_, &[&str]) = match self {
-            Self::Python => {
-                let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"];
-                let pinned = ["--require-hashes", "--only-binary=:all:", "--target", ".", "-r", "requirements.txt"];
-                ("python3", &[&quiet[..], &pinned].concat())
-            }
-            Self::Node => ("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]),
-        };
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(directory).stdin(std::process::Stdio::null());
-        command
     }
 }
 
-/// The directory of a client's modules; None, said loudly, where its language is missing. A failure where `CI` is set.
+/// The directory of a client's modules; none where its language is missing.
 async fn installed(client: Client) -> Option<PathBuf> {
-    let missing = tokio::task::spawn_blocking(move || missing(client)).await.expect("it does not panic");
-    if let Some(program) = missing {
-        let text = format!("{client:?}: `{program}` does not run here, so this client is NOT TESTED: install it\n");
-        assert!(std::env::var_os("CI").is_none(), "{text}");
-        // Past the harness, which keeps what tests print to itself when they pass.
-        io::stderr().write_all(text.as_bytes()).expect("a place to say it");
-        return None;
-    }
-    let modules = tokio::task::spawn_blocking(move || install(client)).await.expect("it does not panic");
-    Some(modules.expect("the pinned modules"))
-}
-
-fn missing(client: Client) -> Option<String> {
-    let runs = |line: &[&str]| {
-        let (program, arguments) = line.split_first()?;
-        Some(Command::new(program).args(arguments).output().ok()?.status.success())
-    };
-    client.needs().iter().find(|line| runs(line) != Some(true)).map(|line| line.join(" "))
-}
-
-/// Installs where nobody looks and moves it into place whole: two runs at once cannot see half of it.
-fn install(client: Client) -> io::Result<PathBuf> {
-    let pins = client.pins().iter().map(|pin| checkout().join("tests/foreign").join(pin)).collect::<Vec<_>>();
-    let (interpreter, _) = client.program();
-    let version = Command::new(interpreter).arg("--version").output()?.stdout;
-    let mut hash = Sha256::new_with_prefix(version);
-    for pin in &pins {
-        hash.update(fs::read(pin)?);
-    }
-    let modules = place().join(format!("{interpreter}-{}", &hex::encode(hash.finalize())[..16]));
-    if modules.is_dir() {
-        return Ok(modules);
-    }
-    let fresh = tempfile::Builder::new().prefix("modules-").tempdir_in(place())?;
-    for pin in &pins {
-        fs::copy(pin, fresh.path().join(pin.file_name().unwrap_or_default()))?;
-    }
-    let done = client.install(fresh.path()).output()?;
-    assert!(done.status.success(), "{client:?}: its modules: {}", String::from_utf8_lossy(&done.stderr));
-    match fs::rename(fresh.keep(), &modules) {
-        Err(cause) if !modules.is_dir() => Err(cause),
-        _ => Ok(modules),
-    }
+    let installed = tokio::task::spawn_blocking(move || client.modules().installed(&place()));
+    installed.await.expect("it does not panic").expect("the pinned modules")
 }
 
 fn place() -> PathBuf {

@@ -1,8 +1,10 @@
 //! The official client in Python, with its pinned modules, which are installed once below the target folder.
 
-use super::super::harness::{Instance, PROGRAM, unset};
+use super::super::{
+    harness::{Instance, PROGRAM, unset},
+    modules::Modules,
+};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
@@ -89,41 +91,10 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp").join(name)
 }
 
-/// Where the modules are; none, said loudly, where there is no Python. A failure where `CI` is set.
+/// Where the modules are; none where there is no Python.
 fn modules() -> Option<&'static Path> {
     static MODULES: OnceLock<Option<PathBuf>> = OnceLock::new();
-    MODULES.get_or_init(|| {
-        let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
-        if pip.is_ok_and(|pip| pip.status.success()) {
-            return Some(install());
-        }
-        let text = "`python3 -m pip` does not run here, so no assistant is TESTED: install it\n";
-        assert!(std::env::var_os("CI").is_none(), "{text}");
-        // Past the harness, which keeps what tests print to itself when they pass.
-        std::io::stderr().write_all(text.as_bytes()).unwrap();
-        None
-    });
-    MODULES.get()?.as_deref()
-}
-
-/// Installs where nobody looks and moves it into place whole: two runs at once cannot see half of it.
-fn install() -> PathBuf {
-    let (base, pins) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("assistant"), place("requirements.txt"));
-    fs::create_dir_all(&base).unwrap();
-    let mut hash = Sha256::new_with_prefix(Command::new("python3").arg("--version").output().unwrap().stdout);
-    hash.update(fs::read(&pins).unwrap());
-    let modules = base.join(&hex::encode(hash.finalize())[..16]);
-    if modules.is_dir() {
-        return modules;
-    }
-    let fresh = tempfile::tempdir_in(&base).unwrap();
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--require-hashes"]);
-    pip.args(["--only-binary=:all:", "--target", ".", "-r"]).arg(pins).current_dir(fresh.path()).stdin(Stdio::null());
-    let done = pip.output().unwrap();
-    assert!(done.status.success(), "its modules: {}", String::from_utf8_lossy(&done.stderr));
-    if fs::rename(fresh.keep(), &modules).is_err() {
-        assert!(modules.is_dir(), "somebody else has put them there");
-    }
-    modules
+    let modules = || Modules::python("`mosaic-fed mcp`", place("requirements.txt"));
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("assistant");
+    MODULES.get_or_init(|| modules().installed(&base).unwrap()).as_deref()
 }
