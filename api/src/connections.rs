@@ -1,4 +1,4 @@
-//! What the socket and the port have in common: connections are taken while there is room for them, and end with the door.
+//! What the sockets and the ports have in common: connections are taken while there is room for them, and end with the door.
 
 use crate::Door;
 use axum::{body::Body, http::Response};
@@ -11,8 +11,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// At once, of everybody; whoever opens more waits.
-const CONNECTIONS: usize = 256;
+/// At once at the door itself, of everybody; whoever opens more waits.
+pub(crate) const CONNECTIONS: usize = 256;
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long requests may go on once the door closes.
@@ -27,8 +27,9 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(door: &Door) -> Self {
-        Self { closing: door.closing.clone(), room: Arc::new(Semaphore::new(CONNECTIONS)) }
+    /// So many at once.
+    pub(crate) fn new(door: &Door, most: usize) -> Self {
+        Self { closing: door.closing.clone(), room: Arc::new(Semaphore::new(most)) }
     }
 
     /// The next one, once there is room for it; none when the door closes.

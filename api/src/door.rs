@@ -1,7 +1,7 @@
 //! What every route may use, and the opening and closing of the door.
 
 use crate::{
-    head,
+    Collector, head,
     places::Standing,
     port::{self, Http},
     scrape, serve, socket,
@@ -46,6 +46,8 @@ pub struct Parts {
     pub metrics: Option<SocketAddr>,
     /// What was counted of requests over links.
     pub trails: link::Trails,
+    /// The collector that spans of them are sent to, if any.
+    pub collector: Option<Arc<Collector>>,
 }
 
 /// What the daemon says of itself; no secret is in it.
@@ -71,6 +73,8 @@ pub struct About {
     pub listen_calls: String,
     /// The hosts that invites name.
     pub advertise: Vec<String>,
+    /// The proxy through which others are dialled, if any.
+    pub proxy: Option<String>,
 }
 
 /// The door cannot be opened.
@@ -114,6 +118,7 @@ pub struct Door {
     pub(crate) hub: Arc<hub::Hub>,
     pub(crate) about: About,
     pub(crate) trails: link::Trails,
+    pub(crate) collector: Option<Arc<Collector>>,
     pub(crate) closing: CancellationToken,
     /// Held while somebody changes what they say they have seen, so that between the look and the change nobody else does.
     pub(crate) edits: tokio::sync::Mutex<()>,
@@ -168,7 +173,20 @@ impl Door {
     }
 
     fn new(parts: Parts) -> Self {
-        let Parts { world, store, auditor, audit_key, spoke, hub, about, data_dir, shared_socket, trails, .. } = parts;
+        let Parts {
+            world,
+            store,
+            auditor,
+            audit_key,
+            spoke,
+            hub,
+            about,
+            data_dir,
+            shared_socket,
+            trails,
+            collector,
+            ..
+        } = parts;
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (shared_open, mapped) = (Mutex::new(false), Mutex::new(BTreeSet::new()));
         Self {
@@ -180,6 +198,7 @@ impl Door {
             hub,
             about,
             trails,
+            collector,
             closing,
             edits: tokio::sync::Mutex::default(),
             data_dir,

@@ -13,6 +13,7 @@
 
 mod accept;
 pub mod client;
+mod collector;
 mod connections;
 mod door;
 mod events;
@@ -35,6 +36,7 @@ pub mod socket;
 mod tags;
 pub mod view;
 
+pub use collector::Collector;
 pub use door::{About, Door, OpenError, Parts};
 pub use port::Http;
 pub use problem::{Kind, Problem};

@@ -151,8 +151,8 @@ fn alarms(status: &Status, is_a_persons: bool, registry: &mut Registry) {
     for (name, help, value) in [
         ("degraded_links", "Own links whose certificate was not renewed in time", known(count(&status.degraded_links))),
         (
-            "failing_calls",
-            "Grants whose holder is called and not reached",
+            "holders_not_reached",
+            "Grants whose holder this instance calls to connect (`invite --call`) and does not reach",
             known(count(&status.failing_calls)).filter(|_| is_a_persons),
         ),
         (
@@ -183,6 +183,11 @@ fn alarms(status: &Status, is_a_persons: bool, registry: &mut Registry) {
             is(status.issuer.failure.as_ref()),
         ),
         ("list_given_failure", "1 while the list of revoked certificates cannot be made", is(given)),
+        (
+            "collector_failure",
+            "1 while the collector of spans does not take them",
+            Some(u64::from(status.collector.as_ref().is_some_and(|collector| collector.is_failing))),
+        ),
         (
             "list_taken_failure",
             "1 while the list of revoked certificates taken is too old, or not to be had or believed",

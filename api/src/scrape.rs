@@ -1,38 +1,34 @@
 //! The numbers of this instance at a TCP port, for Prometheus: `GET /metrics`. Off unless it is set; nobody proves who they are, so what it says
 //! is of the instance as a whole: no row, no name of a person, link, grant or other instance, and nothing that somebody else chose.
 
-use crate::{Door, metrics};
-use bytes::Bytes;
-use http_body_util::Full;
+use crate::{
+    Door,
+    connections::{self, Connections},
+    metrics,
+};
+use axum::{body::Body, http::Response};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 /// The only path.
 const PATH: &str = "/metrics";
 /// `OpenMetrics` 1.0, section "Content type"; Prometheus takes it without asking for it.
 const TYPE: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-/// Who asks at once; whoever comes while that many are there is turned away.
+/// Who asks at once; whoever comes while that many are there waits.
 const CONNECTIONS: usize = 8;
 /// For the whole of a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// For a request's head.
-const HEAD: Duration = Duration::from_secs(5);
 /// A request's head, at most.
 const BUFFER: usize = 16 * 1024;
-/// A pause after a failed accept, so that a lack of file descriptors does not become a busy loop.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens it.
 pub(crate) async fn bind(at: SocketAddr) -> io::Result<TcpListener> {
@@ -41,38 +37,33 @@ pub(crate) async fn bind(at: SocketAddr) -> io::Result<TcpListener> {
 
 /// Answers until the door closes.
 pub(crate) async fn accept(door: Arc<Door>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let all = async {
-        loop {
-            let Ok((socket, _)) = listener.accept().await else {
-                sleep(PAUSE).await;
-                continue;
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let door = Arc::clone(&door);
-            tokio::spawn(async move {
-                let closing = door.closing.clone();
-                // Whoever is too slow, or still there at the end, has no answer.
-                let _ = closing.run_until_cancelled(timeout(PATIENCE, talk(door, socket))).await;
-                drop(place);
-            });
-        }
-    };
-    door.closing.run_until_cancelled(all).await;
+    let connections = Connections::new(&door, CONNECTIONS);
+    while let Some(((socket, _), room)) = connections.next(|| listener.accept()).await {
+        let door = Arc::clone(&door);
+        tokio::spawn(async move {
+            // Whoever is too slow has no answer.
+            drop(timeout(PATIENCE, talk(door, socket)).await);
+            drop(room);
+        });
+    }
 }
 
 async fn talk(door: Arc<Door>, socket: TcpStream) {
+    let closing = door.closing.clone();
     let service = service_fn(|request| {
         let door = Arc::clone(&door);
-        async move { Ok::<_, Infallible>(answer(&door, &request).await) }
+        async move { Ok::<_, Infallible>(only(answer(&door, &request).await)) }
     });
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(64).max_buf_size(BUFFER).keep_alive(false);
-    // A caller that goes away or speaks no HTTP has its end already.
-    drop(server.serve_connection(TokioIo::new(socket), service).await);
+    connections::talk(socket, service, BUFFER, (closing.clone(), closing)).await;
 }
 
-async fn answer(door: &Door, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+/// Nobody keeps a place for a second question.
+fn only(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn answer(door: &Door, request: &Request<Incoming>) -> Response<Body> {
     // A page that is made to lead here under another name reads nothing: its browser says the name.
     if !is_addressed(request, door.metrics_at()) {
         return said(
@@ -88,7 +79,7 @@ async fn answer(door: &Door, request: &Request<Incoming>) -> Response<Full<Bytes
     }
     match metrics::of_all(door).await {
         Ok(text) => {
-            let mut response = Response::new(Full::from(text));
+            let mut response = Response::new(Body::from(text));
             response.headers_mut().insert(header::CONTENT_TYPE, TYPE);
             response
         }
@@ -108,8 +99,8 @@ fn is_addressed(request: &Request<Incoming>, at: Option<SocketAddr>) -> bool {
     is_name || is_address || at.is_some_and(|at| !at.ip().is_loopback())
 }
 
-fn said(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
+fn said(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

@@ -19,7 +19,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// Accepts until the door closes.
 pub(crate) async fn accept(door: Arc<Door>, listener: UnixListener) {
-    let (connections, places) = (Connections::new(&door), Arc::new(Places::default()));
+    let (connections, places) = (Connections::new(&door, connections::CONNECTIONS), Arc::new(Places::default()));
     let talks = TaskTracker::new();
     while let Some(((stream, _), room)) = connections.next(|| listener.accept()).await {
         // One whose uid has its share is closed at once, and so is one that the kernel names no uid of.

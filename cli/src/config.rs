@@ -9,6 +9,7 @@ pub mod lists;
 pub mod metrics;
 mod proxy;
 pub mod telemetry;
+mod unread;
 
 pub use ca::Ca;
 pub use hedge::HedgeAfter;
@@ -203,27 +204,7 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Failure::file("read", path, &error)),
         };
-        let refused = |error: toml::de::Error| {
-            // The error's own text quotes the line, which may hold a password.
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let cause = format!("{}, line {line}: {}", path.display(), error.message());
-            if error.message().starts_with("unknown field") {
-                return Failure::new(Exit::Usage, cause).next(format!("the keys are {}", KEYS.join(", ")));
-            }
-            if error.message().starts_with("duplicate key") {
-                let key = text.lines().nth(line - 1).and_then(|line| line.split('=').next()).unwrap_or_default().trim();
-                let cause = format!("{}, line {line}: `{key}` is there twice", path.display());
-                return Failure::new(Exit::Usage, cause).next("leave one of the two lines");
-            }
-            match bare_word(text.lines().nth(line - 1).unwrap_or_default()) {
-                Some(key) => {
-                    let cause =
-                        format!("{}, line {line}: the value of `{key}` is text without quote marks", path.display());
-                    Failure::new(Exit::Usage, cause).next(format!("put it between them, as in {key} = \"…\""))
-                }
-                None => Failure::new(Exit::Usage, cause).next("write it as docs/configuration.md says"),
-            }
-        };
+        let refused = |error: toml::de::Error| unread::refused(path, &text, &error);
         // By itself first: what is wrong with it has a line there.
         let written = toml::from_str::<Self>(&text).map_err(refused)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(refused)?;
@@ -288,17 +269,6 @@ impl Config {
             None => format!("embedded PostgreSQL {version}{files}"),
         }
     }
-}
-
-/// The known key of a line whose value is text that only lacks its quote marks: TOML takes a bare word for a broken number, and
-/// says so. The value itself is never told.
-fn bare_word(line: &str) -> Option<&'static str> {
-    let (key, value) = line.split_once('=')?;
-    let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
-    let texts = KEYS
-        .into_iter()
-        .filter(|key| !matches!(*key, "advertise" | "try_addresses" | "dial_allow" | "public_names" | "metrics_open"));
-    texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
 
 fn read_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

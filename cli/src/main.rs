@@ -23,6 +23,7 @@ mod out;
 mod place;
 #[cfg(test)]
 mod printed;
+mod private;
 mod reach;
 #[cfg(test)]
 mod reference;

@@ -66,7 +66,7 @@ fn each_number_stands_under_its_own_name() {
 fn each_thing_that_must_not_be_raises_its_own_alarm_and_no_other() {
     let names = [
         "degraded_links",
-        "failing_calls",
+        "holders_not_reached",
         "doubtful_grants",
         "doubtful_keys",
         "audit_fault",
@@ -76,6 +76,7 @@ fn each_thing_that_must_not_be_raises_its_own_alarm_and_no_other() {
         "issuer_failure",
         "list_given_failure",
         "list_taken_failure",
+        "collector_failure",
     ];
     let (grant, time) = ("7c9e6679-7425-40de-944b-e07fc1f90ae7", "2026-11-22T08:00:00Z");
     let raised = |more: &Value| -> Vec<&str> {
@@ -96,6 +97,7 @@ fn each_thing_that_must_not_be_raises_its_own_alarm_and_no_other() {
         json!({"issuer": {"step_ca": "a:1", "failure": "because"}}),
         json!({"list_given": {"address": "a:1", "failure": "because"}}),
         json!({"list_taken": {"source": "a", "certificates": 0, "failure": "because"}}),
+        json!({"collector": {"at": "a:1", "failure": "because", "is_failing": true}}),
     ]) {
         assert_eq!(raised(&more), [name]);
     }
@@ -104,7 +106,7 @@ fn each_thing_that_must_not_be_raises_its_own_alarm_and_no_other() {
 #[test]
 fn what_nobody_knows_has_no_number() {
     let told = told(&status(&json!({"database_answers": false, "audit_head": null})));
-    for unknown in ["audit_head", "failing_calls", "degraded_links", "grants{state=\"pending\"}"] {
+    for unknown in ["audit_head", "holders_not_reached", "degraded_links", "grants{state=\"pending\"}"] {
         assert!(!told.contains_key(unknown), "{unknown}");
     }
     assert_eq!((&*told["database_up"], &*told["grants{state=\"active\"}"]), ("0", "1"));

@@ -80,7 +80,7 @@ pub(crate) async fn accept(door: Arc<Door>, listener: TcpListener, at: SocketAdd
         tries: Tries::default(),
         places: Arc::default(),
     });
-    let (connections, crowd) = (Connections::new(&door), Arc::new(Crowd::default()));
+    let (connections, crowd) = (Connections::new(&door, connections::CONNECTIONS), Arc::new(Crowd::default()));
     let talks = TaskTracker::new();
     while let Some(((stream, address), room)) = connections.next(|| listener.accept()).await {
         let (cut, port) = (CancellationToken::new(), Arc::clone(&port));

@@ -62,6 +62,9 @@ macro_rules! door {
                 .with_state(door)
         }
 
+        /// Where all of them are.
+        const PATHS: &[&str] = &[$($path),*];
+
         /// The same routes, described.
         pub(crate) fn described(schemas: &mut SchemaGenerator) -> Vec<Operation> {
             vec![$($(Operation {
@@ -270,8 +273,22 @@ async fn unknown(path: Uri) -> Problem {
         let cause = format!("a name or an id in {} is empty", path.path());
         return Problem::invalid(cause).next("say which one is meant");
     }
-    Problem::missing("no such path")
-        .next("the command line and this daemon are of different versions: update the older")
+    Problem::missing("nothing is asked for at this path").next(format!(
+        "ask below {}; docs/api/openapi.json says what for. A command line that asked so is of another version than this daemon: update \
+         the older",
+        rooms().join(", ")
+    ))
+}
+
+/// The beginnings of all paths, each once, in the order of the list.
+fn rooms() -> Vec<String> {
+    let mut rooms = Vec::new();
+    for room in PATHS.iter().map(|path| path.split('/').take(3).collect::<Vec<_>>().join("/")) {
+        if !rooms.contains(&room) {
+            rooms.push(room);
+        }
+    }
+    rooms
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
@@ -408,5 +425,11 @@ mod tests {
             assert_eq!(problem.kind, kind, "{path}");
             assert!(problem.next.is_some());
         }
+        let next = unknown(Uri::from_static("/rows")).await.next.unwrap();
+        assert!(
+            next.contains("/v1/status, ") && next.contains("/v1/rows, ") && next.contains("docs/api/openapi.json"),
+            "{next}"
+        );
+        assert_eq!(rooms().iter().collect::<std::collections::BTreeSet<_>>().len(), rooms().len());
     }
 }

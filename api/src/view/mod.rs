@@ -41,7 +41,7 @@ pub use rows::{
     SourceQuestion, Written,
 };
 pub use status::{
-    DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, IssuerView, LinkCount, Status,
-    TakenList, WaitingGrant,
+    CollectorView, DegradedLink, DoubtfulGrant, FailingCall, GivenList, Identity, IdentityQuestion, IssuerView,
+    LinkCount, Status, TakenList, WaitingGrant,
 };
 pub use tokens::{TokenEntry, TokenMade, TokenOrder};

@@ -49,6 +49,15 @@ pub struct Status {
     /// Where programs with a token are answered; none unless the setting `http` says where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_listener: Option<String>,
+    /// Where Prometheus reads numbers; none unless the setting `metrics_listen` says where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_listener: Option<String>,
+    /// The HTTP proxy through which other instances are dialled, without its password; none where they are dialled directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// The collector that spans of requests are sent to; none where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<CollectorView>,
     /// Connections of other sides that wait to be used.
     #[serde(default)]
     pub calls_parked: u64,
@@ -160,6 +169,26 @@ impl From<pki::IssuerStanding> for IssuerView {
         let (away_since, failure) = standing.away.unzip();
         Self { step_ca: standing.at, away_since, failure }
     }
+}
+
+/// A collector of spans, and whether it takes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CollectorView {
+    /// Where it is.
+    pub at: String,
+    /// When it took spans last; none where it took none since the daemon started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub taken_at: Option<Time>,
+    /// When it took none last, though there were some; none where that was never so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<shape::Time>")]
+    pub failed_at: Option<Time>,
+    /// Why it did not then, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Whether it did not take the last ones: they were dropped.
+    pub is_failing: bool,
 }
 
 /// A grant whose holder waits to be let in.

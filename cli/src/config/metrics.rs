@@ -44,7 +44,27 @@ impl Serialize for Slow {
 
 impl<'de> Deserialize<'de> for Slow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Said {
+            Number(i64),
+            Text(String),
+        }
+        let text = match Said::deserialize(deserializer) {
+            Ok(Said::Number(0)) => "0".to_owned(),
+            Ok(Said::Number(bare)) => {
+                let why = format!(
+                    "`slow_request` is the bare number {bare}: write it with its unit and in quotation marks, as in \"500ms\" or \"2s\", or 0 for never"
+                );
+                return Err(D::Error::custom(why));
+            }
+            Ok(Said::Text(text)) => text,
+            Err(_) => {
+                return Err(D::Error::custom(
+                    "`slow_request` is no text: write it as in \"500ms\" or \"2s\", or 0 for never",
+                ));
+            }
+        };
         text.parse().map_err(|why| D::Error::custom(format!("`slow_request` is `{}`: {why}", text.escape_debug())))
     }
 }
@@ -97,6 +117,17 @@ mod tests {
         for (text, millis) in [("0", 0), ("500ms", 500), ("2s", 2_000), ("3600s", 3_600_000)] {
             let slow: Slow = text.parse().unwrap();
             assert_eq!((slow.0.as_millis(), slow.to_string().parse()), (millis, Ok(slow)), "{text}");
+        }
+        let read = |value: &str| {
+            toml::from_str::<Config>(&format!("slow_request = {value}")).map(|config| config.slow_request)
+        };
+        for never in ["0", "\"0\"", "\"0s\""] {
+            assert!(read(never).unwrap().0.is_zero(), "{never}");
+        }
+        for (bare, words) in
+            [("5", "bare number 5"), ("-1", "bare number"), ("0.5", "no text"), ("true", "no text"), ("[]", "no text")]
+        {
+            assert!(read(bare).unwrap_err().message().contains(words), "{bare}");
         }
         for text in ["", "1", "s", "ms", "-1s", "1.5s", "1h", "3601s", "99999999999999999999s"] {
             assert!(text.parse::<Slow>().unwrap_err().contains("; write it as in 500ms"), "{text}");

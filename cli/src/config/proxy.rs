@@ -1,17 +1,15 @@
 //! The part of the settings that names a proxy: where it is, what is dialled without it, which names it looks up, and who it is told that we are.
 
-use crate::exit::{Exit, Failure, Outcome};
-use domain::secret::Secret;
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    private,
+};
 use link::dial::{
     Proxy as Dialled,
     proxy::{Credentials, Place},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 /// Variables by which other programs are told of a proxy. This one reads none of them: its surroundings do not choose where it dials.
 const OF_OTHERS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -44,6 +42,10 @@ impl Proxy {
             let (why, next) = why.split_once("; ").unwrap_or((why, "write it as docs/configuration.md says"));
             Failure::new(Exit::Usage, format!("`{key}` of `[proxy]`: {why}")).next(next)
         };
+        if self.url.is_empty() {
+            let next = "write it, as in url = \"http://proxy.example:3128\", or take `[proxy]` away";
+            return Err(Failure::new(Exit::Usage, "`[proxy]` has no `url`").next(next));
+        }
         let proxy = Dialled::parse(&self.url).map_err(|why| refused("url", why))?;
         let places = |key: &str, texts: &[String]| {
             let place = |text: &String| text.parse::<Place>().map_err(|why| refused(key, &format!("`{text}` {why}")));
@@ -72,26 +74,18 @@ pub(super) fn opened(proxy: Option<&Proxy>) -> Outcome<Option<Dialled>> {
     };
     let dialled = proxy.read()?;
     let Some(file) = &proxy.auth_file else { return Ok(Some(dialled)) };
-    let credentials = Credentials::parse(private(file)?.expose()).map_err(|why| {
+    let unreadable = |error: &io::Error| Failure::input(file, error).set_by("`auth_file` of `[proxy]`");
+    let text = private::text(file, "the proxy's password", unreadable)?;
+    let credentials = Credentials::parse(text.expose()).map_err(|why| {
         Failure::new(Exit::Usage, format!("{}: {why}", file.display())).next("write one line NAME:PASSWORD into it")
     })?;
     Ok(Some(dialled.with(credentials)))
 }
 
-/// The text of a file that nobody else may read.
-fn private(path: &Path) -> Outcome<Secret<String>> {
-    let found = fs::metadata(path).map_err(|error| Failure::input(path, &error))?;
-    if found.mode() & 0o077 != 0 {
-        let cause = format!("others may read the proxy's password in {}", path.display());
-        return Err(Failure::new(Exit::Forbidden, cause).next(format!("chmod 600 {}", path.display())));
-    }
-    fs::read_to_string(path).map(Secret::new).map_err(|error| Failure::input(path, &error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     fn proxy(url: &str) -> Proxy {
         Proxy { url: url.to_owned(), ..Proxy::default() }
@@ -111,7 +105,10 @@ mod tests {
             assert!(failure.cause.contains(&format!("`{key}` of `[proxy]`")) && told.contains(next), "{failure:?}");
             assert!(!failure.cause.contains("hunter2") && !told.contains("hunter2"));
         };
-        fails(proxy(""), "url", "http://proxy.example:3128");
+        let none = Proxy { except: vec!["*".into()], ..Proxy::default() }.checked().unwrap_err();
+        assert!(
+            none.cause.contains("`[proxy]` has no `url`") && none.next.unwrap().contains("http://proxy.example:3128")
+        );
         fails(proxy("https://proxy.example:3128"), "url", "http://");
         fails(proxy("http://me:hunter2@proxy.example:3128"), "url", "auth_file");
         fails(Proxy { except: vec!["10.0.0.0/99".into()], ..good.clone() }, "except", "10.0.0.0/8");
@@ -124,7 +121,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("proxy-password");
         let with = Proxy { auth_file: Some(file.clone()), ..proxy("http://proxy.example:3128") };
-        assert!(opened(Some(&with)).unwrap_err().cause.contains("proxy-password"));
+        let missing = opened(Some(&with)).unwrap_err();
+        assert!(missing.cause.contains("proxy-password") && missing.cause.starts_with("`auth_file` of `[proxy]`: "));
         fs::write(&file, "dana:hunter2\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         let open = opened(Some(&with)).unwrap_err();

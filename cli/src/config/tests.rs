@@ -11,7 +11,7 @@ fn read(text: &str, variables: &[(&str, &str)]) -> Outcome<Config> {
 fn an_unknown_key_is_refused_with_the_known_ones_listed() {
     let failure = read("log = \"warn\"\nlisten_on = \"[::]:1\"\n", &[]).unwrap_err();
     assert!(failure.cause.contains("line 2") && failure.cause.contains("listen_on"), "{}", failure.cause);
-    assert!(failure.next.unwrap().contains("listen_enrolment"));
+    assert!(failure.next.unwrap().contains("listen"));
     assert!(read("", &[("MOSAIC_FED_LISTN", "x")]).unwrap_err().cause.contains("MOSAIC_FED_LISTN"));
 }
 

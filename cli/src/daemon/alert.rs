@@ -7,6 +7,7 @@
 //! The command is run without a shell and without this process's environment, which may hold passwords; it has ten seconds, and
 //! nobody reads what it prints. What it is told is what `status` tells: no row, no key, no address of a database.
 
+use crate::exit::{Exit, Failure, Outcome};
 use api::view;
 use domain::{
     Time,
@@ -14,6 +15,7 @@ use domain::{
     world::World,
 };
 use hub::Hub;
+use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 use spoke::{Spoke, SpokeStatus};
 use std::{
@@ -242,6 +244,28 @@ fn counted(status: &SpokeStatus) -> Vec<Found> {
     happened.map(|(alert, about, count, text)| Found { alert, about, count: Some(count), text }).collect()
 }
 
+/// Whether the command can be run at all: that nobody is told would be seen when there is something to tell, and by nobody.
+pub fn checked(command: &[String]) -> Outcome<()> {
+    let Some(program) = command.first() else { return Ok(()) };
+    let runs = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    let found = if program.contains('/') {
+        runs(Path::new(program))
+    } else {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        !program.is_empty() && std::env::split_paths(&paths).any(|dir| runs(&dir.join(program)))
+    };
+    if found {
+        return Ok(());
+    }
+    let cause = format!(
+        "`alert_command` begins with `{}`, which is no program that this account can run",
+        program.escape_debug()
+    );
+    Err(Failure::new(Exit::Usage, cause).next(
+        "name one, as in [\"/usr/local/bin/tell-me\", \"--urgent\"], make it executable, or take `alert_command` away",
+    ))
+}
+
 /// Whether what was told at `at` is not told again yet. A time that lies ahead was noted before the clock went back.
 fn is_quiet(at: Time, now: Time) -> bool {
     at <= now && now.since(at) < QUIET
@@ -281,12 +305,30 @@ async fn run(command: &[String], alert: &Alert, patience: Duration) -> Result<()
 mod tests {
     use super::*;
     use domain::world::{FakeClock, SeededRng};
-    use std::sync::Arc;
+    use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
     fn alert() -> Alert {
         let at = Time::from_seconds(1_795_253_400);
         let instance = "office".parse().unwrap();
         Alert { kind: "link_degraded", about: "work".into(), instance, at, text: "offline; check it".into() }
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_run_is_refused_before_there_is_something_to_tell() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("tell");
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
+        let script = script.to_str().unwrap();
+        let set = |mode| std::fs::set_permissions(script, std::fs::Permissions::from_mode(mode)).unwrap();
+        set(0o644);
+        for bad in [script, "", "no-such-program-7ab7", "/nowhere/tell", "/tmp", "/bin/sh -c true"] {
+            let failure = checked(&words(&[bad])).unwrap_err();
+            assert!(failure.cause.contains("`alert_command`") && failure.next.is_some(), "{bad}");
+        }
+        set(0o755);
+        for good in [&[script, "--urgent"][..], &["sh", "-c", "true"], &[]] {
+            assert!(checked(&words(good)).is_ok(), "{good:?}");
+        }
     }
 
     fn words(line: &[&str]) -> Vec<String> {

@@ -3,13 +3,14 @@
 use crate::{
     config::{self, Config},
     exit::{Exit, Failure, Outcome},
+    private,
 };
-use domain::{secret::Secret, world::World};
+use domain::world::World;
 use pki::{
     Authority, Issuer,
     step_ca::{Address, GuardError, ProvisionerKey, Settings, StepCa},
 };
-use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc};
 
 /// The issuer that the settings ask for. A step-ca is looked at first, within five seconds; nothing starts on one that
 /// existing links would not believe, or that lets others past the grants.
@@ -28,23 +29,17 @@ pub async fn issuer(config: &Config, own: Authority, world: &World) -> Outcome<A
 }
 
 fn settings(ca: &config::Ca, own: &Authority) -> Outcome<Settings> {
-    let root_pem = fs::read_to_string(&ca.root).map_err(|error| Failure::input(&ca.root, &error))?;
-    let key = ProvisionerKey::from_text(private(&ca.key_file)?.expose()).map_err(|error| {
+    let unreadable =
+        |key: &str, path: &Path, error: &io::Error| Failure::input(path, error).set_by(&format!("`{key}` of `[ca]`"));
+    let root_pem = fs::read_to_string(&ca.root).map_err(|error| unreadable("root", &ca.root, &error))?;
+    let text =
+        private::text(&ca.key_file, "the provisioner's key", |error| unreadable("key_file", &ca.key_file, error))?;
+    let key = ProvisionerKey::from_text(text.expose()).map_err(|error| {
         let cause = format!("{}: {error}", ca.key_file.display());
         Failure::new(Exit::Usage, cause).next("write the key of the provisioner in ca.json there; docs/pki.md says how")
     })?;
     let address = Address::parse(&ca.url).map_err(Failure::of)?;
     Ok(Settings { address, root_pem, provisioner: ca.provisioner.clone(), key, anchor: own.root_der().to_vec() })
-}
-
-/// The text of a file that nobody else may read.
-fn private(path: &Path) -> Outcome<Secret<String>> {
-    let found = fs::metadata(path).map_err(|error| Failure::input(path, &error))?;
-    if found.mode() & 0o077 != 0 {
-        let cause = format!("others may read the provisioner's key {}", path.display());
-        return Err(Failure::new(Exit::Forbidden, cause).next(format!("chmod 600 {}", path.display())));
-    }
-    fs::read_to_string(path).map(Secret::new).map_err(|error| Failure::input(path, &error))
 }
 
 fn refused(error: &GuardError) -> Failure {

@@ -3,14 +3,14 @@
 
 use crate::{
     config::Config,
-    exit::{Exit, Failure, Outcome},
+    exit::{Failure, Outcome},
     place::{Place, new_file},
+    private,
 };
 use domain::world::World;
 use pki::Kek;
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -29,12 +29,7 @@ fn path(config: &Config, place: &Place) -> PathBuf {
 /// Reads the key.
 pub fn read(config: &Config, place: &Place) -> Outcome<Kek> {
     let path = path(config, place);
-    let found = fs::metadata(&path).map_err(|error| missing(&path, &error))?;
-    if found.mode() & 0o077 != 0 {
-        let cause = format!("others may read the key file {}", path.display());
-        return Err(Failure::new(Exit::Forbidden, cause).next(format!("chmod 600 {}", path.display())));
-    }
-    let text = domain::secret::Secret::new(fs::read_to_string(&path).map_err(|error| missing(&path, &error))?);
+    let text = private::text(&path, "the key that seals all others", |error| missing(&path, error))?;
     Kek::from_text(text.expose().trim()).map_err(|error| Failure::of(format!("{}: {error}", path.display())))
 }
 

@@ -4,6 +4,7 @@ use super::otlp::Exporting;
 use crate::{
     config::{Config, LogFormat},
     exit::{Exit, Failure, Outcome},
+    nearness::nearest,
 };
 use link::trail::SPAN;
 use std::io::{self, IsTerminal};
@@ -70,6 +71,15 @@ fn filter(text: &str) -> Outcome<EnvFilter> {
             PARTS.join(", ")
         )));
     }
+    // Of a library any name may be meant, but not one that is a slip away from a part of ours.
+    let of_ours = |word: &str| {
+        let target =
+            word.split(['=', '[']).next().unwrap_or_default().split("::").next().unwrap_or_default().to_owned();
+        Some((nearest(&target, PARTS).filter(|_| !PARTS.contains(&target.as_str()))?, target))
+    };
+    if let Some((near, target)) = text.split(',').map(str::trim).find_map(of_ours) {
+        return Err(refused(format!("it names no part `{target}` (`{near}` may be meant)")));
+    }
     EnvFilter::try_new(format!("{HUSHED},{text}")).map_err(|error| refused(error.to_string()))
 }
 
@@ -79,7 +89,19 @@ mod tests {
 
     #[test]
     fn a_filter_that_would_silence_the_daemon_by_a_slip_is_refused_with_an_example() {
-        for sensible in ["info", "WARN", "off", "warn,spoke=debug", "info,store::postgres=trace", "h2=info", "hub"] {
+        for slip in ["spoek=debug", "info,stroe::postgres=trace", "hubs=info", "mosaic-fed=debug"] {
+            assert!(filter(slip).unwrap_err().cause.contains("may be meant"), "{slip}");
+        }
+        for sensible in [
+            "sqlx=info,tokio=warn,hyper=info,tower=info,rustls=debug",
+            "info",
+            "WARN",
+            "off",
+            "warn,spoke=debug",
+            "info,store::postgres=trace",
+            "h2=info",
+            "hub",
+        ] {
             assert!(filter(sensible).is_ok(), "{sensible}");
         }
         for senseless in ["inof", "", "info,", "banana", "spoke=loud", "info,debgu", "=", "spoke[=debug"] {

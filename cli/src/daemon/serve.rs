@@ -1,13 +1,19 @@
 //! `mosaic-fed serve`: everything the daemon is made of, opened in order and closed in the reverse.
 
-use super::{alert::Alerts, ca, database::Database, identity, kek, log, otlp::Exporting};
+use super::{
+    alert::{self, Alerts},
+    ca,
+    database::Database,
+    identity, kek, log,
+    otlp::Exporting,
+};
 use crate::{
     config::{Config, HedgeAfter},
     exit::{Exit, Failure, Outcome},
     out::Out,
     place::{Marker, Place},
 };
-use api::{About, Door, head, shape};
+use api::{About, Collector, Door, head, shape};
 use clap::Args;
 use domain::{
     audit::{Act, Ending, Record, Stage, Subject},
@@ -76,8 +82,8 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     let marker = place.marker()?;
     let mut config = Config::read(&place.config(), std::env::vars())?;
     config.log = args.log.clone().unwrap_or(config.log);
-    let exporting = config.telemetry.as_ref().map(|telemetry| Exporting::begin(telemetry, marker.instance));
-    let exporting = exporting.transpose()?;
+    alert::checked(&config.alert_command).map_err(|failure| failure.set_by(&place.config().display().to_string()))?;
+    let exporting = Exporting::begin(&config, marker.instance)?;
     log::start(&config, exporting.as_ref())?;
     remark(open_to_others, place);
     let _lock = place.lock()?;
@@ -85,7 +91,9 @@ pub async fn run(args: &ServeArgs, place: &Place, out: &Out) -> Outcome {
     // A start is never broken off half-way: its PostgreSQL would stay behind. A signal meanwhile stops the daemon at once.
     let stop = told_to_stop()?;
     let ServeArgs { clock_is_right, audit_put_back, .. } = *args;
-    let daemon = Daemon::open(&config, place, &marker, Answers { clock_is_right, audit_put_back }).await?;
+    let answers = Answers { clock_is_right, audit_put_back };
+    let collector = exporting.as_ref().map(|exporting| Arc::clone(&exporting.collector));
+    let daemon = Daemon::open(&config, place, &marker, (answers, collector)).await?;
     // A daemon is not there to be read.
     let shown = out.value(&daemon.running, shown).or_else(|error| if error.is_unread() { Ok(()) } else { Err(error) });
     out.next("status");
@@ -147,14 +155,19 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn open(config: &Config, place: &Place, marker: &Marker, answers: Answers) -> Outcome<Self> {
+    async fn open(
+        config: &Config,
+        place: &Place,
+        marker: &Marker,
+        (answers, collector): (Answers, Option<Arc<Collector>>),
+    ) -> Outcome<Self> {
         let world = World::system();
         let kek = Arc::new(kek::read(config, place)?);
         let database =
             Database::open(config, place, marker.instance, &world, &kek, is_ours(config, marker, &kek)).await?;
         let (auditor, writer) = Auditor::start(Arc::clone(&database.store), world.clock());
         let (auditor, trails) = (Arc::new(auditor), link::Trails::new(config.slow_request.0));
-        let base = Base { world, kek, config, place, auditor, trails, database: &database, answers };
+        let base = Base { world, kek, config, place, auditor, trails, collector, database: &database, answers };
         match base.sides(marker).await {
             Ok((running, door, spoke, hub)) => {
                 Ok(Self { running, door, spoke, hub, auditor: base.auditor, writer, database })
@@ -212,6 +225,7 @@ struct Base<'a> {
     place: &'a Place,
     auditor: Arc<Auditor>,
     trails: link::Trails,
+    collector: Option<Arc<Collector>>,
     database: &'a Database,
     answers: Answers,
 }
@@ -354,6 +368,7 @@ impl Base<'_> {
             http: crate::config::http::order(self.config),
             metrics: self.config.metrics_listen,
             trails: self.trails.clone(),
+            collector: self.collector.clone(),
         };
         let failed = |error: api::OpenError| {
             Failure::new(Exit::Unavailable, error.to_string()).naming_settings(Some(&self.place.config()))
@@ -373,6 +388,7 @@ impl Base<'_> {
             listen_enrolment: self.config.listen_enrolment.to_string(),
             listen_calls: self.config.listen_calls.to_string(),
             advertise: self.config.advertise.clone(),
+            proxy: self.config.proxy.as_ref().map(|proxy| proxy.url.clone()),
         }
     }
 

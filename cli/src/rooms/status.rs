@@ -114,12 +114,31 @@ fn shown(status: &view::Status) -> String {
         format!("enrolment    {}", at_or(&status.enrolment_listener, "closed: no invite is to be dialled with")),
         format!("called at    {}", called(status)),
         format!("programs at  {}", at_or(&status.http_listener, "nowhere but the socket")),
+        format!("metrics at   {}", at_or(&status.metrics_listener, "nowhere: `metrics_listen` is not set")),
+        format!("proxy        {}", at_or(&status.proxy, "none: other instances are dialled directly")),
+        format!("spans to     {}", collector(status.collector.as_ref())),
         format!("audit        {}", status.audit_head.map_or("unknown".to_owned(), |last| counted(last, "entry"))),
     ];
     lines.push(format!("issuer       {}", issuer(&status.issuer)));
     lines.extend(lists::lines(status));
     lines.extend(alarms(status));
     lines.join("\n")
+}
+
+/// Where spans go, and when they were taken last.
+fn collector(collector: Option<&view::CollectorView>) -> String {
+    let Some(view::CollectorView { at, taken_at, failed_at, failure, is_failing }) = collector else {
+        return "nowhere: `[telemetry]` is not set".to_owned();
+    };
+    let taken = match taken_at {
+        Some(time) => format!("taken last {} UTC", minute(*time)),
+        None => "none taken yet".to_owned(),
+    };
+    match (failed_at, failure) {
+        (Some(time), Some(why)) if *is_failing => format!("{at}, {taken}, NOT TAKEN {} UTC: {why}", minute(*time)),
+        (Some(time), Some(why)) => format!("{at}, {taken}; not taken {} UTC: {why}", minute(*time)),
+        _ => format!("{at}, {taken}"),
+    }
 }
 
 fn issuer(issuer: &view::IssuerView) -> String {

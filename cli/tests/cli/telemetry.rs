@@ -1,6 +1,7 @@
 //! What is told of requests to other programs, by two instances of the built program and a collector of our own.
 
 mod collector;
+mod tls;
 
 use super::harness::{Instance, free_port, pause, program};
 use collector::{Collector, Told};
@@ -305,8 +306,12 @@ fn settings_that_would_send_spans_in_the_clear_or_nowhere_are_refused_with_the_n
         ("[telemetry]\notlp_endpoint = \"https://c.example\"", ["no `otlp_root`", "next: set `otlp_root`"]),
         ("[telemetry]\notlp_endpoint = \"http://127.0.0.1\"\notlp_share = 2", ["0 to 1", "next: "]),
         ("[telemetry]\notlp_share = 1", ["no `otlp_endpoint`", "next: write it"]),
-        ("[telemetry]\notlp = 1", ["unknown field", "telemetry.otlp_endpoint"]),
-        ("[telemetry]\notlp_endpoint = \"http://127.0.0.1\"\notlp_headers_file = \"/nowhere\"", ["/nowhere", "next: "]),
+        ("[telemetry]\ncolour = 1", ["no key `colour`", "telemetry.otlp_endpoint"]),
+        ("[telemetry]\notlp_endpoit = 1", ["no key `otlp_endpoit`", "next: call it `otlp_endpoint`"]),
+        (
+            "[telemetry]\notlp_endpoint = \"http://127.0.0.1\"\notlp_headers_file = \"/nowhere\"",
+            ["`otlp_headers_file` of `[telemetry]`: cannot read /nowhere", "next: "],
+        ),
     ] {
         let instance = Instance::made("office");
         set(&instance, lines);

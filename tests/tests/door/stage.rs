@@ -91,6 +91,7 @@ impl Stage {
         let directory = tempfile::tempdir().expect("a directory");
         let http = Http { listen: ([127, 0, 0, 1], 0).into(), tls_name: tls_name.map(str::to_owned) };
         let parts = api::Parts {
+            collector: None,
             world: instance.world.clone(),
             store: Arc::clone(&instance.store),
             auditor: Arc::clone(&instance.auditor),
@@ -163,6 +164,7 @@ impl Stage {
 
 fn about(instance: &Instance) -> About {
     About {
+        proxy: None,
         instance: instance.id,
         name: Name::clone(&name("office")),
         version: "0",

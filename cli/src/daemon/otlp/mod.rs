@@ -1,76 +1,83 @@
 //! Spans to a collector, if one is named (`[telemetry]`): OTLP over HTTP, protobuf. Only the spans of requests over links go there, never a line
 //! of the log or a span of a library.
 //!
-//! Nobody waits for it. Spans wait in a queue of a fixed length, and are dropped when it is full or the collector is away; at the end of
+//! Nobody waits for it. Spans wait in two queues of a fixed length (`queue`), and are dropped when theirs is full or the collector is away; at the end of
 //! the daemon what waits has a few seconds to leave.
 
 mod client;
+mod fault;
+mod queue;
 
 use crate::{
-    config::telemetry::{Endpoint, Telemetry},
+    config::{
+        Config,
+        telemetry::{Endpoint, Telemetry},
+    },
     exit::{Exit, Failure, Outcome},
+    private,
 };
+use api::Collector;
 use client::{Client, Way};
-use domain::{id::InstanceId, secret::Secret};
+use domain::{id::InstanceId, world::World};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider},
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 use tokio_rustls::TlsConnector;
 
-/// Spans that wait, at most; what comes beyond them is dropped.
-const QUEUE: usize = 2_048;
-/// Spans in a batch, at most.
-const BATCH: usize = 512;
-/// How long a batch waits to become full.
-const DELAY: Duration = Duration::from_secs(1);
-/// How long what waits at the end may take to leave.
-const LAST_SPANS: Duration = Duration::from_secs(3);
+/// How long what waits in a queue may take to leave at the end; they leave one after the other.
+const LAST_SPANS: Duration = Duration::from_millis(1_500);
 
 /// What sends spans until the daemon ends.
-pub struct Exporting(SdkTracerProvider);
+pub struct Exporting {
+    provider: SdkTracerProvider,
+    /// How it goes.
+    pub collector: Arc<Collector>,
+}
 
 impl Exporting {
-    /// Begins to send spans there.
-    pub fn begin(telemetry: &Telemetry, instance: InstanceId) -> Outcome<Self> {
+    /// Begins to send spans where the settings say, if they do.
+    pub fn begin(config: &Config, instance: InstanceId) -> Outcome<Option<Self>> {
+        config.telemetry.as_ref().map(|telemetry| Self::of(telemetry, config.proxy.is_some(), instance)).transpose()
+    }
+
+    fn of(telemetry: &Telemetry, is_beside_proxy: bool, instance: InstanceId) -> Outcome<Self> {
         let endpoint = Endpoint::parse(&telemetry.endpoint)
             .map_err(|(cause, next)| Failure::new(Exit::Usage, cause).next(next))?;
         let tls = telemetry.root.as_deref().map(|root| tls(root, &endpoint)).transpose()?;
         let headers = telemetry.headers_file.as_deref().map(headers).transpose()?.unwrap_or_default();
         let url = format!("{}://{}{}", if tls.is_some() { "https" } else { "http" }, endpoint.authority, endpoint.path);
-        let client = Client::new(Way { endpoint, tls, headers, failing: false.into() });
-        let exporter = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(url).build();
-        let exporter = exporter.map_err(Failure::of)?;
-        let batches = BatchConfigBuilder::default()
-            .with_max_queue_size(QUEUE)
-            .with_max_export_batch_size(BATCH)
-            .with_scheduled_delay(DELAY)
-            .build();
-        let provider = SdkTracerProvider::builder()
-            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+        let (collector, clock) = (Arc::new(Collector::new(url.clone())), World::system().clock());
+        let client =
+            Client::new(Way { endpoint, tls, headers, collector: Arc::clone(&collector), clock, is_beside_proxy });
+        let exporter = || {
+            let http = SpanExporter::builder().with_http().with_http_client(client.clone());
+            http.with_endpoint(&url).build().map_err(Failure::of)
+        };
+        let provider = queue::both(SdkTracerProvider::builder(), [exporter()?, exporter()?])
             // By the trace's id alone: whether the other side recorded its part neither makes us record ours nor keeps us from it.
             .with_sampler(Sampler::TraceIdRatioBased(telemetry.share))
             .with_resource(resource(instance));
-        Ok(Self(provider.build()))
+        Ok(Self { provider: provider.build(), collector })
     }
 
     /// Where spans are told.
     pub fn tracer(&self) -> SdkTracer {
-        self.0.tracer("mosaic-fed")
+        self.provider.tracer("mosaic-fed")
     }
 
     /// Sends what waits, and no longer than a few seconds.
     pub async fn end(self) {
         // It waits for a thread of its own.
-        let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST_SPANS)).await;
+        let ended = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(LAST_SPANS)).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!("the last spans may not have been sent");
         }
@@ -88,7 +95,7 @@ fn resource(instance: InstanceId) -> Resource {
 }
 
 fn tls(root: &Path, endpoint: &Endpoint) -> Outcome<(TlsConnector, ServerName<'static>)> {
-    let pem = fs::read(root).map_err(|error| Failure::input(root, &error))?;
+    let pem = fs::read(root).map_err(|error| Failure::input(root, &error).set_by("`otlp_root` of `[telemetry]`"))?;
     let unusable = |why: &str| {
         Failure::new(Exit::Usage, format!("{}: {why}", root.display()))
             .next("write the root certificate that the collector's certificate is of there, as PEM")
@@ -107,12 +114,8 @@ fn tls(root: &Path, endpoint: &Endpoint) -> Outcome<(TlsConnector, ServerName<'s
 
 /// Reads them from a file that nobody else may read. What is wrong is told by its line, never by its text.
 fn headers(path: &Path) -> Outcome<HeaderMap> {
-    let found = fs::metadata(path).map_err(|error| Failure::input(path, &error))?;
-    if found.mode() & 0o077 != 0 {
-        let cause = format!("others may read the collector's headers {}", path.display());
-        return Err(Failure::new(Exit::Forbidden, cause).next(format!("chmod 600 {}", path.display())));
-    }
-    let text = fs::read_to_string(path).map(Secret::new).map_err(|error| Failure::input(path, &error))?;
+    let unreadable = |error: &io::Error| Failure::input(path, error).set_by("`otlp_headers_file` of `[telemetry]`");
+    let text = private::text(path, "the collector's headers", unreadable)?;
     let mut headers = HeaderMap::new();
     for (number, line) in text.expose().lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let header = line.split_once(':').and_then(|(name, value)| {

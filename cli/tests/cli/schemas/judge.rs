@@ -18,8 +18,13 @@ use std::{
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api/commands");
 
 /// Fields that nothing prints here, and why.
-const UNSEEN: [(&str, &str); 37] = [
+const UNSEEN: [(&str, &str); 45] = [
     ("AwaitEntry.reason", "two calls would have to want one name; `together` of `tests` sees it"),
+    ("CollectorView.at", SENT),
+    ("CollectorView.failed_at", SENT),
+    ("CollectorView.failure", SENT),
+    ("CollectorView.is_failing", SENT),
+    ("CollectorView.taken_at", SENT),
     ("DegradedLink.certificate_not_after", AGED),
     ("DegradedLink.hours_left", AGED),
     ("DegradedLink.link", AGED),
@@ -49,9 +54,12 @@ const UNSEEN: [(&str, &str); 37] = [
     ("Row._late", "its source would have to be late between two pages"),
     ("Status.audit_fault", "the disk would have to be full; the room `full` sees what people are told of it"),
     ("Status.audit_head_lost", "a database would have to be put back; the room `log` does that"),
+    ("Status.collector", SENT),
     ("Status.floors_failure", "the disk would have to be full; `spoke::floors` sees it"),
     ("Status.list_given", LISTED),
     ("Status.list_taken", LISTED),
+    ("Status.metrics_listener", SENT),
+    ("Status.proxy", SENT),
     ("TakenList.certificates", LISTED),
     ("TakenList.failure", LISTED),
     ("TakenList.made_at", LISTED),
@@ -60,6 +68,8 @@ const UNSEEN: [(&str, &str); 37] = [
     ("TakenList.seen_at", LISTED),
     ("TakenList.source", LISTED),
 ];
+/// The room `telemetry` does that.
+const SENT: &str = "it would have to be set";
 /// The room `step_ca` does that.
 const ISSUED: &str = "a step-ca would have to issue";
 /// The suite `control` of `tests` does that.

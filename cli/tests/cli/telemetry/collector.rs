@@ -6,6 +6,8 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use prost::Message as _;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivatePkcs8KeyDer};
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
@@ -40,16 +42,31 @@ pub struct Collector {
 
 impl Collector {
     pub fn start() -> Self {
+        Self::taking(|stream| Box::new(stream))
+    }
+
+    /// One that speaks TLS, and the root of its certificate, PEM.
+    pub fn over_tls() -> (Self, String) {
+        let (config, root) = tls();
+        let over = move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            Box::new(StreamOwned::new(connection, stream)) as Box<dyn Stream>
+        };
+        (Self::taking(over), root)
+    }
+
+    fn taking(over: impl Fn(TcpStream) -> Box<dyn Stream> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, batches) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
         let kept = Arc::clone(&batches);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let mut reader = BufReader::new(stream);
+                let mut reader = BufReader::new(over(stream));
                 // Kept before that is said: whoever hears it may end at once.
                 if let Some(batch) = read(&mut reader) {
                     kept.lock().unwrap().push(batch);
-                    drop(reader.get_mut().write_all(TAKEN.as_bytes()));
+                    let stream = reader.get_mut();
+                    drop(stream.write_all(TAKEN.as_bytes()).and_then(|()| stream.flush()));
                 }
             }
         });
@@ -81,8 +98,27 @@ impl Collector {
 
 const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
 
+/// What bytes come and go over.
+trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
+/// A certificate for `localhost`, of a CA that nobody else has, and its root.
+fn tls() -> (Arc<ServerConfig>, String) {
+    let mut about = CertificateParams::new(Vec::new()).unwrap();
+    about.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let root = about.self_signed(&key).unwrap().pem();
+    let (ca, own) = (Issuer::new(about, key), KeyPair::generate().unwrap());
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&own, &ca).unwrap();
+    let config = ServerConfig::builder_with_provider(pki::provider()).with_safe_default_protocol_versions().unwrap();
+    let key = PrivatePkcs8KeyDer::from(own.serialize_der());
+    let config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key.into());
+    (Arc::new(config.unwrap()), root)
+}
+
 /// One request.
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Batch> {
+fn read(reader: &mut BufReader<Box<dyn Stream>>) -> Option<Batch> {
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
