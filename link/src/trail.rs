@@ -3,6 +3,13 @@
 //!
 //! Nothing in it is of a row, and nothing of it can be chosen by the other side but the trace's ids: a verb is one of
 //! [`Method`], a kind one of this program's own, an outcome one of two closed lists. So neither the numbers nor the log grow by what is sent.
+//!
+//! Map: [`Trail`] follows one request, `span` is its span, `numbers` counts it once it is over, and the line of a slow one is written here.
+
+mod numbers;
+mod span;
+
+pub use span::SPAN;
 
 use crate::Class;
 use domain::{
@@ -14,30 +21,17 @@ use domain::{
     trace::TraceParent,
 };
 use futures::FutureExt;
-use opentelemetry::{
-    Context,
-    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
-};
-use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::{Registry, Unit},
-};
+use numbers::Numbers;
+use prometheus_client::registry::Registry;
 use std::{
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
-use tracing::{Span, field::Empty};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::Span;
 
-/// The name of the span.
-pub const SPAN: &str = "federation.request";
 /// What takes longer than this is slow, unless it is said otherwise.
 const SLOW: Duration = Duration::from_secs(1);
-/// Upper bounds of the counted times, in seconds.
-const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Nobody waited for its end.
 const ABANDONED: &str = "abandoned";
 /// A kind, or a method, that there is none of.
@@ -61,12 +55,6 @@ impl Side {
     }
 }
 
-impl EncodeLabelValue for Side {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.word().encode(encoder)
-    }
-}
-
 /// What a request spends its time on; the rest of it is this program's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -82,25 +70,6 @@ pub enum Part {
 
 impl Part {
     const COUNT: usize = 4;
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
-    side: Side,
-    verb: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
-    side: Side,
-    verb: &'static str,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Of {
-    side: Side,
-    resource: &'static str,
 }
 
 /// Why a question for rows was not sent over its link.
@@ -131,27 +100,6 @@ impl NotSent {
     }
 }
 
-impl EncodeLabelValue for NotSent {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.word().encode(encoder)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Unsent {
-    reason: NotSent,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Second {
-    taken: &'static str,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TurnedAway {
-    reason: &'static str,
-}
-
 /// Makes the trails of an instance, and counts them.
 #[derive(Clone, Debug)]
 pub struct Trails(Arc<Told>);
@@ -159,15 +107,7 @@ pub struct Trails(Arc<Told>);
 #[derive(Debug)]
 struct Told {
     slow: Duration,
-    requests: Family<Ended, Counter>,
-    seconds: Family<Asked, Histogram, fn() -> Histogram>,
-    rows: Family<Of, Counter>,
-    bytes: Family<Of, Counter>,
-    cached: Counter,
-    not_sent: Family<Unsent, Counter>,
-    turned_away: Family<TurnedAway, Counter>,
-    slow_requests: Family<Asked, Counter>,
-    second_tries: Family<Second, Counter>,
+    numbers: Numbers,
 }
 
 impl Default for Trails {
@@ -179,73 +119,24 @@ impl Default for Trails {
 impl Trails {
     /// With how long a request may take before it is told of in the log; 0 for never.
     pub fn new(slow: Duration) -> Self {
-        let seconds: fn() -> Histogram = || Histogram::new(BUCKETS);
-        Self(Arc::new(Told {
-            slow,
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(seconds),
-            rows: Family::default(),
-            bytes: Family::default(),
-            cached: Counter::default(),
-            not_sent: Family::default(),
-            turned_away: Family::default(),
-            slow_requests: Family::default(),
-            second_tries: Family::default(),
-        }))
+        Self(Arc::new(Told { slow, numbers: Numbers::default() }))
     }
 
     /// What was counted.
     pub fn register(&self, registry: &mut Registry) {
-        let told = &self.0;
-        registry.register("requests", "Requests over links that ended, by their outcome", told.requests.clone());
-        let seconds = told.seconds.clone();
-        registry.register_with_unit(
-            "request_duration",
-            "How long requests over links took, to the end of the answer",
-            Unit::Seconds,
-            seconds,
-        );
-        registry.register("rows", "Rows that went over links, by kind", told.rows.clone());
-        registry.register_with_unit(
-            "answers",
-            "Size of the answers that went over links, by kind",
-            Unit::Bytes,
-            told.bytes.clone(),
-        );
-        registry.register("kept_answers", "Questions that an earlier answer was shown for", told.cached.clone());
-        registry.register(
-            "not_sent",
-            "Questions that ended before they were sent over their link, by why",
-            told.not_sent.clone(),
-        );
-        let help = "Connections turned away before any call, by reason";
-        registry.register("turned_away", help, told.turned_away.clone());
-        let help = "Requests over links that took longer than `slow_request`";
-        registry.register("slow_requests", help, told.slow_requests.clone());
-        let help = "Requests asked once more over another connection, by whether the second answer was taken";
-        registry.register("second_tries", help, told.second_tries.clone());
+        self.0.numbers.register(registry);
     }
 
     /// A connection was turned away before any call.
     pub fn turned_away(&self, class: Class) {
-        self.0.turned_away.get_or_create(&TurnedAway { reason: class.word() }).inc();
+        self.0.numbers.turned_away(class);
     }
 
     /// A request begins.
     pub fn begin(&self, known: Begin) -> Trail {
-        let Begin { side, method, grant, peer, request, parent } = known;
-        let verb = method.map_or(UNKNOWN, Method::word);
-        let span = span(side, verb, request);
-        if let Some(grant) = grant {
-            span.record("grant_id", tracing::field::display(grant));
-        }
-        if let Some(peer) = peer {
-            span.record("peer", tracing::field::display(peer));
-        }
-        if let Some(parent) = parent {
-            // Where nothing is exported there is nobody to tell.
-            let _ = span.set_parent(Context::new().with_remote_span_context(remote(parent)));
-        }
+        let verb = known.method.map_or(UNKNOWN, Method::word);
+        let span = span::begun(&known, verb);
+        let Begin { side, grant, request, parent, .. } = known;
         let end = Mutex::new(End { outcome: ABANDONED, ..End::default() });
         let (trails, began) = (self.clone(), Instant::now());
         Trail(Arc::new(Inner { trails, side, verb, grant, request, parent, span, began, end }))
@@ -314,10 +205,7 @@ impl Trail {
 
     /// Where in a trace the other side goes on; none where nobody traces.
     pub fn traceparent(&self) -> Option<TraceParent> {
-        let context = self.0.span.context();
-        let span = context.span().span_context().clone();
-        let own = TraceParent::new(span.trace_id().to_bytes(), span.span_id().to_bytes(), span.is_sampled());
-        own.or(self.0.parent)
+        span::place(&self.0.span).or(self.0.parent)
     }
 
     /// Of which kind the rows are that it is about.
@@ -403,28 +291,6 @@ impl Inner {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, end: &End, latency: Duration) {
-        let (told, side, verb) = (&self.trails.0, self.side, self.verb);
-        told.cached.inc_by(u64::from(end.cached));
-        if let Some(reason) = end.unsent {
-            if !end.cached {
-                told.not_sent.get_or_create(&Unsent { reason }).inc();
-            }
-            return;
-        }
-        if let Some(taken) = end.second {
-            told.second_tries.get_or_create(&Second { taken: if taken { "yes" } else { "no" } }).inc();
-        }
-        told.requests.get_or_create(&Ended { side, verb, outcome: end.outcome }).inc();
-        told.seconds.get_or_create(&Asked { side, verb }).observe(latency.as_secs_f64());
-        if let Some(resource) = end.resource.filter(|_| end.rows > 0 && !end.cached) {
-            told.rows.get_or_create(&Of { side, resource }).inc_by(end.rows);
-            told.bytes.get_or_create(&Of { side, resource }).inc_by(end.bytes);
-        }
-    }
-}
-
-impl Inner {
     /// One line, without anything that was asked for or answered.
     fn tell_if_slow(&self, end: &End, latency: Duration) {
         let slow = self.trails.0.slow;
@@ -432,7 +298,7 @@ impl Inner {
             return;
         }
         let (side, verb) = (self.side, self.verb);
-        self.trails.0.slow_requests.get_or_create(&Asked { side, verb }).inc();
+        self.trails.0.numbers.slow(side, verb);
         let [queue, database, record, wire] = end.took.map(millis);
         let rest = millis(latency.saturating_sub(end.took.iter().sum()));
         let grant = self.grant.map_or_else(|| UNKNOWN.to_owned(), |grant| grant.to_string());
@@ -449,41 +315,10 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let (latency, end) = (self.began.elapsed(), std::mem::take(&mut *self.lock()));
-        self.span.record("outcome", end.outcome);
-        self.span.record("latency_ms", millis(latency));
-        self.span.record("cached", end.cached);
-        self.span.record("rows", end.rows);
-        if end.failed {
-            self.span.record("otel.status_code", "ERROR");
-        }
-        self.count(&end, latency);
+        span::ended(&self.span, &end, latency);
+        self.trails.0.numbers.ended(self.side, self.verb, &end, latency);
         self.tell_if_slow(&end, latency);
     }
-}
-
-/// The span, closed with the trail. What of it is not known yet is empty.
-fn span(side: Side, verb: &'static str, request: RequestId) -> Span {
-    // Whoever asks the log for `spoke=debug` sees the sharing side's, as everything else of it.
-    macro_rules! span {
-        ($target:literal, $kind:literal) => {
-            tracing::debug_span!(
-                target: $target, parent: None, "federation.request", otel.kind = $kind, request_id = %request, verb,
-                grant_id = Empty, peer = Empty, resource = Empty, outcome = Empty, latency_ms = Empty, cached = Empty,
-                rows = Empty, otel.status_code = Empty
-            )
-        };
-    }
-    match side {
-        Side::Asking => span!("hub", "client"),
-        Side::Sharing => span!("spoke", "server"),
-    }
-}
-
-/// Whether the other side recorded its part is its own affair, and its `tracestate` too.
-fn remote(parent: TraceParent) -> SpanContext {
-    let flags = if parent.recorded() { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
-    let (trace, span) = (TraceId::from_bytes(parent.trace()), SpanId::from_bytes(parent.span()));
-    SpanContext::new(trace, span, flags, true, TraceState::NONE)
 }
 
 /// A name of our own for what may be a word of the other side's.
