@@ -37,6 +37,8 @@ pub struct Instance {
     pub kek: Arc<Kek>,
     /// Its CA.
     pub authority: Arc<Authority>,
+    /// What is told of calls to it.
+    pub trails: link::Trails,
     /// Its sharing side.
     pub spoke: Arc<Spoke>,
     /// Its one workspace, `main`.
@@ -185,6 +187,7 @@ impl Instance {
         store.create_instance(&record, people.0, people.1, begin).await.expect("an instance");
         let (auditor, _writer) = Auditor::start(Arc::clone(&store), world.clock());
         let (auditor, kek) = (Arc::new(auditor), Arc::new(Kek::generate(&world)));
+        let trails = link::Trails::default();
         let parts = Parts {
             world: world.clone(),
             store: Arc::clone(&store),
@@ -198,11 +201,11 @@ impl Instance {
             trust: Arc::clone(&trust),
             kek: Arc::clone(&kek),
             ways: direction::ways(),
-            trails: link::Trails::default(),
+            trails: trails.clone(),
         };
         let spoke = Spoke::start_within(parts, rates).await.expect("a sharing side");
         direction::register(&spoke);
-        Self { id, world, database, store, auditor, trust, kek, authority, spoke, workspace, owner }
+        Self { id, world, database, store, auditor, trust, kek, authority, trails, spoke, workspace, owner }
     }
 
     /// The sharing side of a daemon that starts after this one stopped, with the same certificate authority and what is remembered
@@ -235,7 +238,7 @@ impl Instance {
             trust,
             kek: Arc::clone(&self.kek),
             ways: direction::ways(),
-            trails: link::Trails::default(),
+            trails: self.trails.clone(),
         }
     }
 

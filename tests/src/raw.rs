@@ -56,8 +56,13 @@ impl Frame {
 
     /// HEADERS of a gRPC call.
     pub fn call(stream: u32, path: &str, more: &[(&str, &str)]) -> Self {
+        Self::call_of(stream, path, "x", more)
+    }
+
+    /// The same to an authority of the caller's own choosing.
+    pub fn call_of(stream: u32, path: &str, authority: &str, more: &[(&str, &str)]) -> Self {
         let fixed =
-            [(":method", "POST"), (":scheme", "https"), (":path", path), (":authority", "x"), ("te", "trailers")];
+            [(":method", "POST"), (":scheme", "https"), (":path", path), (":authority", authority), ("te", "trailers")];
         let named = [("content-type", "application/grpc")];
         let fields = fixed.iter().chain(&named).chain(more);
         let block: Vec<u8> = fields.flat_map(|(name, value)| literal(name, value)).collect();

@@ -10,6 +10,7 @@ mod bytes;
 mod crowd;
 mod health;
 mod hostile;
+mod label_cardinality;
 mod last_look;
 mod limits;
 mod malformed;
