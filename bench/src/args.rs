@@ -80,6 +80,8 @@ pub enum Part {
     Fan,
     /// Pages of a List among few and among many rows
     Pages,
+    /// What it costs to send spans, and to let numbers be read, against a daemon that tells nobody of its calls
+    Telemetry,
     /// Where the sharing side's processor time goes, by `perf`; only if asked for
     Profile,
 }
@@ -124,6 +126,8 @@ pub struct Scale {
     pub pages: usize,
     /// Sources that are asked at once, and how often.
     pub fan: (Vec<usize>, usize),
+    /// Links to each daemon that tells of its calls, and how often each asks in a slot.
+    pub telemetry: (usize, usize),
 }
 
 impl MeasureArgs {
@@ -152,6 +156,7 @@ impl MeasureArgs {
             ends: (1_000, 20),
             pages: 300,
             fan: (vec![64, 256], 20 * self.rounds),
+            telemetry: (48, 60),
         };
         Ok(if self.quick { scale.quick() } else { scale })
     }
@@ -172,6 +177,7 @@ impl Scale {
             ends: (20, 3),
             pages: 10,
             fan: (vec![12], 3),
+            telemetry: (4, 10),
             ..self
         }
     }

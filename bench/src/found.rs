@@ -2,7 +2,8 @@
 
 use crate::{
     parts::{
-        calls::Calls, chunks::Chunks, cuts::Cuts, ends::Ends, fan::Fan, memory::PerLink, pages::Pages, profile::Profile,
+        calls::Calls, chunks::Chunks, cuts::Cuts, ends::Ends, fan::Fan, memory::PerLink, pages::Pages,
+        profile::Profile, telemetry::Telemetry,
     },
     words::Decided,
 };
@@ -28,6 +29,8 @@ pub struct Found {
     pub fan: Option<Fan>,
     /// Pages among few and many rows.
     pub pages: Option<Pages>,
+    /// What telling of calls costs.
+    pub telemetry: Option<Telemetry>,
     /// Where processor time goes.
     pub profiles: Vec<Profile>,
 }

@@ -4,7 +4,7 @@
 use crate::{
     asker::{self, Link},
     child,
-    session::Sessions,
+    session::{Sessions, Touch},
     words::{Order, Ready, Reply},
 };
 use anyhow::{Context, Result, bail};
@@ -38,6 +38,7 @@ struct Held {
     links: Vec<Link>,
     dialled: Vec<Dialled>,
     watches: Vec<Watch>,
+    touches: Vec<Touch>,
     sessions: Option<Sessions>,
 }
 
@@ -63,6 +64,10 @@ pub async fn hold() -> Result<()> {
             Order::Watch => {
                 let open = held.dialled.iter().skip(held.watches.len()).map(|dialled| dialled.channel.clone());
                 held.watches.extend(watch_all(open).await?);
+            }
+            Order::Touch => {
+                let more = held.links.iter().take(held.dialled.len()).skip(held.touches.len());
+                held.touches.extend(Touch::begin_all(more).await?);
             }
             Order::Keep => held.sessions = Some(Sessions::keep(&held.links).await?),
             Order::Ask(count) => held.sessions()?.ask(count),

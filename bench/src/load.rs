@@ -87,7 +87,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn of(mut took: Vec<u32>, over: Duration, spent: Spent) -> Result<Self> {
+    /// Of calls that took so long, within `over`.
+    pub fn of(mut took: Vec<u32>, over: Duration, spent: Spent) -> Result<Self> {
         ensure!(!took.is_empty(), "not one call was answered within {over:?}");
         took.sort_unstable();
         let calls = real(took.len());

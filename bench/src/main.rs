@@ -93,6 +93,9 @@ async fn every_part(scale: &Scale, found: &mut Found) -> Result<()> {
         tell(&format!("pages: among {} rows, which are made first", scale.items))?;
         found.pages = Some(parts::pages::measure(scale.items, scale.pages).await?);
     }
+    if scale.has(Part::Telemetry) {
+        found.telemetry = Some(parts::telemetry::measure(scale.rounds, scale.telemetry, &mut tell).await?);
+    }
     Ok(())
 }
 

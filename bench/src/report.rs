@@ -13,6 +13,7 @@ use crate::{
         memory::PerLink,
         pages::Pages,
         profile::Profile,
+        telemetry::{Telemetry, Telling, What},
     },
     statistics::{Spread, percentile},
     words::Decided,
@@ -33,6 +34,7 @@ pub fn report(found: &Found) -> String {
         found.memory.as_ref().map(memory),
         found.fan.as_ref().map(fan_out),
         found.pages.as_ref().map(pages),
+        found.telemetry.as_ref().map(telemetry),
         (!found.profiles.is_empty()).then(|| profiles(&found.profiles)),
     ];
     sections.into_iter().flatten().collect::<Vec<_>>().join("\n")
@@ -209,7 +211,13 @@ fn times_of(Spread { low, median, high }: Spread) -> String {
 
 fn memory(memory: &PerLink) -> String {
     let kibibytes = |bytes: f64| format!("{:.1}", bytes / 1_024.0);
-    let rows = [("connected", memory.connected), ("with an open stream", memory.streaming)].map(|(name, ends)| {
+    let rows = [
+        ("connected", memory.connected),
+        ("with an open stream", memory.streaming),
+        ("and a control session over its own connection", memory.in_touch),
+        ("of which the session and its connection", memory.touch()),
+    ];
+    let rows = rows.map(|(name, ends)| {
         vec![
             name.to_owned(),
             kibibytes(ends.sharing),
@@ -261,6 +269,28 @@ fn pages(pages: &Pages) -> String {
     let heads = ["page", "rows", &among[0], &among[1], "p50"];
     let table = section("A page of a List among few and many rows", &heads, rows);
     format!("{table}\nFilling {items} rows took {:.1} s.\n", f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1e3)
+}
+
+fn telemetry(found: &Telemetry) -> String {
+    let rows = What::ALL.into_iter().flat_map(|what| Telling::ALL.map(|telling| of_telling(found, what, telling)));
+    let heads = ["", "calls/s", "of telemetry off", "p50 µs", "p99 µs", "server CPU µs", "of telemetry off"];
+    let table = section(&format!("What it costs to tell of calls, {} calls a slot", found.calls), &heads, rows);
+    let (batches, pages) = found.told;
+    format!("{table}\nThe collector took {batches} batches, and {pages} pages of numbers were read.\n")
+}
+
+fn of_telling(found: &Telemetry, what: What, telling: Telling) -> Vec<String> {
+    let figure = |figure: fn(&Slot) -> f64| whole(found.spread(what, telling, figure));
+    let ratio = |figure: fn(&Slot) -> f64| found.ratio(what, telling, figure).map_or("-".to_owned(), times_of);
+    vec![
+        format!("{}, {}", what.name(), telling.name()),
+        figure(|slot| slot.rate),
+        ratio(|slot| slot.rate),
+        figure(|slot| slot.p50),
+        figure(|slot| slot.p99),
+        figure(|slot| slot.server),
+        ratio(|slot| slot.server),
+    ]
 }
 
 fn profiles(profiles: &[Profile]) -> String {

@@ -36,6 +36,59 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Longer than any end takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A control session over a connection of its own, and nothing beside it: all of a link that nobody asks over. It ends with the process.
+pub struct Touch {
+    task: JoinHandle<Result<()>>,
+}
+
+impl Touch {
+    /// Begins one of each.
+    pub async fn begin_all(links: impl IntoIterator<Item = &Link>) -> Result<Vec<Self>> {
+        stream::iter(links).map(Self::begin).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn begin(link: &Link) -> Result<Self> {
+        let dialled = link.dial().await?;
+        let begun = begun(&dialled).await?;
+        Ok(Self { task: tokio::spawn(attended(dialled, begun)) })
+    }
+}
+
+impl Drop for Touch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Holds a session to its end; its connection is there for as long.
+async fn attended(_dialled: Dialled, (words, mut news, every): Begun) -> Result<()> {
+    let mut beat = interval(every);
+    loop {
+        tokio::select! {
+            word = news.message() => match word?.and_then(|word| word.said) {
+                Some(Said::Notice(notice)) => words.send(acknowledged(notice.generation)).await?,
+                Some(_) => {}
+                None => return Ok(()),
+            },
+            _ = beat.tick() => words.send(heartbeat()).await?,
+        }
+    }
+}
+
+/// Where words are said and heard, and how often a heartbeat is due.
+type Begun = (mpsc::Sender<v1::SessionRequest>, Streaming<v1::SessionResponse>, Duration);
+
+/// Begins a session over a connection.
+async fn begun(dialled: &Dialled) -> Result<Begun> {
+    let (words, spoken) = mpsc::channel(WAITING);
+    words.send(heartbeat()).await?;
+    let mut client = ConnectServiceClient::new(dialled.channel.clone());
+    let mut news = client.session(ReceiverStream::new(spoken)).await?.into_inner();
+    let first = news.message().await?.and_then(|word| word.said);
+    let Some(Said::Welcome(welcome)) = first else { bail!("no welcome: {first:?}") };
+    Ok((words, news, Duration::from_secs(welcome.heartbeat_seconds.into())))
+}
+
 /// Links that are kept.
 pub struct Sessions {
     /// How many of them ask, the first ones.
@@ -84,15 +137,9 @@ struct Kept {
 impl Kept {
     async fn open(link: &Link) -> Result<Self> {
         let (dialled, beside) = (link.dial().await?, link.dial().await?);
-        let (words, spoken) = mpsc::channel(WAITING);
-        words.send(heartbeat()).await?;
-        let mut client = ConnectServiceClient::new(dialled.channel.clone());
-        let mut news = client.session(ReceiverStream::new(spoken)).await?.into_inner();
-        let first = news.message().await?.and_then(|word| word.said);
-        let Some(Said::Welcome(welcome)) = first else { bail!("no welcome: {first:?}") };
+        let (words, news, every) = begun(&dialled).await?;
         let stream = watch(beside.channel.clone()).await?;
         let rows = asked(&dialled).await?;
-        let every = Duration::from_secs(welcome.heartbeat_seconds.into());
         Ok(Self { grant: link.invite.grant.to_string(), dialled, beside, stream, words, news, every, rows })
     }
 

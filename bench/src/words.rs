@@ -33,6 +33,8 @@ pub enum Order {
     Dial(usize),
     /// Open a stream on each connection and leave it open.
     Watch,
+    /// Hold a control session, over a connection of its own, of each link that is connected.
+    Touch,
     /// Hold a control session of every link, and an open stream beside it.
     Keep,
     /// Let so many of the links that are kept ask, one question after the other.

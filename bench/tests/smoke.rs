@@ -38,7 +38,9 @@ fn a_quick_run_measures_every_variant_and_judges_the_goals() {
     assert!(!report.contains("1,000 live sessions"), "judged by few sessions");
     assert!(!report.contains("1,000 streams") && !report.contains("10,000 grants"), "judged by what was not measured");
     assert!(cells(&report, "| Capabilities, log off | Capabilities, durable |")[2].ends_with("µs"));
-    assert!(cells(&report, "| with an open stream |")[1].parse::<f64>().unwrap() > 1.0);
+    let kibibytes = |begins: &str| cells(&report, begins)[1].parse::<f64>().unwrap();
+    assert!(kibibytes("| with an open stream |") > 1.0);
+    assert!(kibibytes("| and a control session over its own connection |") > kibibytes("| with an open stream |"));
     assert_eq!(report.contains("a build for testing: its figures say nothing"), cfg!(debug_assertions));
 }
 

@@ -38,6 +38,21 @@ pub struct PerLink {
     pub connected: Ends,
     /// A connection with one open stream.
     pub streaming: Ends,
+    /// The same, and a control session over a connection of its own.
+    pub in_touch: Ends,
+}
+
+impl PerLink {
+    /// What the session and its connection take: all of a link that nobody asks over.
+    pub fn touch(&self) -> Ends {
+        let (with, without) = (self.in_touch, self.streaming);
+        Ends {
+            sharing: with.sharing - without.sharing,
+            asking: with.asking - without.asking,
+            sharing_share: with.sharing_share - without.sharing_share,
+            asking_share: with.asking_share - without.asking_share,
+        }
+    }
 }
 
 /// Holds `links` links.
@@ -48,15 +63,18 @@ pub async fn measure(links: usize) -> Result<PerLink> {
     let (half, counted) = (links / 2, links - links / 2);
     asking.done(&Order::Dial(half)).await?;
     asking.done(&Order::Watch).await?;
+    asking.done(&Order::Touch).await?;
     let before = settled(ends).await?;
     asking.done(&Order::Dial(counted)).await?;
     let connected = settled(ends).await?;
     asking.done(&Order::Watch).await?;
     let streaming = settled(ends).await?;
+    asking.done(&Order::Touch).await?;
+    let in_touch = settled(ends).await?;
     asking.end().await?;
     sharing.child.end().await?;
     let each = |after| per_link(before, after, counted);
-    Ok(PerLink { links: counted, connected: each(connected)?, streaming: each(streaming)? })
+    Ok(PerLink { links: counted, connected: each(connected)?, streaming: each(streaming)?, in_touch: each(in_touch)? })
 }
 
 async fn enrol(sharing: &mut Sharing, asking: &mut Child, links: usize) -> Result<()> {
@@ -93,5 +111,8 @@ mod tests {
         let ends = per_link((memory(1_000), memory(100)), (memory(5_000), memory(50)), 100).unwrap();
         assert_eq!((ends.sharing, ends.sharing_share), (40.0 * 1_024.0, 20.0 * 1_024.0));
         assert_eq!(ends.asking, 0.0);
+        let more = Ends { sharing: ends.sharing + 7.0, ..ends };
+        let touch = PerLink { streaming: ends, in_touch: more, ..PerLink::default() }.touch();
+        assert_eq!((touch.sharing, touch.sharing_share), (7.0, 0.0));
     }
 }

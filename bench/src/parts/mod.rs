@@ -3,12 +3,14 @@
 pub mod calls;
 pub mod chunks;
 pub mod cuts;
+mod daemon;
 pub mod decisions;
 pub mod ends;
 pub mod fan;
 pub mod memory;
 pub mod pages;
 pub mod profile;
+pub mod telemetry;
 
 use crate::{
     asker::{self, Link},

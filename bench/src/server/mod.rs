@@ -59,7 +59,13 @@ async fn obey(stage: &Stage, order: Order) -> Result<Reply> {
             let each = stage.end(&grants).await?;
             Reply::Ended(Ended { each, live: stage.sessions() })
         }
-        Order::Enrol(_) | Order::Dial(_) | Order::Watch | Order::Keep | Order::Ask(_) | Order::Over(_) => {
+        Order::Enrol(_)
+        | Order::Dial(_)
+        | Order::Watch
+        | Order::Touch
+        | Order::Keep
+        | Order::Ask(_)
+        | Order::Over(_) => {
             bail!("that is an asking side's order")
         }
     })

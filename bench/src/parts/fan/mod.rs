@@ -1,15 +1,14 @@
 //! One question to many sources: the page that an asking side merges, against its slowest source; and rows as they arrive where some of the sources
 //! hang, are slow, refuse or are away.
 //!
-//! Map: [`home`] is the asking side, the daemon's own hub on a PostgreSQL of its own; [`daemon`] are whole built daemons; [`wire`] notes when bytes
+//! Map: [`home`] is the asking side, the daemon's own hub on a PostgreSQL of its own; [`Daemon`]s are whole built ones; [`wire`] notes when bytes
 //! came and makes one source slow. Sources that are no daemons are grants of one sharing side in a child process, each with a link,
 //! a certificate and connections of its own; they share that side's PostgreSQL.
 
-mod daemon;
 mod home;
 mod wire;
 
-use super::Sharing;
+use super::{Sharing, daemon::Daemon};
 use crate::{
     asker,
     load::{Ask, Client},
@@ -17,7 +16,6 @@ use crate::{
     statistics::{Spread, micros, percentile},
 };
 use anyhow::{Context, Result, ensure};
-use daemon::Daemon;
 use domain::answer::{Outcome, Step};
 use futures::{StreamExt, future::try_join_all};
 use home::Home;
@@ -99,7 +97,7 @@ pub async fn measure(sizes: &[usize], rounds: usize, tell: &mut dyn FnMut(&str) 
     let most = sizes.iter().copied().max().unwrap_or(DAEMONS).max(DAEMONS);
     tell(&format!("fan: {DAEMONS} daemons and {} grants of one sharing side", most - DAEMONS))?;
     let home = Home::start().await?;
-    let mut daemons = (0..DAEMONS).map(Daemon::start).collect::<Result<Vec<_>>>()?;
+    let mut daemons = (0..DAEMONS).map(|at| Daemon::start(at, ROWS, "")).collect::<Result<Vec<_>>>()?;
     let mut sharing = Sharing::start(MADE).await?;
     let mut bare = Vec::new();
     for daemon in &mut daemons {

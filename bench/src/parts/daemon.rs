@@ -1,6 +1,6 @@
-//! A source that is the built program, with a database of its own.
+//! A sharing side that is the built program, with a database of its own.
 
-use super::ROWS;
+use crate::process::Meter;
 use anyhow::{Context, Result, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
@@ -8,6 +8,7 @@ use nix::{
 };
 use std::{
     fs,
+    io::Write as _,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -20,6 +21,7 @@ use tempfile::TempDir;
 /// The longest a daemon takes to start, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// One that runs.
 pub struct Daemon {
     /// What its link is called.
     pub name: String,
@@ -31,7 +33,7 @@ pub struct Daemon {
 
 /// An address of this machine that nobody has, below the ports that the system gives to connections: one of those might be taken before the
 /// daemon listens there.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id().wrapping_mul(97).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
@@ -44,8 +46,8 @@ fn free_address() -> SocketAddr {
 }
 
 impl Daemon {
-    /// Makes an instance with rows and starts its daemon.
-    pub fn start(at: usize) -> Result<Self> {
+    /// Makes an instance with so many rows, adds these lines to its settings, and starts its daemon.
+    pub fn start(at: usize, rows: u64, settings: &str) -> Result<Self> {
         let (address, enrolment, calls) = (free_address(), free_address().to_string(), free_address().to_string());
         let mut daemon = Self { name: format!("daemon-{at}"), address, process: None, directory: tempfile::tempdir()? };
         let listen = address.to_string();
@@ -63,8 +65,10 @@ impl Daemon {
             "--listen-calls",
             &calls,
         ])?;
+        let mut config = fs::OpenOptions::new().append(true).open(daemon.data().join("config.toml"))?;
+        config.write_all(settings.as_bytes())?;
         daemon.serve()?;
-        let rows = (0..ROWS).map(|n| format!("{{\"resource\":\"tasks\",\"title\":\"Check rack {n} of row {at}\"}}\n"));
+        let rows = (0..rows).map(|n| format!("{{\"resource\":\"tasks\",\"title\":\"Check rack {n} of row {at}\"}}\n"));
         let file = daemon.directory.path().join("rows.jsonl");
         fs::write(&file, rows.collect::<String>())?;
         daemon.run(&["import", &file.display().to_string()])?;
@@ -80,6 +84,14 @@ impl Daemon {
     /// Ends that grant.
     pub fn revoke(&self, grant: &str) -> Result<()> {
         self.run(&["grant", "revoke", grant]).map(drop)
+    }
+
+    /// What its processor time is read from.
+    pub fn meter(&self) -> Result<Meter> {
+        let process = self.process.as_ref().context("a daemon that does not run")?;
+        let pid = fs::read_to_string(cluster(&self.data())?.join("postmaster.pid"))?;
+        let postmaster = pid.lines().next().unwrap_or_default().parse()?;
+        Ok(Meter { server: process.id(), postmaster })
     }
 
     /// Stops it where it stands.
@@ -155,10 +167,16 @@ impl Drop for Daemon {
 
 /// A root daemon's database lies outside its data directory.
 fn remove_database(data: &Path) -> Result<()> {
-    let record: serde_json::Value = serde_json::from_slice(&fs::read(data.join("postgres.json"))?)?;
-    let cluster = record["cluster"].as_str().map(Path::new).and_then(Path::parent).context("no cluster")?;
-    if !cluster.starts_with(data) {
-        fs::remove_dir_all(cluster)?;
+    let cluster = cluster(data)?;
+    let base = cluster.parent().context("no cluster")?;
+    if !base.starts_with(data) {
+        fs::remove_dir_all(base)?;
     }
     Ok(())
+}
+
+/// Where its database lies.
+fn cluster(data: &Path) -> Result<PathBuf> {
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(data.join("postgres.json"))?)?;
+    Ok(record["cluster"].as_str().context("no cluster")?.into())
 }
