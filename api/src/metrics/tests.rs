@@ -186,6 +186,12 @@ fn whoever_reads_the_port_is_told_of_no_link_by_name() {
 fn whole_page() -> String {
     let trails = Trails::new(Duration::from_nanos(1));
     strangers(&trails, 2);
+    let request = RequestId(Uuid::from_u128(1));
+    let (grant, peer, parent) = (None, None, None);
+    let begin =
+        || trails.begin(Begin { side: Side::Asking, method: Some(Method::ALL[0]), grant, peer, request, parent });
+    begin().waits();
+    begin().second(true);
     let link: view::LinkEntry = serde_json::from_value(json!({
         "id": "7c9e6679-7425-40de-944b-e07fc1f90ae7", "name": "work", "peer_name": "office", "resources": [], "state": "up",
         "certificate_not_after": "2026-11-22T08:00:00Z", "renewal_due": "2026-11-22T08:00:00Z", "renewal_overdue": false,

@@ -1,5 +1,6 @@
 //! The part of the settings about second tries.
 
+use super::metrics::span_of_time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -43,7 +44,7 @@ impl Serialize for HedgeAfter {
 
 impl<'de> Deserialize<'de> for HedgeAfter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = span_of_time(deserializer, "hedge_after")?;
         text.parse().map_err(|why| D::Error::custom(format!("`hedge_after` is `{}`: {why}", text.escape_debug())))
     }
 }
@@ -63,5 +64,7 @@ mod tests {
         }
         let failure = toml::from_str::<crate::config::Config>("hedge_after = \"soon\"").unwrap_err().to_string();
         assert!(failure.contains("`hedge_after` is `soon`"), "{failure}");
+        let never = toml::from_str::<crate::config::Config>("hedge_after = 0").unwrap().hedge_after;
+        assert_eq!(never, Some(HedgeAfter(Duration::ZERO)));
     }
 }

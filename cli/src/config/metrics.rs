@@ -42,29 +42,28 @@ impl Serialize for Slow {
     }
 }
 
+/// The text of a span of time in the settings; of numbers 0 alone needs no unit, and with it no quotation marks.
+pub(super) fn span_of_time<'de, D: Deserializer<'de>>(deserializer: D, key: &str) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Number(i64),
+        Text(String),
+    }
+    let how = "write it as in \"500ms\" or \"2s\", or 0 for never";
+    match Said::deserialize(deserializer) {
+        Ok(Said::Text(text)) => Ok(text),
+        Ok(Said::Number(0)) => Ok("0".to_owned()),
+        Ok(Said::Number(bare)) => {
+            Err(D::Error::custom(format!("`{key}` is the bare number {bare}, without a unit: {how}")))
+        }
+        Err(_) => Err(D::Error::custom(format!("`{key}` is no text: {how}"))),
+    }
+}
+
 impl<'de> Deserialize<'de> for Slow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Said {
-            Number(i64),
-            Text(String),
-        }
-        let text = match Said::deserialize(deserializer) {
-            Ok(Said::Number(0)) => "0".to_owned(),
-            Ok(Said::Number(bare)) => {
-                let why = format!(
-                    "`slow_request` is the bare number {bare}: write it with its unit and in quotation marks, as in \"500ms\" or \"2s\", or 0 for never"
-                );
-                return Err(D::Error::custom(why));
-            }
-            Ok(Said::Text(text)) => text,
-            Err(_) => {
-                return Err(D::Error::custom(
-                    "`slow_request` is no text: write it as in \"500ms\" or \"2s\", or 0 for never",
-                ));
-            }
-        };
+        let text = span_of_time(deserializer, "slow_request")?;
         text.parse().map_err(|why| D::Error::custom(format!("`slow_request` is `{}`: {why}", text.escape_debug())))
     }
 }

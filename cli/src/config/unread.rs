@@ -20,7 +20,8 @@ pub(super) fn refused(path: &Path, text: &str, error: &toml::de::Error) -> Failu
         let key = written.split('=').next().unwrap_or_default().trim();
         return Failure::new(Exit::Usage, format!("{at}: `{key}` is there twice")).next("leave one of the two lines");
     }
-    match bare_word(written) {
+    // What a value itself says of it is better than what its line looks like.
+    match bare_word(written).filter(|key| !message.starts_with(&format!("`{key}` is "))) {
         Some(key) => Failure::new(Exit::Usage, format!("{at}: the value of `{key}` is text without quote marks"))
             .next(format!("put it between them, as in {key} = \"…\"")),
         None => Failure::new(Exit::Usage, format!("{at}: {message}")).next("write it as docs/configuration.md says"),
@@ -58,7 +59,7 @@ fn keys_of(known: &[&str]) -> Vec<&'static str> {
 fn bare_word(line: &str) -> Option<&'static str> {
     let (key, value) = line.split_once('=')?;
     let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
-    let no_texts = ["advertise", "try_addresses", "dial_allow", "public_names", "metrics_open", "slow_request"];
+    let no_texts = ["advertise", "try_addresses", "dial_allow", "public_names", "metrics_open"];
     let texts = KEYS.into_iter().filter(|key| !no_texts.contains(key));
     texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
