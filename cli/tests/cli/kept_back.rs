@@ -46,8 +46,9 @@ fn a_row_whose_body_a_grant_keeps_back_is_told_from_one_without() {
     assert!(json(&id, "whole").get("withheld").is_none());
     assert!(!got(&bare, "whole").contains("body"), "there is none");
     assert!(!json(&bare, "whole")["withheld"].as_array().unwrap().contains(&"body".into()));
-    assert!(got(&id, "mute").ends_with("the other side does not say whether this grant shows one\n"));
-    assert!(json(&id, "mute").get("withheld").is_none());
+    // Nobody may ask what this grant gives; its session has told.
+    assert!(got(&id, "mute").ends_with("\n\nbody: not shown by this grant\n"));
+    assert!(json(&id, "mute")["withheld"].as_array().unwrap().contains(&"body".into()));
     let list = home.types("list notes --body --from titles,whole").done();
     assert!(list.err.contains("titles: no row came with a body; `mosaic-fed -C "), "{list:?}");
     assert!(!list.err.contains("whole: no row"), "{list:?}");
