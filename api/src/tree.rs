@@ -103,7 +103,7 @@ impl LogTree {
     async fn entry(&self, after: u64) -> Result<Entry, TreeError> {
         let found = self.log.entries(&AuditQuery { after, limit: 1, ..AuditQuery::default() }).await?;
         let entry = found.into_iter().next().filter(|entry| entry.sequence == after + 1);
-        Ok(entry.ok_or_else(|| missing(format!("entry {}", after + 1)))?)
+        Ok(entry.ok_or_else(|| missing(&format!("entry {}", after + 1)))?)
     }
 
     async fn signed(&self) -> Result<(Note, Edge), TreeError> {
@@ -160,7 +160,7 @@ impl LogTree {
             let limit = u32::try_from(PIECE.min(ends - edge.size())).unwrap_or(1);
             let hashes = self.log.hashes(edge.size(), limit).await?;
             if hashes.is_empty() {
-                return Err(missing(format!("what follows entry {}", edge.size())).into());
+                return Err(missing(&format!("what follows entry {}", edge.size())).into());
             }
             let mut full = Vec::new();
             for hash in hashes {
@@ -183,16 +183,16 @@ impl LogTree {
         Ok(tree::is_beginning((last.size, last.root), (size, edge.root()), &path))
     }
 
-    /// What `make` makes, with the tiles that it asks for one after the other.
-    async fn with_tiles<T>(&self, edge: &Edge, make: impl Fn(&Tiles) -> Result<T, TileId>) -> Result<T, TreeError> {
+    /// What `prove` makes, with the tiles that it asks for one after the other.
+    async fn with_tiles<T>(&self, edge: &Edge, prove: impl Fn(&Tiles) -> Result<T, TileId>) -> Result<T, TreeError> {
         let mut tiles: Tiles = edge.tiles().map(|(id, hashes)| (id, hashes.to_vec())).collect();
         loop {
-            let id = match make(&tiles) {
+            let id = match prove(&tiles) {
                 Ok(made) => return Ok(made),
                 Err(id) => id,
             };
             let hashes = self.log.tile(id).await?.filter(|_| !tiles.contains_key(&id));
-            tiles.insert(id, hashes.ok_or_else(|| missing(id.path(tree::WIDTH)))?);
+            tiles.insert(id, hashes.ok_or_else(|| missing(&id.path(tree::WIDTH)))?);
         }
     }
 
@@ -222,7 +222,7 @@ fn size_of(note: &Note) -> Option<u64> {
     note.text.parse().ok().map(|checkpoint: Checkpoint| checkpoint.size)
 }
 
-fn missing(what: String) -> StoreError {
+fn missing(what: &str) -> StoreError {
     StoreError::Unavailable(format!("the audit log lacks {what}"))
 }
 

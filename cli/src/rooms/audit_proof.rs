@@ -62,7 +62,7 @@ pub fn verify(path: &Path, text: &str, by: (Option<&str>, Option<&SignedHead>), 
     })?;
     let report = ProofReport { entry: proof.entry, size: checkpoint.size, origin: checkpoint.origin, key };
     let text = shown(&report);
-    out.value(&Report::Proof(report), |_| text.clone())?;
+    out.value(&Report::Proof(Box::new(report)), |_| text.clone())?;
     Ok(Exit::Done)
 }
 

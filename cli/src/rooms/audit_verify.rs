@@ -50,7 +50,7 @@ pub enum Report {
     /// A log fits together.
     Log(LogReport),
     /// An entry is in a log.
-    Proof(audit_proof::ProofReport),
+    Proof(Box<audit_proof::ProofReport>),
 }
 
 /// What was found of an export.
