@@ -3,8 +3,12 @@
 //! answered for it, and an alarm is raised.
 
 use crate::{Door, tree};
-use domain::audit::{Head, SignedHead};
+use domain::audit::{
+    Head, SignedHead,
+    note::{Checkpoint, Note},
+};
 use pki::AuditKey;
+use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -38,18 +42,30 @@ pub enum HeadError {
 pub struct LostHeads {
     /// Those that can be read. None where somebody changed what lay in the data directory.
     pub heads: Vec<SignedHead>,
+    /// How many entries it had at checkpoints that it does not go on from.
+    pub checkpoints: Vec<u64>,
+}
+
+/// One line of what was put aside.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Lost {
+    Head(SignedHead),
+    Checkpoint { checkpoint: String },
 }
 
 impl LostHeads {
     /// The furthest entry that the log had; 0 where that cannot be read.
     pub fn reached(&self) -> u64 {
-        self.heads.iter().map(|signed| signed.head.sequence).max().unwrap_or_default()
+        let heads = self.heads.iter().map(|signed| signed.head.sequence);
+        heads.chain(self.checkpoints.iter().copied()).max().unwrap_or_default()
     }
 
     /// For the record of the start at which the operator answers for it.
     pub fn note(&self) -> String {
         match self.heads.iter().max_by_key(|signed| signed.head.sequence) {
             Some(signed) => format!("{PUT_BACK}: it had entry {}, hash {}", signed.head.sequence, signed.head.hash),
+            None if self.reached() > 0 => format!("{PUT_BACK}: it had a checkpoint of {} entries", self.reached()),
             None => format!("{PUT_BACK}: what was remembered of it could not be read"),
         }
     }
@@ -64,8 +80,15 @@ pub fn read(data_dir: &Path) -> io::Result<Option<SignedHead>> {
 pub fn lost(data_dir: &Path) -> Option<LostHeads> {
     // What is there and cannot be read is no less an alarm.
     let text = bytes(&data_dir.join(LOST)).unwrap_or_else(|_| Some(Vec::new()))?;
-    let heads = String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    Some(LostHeads { heads })
+    let mut lost = LostHeads::default();
+    for line in String::from_utf8_lossy(&text).lines() {
+        match serde_json::from_str(line) {
+            Ok(Lost::Head(head)) => lost.heads.push(head),
+            Ok(Lost::Checkpoint { checkpoint }) => lost.checkpoints.extend(size(&checkpoint)),
+            Err(_) => {}
+        }
+    }
+    Some(lost)
 }
 
 /// Where the log ends. If it does not lead to the head in the data directory, that one is put aside, durably.
@@ -104,7 +127,7 @@ pub async fn take_as_it_is(
     sign: impl FnOnce(Head) -> SignedHead,
 ) -> Result<(), HeadError> {
     write(data_dir, &sign(log.head().await?))?;
-    tree::forget(data_dir)?;
+    tree::forget(log, data_dir).await?;
     match fs::remove_file(data_dir.join(LOST)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -125,12 +148,24 @@ async fn leads_to(log: &Shared, head: Head, known: Head) -> Result<bool, StoreEr
     Ok(entries.first().is_some_and(|entry| (entry.sequence, entry.hash) == (known.sequence, known.hash)))
 }
 
-fn put_aside(data_dir: &Path, head: &[u8]) -> io::Result<()> {
+/// Puts aside what was the log's checkpoint, in whatever form it lay there.
+pub(crate) fn put_checkpoint_aside(data_dir: &Path, checkpoint: &str) -> io::Result<()> {
+    let checkpoint = Lost::Checkpoint { checkpoint: checkpoint.to_owned() };
+    put_aside(data_dir, &serde_json::to_vec(&checkpoint)?)
+}
+
+/// Entries at a signed checkpoint.
+fn size(checkpoint: &str) -> Option<u64> {
+    let note: Note = checkpoint.parse().ok()?;
+    note.text.parse().ok().map(|checkpoint: Checkpoint| checkpoint.size)
+}
+
+fn put_aside(data_dir: &Path, line: &[u8]) -> io::Result<()> {
     let path = data_dir.join(LOST);
     let mut all = bytes(&path)?.unwrap_or_default();
     // One that was put aside before a crash is found again.
-    if !all.split(|byte| *byte == b'\n').any(|line| line == head) {
-        all.extend_from_slice(head);
+    if !all.split(|byte| *byte == b'\n').any(|before| before == line) {
+        all.extend_from_slice(line);
         all.push(b'\n');
     }
     store::file::replace(&path, &all, 0o600).map(drop)
@@ -154,6 +189,7 @@ pub(crate) async fn keep(door: Arc<Door>, data_dir: PathBuf) {
             Ok(head) => written = Some(head),
             Err(error) => tracing::warn!(%error, "the signed head of the log could not be written"),
         }
+        // It is told of once, and in `status`; a log that was found to be another one stays that.
         let failed = door.tree.checkpoint().await.err().map(|error| error.to_string());
         if let Some(cause) = failed.as_ref().filter(|_| failed != told) {
             tracing::warn!(cause, "no checkpoint of the log was signed");

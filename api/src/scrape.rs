@@ -23,8 +23,9 @@ use tokio::{
 const PATH: &str = "/metrics";
 /// `OpenMetrics` 1.0, section "Content type"; Prometheus takes it without asking for it.
 const TYPE: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-/// Who asks at once; whoever comes while that many are there waits.
-const CONNECTIONS: usize = 8;
+/// Who is there at once; whoever comes while that many are there waits. Those who say nothing are let go of after a while, and a program that
+/// opens some dozens of them and says nothing keeps nobody else waiting.
+const CONNECTIONS: usize = 64;
 /// For the whole of a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A request's head, at most.

@@ -1,17 +1,19 @@
 //! The Merkle tree over the log: it grows with the log, its signed checkpoint lies in the data directory, and of each entry it gives a proof.
 //!
 //! No checkpoint is signed that the last signed one is not the beginning of, also over a restart: whoever was given one can be shown that
-//! the log only grew, or that it did not.
+//! the log only grew, or that it did not. One that the log does not go on from is put aside like such a head, and is the same alarm.
 
+use crate::head;
 use domain::audit::{
     Entry,
-    note::{Checkpoint, Note},
+    note::{Checkpoint, MAX_NOTE, Note},
     proof::{BadProof, Proof},
     tree::{self, Edge, TileId, Tiles, leaf},
 };
 use pki::AuditKey;
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,14 +34,12 @@ pub enum TreeError {
     /// The data directory.
     #[error("the signed checkpoint of the log in the data directory: {0}")]
     File(#[from] io::Error),
-    /// It was shortened or rewritten.
-    #[error(
-        "the log does not go on from the checkpoint that was signed at entry {signed}: it was shortened or rewritten"
-    )]
-    Rewritten {
-        /// Entries at that checkpoint.
-        signed: u64,
-    },
+    /// It was shortened or rewritten, or what was signed of it is not ours.
+    #[error("the log does not go on from the checkpoint that was signed of it last: it was shortened or rewritten")]
+    Refused,
+    /// A tile that is to be there is not.
+    #[error("the tree over the log lacks {}", .0.path())]
+    Tile(TileId),
     /// It has no such entry.
     #[error("the log has no entry {asked}: it ends at entry {ends}")]
     NoEntry {
@@ -55,12 +55,23 @@ pub struct LogTree {
     log: Shared,
     key: Arc<AuditKey>,
     origin: String,
-    file: PathBuf,
-    grown: Mutex<Option<Grown>>,
+    data_dir: PathBuf,
+    state: Mutex<State>,
+}
+
+/// What this daemon knows of the tree.
+#[derive(Default)]
+enum State {
+    /// Nothing yet, or no more.
+    #[default]
+    Unknown,
+    /// It goes on from the last checkpoint.
+    Grown(Grown),
+    /// It does not. That stays so until the operator answers for it, at a start.
+    Refused,
 }
 
 /// The tree as this daemon has grown it.
-#[derive(Clone)]
 struct Grown {
     edge: Edge,
     /// The last checkpoint that lies in the data directory and is the beginning of it.
@@ -70,7 +81,7 @@ struct Grown {
 impl LogTree {
     /// Of the log with this name and key, which remembers what it signed in the data directory.
     pub fn new(log: Shared, key: Arc<AuditKey>, origin: String, data_dir: &Path) -> Self {
-        Self { log, key, origin, file: data_dir.join(FILE), grown: Mutex::default() }
+        Self { log, key, origin, data_dir: data_dir.to_owned(), state: Mutex::default() }
     }
 
     /// Signs the log as it stands, and keeps that before anybody sees it.
@@ -80,12 +91,13 @@ impl LogTree {
 
     /// A proof of one entry, from 1 on.
     pub async fn prove(&self, sequence: u64) -> Result<Proof, TreeError> {
-        let proof = self.proven(sequence).await?;
-        if !matches!(proof.check(), Err(BadProof::NotThere { .. })) {
-            return Ok(proof);
+        match self.proven(sequence).await {
+            Err(TreeError::Tile(_)) => {}
+            Ok(proof) if matches!(proof.check(), Err(BadProof::NotThere { .. })) => {}
+            other => return other,
         }
-        // Of tiles that somebody changed; if it is not them, the log itself leads elsewhere.
-        self.anew().await?;
+        // Somebody changed or took tiles; if it is not them, the log itself leads elsewhere, and that is found out on the way.
+        self.let_go_of_tiles().await?;
         self.proven(sequence).await
     }
 
@@ -107,52 +119,69 @@ impl LogTree {
     }
 
     async fn signed(&self) -> Result<(Note, Edge), TreeError> {
-        let mut grown = self.grown.lock().await;
+        let mut state = self.state.lock().await;
         let ends = self.log.head().await?.sequence;
         // Taken out: what was grown half-way is not gone on with.
-        let before = grown.take().filter(|before| before.edge.size() <= ends);
-        let Grown { edge, signed } = match before {
-            Some(Grown { edge, signed }) => Grown { edge: self.grow(edge, ends).await?, signed },
-            None => self.begin(ends).await?,
+        let begun = match std::mem::take(&mut *state) {
+            State::Refused => None,
+            State::Grown(Grown { edge, signed }) if edge.size() <= ends => {
+                Some(Grown { edge: self.grow(edge, ends).await?, signed })
+            }
+            State::Grown(_) | State::Unknown => self.begin(ends).await?,
+        };
+        let Some(Grown { edge, signed }) = begun else {
+            *state = State::Refused;
+            return Err(TreeError::Refused);
         };
         let note = match signed.filter(|note| size_of(note) == Some(ends)) {
             Some(note) => note,
             None => self.sign(&edge)?,
         };
-        *grown = Some(Grown { edge: edge.clone(), signed: Some(note.clone()) });
+        *state = State::Grown(Grown { edge: edge.clone(), signed: Some(note.clone()) });
         Ok((note, edge))
     }
 
     /// The tree as it lies in the database, if it goes on from the last checkpoint. If it does not, it is made anew from the entries: tiles
-    /// that somebody changed are no log that was rewritten.
-    async fn begin(&self, ends: u64) -> Result<Grown, TreeError> {
-        let last = self.last_signed()?;
-        let kept = self.log.tree().await.ok().filter(|edge| edge.size() <= ends);
-        if let Some(edge) = kept {
-            let edge = self.grow(edge, ends).await?;
-            if self.goes_on(last.as_ref(), &edge).await.unwrap_or(false) {
-                return Ok(Grown { edge, signed: last.map(|(note, _)| note) });
-            }
+    /// that somebody changed are no log that was rewritten. None for one that was, once the checkpoint is put aside.
+    async fn begin(&self, ends: u64) -> Result<Option<Grown>, TreeError> {
+        let Some(text) = self.last_text()? else {
+            return self.taken_up(None, ends).await;
+        };
+        let grown = match self.read(&text) {
+            Some((note, last)) if last.size <= ends => self.taken_up(Some((note, last)), ends).await?,
+            _ => None,
+        };
+        if grown.is_none() {
+            tracing::error!("the audit log does not go on from its last checkpoint: see `mosaic-fed status`");
+            head::put_checkpoint_aside(&self.data_dir, &text)?;
         }
-        let edge = self.made_anew(ends).await?;
-        if self.goes_on(last.as_ref(), &edge).await? {
-            return Ok(Grown { edge, signed: last.map(|(note, _)| note) });
-        }
-        Err(TreeError::Rewritten { signed: last.map_or(0, |(_, checkpoint)| checkpoint.size) })
+        Ok(grown)
     }
 
-    async fn made_anew(&self, ends: u64) -> Result<Edge, TreeError> {
+    async fn taken_up(&self, last: Option<(Note, Checkpoint)>, ends: u64) -> Result<Option<Grown>, TreeError> {
+        // What no checkpoint covers could be anything.
+        let covered = last.as_ref().map_or(0, |(_, last)| last.size);
+        let kept = self.log.tree().await?.filter(|edge| edge.size() <= covered);
+        if let Some(edge) = kept
+            && let edge = self.grow(edge, ends).await?
+            && self.goes_on(last.as_ref(), &edge).await?
+        {
+            return Ok(Some(Grown { edge, signed: last.map(|(note, _)| note) }));
+        }
         tracing::warn!("the tree over the audit log is made anew from its entries");
         self.log.forget_tiles().await?;
-        self.grow(Edge::default(), ends).await
+        let edge = self.grow(Edge::default(), ends).await?;
+        let goes_on = self.goes_on(last.as_ref(), &edge).await?;
+        Ok(goes_on.then(|| Grown { edge, signed: last.map(|(note, _)| note) }))
     }
 
-    /// Lets go of what was grown, and of every tile.
-    async fn anew(&self) -> Result<(), TreeError> {
-        let mut grown = self.grown.lock().await;
-        *grown = None;
-        let ends = self.log.head().await?.sequence;
-        self.made_anew(ends).await.map(drop)
+    /// The next question finds the tree made anew.
+    async fn let_go_of_tiles(&self) -> Result<(), TreeError> {
+        let mut state = self.state.lock().await;
+        if let State::Grown(_) = *state {
+            *state = State::Unknown;
+        }
+        Ok(self.log.forget_tiles().await?)
     }
 
     async fn grow(&self, mut edge: Edge, ends: u64) -> Result<Edge, TreeError> {
@@ -176,11 +205,11 @@ impl LogTree {
     async fn goes_on(&self, last: Option<&(Note, Checkpoint)>, edge: &Edge) -> Result<bool, TreeError> {
         let Some((_, last)) = last else { return Ok(true) };
         let size = edge.size();
-        if last.size > size {
-            return Ok(false);
+        match self.with_tiles(edge, |tiles| tree::consistency(tiles, last.size, size)).await {
+            Ok(path) => Ok(tree::is_beginning((last.size, last.root), (size, edge.root()), &path)),
+            Err(TreeError::Tile(_)) => Ok(false),
+            Err(error) => Err(error),
         }
-        let path = self.with_tiles(edge, |tiles| tree::consistency(tiles, last.size, size)).await?;
-        Ok(tree::is_beginning((last.size, last.root), (size, edge.root()), &path))
     }
 
     /// What `prove` makes, with the tiles that it asks for one after the other.
@@ -192,7 +221,7 @@ impl LogTree {
                 Err(id) => id,
             };
             let hashes = self.log.tile(id).await?.filter(|_| !tiles.contains_key(&id));
-            tiles.insert(id, hashes.ok_or_else(|| missing(&id.path(tree::WIDTH)))?);
+            tiles.insert(id, hashes.ok_or(TreeError::Tile(id))?);
         }
     }
 
@@ -200,21 +229,28 @@ impl LogTree {
         let checkpoint = Checkpoint { origin: self.origin.clone(), size: edge.size(), root: edge.root() };
         let note = self.key.sign_checkpoint(&checkpoint);
         // A crash leaves the old one or the new one.
-        store::file::replace(&self.file, note.to_string().as_bytes(), 0o600)?;
+        store::file::replace(&self.data_dir.join(FILE), note.to_string().as_bytes(), 0o600)?;
         Ok(note)
     }
 
-    /// The checkpoint in the data directory; none where there is no such file. One that this instance did not sign is an error.
-    fn last_signed(&self) -> Result<Option<(Note, Checkpoint)>, TreeError> {
-        let text = match fs::read_to_string(&self.file) {
-            Ok(text) => text,
+    /// What lies in the data directory; none where there is no such file.
+    fn last_text(&self) -> io::Result<Option<String>> {
+        let file = match fs::File::open(self.data_dir.join(FILE)) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
-        let note: Note = text.parse().map_err(io::Error::other)?;
-        pki::verify_note(&note, &self.key.log_key(&self.origin)).map_err(io::Error::other)?;
-        let checkpoint = note.text.parse().map_err(io::Error::other)?;
-        Ok(Some((note, checkpoint)))
+        let mut bytes = Vec::new();
+        file.take(MAX_NOTE as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// A checkpoint that this instance signed; none of anything else.
+    fn read(&self, text: &str) -> Option<(Note, Checkpoint)> {
+        let note: Note = text.parse().ok()?;
+        pki::verify_note(&note, &self.key.log_key(&self.origin)).ok()?;
+        let checkpoint = note.text.parse().ok()?;
+        Some((note, checkpoint))
     }
 }
 
@@ -226,10 +262,11 @@ fn missing(what: &str) -> StoreError {
     StoreError::Unavailable(format!("the audit log lacks {what}"))
 }
 
-/// Forgets the checkpoint in a data directory: the operator has answered for the log, and the next one begins anew.
-pub(crate) fn forget(data_dir: &Path) -> io::Result<()> {
+/// Forgets what was made and signed of the log: the operator has answered for it, and the next checkpoint begins anew.
+pub(crate) async fn forget(log: &Shared, data_dir: &Path) -> Result<(), head::HeadError> {
+    log.forget_tiles().await?;
     match fs::remove_file(data_dir.join(FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
 }

@@ -121,6 +121,11 @@ pub enum LogFormat {
     Json,
 }
 
+/// The keys whose value is a list: in the environment, items with commas between them.
+const LISTS: [&str; 6] = ["advertise", "dial_allow", "public_names", "alert_command", "proxy.except", "proxy.names"];
+/// The keys whose value is true or false.
+const FLAGS: [&str; 2] = ["try_addresses", "metrics_open"];
+
 /// Every key, in the order of the documentation.
 pub const KEYS: [&str; 36] = [
     "listen",
@@ -316,12 +321,10 @@ pub fn host(text: &str) -> Result<String, String> {
 
 fn overlay(table: &mut toml::Table, variable: &str, value: String) {
     let Some(key) = known_key(variable) else { return };
-    let list =
-        matches!(key, "advertise" | "dial_allow" | "public_names" | "alert_command" | "proxy.except" | "proxy.names");
     let items = || value.split(',').map(str::trim).filter(|item| !item.is_empty());
     let value = match value.parse() {
-        _ if list => toml::Value::Array(items().map(toml::Value::from).collect()),
-        Ok(flag) if matches!(key, "try_addresses" | "metrics_open") => toml::Value::Boolean(flag),
+        _ if LISTS.contains(&key) => toml::Value::Array(items().map(toml::Value::from).collect()),
+        Ok(flag) if FLAGS.contains(&key) => toml::Value::Boolean(flag),
         _ => toml::Value::String(value),
     };
     // What is no table stays as it is, and is refused with its place when the whole is read.

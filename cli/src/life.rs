@@ -17,14 +17,19 @@ impl Default for Life {
 const UNITS: [(&str, u64); 3] = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60)];
 const NEXT: &str = "write 5 minutes to 90 days, as in 30m, 24h or 7d";
 
+/// How many of the smallest of these units a text such as `30m` is; none where it is no number with one of them.
+pub fn counted(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (digits, size) = units.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)))?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { digits.parse::<u64>().ok()?.checked_mul(*size) } else { None }
+}
+
 impl FromStr for Life {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unit = UNITS.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
-        let number = unit.filter(|(digits, _)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let seconds = number.and_then(|(digits, seconds)| digits.parse::<u64>().ok()?.checked_mul(seconds));
-        let life = seconds.map(Duration::from_secs).ok_or_else(|| format!("it is no span of time; {NEXT}"))?;
+        let life =
+            counted(text, &UNITS).map(Duration::from_secs).ok_or_else(|| format!("it is no span of time; {NEXT}"))?;
         if (MIN_LIFE..=MAX_LIFE).contains(&life) {
             Ok(Self(life))
         } else {

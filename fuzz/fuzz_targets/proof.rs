@@ -1,9 +1,9 @@
-//! What `audit verify` reads: proofs, checkpoints, keys of logs and lines of an export, from whoever sent them.
+//! What `audit verify` reads: proofs, checkpoints and lines of an export, from whoever sent them.
 #![no_main]
 
 use domain::audit::{
     chain::Verifier,
-    note::{Checkpoint, LogKey, Note},
+    note::{Checkpoint, Note},
     proof::Proof,
 };
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,6 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     has_one_form::<Note>(text);
     has_one_form::<Checkpoint>(text);
-    has_one_form::<LogKey>(text);
     if let Ok(proof) = text.parse::<Proof>() {
         // The entry in it is JSON, which has many forms.
         let again: Proof = proof.to_string().parse().expect("what was written is read");

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 use domain::{
     audit::{
         Head, SignedHead,
-        note::{Checkpoint, LogKey, Note, Signature, Signs},
+        note::{Checkpoint, LogKey, Note, Signature},
     },
     id::{InstanceId, Name},
     secret::Secret,
@@ -62,7 +62,7 @@ impl AuditKey {
 
     /// The public key as it signs checkpoints of this log.
     pub fn log_key(&self, origin: &str) -> LogKey {
-        LogKey { name: origin.to_owned(), signs: Signs::Checkpoints, key: self.public }
+        LogKey { name: origin.to_owned(), key: self.public }
     }
 
     /// Signs a checkpoint of this key's own log.

@@ -390,8 +390,8 @@ pub struct FullTile {
 pub trait AuditTree: Send + Sync {
     /// The hashes of the entries after this one, in order, at most so many.
     async fn hashes(&self, after: u64, limit: u32) -> Result<Vec<EntryHash>, StoreError>;
-    /// The tree of the leaves that are in full tiles.
-    async fn tree(&self) -> Result<Edge, StoreError>;
+    /// The tree of the leaves that are in full tiles; none where what lies there is none.
+    async fn tree(&self) -> Result<Option<Edge>, StoreError>;
     /// A full tile; none where it is not full yet.
     async fn tile(&self, id: TileId) -> Result<Option<Vec<NodeHash>>, StoreError>;
     /// Keeps tiles, all or none. One that is there already stays.

@@ -172,9 +172,13 @@ impl From<TreeError> for Problem {
         match error {
             TreeError::Store(error) => error.into(),
             TreeError::NoEntry { .. } => Self::missing(cause).next(TAIL),
-            TreeError::Rewritten { .. } => Self::new(Kind::Conflict, cause).next("mosaic-fed status"),
-            TreeError::File(_) => Self::new(Kind::Internal, cause)
-                .next(format!("put the file back as it was; without {} the next checkpoint begins anew", tree::FILE)),
+            TreeError::Refused => Self::new(Kind::Conflict, cause).next("mosaic-fed status"),
+            TreeError::Tile(_) => {
+                Self::new(Kind::Internal, cause).next("ask for it again: it is made anew from the log")
+            }
+            TreeError::File(_) => {
+                Self::new(Kind::Internal, cause).next(format!("see to {} in the data directory", tree::FILE))
+            }
         }
     }
 }

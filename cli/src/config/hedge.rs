@@ -1,6 +1,7 @@
 //! The part of the settings about second tries.
 
 use super::metrics::span_of_time;
+use crate::life::counted;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -20,10 +21,7 @@ impl FromStr for HedgeAfter {
         if text == "0" {
             return Ok(Self(Duration::ZERO));
         }
-        let unit =
-            [("ms", 1), ("s", 1_000)].into_iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)));
-        let number = unit.filter(|(digits, _)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let millis = number.and_then(|(digits, size)| digits.parse::<u64>().ok()?.checked_mul(size));
+        let millis = counted(text, &[("ms", 1), ("s", 1_000)]);
         let after = millis.map(Duration::from_millis).filter(|after| (LEAST..=MOST).contains(after));
         let wrong = || "it is no span of time from 10ms to 4s; write it as in 250ms or 1s, or 0 for never".to_owned();
         after.map(Self).ok_or_else(wrong)

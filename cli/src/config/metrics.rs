@@ -1,7 +1,10 @@
 //! The part of the settings about numbers: where they are read, and what counts as slow.
 
 use super::Config;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    life::counted,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -19,11 +22,7 @@ impl FromStr for Slow {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unit =
-            [("ms", 1), ("s", 1_000)].into_iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)));
-        let number = unit.filter(|(digits, _)| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let millis = number.and_then(|(digits, size)| digits.parse::<u64>().ok()?.checked_mul(size));
-        let millis = if text == "0" { Some(0) } else { millis };
+        let millis = if text == "0" { Some(0) } else { counted(text, &[("ms", 1), ("s", 1_000)]) };
         let wrong = || "it is no span of time up to an hour; write it as in 500ms or 2s, or 0 for never".to_owned();
         millis.filter(|millis| *millis <= 3_600_000).map(|millis| Self(Duration::from_millis(millis))).ok_or_else(wrong)
     }

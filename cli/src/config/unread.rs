@@ -1,6 +1,6 @@
 //! What is said of a file of settings that cannot be read. The reader's own words quote the line, which may hold a password; these never do.
 
-use super::KEYS;
+use super::{FLAGS, KEYS, LISTS};
 use crate::{
     exit::{Exit, Failure},
     nearness::nearest,
@@ -59,8 +59,7 @@ fn keys_of(known: &[&str]) -> Vec<&'static str> {
 fn bare_word(line: &str) -> Option<&'static str> {
     let (key, value) = line.split_once('=')?;
     let is_bare = value.trim().starts_with(|c: char| !"\"'[{".contains(c));
-    let no_texts = ["advertise", "try_addresses", "dial_allow", "public_names", "metrics_open"];
-    let texts = KEYS.into_iter().filter(|key| !no_texts.contains(key));
+    let texts = KEYS.into_iter().filter(|key| !LISTS.contains(key) && !FLAGS.contains(key));
     texts.into_iter().find(|known| *known == key.trim()).filter(|_| is_bare)
 }
 
@@ -88,6 +87,8 @@ mod tests {
             );
             assert!(next.unwrap().starts_with(&format!("call it `{near}`")) && !cause.contains("hunter2"));
         }
+        let list = said("alert_command = notify");
+        assert!(!list.next.as_ref().unwrap().contains("alert_command = \""), "text is refused there too: {list:?}");
         let far = said("colour = \"red\"");
         assert!(
             far.next.unwrap().starts_with("the keys are listen, ") && !far.cause.contains("meant"),

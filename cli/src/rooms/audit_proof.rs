@@ -7,12 +7,12 @@ use crate::{
 };
 use domain::audit::{
     Entry, SignedHead,
-    note::{LogKey, Signs, origin},
+    note::{LogKey, origin},
     proof::{FIRST, MAX_PROOF, Proof},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::{fs, io::Read, path::Path};
+use std::{io::Read, path::Path};
 
 /// What was found of a proof.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,15 +29,16 @@ pub struct ProofReport {
     key: String,
 }
 
-/// The text of a proof; none of a file that is none.
-pub fn text(path: &Path) -> Outcome<Option<String>> {
-    let failed = |error| unreadable(path, &error);
-    let (mut file, mut bytes) = (fs::File::open(path).map_err(failed)?, vec![0; FIRST.len()]);
-    if file.read_exact(&mut bytes).is_err() || bytes != FIRST.as_bytes() {
-        return Ok(None);
-    }
-    file.take(MAX_PROOF as u64).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+/// Whether a file that begins with this line is a proof.
+pub fn is_one(first_line: &str) -> bool {
+    first_line.strip_suffix('\n') == Some(FIRST)
+}
+
+/// The whole text of a proof, of which the first line was read.
+pub fn text(path: &Path, first_line: String, rest: impl Read) -> Outcome<String> {
+    let mut bytes = first_line.into_bytes();
+    rest.take(MAX_PROOF as u64).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Verifies a proof with the key that was given, or that of the data directory's instance.
@@ -55,7 +56,7 @@ pub fn verify(path: &Path, text: &str, by: (Option<&str>, Option<&SignedHead>), 
     };
     let mut bytes = [0; 32];
     hex::decode_to_slice(&key, &mut bytes).map_err(|_| keyless(path, &checkpoint.origin))?;
-    let by = LogKey { name: checkpoint.origin.clone(), signs: Signs::Checkpoints, key: bytes };
+    let by = LogKey { name: checkpoint.origin.clone(), key: bytes };
     pki::verify_note(&proof.checkpoint, &by).map_err(|error| {
         broken(&error)
             .next("compare the key with the audit key that `mosaic-fed id` shows on the instance whose log it is")

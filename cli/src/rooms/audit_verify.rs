@@ -77,17 +77,21 @@ const MAX_LINE: usize = 1 << 20;
 /// Verifies an export.
 pub fn run(args: &VerifyArgs, place: Option<&Place>, out: &Out) -> Outcome {
     let known = known_head(place)?;
-    if let Some(text) = audit_proof::text(&args.file)? {
-        return audit_proof::verify(
-            &args.file,
-            &text,
-            (args.key.as_deref(), known.as_ref().map(|(_, head)| head)),
-            out,
-        );
-    }
+    // Opened once: it may be a pipe.
+    let opened = fs::File::open(&args.file).map_err(|error| unreadable(&args.file, &error))?;
+    let mut file = BufReader::new(opened);
+    let first = next_line(&mut file).map_err(|error| unreadable(&args.file, &error))?;
+    let first = match first {
+        Some(first) if audit_proof::is_one(&first) => {
+            let text = audit_proof::text(&args.file, first, file)?;
+            let by = (args.key.as_deref(), known.as_ref().map(|(_, head)| head));
+            return audit_proof::verify(&args.file, &text, by, out);
+        }
+        other => other,
+    };
     let lost = lost_heads(place);
     let wanted = known.iter().map(|(_, head)| head).chain(lost.iter().map(|(_, head)| head));
-    let (verified, hashes) = read(&args.file, &wanted.map(|head| head.head.sequence).collect())?;
+    let (verified, hashes) = read((&args.file, first, file), &wanted.map(|head| head.head.sequence).collect())?;
     let at = |head: &SignedHead| hashes.get(&head.head.sequence).copied();
     let at_known = known.as_ref().and_then(|(_, known)| at(known));
     let head = &verified.head;
@@ -151,14 +155,13 @@ fn lost_heads(place: Option<&Place>) -> Vec<(PathBuf, SignedHead)> {
     signed.filter(|(_, head)| pki::verify_head(head).is_ok()).collect()
 }
 
-/// Reads the export, and on the way the hashes of the entries that known heads name.
-fn read(path: &Path, known: &BTreeSet<u64>) -> Outcome<(Verified, BTreeMap<u64, EntryHash>)> {
-    let mut file = BufReader::new(fs::File::open(path).map_err(|error| unreadable(path, &error))?);
-    let (mut verifier, mut hashes, mut number) = (Verifier::default(), BTreeMap::new(), 0);
-    while let Some(line) = next_line(&mut file).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData if number > 0 => broken(path, format!("line {} is no text", number + 1)),
-        _ => unreadable(path, &error),
-    })? {
+/// Reads the export, whose first line was read, and on the way the hashes of the entries that known heads name.
+fn read(
+    (path, first, mut file): (&Path, Option<String>, BufReader<fs::File>),
+    known: &BTreeSet<u64>,
+) -> Outcome<(Verified, BTreeMap<u64, EntryHash>)> {
+    let (mut verifier, mut hashes, mut number, mut next) = (Verifier::default(), BTreeMap::new(), 0, first);
+    while let Some(line) = next {
         number += 1;
         verifier.line(&line).map_err(|error| match error {
             Broken::Unreadable { line: 1, .. } => no_export(path),
@@ -169,6 +172,10 @@ fn read(path: &Path, known: &BTreeSet<u64>) -> Outcome<(Verified, BTreeMap<u64, 
         {
             hashes.insert(entry.sequence, entry.hash);
         }
+        next = next_line(&mut file).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => broken(path, format!("line {} is no text", number + 1)),
+            _ => unreadable(path, &error),
+        })?;
     }
     match verifier.finish() {
         Err(Broken::NoHead) if number == 0 => Err(no_export(path)),

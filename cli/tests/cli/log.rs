@@ -16,6 +16,8 @@ fn an_export_verifies_until_it_is_changed_cut_or_of_another_instance() {
     office.types("audit export -o log.jsonl").done();
     office.types("audit export -o log.jsonl").fails(1, &["log.jsonl"]);
     assert!(office.types("audit verify log.jsonl").done().out.contains("unbroken"));
+    // It may come by a pipe, which is read once.
+    assert!(verified_from_a_pipe(&office, "log.jsonl").contains("unbroken"));
     let path = office.base.path().join("log.jsonl");
     let whole = fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = whole.lines().collect();
@@ -47,6 +49,14 @@ fn an_export_verifies_until_it_is_changed_cut_or_of_another_instance() {
     home.run(&["audit", "verify", file]).fails(1, &["home"]);
     let key = office.types("id --json").done().json()["audit_key"].as_str().unwrap().to_owned();
     home.run(&["audit", "verify", file, "--key", &key]).done();
+}
+
+fn verified_from_a_pipe(office: &Instance, file: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_mosaic-fed");
+    let line = format!("cat {file} | {program} -C \"$DATA\" audit verify /dev/stdin 2>&1");
+    let ran =
+        Command::new("sh").args(["-c", &line]).current_dir(office.base.path()).env("DATA", office.data()).output();
+    String::from_utf8(ran.unwrap().stdout).unwrap()
 }
 
 /// Puts one folder in the place of another, with its owners and modes.
@@ -168,6 +178,7 @@ fn a_proof_of_one_entry_holds_for_whoever_has_the_logs_key_and_nothing_else() {
     let first = office.types("audit prove 1 --json").done().json();
     assert!(first["size"].as_u64() > u64::try_from(bob).ok(), "{first}");
     office.stop();
+    assert!(verified_from_a_pipe(&office, "bob.tlog-proof").contains("proven"));
     let said = office.types("audit verify bob.tlog-proof").done().out;
     assert!(said.contains("proven") && said.contains("user_add done") && said.contains(&key), "{said}");
     let path = office.base.path().join("bob.tlog-proof");

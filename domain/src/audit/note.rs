@@ -80,78 +80,22 @@ fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
-/// What a key signs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Signs {
-    /// Its own log's checkpoints.
-    Checkpoints,
-    /// That it saw another log's checkpoint, with the time: C2SP tlog-cosignature.
-    Seen,
-}
-
-impl Signs {
-    const fn byte(self) -> u8 {
-        match self {
-            Self::Checkpoints => 1,
-            Self::Seen => 4,
-        }
-    }
-}
-
-/// A public key with its name, as whoever verifies was given it: an Ed25519 key (RFC 8032) in the text form of C2SP signed-note.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The public key of a log, Ed25519 (RFC 8032), as whoever verifies was given it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogKey {
     /// Its name: [`origin`] of the instance that has it.
     pub name: String,
-    /// What it signs.
-    pub signs: Signs,
     /// The key itself.
     pub key: [u8; 32],
 }
 
 impl LogKey {
-    /// The first four bytes of the hash over name, kind and key, by which a signature is known to be of this key.
+    /// The first four bytes of the hash over name, kind and key, by which a signature is known to be of this key (C2SP signed-note).
     pub fn id(&self) -> [u8; 4] {
-        let hash = Sha256::new().chain_update(&self.name).chain_update([b'\n', self.signs.byte()]);
+        const ED25519: u8 = 1;
+        let hash = Sha256::new().chain_update(&self.name).chain_update([b'\n', ED25519]);
         let [a, b, c, d, ..]: [u8; 32] = hash.chain_update(self.key).finalize().into();
         [a, b, c, d]
-    }
-
-    /// The same key as it signs what it saw.
-    #[must_use]
-    pub fn seeing(&self) -> Self {
-        Self { signs: Signs::Seen, ..self.clone() }
-    }
-}
-
-impl fmt::Display for LogKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[self.signs.byte()][..], &self.key].concat();
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), STANDARD.encode(key))
-    }
-}
-
-impl FromStr for LogKey {
-    type Err = BadNote;
-
-    fn from_str(text: &str) -> Result<Self, BadNote> {
-        let bad = |why| bad("key of a log", why);
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(bad("it is NAME+ID+KEY, as `mosaic-fed audit key` prints it"));
-        };
-        let key = STANDARD.decode(key).map_err(|_| bad("its last part is no base64"))?;
-        let (signs, key) = match key.split_first() {
-            Some((1, key)) => (Signs::Checkpoints, key),
-            Some((4, key)) => (Signs::Seen, key),
-            _ => return Err(bad("it is no Ed25519 key")),
-        };
-        let key = key.try_into().map_err(|_| bad("it is no Ed25519 key"))?;
-        let key = Self { name: name.to_owned(), signs, key };
-        if !is_key_name(name) || hex::encode(key.id()) != id {
-            return Err(bad("name, id and key do not belong together; copy the whole line"));
-        }
-        Ok(key)
     }
 }
 
@@ -162,21 +106,8 @@ pub struct Signature {
     pub name: String,
     /// That key's id.
     pub id: [u8; 4],
-    /// What the key made, and before it the time for one that signs what it saw.
+    /// What the key made of the text.
     pub bytes: Vec<u8>,
-}
-
-impl Signature {
-    /// When it was made, seconds since 1970, and the bare signature, of a key that signs what it saw.
-    pub fn seen_at(&self) -> Option<(u64, &[u8])> {
-        let (time, signature) = self.bytes.split_first_chunk()?;
-        Some((u64::from_be_bytes(*time), signature))
-    }
-}
-
-/// What a key that saw a checkpoint signs, at a time in seconds since 1970.
-pub fn seen(checkpoint: &str, seconds: u64) -> String {
-    format!("cosignature/v1\ntime {seconds}\n{checkpoint}")
 }
 
 /// A text and the signatures under it.
@@ -249,14 +180,13 @@ mod tests {
     }
 
     fn key() -> LogKey {
-        LogKey { name: checkpoint().origin, signs: Signs::Checkpoints, key: [3; 32] }
+        LogKey { name: checkpoint().origin, key: [3; 32] }
     }
 
     fn note() -> Note {
         let by = |key: &LogKey, bytes: &[u8]| Signature { name: key.name.clone(), id: key.id(), bytes: bytes.to_vec() };
-        let (own, seen) = (key(), key().seeing());
-        let signatures = vec![by(&own, &[1; 64]), by(&seen, &[&5_u64.to_be_bytes()[..], &[2; 64]].concat())];
-        Note { text: checkpoint().to_string(), signatures }
+        let other = LogKey { key: [4; 32], ..key() };
+        Note { text: checkpoint().to_string(), signatures: vec![by(&key(), &[1; 64]), by(&other, &[2; 72])] }
     }
 
     #[test]
@@ -264,25 +194,15 @@ mod tests {
         let text = note().to_string();
         assert_eq!(text.parse(), Ok(note()));
         assert_eq!(note().text.parse(), Ok(checkpoint()));
-        assert_eq!(note().of(&key()).count(), 1);
-        let seen = note();
-        let seen: Vec<_> = seen.of(&key().seeing()).cloned().collect::<Vec<_>>();
-        assert_eq!(seen[0].seen_at(), Some((5, &[2; 64][..])));
-        for key in [key(), key().seeing()] {
-            assert_eq!(key.to_string().parse(), Ok(key));
-        }
+        assert_eq!(note().of(&key()).map(|signature| signature.bytes.clone()).collect::<Vec<_>>(), [vec![1; 64]]);
     }
 
     /// The key of the specification's example, c2sp.org/signed-note.
     #[test]
     fn a_key_of_somebody_elses_has_the_id_it_has_there() {
-        let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
-        let key: LogKey = text.parse().unwrap();
-        assert_eq!((key.name.as_str(), hex::encode(key.id()).as_str()), ("PeterNeumann", "c74f20a3"));
-        assert_eq!(key.to_string(), text);
-        assert!(text.replace("c74f", "c74e").parse::<LogKey>().is_err());
-        assert!(text.replace("Peter", "Petra").parse::<LogKey>().is_err());
-        assert!(text.replace("+ARpc", "+BRpc").parse::<LogKey>().is_err());
+        let kind_and_key = STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
+        let key = LogKey { name: "PeterNeumann".to_owned(), key: kind_and_key[1..].try_into().unwrap() };
+        assert_eq!((kind_and_key[0], hex::encode(key.id()).as_str()), (1, "c74f20a3"));
     }
 
     #[test]

@@ -49,32 +49,14 @@ pub struct TileId {
 }
 
 impl TileId {
-    /// Where C2SP tlog-tiles puts it when it has so many hashes; `kind` is the level, or `entries`.
-    fn path_of(self, kind: &str, width: usize) -> String {
+    /// Where C2SP tlog-tiles puts it when it is full.
+    pub fn path(self) -> String {
         let (mut rest, mut number) = (self.number / 1_000, format!("{:03}", self.number % 1_000));
         while rest > 0 {
             number = format!("x{:03}/{number}", rest % 1_000);
             rest /= 1_000;
         }
-        let part = if width < WIDTH { format!(".p/{width}") } else { String::new() };
-        format!("tile/{kind}/{number}{part}")
-    }
-
-    /// The path of the tile with so many hashes.
-    pub fn path(self, width: usize) -> String {
-        self.path_of(&self.level.to_string(), width)
-    }
-
-    /// The path of the bundle of entries under a tile of level 0.
-    pub fn entries_path(self, width: usize) -> String {
-        self.path_of("entries", width)
-    }
-
-    /// How many hashes it has in a tree of `size` leaves.
-    pub fn width(self, size: u64) -> usize {
-        let nodes = size.checked_shr(HEIGHT * u32::from(self.level)).unwrap_or_default();
-        let before = self.number.saturating_mul(WIDTH as u64);
-        usize::try_from(nodes.saturating_sub(before)).map_or(WIDTH, |width| width.min(WIDTH))
+        format!("tile/{}/{number}", self.level)
     }
 }
 

@@ -16,14 +16,13 @@ impl AuditTree for Model {
         Ok(behind.take(limit as usize).map(|entry| entry.hash).collect())
     }
 
-    async fn tree(&self) -> Result<Edge, StoreError> {
+    async fn tree(&self) -> Result<Option<Edge>, StoreError> {
         let state = self.state();
         let of = |level: u8| state.tiles.iter().filter(move |(id, _)| id.level == level);
         let used = |level: u8| of(level).count() * WIDTH;
         let roots = |level: u8| of(level).skip(used(level + 1)).map(|(_, (_, root))| *root).collect();
         let levels = (0..).take_while(|level| of(*level).next().is_some());
-        let tree = Edge::of_tiles(of(0).count() as u64, levels.map(roots).collect());
-        tree.ok_or_else(|| StoreError::Unavailable("tiles are missing".to_owned()))
+        Ok(Edge::of_tiles(of(0).count() as u64, levels.map(roots).collect()))
     }
 
     async fn tile(&self, id: TileId) -> Result<Option<Vec<NodeHash>>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::{
     Postgres,
-    row::{bigint, damaged, digest},
+    row::{bigint, digest},
     sql::audit as sql,
     unit,
 };
@@ -23,26 +23,30 @@ impl AuditTree for Postgres {
         rows.iter().map(|row| column(row, "hash").map(EntryHash)).collect()
     }
 
-    async fn tree(&self) -> Result<Edge, StoreError> {
+    async fn tree(&self) -> Result<Option<Edge>, StoreError> {
         // One snapshot, whatever is kept while this reads.
         let mut unit = unit::read(&self.serving).await?;
         let mut counts = Vec::new();
         for (at, row) in (0..).zip(sqlx::query(sql::TILE_COUNTS).fetch_all(&mut *unit).await?) {
             let (level, count): (i16, i64) = (row.try_get("level")?, row.try_get("count")?);
             if level != at {
-                return Err(damaged("tree over the log", format!("level {at} has no tiles and level {level} has")));
+                unit.end().await?;
+                return Ok(None);
             }
             counts.push(count);
         }
         let mut roots = Vec::new();
         for (level, above) in (0_i16..).zip(counts.iter().skip(1).chain([&0])).take(counts.len()) {
-            let from = above * i64::try_from(WIDTH).unwrap_or(i64::MAX);
+            let Some(from) = above.checked_mul(i64::try_from(WIDTH).unwrap_or(i64::MAX)) else {
+                unit.end().await?;
+                return Ok(None);
+            };
             let rows = sqlx::query(sql::TILE_ROOTS).bind(level).bind(from).fetch_all(&mut *unit).await?;
             roots.push(rows.iter().map(|row| column(row, "root").map(NodeHash)).collect::<Result<_, _>>()?);
         }
         unit.end().await?;
         let tiles = counts.first().map_or(0, |count| count.unsigned_abs());
-        Edge::of_tiles(tiles, roots).ok_or_else(|| damaged("tree over the log", "tiles of it are missing"))
+        Ok(Edge::of_tiles(tiles, roots))
     }
 
     async fn tile(&self, id: TileId) -> Result<Option<Vec<NodeHash>>, StoreError> {

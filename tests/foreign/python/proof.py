@@ -1,6 +1,6 @@
 """Verifies a proof of an audit entry (C2SP tlog-proof) with the log's public key and nothing else: no library, no network, no database.
 
-Written from docs/protocol.md, RFC 8032, RFC 9162 section 2.1.3.2 and the C2SP pages on notes, checkpoints and proofs, and from
+Written from docs/audit.md, RFC 8032, RFC 9162 section 2.1.3.2 and the C2SP pages on notes, checkpoints and proofs, and from
 nothing that the product is made of.
 
     python3 proof.py FILE KEY     KEY: Ed25519, 64 hex digits
@@ -124,7 +124,16 @@ def root_from(leaf, index, size, path):
 
 
 def decoded(text):
-    return base64.b64decode(text, validate=True)
+    decoded = base64.b64decode(text, validate=True)
+    if base64.b64encode(decoded).decode() != text:
+        raise Bad("base64 in another form")
+    return decoded
+
+
+def number(text):
+    if str(int(text)) != text:
+        raise Bad("a number in another form")
+    return int(text)
 
 
 def verify(text, key):
@@ -134,10 +143,12 @@ def verify(text, key):
     lines = head.split("\n")
     if lines[0] != "c2sp.org/tlog-proof@v1" or not lines[1].startswith("extra ") or not lines[2].startswith("index "):
         raise Bad("no proof of an entry")
-    entry, index = json.loads(decoded(lines[1][6:])), int(lines[2][6:])
+    entry, index = json.loads(decoded(lines[1][6:])), number(lines[2][6:])
     path = [decoded(line) for line in lines[3:]]
     origin, size, root = body.split("\n")[:3]
-    size, root = int(size), decoded(root)
+    size, root = number(size), decoded(root)
+    if set(entry) != {*FIELDS, "previous", "hash"}:
+        raise Bad("an entry with other fields")
     if entry_hash(entry).hex() != entry["hash"]:
         raise Bad("the entry was altered")
     if entry["sequence"] != index + 1:

@@ -62,14 +62,9 @@ fn a_large_tree_has_the_tiles_that_the_specification_names() {
     assert_eq!(of(0).next_back(), Some(112));
     assert_eq!(of(1).collect::<Vec<_>>(), [256, 17]);
     assert_eq!(of(2).collect::<Vec<_>>(), [1]);
-    for (id, hashes) in &tiles {
-        assert_eq!(id.width(70_000), hashes.len(), "{id:?}");
-    }
-    assert_eq!(TileId { level: 0, number: 274 }.width(70_000), 0);
     assert_eq!(edge.root(), defined_root(&leaves(70_000)));
-    let path = |number| TileId { level: 1, number }.path(WIDTH);
+    let path = |number| TileId { level: 1, number }.path();
     assert_eq!([path(7), path(1_234_067)], ["tile/1/007", "tile/1/x001/x234/067"]);
-    assert_eq!(TileId { level: 0, number: 1_000 }.entries_path(3), "tile/entries/x001/000.p/3");
 }
 
 #[test]

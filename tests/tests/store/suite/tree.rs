@@ -76,20 +76,34 @@ pub async fn no_checkpoint_is_signed_that_does_not_go_on_from_the_last(bench: &B
     records(bench, 20).await;
     let note = tree(bench, &key, dir.path()).checkpoint().await.unwrap();
     let (file, own) = (dir.path().join(api::tree::FILE), said(&note));
-    let other_root = Checkpoint { root: leaf(domain::id::EntryHash::default()), ..own.clone() };
-    for longer_or_other in [Checkpoint { size: own.size + 1, ..own.clone() }, other_root] {
-        let signed = key.sign_checkpoint(&longer_or_other).to_string();
-        std::fs::write(&file, &signed).unwrap();
-        let (size, refused) = (longer_or_other.size, tree(bench, &key, dir.path()).checkpoint().await);
-        assert!(matches!(refused, Err(TreeError::Rewritten { signed }) if signed == size), "{refused:?}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), signed, "it is kept until somebody answers for it");
-    }
+    let lost = || api::head::lost(dir.path());
+    assert!(lost().is_none());
+    let signed = |checkpoint: &Checkpoint| key.sign_checkpoint(checkpoint).to_string();
+    let longer = signed(&Checkpoint { size: own.size + 1, ..own.clone() });
+    let other = signed(&Checkpoint { root: leaf(domain::id::EntryHash::default()), ..own.clone() });
     let strangers = AuditKey::generate().unwrap().sign_checkpoint(&own).to_string();
-    for not_ours in [strangers, note.to_string().replacen('\n', "0\n", 1), String::new()] {
+    let torn = note.to_string().replacen('\n', "0\n", 1);
+    for (not_ours, reached) in
+        [(String::new(), 0), (torn, own.size), (strangers, own.size), (other, own.size), (longer, own.size + 1)]
+    {
         std::fs::write(&file, &not_ours).unwrap();
-        let refused = tree(bench, &key, dir.path()).checkpoint().await;
-        assert!(matches!(refused, Err(TreeError::File(_))), "{refused:?}");
+        let refusing = tree(bench, &key, dir.path());
+        for _ in 0..2 {
+            let refused = refusing.checkpoint().await;
+            assert!(matches!(refused, Err(TreeError::Refused)), "{not_ours}: {refused:?}");
+            assert!(matches!(refusing.prove(1).await, Err(TreeError::Refused)), "{not_ours}");
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), not_ours, "it is kept until somebody answers for it");
+        assert_eq!(lost().unwrap().reached(), reached, "the furthest of those that were put aside");
+        // That was found out, and is not looked for again.
+        std::fs::write(&file, note.to_string()).unwrap();
+        assert!(matches!(refusing.checkpoint().await, Err(TreeError::Refused)));
     }
+    // The operator answers for it.
+    let put_back = |head| key.sign(head, InstanceId(uuid::Uuid::from_u128(7)), "home".parse().unwrap());
+    api::head::take_as_it_is(&bench.store, dir.path(), put_back).await.unwrap();
+    assert!(lost().is_none() && !file.exists());
+    tree(bench, &key, dir.path()).checkpoint().await.unwrap();
     std::fs::write(&file, note.to_string()).unwrap();
     records(bench, 5).await;
     assert!(said(&tree(bench, &key, dir.path()).checkpoint().await.unwrap()).size > own.size);
