@@ -45,7 +45,7 @@ pub enum AuditCommand {
     /// Prove that one entry is in the log, to whoever has nothing but the log's key
     Prove {
         /// Which entry: its number
-        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(value_parser = number)]
         sequence: u64,
         /// The file to write; stdout if not given
         #[arg(short, long, value_name = "FILE")]
@@ -82,6 +82,11 @@ pub struct QueryArgs {
     /// At most this many, 1 to 10000
     #[arg(long, default_value_t = 100, value_parser = super::up_to(view::MAX_ENTRIES))]
     limit: u32,
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "an entry is named by its number, 1 or more, as `audit tail` shows it".to_owned())
 }
 
 fn ending(text: &str) -> Result<Ending, String> {
@@ -211,7 +216,12 @@ async fn prove(client: &Client, out: &Out, sequence: u64, output: Option<PathBuf
 fn created(path: &Path) -> Outcome<fs::File> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.map_err(|error| {
-        Failure::file("write", path, &error).next("name a file that is not there yet, or remove this one")
+        let failure = Failure::file("write", path, &error);
+        failure.next(match error.kind() {
+            io::ErrorKind::AlreadyExists => "name a file that is not there yet, or remove this one",
+            io::ErrorKind::NotFound => "make the directory first, or name another one",
+            _ => "name a file in a directory that you may write to",
+        })
     })
 }
 

@@ -77,8 +77,10 @@ fn shown(ProofReport { entry, size, origin, key }: &ProofReport) -> String {
     let resource = said("of", entry.resource.as_ref().map(ToString::to_string));
     let grant = said("grant", entry.grant.map(|id| id.to_string()));
     let reason = said("reason", entry.reason.clone());
+    let note = Some(&entry.note).filter(|note| !note.is_empty());
+    let note = note.map_or_else(String::new, |note| format!("\nnote          {}", crate::out::escaped(note)));
     format!(
-        "proven        entry {} is in the log, which had {size} entries\nentry         {} {} {}{resource}{reason}, rows {}{grant}\n\
+        "proven        entry {} is in the log, which had {size} entries\nentry         {} {} {}{resource}{reason}, rows {}{grant}{note}\n\
          request       {}\nsigned by     {origin}\nkey           {key}",
         entry.sequence, entry.time, entry.about, entry.ending, entry.rows, entry.request,
     )

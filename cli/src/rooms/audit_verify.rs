@@ -233,7 +233,7 @@ const EXPORT: &str = "make one: mosaic-fed audit export --output FILE";
 
 /// A file whose very first line is no line of a log was not cut or altered: it is something else.
 fn no_export(path: &Path) -> Failure {
-    Failure::new(Exit::Usage, format!("{} is no export of a log", path.display())).next(EXPORT)
+    Failure::new(Exit::Usage, format!("{} is neither an export of a log nor a proof", path.display())).next(EXPORT)
 }
 
 /// Whether the export and the known head can be of one log.

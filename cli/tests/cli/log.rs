@@ -173,14 +173,24 @@ fn a_proof_of_one_entry_holds_for_whoever_has_the_logs_key_and_nothing_else() {
     assert!(proof.out.contains(&format!("entry {bob} is in the log of")), "{proof:?}");
     office.types(&format!("audit prove {bob} -o bob.tlog-proof")).fails(1, &["bob.tlog-proof"]);
     office.types("audit prove 9999").fails(4, &["no entry 9999", "ends at entry"]);
-    office.types("audit prove 0").fails(2, &["0"]);
+    for no_number in ["0", "abc"] {
+        office.types(&format!("audit prove {no_number}")).fails(2, &["1 or more, as `audit tail` shows it"]);
+    }
+    office.types("audit prove 1 -o nowhere/file").fails(1, &["make the directory first"]);
+    office.types("audit verify config.toml").fails(2, &["neither an export of a log nor a proof"]);
     // Each is a proof of the log as it stands then.
     let first = office.types("audit prove 1 --json").done().json();
     assert!(first["size"].as_u64() > u64::try_from(bob).ok(), "{first}");
     office.stop();
     assert!(verified_from_a_pipe(&office, "bob.tlog-proof").contains("proven"));
     let said = office.types("audit verify bob.tlog-proof").done().out;
-    assert!(said.contains("proven") && said.contains("user_add done") && said.contains(&key), "{said}");
+    assert!(
+        said.contains("proven")
+            && said.contains("user_add done")
+            && said.contains("note          bob as member")
+            && said.contains(&key),
+        "{said}"
+    );
     let path = office.base.path().join("bob.tlog-proof");
     let whole = fs::read_to_string(&path).unwrap();
     let file = path.to_str().unwrap();

@@ -171,8 +171,10 @@ def verify(text, key):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__.strip().splitlines()[5].strip())
     try:
         with open(sys.argv[1], encoding="utf-8") as file:
             print("entry %d of %d" % verify(file.read(), bytes.fromhex(sys.argv[2])))
-    except (Bad, ValueError, KeyError, TypeError, IndexError) as bad:
+    except (Bad, OSError, ValueError, KeyError, TypeError, IndexError) as bad:
         sys.exit(f"{type(bad).__name__}: {bad}")
