@@ -25,8 +25,6 @@ pub(crate) type Key = (UserId, GrantId);
 
 /// With fewer calls left of a grant's limit none is spent on a second try.
 const TO_SPARE: u32 = 10;
-/// After so long what was left says nothing: a limit is so many calls a minute.
-const REFILLED: Duration = Duration::from_mins(1);
 
 /// Every link's.
 pub(crate) struct Tracks {
@@ -43,7 +41,7 @@ struct Track {
     generation: Option<u64>,
     latencies: Latencies,
     /// Calls that the grant had left, as an answer said, and when.
-    calls_left: Option<(u32, Instant)>,
+    calls_left: Option<u32>,
     /// The other side's clock less ours, at the last ping.
     clock_offset_ms: Option<i64>,
 }
@@ -80,15 +78,15 @@ impl Tracks {
 
     /// So many calls were left of the grant's limit, as an answer said.
     pub(crate) fn has_left(&self, link: &LinkRecord, calls: u32) {
-        self.lock().entry(key(link)).or_default().calls_left = Some((calls, Instant::now()));
+        self.lock().entry(key(link)).or_default().calls_left = Some(calls);
     }
 
     /// Whether two calls may be spent on one question: the link is well, and as far as is known its grant has calls to spare.
     pub(crate) fn bears_two(&self, link: &LinkRecord) -> bool {
         let now = self.now();
         let mut tracks = self.lock();
-        let Some(track) = tracks.get_mut(&key(link)) else { return true };
-        let has_some = track.calls_left.is_none_or(|(left, at)| left >= TO_SPARE || at.elapsed() >= REFILLED);
+        let Some(track) = tracks.get_mut(&key(link)) else { return false };
+        let has_some = track.calls_left.is_some_and(|left| left >= TO_SPARE);
         has_some && track.circuit.status(now).state == CircuitState::Closed
     }
 
@@ -140,6 +138,10 @@ impl Tracks {
         let mut tracks = self.lock();
         let track = tracks.entry(key(link)).or_default();
         let changed = track.generation.replace(generation).is_some_and(|before| before != generation);
+        if changed {
+            // Its limit may be another one.
+            track.calls_left = None;
+        }
         match terms.and_then(Terms::told) {
             Some(terms) => track.known = Known::Told(Arc::new(terms)),
             None if changed => track.known = Known::NotYet,

@@ -177,7 +177,8 @@ fn a_proof_of_one_entry_holds_for_whoever_has_the_logs_key_and_nothing_else() {
         office.types(&format!("audit prove {no_number}")).fails(2, &["1 or more, as `audit tail` shows it"]);
     }
     office.types("audit prove 1 -o nowhere/file").fails(1, &["make the directory first"]);
-    office.types("audit verify config.toml").fails(2, &["neither an export of a log nor a proof"]);
+    office.file("other.txt", "c2sp.org/tlog-proof@v2\n");
+    office.types("audit verify other.txt").fails(2, &["neither an export of a log nor a proof"]);
     // Each is a proof of the log as it stands then.
     let first = office.types("audit prove 1 --json").done().json();
     assert!(first["size"].as_u64() > u64::try_from(bob).ok(), "{first}");

@@ -1,7 +1,7 @@
 //! A question that is long without an answer is asked once more over another connection, where that is wanted and borne: one answer, one record.
 
 use crate::{
-    control::until,
+    control::{acknowledged, tell, until},
     explain::planned,
     home::{DEADLINES, Home, from, tasks},
     numbers::counted,
@@ -22,7 +22,7 @@ const LONG: Deadlines = Deadlines { source: Duration::from_mins(1), overall: Dur
 /// For those that nobody is to answer.
 const SHORT: Deadlines = Deadlines { source: Duration::from_millis(500), overall: Duration::from_secs(10) };
 
-/// A link over which nothing was asked yet, of an instance that asks twice.
+/// A link over which no row was asked for yet, of an instance that asks twice.
 async fn hedging(deadlines: Deadlines) -> (Home, Side) {
     let mut home = Home::new().await;
     let side = Side::with("work", (0..3).map(|id| task(id, id)).collect()).await;
@@ -30,6 +30,9 @@ async fn hedging(deadlines: Deadlines) -> (Home, Side) {
     home.hub.stop().await;
     until("the former one's connections are closed", async || side.registry.connections(side.grant) == 0).await;
     home.hub = home.restarted_hedging(AFTER, deadlines);
+    // Until somebody has told how much is left of the limit nothing is asked twice.
+    side.board().calls_left = vec!["100"];
+    home.hub.ping(&home.alice, &side.name).await.unwrap();
     side.board().ids.clear();
     (home, side)
 }
@@ -152,6 +155,26 @@ async fn unless_it_is_wanted_nothing_is_asked_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_which_nothing_is_known_bears_no_second_try() {
+    let (home, side) = hedging(SHORT).await;
+    side.board().calls_left.clear();
+    side.board().has_sessions = true;
+    home.hub.keep_in_touch();
+    until("a session is begun", async || home.hub.links(&home.alice).await.unwrap().remove(0).session.is_some()).await;
+    let tries = async || {
+        side.board().ids.clear();
+        side.always(Behaviour::Hang);
+        assert_eq!(listed(&home).await.sources[0].outcome, Outcome::Timeout);
+        called(&side, "list")
+    };
+    assert_eq!(tries().await, 2, "as much as a ping has told");
+    // Another limit may be in force now.
+    tell(&side, 9, News::Changed(v1::Terms::default()));
+    until("it is acknowledged", async || acknowledged(&side) == [9]).await;
+    assert_eq!(tries().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_nearly_used_up_bears_no_second_try() {
     for (left, tries) in [("9", 1), ("10", 2)] {
         let (home, side) = hedging(SHORT).await;
@@ -181,7 +204,8 @@ async fn the_probe_of_a_link_that_was_left_alone_is_sent_once() {
         .await;
     };
     asked.await;
-    assert_eq!((called(&side, "list"), side.board().gone), (1, 1));
+    has_given_up(&side, 1).await;
+    assert_eq!(called(&side, "list"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

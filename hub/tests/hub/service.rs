@@ -216,7 +216,7 @@ impl QueryService for Service {
             Capabilities::Held(until) => until.notified().await,
             Capabilities::Failed(status) => return Err(status),
         }
-        Ok(response(v1::CapabilitiesResponse {
+        self.telling(Ok(response(v1::CapabilitiesResponse {
             grant_id: self.grant.to_string(),
             grant_name: "home".into(),
             workspace: "main".into(),
@@ -227,7 +227,7 @@ impl QueryService for Service {
             calls_left: 59,
             not_after: Some(wire::timestamp(domain::Time::from_seconds(2_000_000_000))),
             doors: vec!["cli".into()],
-        }))
+        })))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<Chunks>, Status> {
