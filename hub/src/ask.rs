@@ -2,12 +2,12 @@
 
 use crate::{
     Asker, Hub,
-    cache::{Answer, Manner},
+    cache::Manner,
     call::{Call, Facts},
     cursor::Progress,
     deadlines::Until,
     flight::Aboard,
-    judge::Judge,
+    judge::Hold,
     outcome::Failure,
     peer::Batch,
     question::Source,
@@ -18,7 +18,6 @@ use domain::{
     operation::{List, Method, Operation},
     page::PageToken,
 };
-use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A source that is being asked.
@@ -63,7 +62,7 @@ impl<'a> Ask<'a> {
 
     /// Makes the record of what was answered durable. This instance's own rows are not recorded call by call.
     pub(crate) async fn record(&mut self, sum: Sum) -> Result<(), Failure> {
-        let kept = self.kept().is_some();
+        let kept = self.is_kept();
         match &mut self.asking {
             Some(asking) => asking.answered(sum, kept).await,
             None => Ok(()),
@@ -72,7 +71,7 @@ impl<'a> Ask<'a> {
 
     /// The same of what was answered before it broke off.
     pub(crate) async fn record_broken_off(&mut self, sum: Sum, failure: &Failure) -> Result<(), Failure> {
-        let kept = self.kept().is_some();
+        let kept = self.is_kept();
         match &mut self.asking {
             Some(asking) => asking.broke_off(sum, kept, failure).await,
             None => Ok(()),
@@ -81,15 +80,16 @@ impl<'a> Ask<'a> {
 
     /// Makes the record of a failure durable, and returns it; or the failure of recording, which is told instead.
     pub(crate) async fn record_failure(&mut self, failure: Failure) -> Failure {
+        let kept = self.is_kept();
         match &mut self.asking {
+            Some(asking) if kept => asking.failed_of_kept(&failure).await.err().unwrap_or(failure),
             Some(asking) => asking.failed(&failure).await.err().unwrap_or(failure),
             None => failure,
         }
     }
 
-    /// The earlier answer that it brings, if that was kept.
-    pub(crate) fn kept(&self) -> Option<Arc<Answer>> {
-        self.reader.kept()
+    fn is_kept(&self) -> bool {
+        self.hold().is_some_and(|hold| hold.is_kept())
     }
 
     /// What the other side told beside its rows.
@@ -97,9 +97,9 @@ impl<'a> Ask<'a> {
         self.reader.facts()
     }
 
-    /// Who judges its rows when they leave; nobody those of this instance.
-    pub(crate) fn judge(&self) -> Option<Judge> {
-        self.reader.judge()
+    /// What lets its rows leave, once the first of them were read; nothing holds those of this instance.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.reader.hold()
     }
 
     /// Its place, for whoever keeps what it brings; none for this instance's own rows.

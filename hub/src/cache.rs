@@ -6,7 +6,7 @@
 //! share its failure. What a link's owner asked is found by nobody else: links are theirs, and everything here is kept by owner and link.
 
 use crate::{
-    judge::Judge,
+    judge::Hold,
     outcome::{Failure, Kind},
 };
 use domain::{
@@ -60,14 +60,10 @@ impl Answer {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// One of its messages, if it may be shown.
-    pub(crate) fn message<M: prost::Message + Default>(&self, at: usize, judge: &Judge) -> Result<M, Failure> {
-        if self.is_over() {
-            return Err(Failure::changed());
-        }
-        judge.judge()?;
-        let bytes = self.messages.get(at).ok_or_else(Failure::unfinished)?;
-        M::decode(&bytes[..]).map_err(|_| Failure::unfinished())
+    /// One of its messages, if what it is held by lets it leave.
+    pub(crate) fn message<M: prost::Message + Default>(&self, at: usize, hold: &Hold) -> Result<M, Failure> {
+        let bytes = self.messages.get(at).ok_or_else(Failure::unfinished);
+        hold.leave(bytes.and_then(|bytes| M::decode(&bytes[..]).map_err(|_| Failure::unfinished())))
     }
 
     fn size(&self) -> usize {
@@ -379,7 +375,7 @@ impl Keeping {
     pub(crate) fn failed(&mut self, failure: &Failure) {
         self.messages.clear();
         if let Some(ticket) = self.ticket.take()
-            && !matches!(failure.kind, Kind::HeldBack(_))
+            && !matches!(failure.kind, Kind::HeldBack(_) | Kind::Withheld)
         {
             ticket.fail(failure);
         }

@@ -2,13 +2,13 @@
 
 use crate::{
     Hub,
-    cache::{Manner, Turn},
+    cache::{Answer, Manner, Turn},
     flight::{Aboard, Over},
     hello::Shares,
-    judge::{Judge, Unjudged, Words},
+    judge::{Hold, Judge, Unjudged, Words},
     outcome::{Failure, Kind},
     session::{Channel, Live},
-    terms::Known,
+    terms::{Known, Said},
     track::Pass,
 };
 use domain::{
@@ -24,7 +24,10 @@ use link::{
 };
 use proto::REQUEST_ID;
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use store::LinkRecord;
@@ -44,6 +47,8 @@ pub(crate) struct Call<'a> {
     aboard: Aboard,
     gate: Gate,
     judge: Judge,
+    /// What the grant gives, where that was asked before the rows.
+    said: Option<Said>,
     /// Calls that the grant has left, as the last answer said.
     calls_left: Option<u32>,
     /// Calls of the grant's limit that were taken, as far as is known.
@@ -93,6 +98,7 @@ impl<'a> Call<'a> {
             aboard,
             gate: Gate::Free,
             judge,
+            said: None,
             calls_left: None,
             taken: AtomicU32::new(0),
         }
@@ -112,6 +118,16 @@ impl<'a> Call<'a> {
     /// Who judges what comes.
     pub(crate) const fn judge(&self) -> &Judge {
         &self.judge
+    }
+
+    /// What lets rows leave that it brought, or that are of an earlier answer.
+    pub(crate) fn hold(&self, kept: Option<Arc<Answer>>) -> Hold {
+        Hold::new(self.over(), self.judge.clone(), kept)
+    }
+
+    /// What the grant gives, if that had to be asked before the rows.
+    pub(crate) fn take_said(&mut self) -> Option<Said> {
+        self.said.take()
     }
 
     pub(crate) const fn link(&self) -> &'a LinkRecord {
@@ -166,26 +182,26 @@ impl<'a> Call<'a> {
 
     /// Whether an earlier answer to the same question will do, or somebody asks it already; waits no longer than the deadline.
     pub(crate) async fn turn(&mut self, query: QueryHash, manner: Manner, deadline: Instant) -> Result<Turn, Failure> {
-        self.allowed().await?;
+        self.said = self.allowed().await?;
         let turn = self.hub.cache.turn((self.link.owner, self.link.id), query, manner);
         // Whoever is waited for has the same deadline, and knows then how it ended.
         let turn = async { timeout_at(deadline + SLACK, turn).await.map_err(|_| self.late()) };
-        let turn = self.received(Part::Queue, turn).await;
+        let turn = self.waited_for(Part::Queue, turn).await;
+        let turn = turn.and_then(|turn| self.judge.may_be_asked().map(|()| turn));
         if matches!(turn, Ok(Turn::Failed(_))) {
             self.trail.not_sent(NotSent::Equal);
         }
         turn
     }
 
-    /// What is waited for, as a part of the question: unless the grant ends first, and judged when it is there.
-    pub(crate) async fn received<T>(
+    /// What is waited for, as a part of the question: unless the grant ends first.
+    pub(crate) async fn waited_for<T>(
         &self,
         part: Part,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let over = self.over();
-        let came = self.trail.time(part, over.unless(work)).await?;
-        self.judge.judge().map(|()| came)
+        self.trail.time(part, over.unless(work)).await
     }
 
     /// Asks for words, waiting no longer than the deadline. A kept connection that turns out to be dead is replaced once.
@@ -395,6 +411,8 @@ impl<'a> Call<'a> {
         if failure.is_some_and(|failure| matches!(failure.kind, Kind::HeldBack(_))) {
             return;
         }
+        // What may not be shown was answered all the same.
+        let failure = failure.filter(|failure| failure.kind != Kind::Withheld);
         if let Gate::Passed(pass) = &mut self.gate {
             pass.ended(failure);
         }

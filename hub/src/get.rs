@@ -2,16 +2,16 @@
 
 use crate::{
     Asker, Hub, HubError,
-    cache::{Answer, Keeping, Manner, Turn},
+    cache::{Keeping, Manner, Ticket, Turn},
     call::{Call, Facts},
     deadlines::{Until, message_bytes},
     flight::{Aboard, Held},
-    judge::Judge,
+    judge::Hold,
     outcome::Failure,
     peer,
     question::{Source, Sources},
     record::{Asking, Sum},
-    terms::{Known, Said},
+    terms::Known,
 };
 use domain::{
     Reason, Time,
@@ -25,7 +25,7 @@ use domain::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use prost::Message as _;
 use proto::v1::{self, query_service_client::QueryServiceClient};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use store::{Access, LinkRecord};
 use tokio::time::{Instant, timeout_at};
 
@@ -36,8 +36,15 @@ type Found = Result<Option<Read>, Failure>;
 struct Read {
     item: Item,
     as_of: Time,
-    /// The answer that it is of, where it gave it a moment ago.
-    kept: Option<Arc<Answer>>,
+    /// Whether it is of an answer that it gave a moment ago.
+    cached: bool,
+}
+
+/// What came of asking a link, and what lets it leave.
+struct Asked {
+    found: Found,
+    bytes: u64,
+    hold: Hold,
 }
 
 /// A row, and the fields that its source's grant keeps back, where that was asked and is known.
@@ -114,42 +121,33 @@ impl Hub {
         let began = Instant::now();
         let found = timeout_at(self.deadlines.of_source(until), self.store.get(access)).await;
         let found = found.map_err(|_| Failure::silent(began.elapsed()))?.map_err(Failure::own)?;
-        Ok(found.map(|(item, as_of)| Read { item, as_of, kept: None }))
+        Ok(found.map(|(item, as_of)| Read { item, as_of, cached: false }))
     }
 
     async fn get_link(&self, asker: &Asker, link: &LinkRecord, (get, manner, until): (&Get, Manner, Until)) -> Came {
         let mut asking = Asking::new(self, asker, link, Method::Get).about(&get.resource, get.query_hash());
         let mut call = Call::question(self, link, (asker.door, asking.trail()), self.deadlines.of_source(until));
-        let allowed = if self.deadlines.are_fair(until) { call.allowed().await } else { Err(Failure::no_time()) };
-        let (found, bytes, said) = match allowed {
-            Ok(said) => {
-                let (found, bytes) = ask(&mut call, get, manner).await;
-                (found, bytes, said)
-            }
-            Err(failure) => (Err(failure), 0, None),
+        let came = if self.deadlines.are_fair(until) {
+            ask(&mut call, get, manner).await
+        } else {
+            Asked { found: Err(Failure::no_time()), bytes: 0, hold: call.hold(None) }
         };
-        let over = call.over();
-        let cached = matches!(&found, Ok(Some(read)) if read.kept.is_some());
-        if !cached {
+        let Asked { found, bytes, hold } = came;
+        if !hold.is_kept() {
             call.end(found.as_ref().err());
         }
         let recorded = match &found {
-            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, cached).await,
+            Ok(row) => asking.answered(Sum { rows: u64::from(row.is_some()), bytes }, hold.is_kept()).await,
+            Err(failure) if hold.is_kept() => asking.failed_of_kept(failure).await,
             Err(failure) => asking.failed(failure).await,
         };
         let kept_back = match (&recorded, &found) {
-            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, get, said).await,
+            (Ok(()), Ok(Some(read))) if looks_empty(&read.item) => withheld(&mut call, get).await,
             _ => None,
         };
-        // What came just before the end is not shown after it.
-        let found = match found {
-            _ if over.is_so() => Err(Failure::ended()),
-            Ok(Some(Read { kept: Some(answer), .. })) if answer.is_over() => Err(Failure::changed()),
-            Ok(found) => call.judge().judge().map(|()| found),
-            failed => failed,
-        };
+        let found = hold.leave(recorded.and(found));
         let facts = call.facts(&get.resource);
-        Came { found: recorded.and(found), kept_back, place: Some(call.place()), facts }
+        Came { found, kept_back, place: Some(call.place()), facts }
     }
 }
 
@@ -173,28 +171,34 @@ fn looks_empty(item: &Item) -> bool {
     item.title.is_none() || has_body && item.body.is_none()
 }
 
-/// The fields of its kind that the grant keeps back: as its session tells, as was `said` to this question before, or asked for. Whoever cannot be
+/// The fields of its kind that the grant keeps back: as its session tells, as was said to this question before, or asked for. Whoever cannot be
 /// asked that has given the row all the same.
-async fn withheld(call: &mut Call<'_>, get: &Get, said: Option<Said>) -> Option<Vec<Field>> {
+async fn withheld(call: &mut Call<'_>, get: &Get) -> Option<Vec<Field>> {
     if let Known::Told(terms) = call.known() {
         return terms.kept_back(&get.resource);
     }
-    let said = match said {
+    let said = match call.take_said() {
         Some(said) => said,
         None => call.ask_terms().await.ok()?,
     };
     said?.terms().kept_back(&get.resource)
 }
 
-async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
-    let ticket = match call.turn(get.query_hash(), manner, call.deadline()).await {
+async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> Asked {
+    let turn = call.turn(get.query_hash(), manner, call.deadline()).await;
+    let hold = call.hold(None);
+    let (found, bytes) = match turn {
         Ok(Turn::Kept(answer)) => {
-            let again = async { again(answer, get, call.judge()) };
-            return (call.over().unless(again).await.map(Some), 0);
+            let hold = call.hold(Some(answer));
+            return Asked { found: again(&hold, get).map(Some), bytes: 0, hold };
         }
-        Ok(Turn::Failed(failure)) | Err(failure) => return (Err(failure), 0),
-        Ok(Turn::Ask(ticket)) => ticket,
+        Ok(Turn::Failed(failure)) | Err(failure) => (Err(failure), 0),
+        Ok(Turn::Ask(ticket)) => fetch(call, get, ticket).await,
     };
+    Asked { found, bytes, hold }
+}
+
+async fn fetch(call: &mut Call<'_>, get: &Get, ticket: Option<Ticket>) -> (Found, u64) {
     let mut keeping = Keeping::new(ticket);
     let wire = v1::GetRequest { resource: get.resource.to_string(), id: get.id.to_string() };
     let answer = call.fetch(&wire, |channel, request| async move {
@@ -205,7 +209,7 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
         Ok(answer) => {
             let bytes = answer.encoded_len() as u64;
             keeping.add(&answer);
-            let read = read(answer, get, None);
+            let read = read(answer, get, false);
             match &read {
                 Ok(_) => keeping.whole(),
                 Err(failure) => keeping.failed(failure),
@@ -222,16 +226,16 @@ async fn ask(call: &mut Call<'_>, get: &Get, manner: Manner) -> (Found, u64) {
 }
 
 /// A row that was given a moment ago, read anew.
-fn again(answer: Arc<Answer>, get: &Get, judge: &Judge) -> Result<Read, Failure> {
-    read(answer.message(0, judge)?, get, Some(answer))
+fn again(hold: &Hold, get: &Get) -> Result<Read, Failure> {
+    read(hold.message(0)?, get, true)
 }
 
-fn read(answer: v1::GetResponse, get: &Get, kept: Option<Arc<Answer>>) -> Result<Read, Failure> {
+fn read(answer: v1::GetResponse, get: &Get, cached: bool) -> Result<Read, Failure> {
     let item = answer.item.ok_or_else(|| Failure::lie("the other side answered without a row"))?;
     let item = peer::read(item, &get.resource)?;
     let as_of = answer.as_of.ok_or_else(|| Failure::lie("the other side sent a row without its time"))?;
     if item.id == get.id {
-        Ok(Read { item, as_of: wire::time(as_of), kept })
+        Ok(Read { item, as_of: wire::time(as_of), cached })
     } else {
         Err(Failure::lie("the other side sent another row than the one asked for"))
     }
@@ -241,8 +245,8 @@ fn present(name: &str, found: Found, took: Duration) -> (Option<Row>, SourceOutc
     match found {
         Ok(found) => {
             let row = found.map(|read| {
-                let Read { item, as_of, kept } = read;
-                Row { source: name.to_owned(), as_of, late: false, cached: kept.is_some(), item }
+                let Read { item, as_of, cached } = read;
+                Row { source: name.to_owned(), as_of, late: false, cached, item }
             });
             let rows = u64::from(row.is_some());
             (row, SourceOutcome { rows, ..SourceOutcome::empty(name, Outcome::Ok, "", took) })

@@ -2,16 +2,15 @@
 //!
 //! Judged by code and `ErrorInfo`, never by parsing text. Text that the other side chose is shown as one safe line.
 
-use crate::{HubError, deadlines::message_bytes};
+use crate::{HubError, deadlines::message_bytes, judge::Closed};
 use domain::{
     Reason, Time,
     answer::{Outcome, SourceOutcome},
     audit::one_line,
     invite::Invite,
-    scope::Door,
 };
 use link::{DialError, Dialled, trail::NotSent};
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 use store::LinkRecord;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -48,8 +47,10 @@ pub(crate) enum Kind {
     Lie,
     /// The grant ended while the question was under way: none of its rows is shown any more.
     Ended,
-    /// The link was not asked, as its circuit is open or no time is left; or its rows are not shown, as its grant names other doors.
+    /// The link was not asked: its circuit is open, no time is left, or its grant names other doors.
     HeldBack(NotSent),
+    /// The link answered, and by then its grant named other doors: none of its rows is shown. Of the link it says what any answer says.
+    Withheld,
 }
 
 impl Failure {
@@ -85,30 +86,14 @@ impl Failure {
         Self { reason, retry_after: Some(wait), kind: Kind::HeldBack(NotSent::Circuit), ..self.clone() }
     }
 
-    /// Nothing was sent, since the other side's owner does not want its rows shown where they were asked for.
-    pub(crate) fn not_through(door: Door, doors: &BTreeSet<Door>) -> Self {
-        let named: Vec<_> = doors.iter().map(|door| door.word()).collect();
-        let shown = if named.is_empty() {
-            "this version has none of the doors that it names".to_owned()
-        } else {
-            format!("it names {}: ask there", named.join(", "))
-        };
-        let reason = format!(
-            "not asked: its owner does not let rows be shown through `{door}`; {shown}, or ask its owner to add `{door}` to `doors` of the grant's \
-             scope",
-            door = door.word()
-        );
-        Self::new(Outcome::Denied, Kind::HeldBack(NotSent::Door), reason)
+    /// Nothing was sent, since its rows may not be shown where they were asked for.
+    pub(crate) fn not_asked(why: &Closed) -> Self {
+        Self::new(Outcome::Denied, Kind::HeldBack(NotSent::Door), format!("not asked: {why}"))
     }
 
-    /// The same, since nobody knows which doors its owner names.
-    pub(crate) fn unknown_doors(door: Door) -> Self {
-        let reason = format!(
-            "not asked: whether its owner lets rows be shown through `{}` is not known, since its session, which tells so, has not begun; `mosaic-fed \
-             links` says why, try again once it has, or ask on the command line",
-            door.word()
-        );
-        Self::new(Outcome::Denied, Kind::HeldBack(NotSent::Door), reason)
+    /// There is an answer, now or from a moment ago, and its rows may not be shown where they were asked for any more.
+    pub(crate) fn withheld(why: &Closed) -> Self {
+        Self::new(Outcome::Denied, Kind::Withheld, format!("answered, and not shown: {why}"))
     }
 
     /// Nothing was sent, since what was asked before, for the same answer, has used up its time.
@@ -181,7 +166,7 @@ impl Failure {
 
     /// Whether rows that came before it are not to be used.
     pub(crate) fn spoils_rows(&self) -> bool {
-        matches!(self.kind, Kind::Lie | Kind::Ended | Kind::HeldBack(_))
+        matches!(self.kind, Kind::Lie | Kind::Ended | Kind::HeldBack(_) | Kind::Withheld)
     }
 
     /// Whether asking again cannot help while the grant stays as it is.

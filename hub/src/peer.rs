@@ -1,11 +1,10 @@
 //! The rows of another instance, believed in nothing: each is read anew, must be of the resource that was asked for and
 //! stand strictly after the one before. The first that does not ends the source.
 
-use crate::{cache::Answer, outcome::Failure};
+use crate::outcome::Failure;
 use domain::{Time, id::Resource, item::Item, page::Position, wire};
 use prost::Message as _;
 use proto::v1;
-use std::sync::Arc;
 
 /// Some rows of a source, newest first.
 #[derive(Debug)]
@@ -14,8 +13,8 @@ pub(crate) struct Batch {
     pub(crate) as_of: Time,
     /// Bytes on the wire, before TLS; 0 for this instance's own rows.
     pub(crate) bytes: u64,
-    /// The earlier answer that it is of, if it was kept.
-    pub(crate) kept: Option<Arc<Answer>>,
+    /// Whether it is of an earlier answer.
+    pub(crate) cached: bool,
     /// Set with the last rows: whether the source has more than it was asked for.
     pub(crate) end: Option<bool>,
 }
@@ -42,7 +41,7 @@ impl Check {
             wire.as_of.map(wire::time).ok_or_else(|| Failure::lie("the other side sent rows without their time"))?;
         let items = wire.items.into_iter().map(|item| self.row(item)).collect::<Result<Vec<_>, _>>()?;
         let end = wire.end.map(|end| end.truncated);
-        Ok(Batch { items, as_of, bytes, kept: None, end })
+        Ok(Batch { items, as_of, bytes, cached: false, end })
     }
 
     fn row(&mut self, wire: v1::Item) -> Result<Item, Failure> {

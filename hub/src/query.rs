@@ -3,11 +3,10 @@
 use crate::{
     Asker, Hub, HubError,
     ask::Ask,
-    cache::Answer,
     cursor::{Bound, Cursor, Progress, SourceId},
     deadlines::{PAGE_BYTES, Until},
     flight::{Aboard, Held, Places},
-    judge::Judge,
+    judge::Hold,
     merge::{Gathered, Merged, Rest, merge},
     outcome::Failure,
     question::{Lanes, Question, Source},
@@ -20,7 +19,7 @@ use domain::{
     operation::{List, Operation},
 };
 use futures::{StreamExt, stream::FuturesUnordered};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout_at;
 
 impl Hub {
@@ -76,7 +75,7 @@ impl Hub {
             // A source may have ended well long before the slowest one does; if its grant ends meanwhile, its rows are let go of.
             let ended = answers.iter().position(Answered::is_over);
             if let Some(at) = ended {
-                answers[at].let_go(Rest::Refused, &Failure::ended());
+                answers[at].let_go(&Failure::ended());
                 continue;
             }
             tokio::select! {
@@ -89,11 +88,7 @@ impl Hub {
             }
         }
         for answer in &mut answers {
-            match answer.judge.as_ref().map(Judge::judge) {
-                Some(Err(failure)) if !answer.gathered.rows.is_empty() => answer.let_go(Rest::Refused, &failure),
-                _ if answer.has_changed() => answer.let_go(Rest::Late, &Failure::changed()),
-                _ => {}
-            }
+            answer.leave();
         }
         answers
     }
@@ -116,11 +111,12 @@ impl Hub {
             Err(Failure::silent(started.elapsed()))
         });
         let (name, took) = (source.name().to_owned(), started.elapsed());
-        let (rest, outcome) = judge(&name, &ended, &mut rows, took);
+        let (rest, outcome) = rest_and_outcome(&name, &ended, &mut rows, took);
         let outcome = ask.facts().of(outcome);
-        let kept = ask.kept();
-        let gathered = Gathered { source: name, before, cached: kept.is_some(), rows, rest };
-        Answered { at, gathered, outcome, place, kept, judge: ask.judge() }
+        let hold = ask.hold();
+        let cached = hold.as_ref().is_some_and(Hold::is_kept);
+        let gathered = Gathered { source: name, before, cached, rows, rest };
+        Answered { at, gathered, outcome, place, hold }
     }
 }
 
@@ -132,10 +128,8 @@ struct Answered {
     outcome: SourceOutcome,
     /// Under way as long as its rows are held; none of this instance's own.
     place: Option<Aboard>,
-    /// The earlier answer that its rows are of.
-    kept: Option<Arc<Answer>>,
-    /// Who judges its rows when the page is there.
-    judge: Option<Judge>,
+    /// What lets its rows leave when the page is there; nothing holds this instance's own.
+    hold: Option<Hold>,
 }
 
 impl Answered {
@@ -144,24 +138,29 @@ impl Answered {
         let source = id.as_ref().map_or(HERE, |(_, name)| name.as_str()).to_owned();
         let outcome = Failure::removed().ending(&source, 0, Duration::ZERO);
         let gathered = Gathered { source, before, cached: false, rows: Vec::new(), rest: Rest::Refused };
-        Self { at, gathered, outcome, place: None, kept: None, judge: None }
+        Self { at, gathered, outcome, place: None, hold: None }
     }
 
     fn is_over(&self) -> bool {
         self.place.as_ref().is_some_and(|place| place.over().is_so())
     }
 
-    /// Whether its rows were kept, under a grant that changed since.
-    fn has_changed(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.is_over())
+    /// The page is there: what it gave goes on it, if that may be shown still. How it failed says nothing of its rows.
+    fn leave(&mut self) {
+        let gave = self.outcome.outcome.is_answer();
+        if let Some(hold) = self.hold.as_ref().filter(|_| gave)
+            && let Err(failure) = hold.leave(Ok(()))
+        {
+            self.let_go(&failure);
+        }
     }
 
-    fn let_go(&mut self, rest: Rest, why: &Failure) {
+    fn let_go(&mut self, why: &Failure) {
         self.gathered.rows = Vec::new();
-        self.gathered.rest = rest;
+        self.gathered.rest = rest_after(why);
         let took = Duration::from_millis(self.outcome.took_ms);
         self.outcome = why.ending(&self.gathered.source, 0, took);
-        (self.place, self.kept, self.judge) = (None, None, None);
+        (self.place, self.hold) = (None, None);
     }
 }
 
@@ -208,7 +207,7 @@ async fn read_all(
 }
 
 /// What follows the rows of a source, and its outcome as far as it is known before the merge.
-fn judge(
+fn rest_and_outcome(
     name: &str,
     ended: &Result<bool, Failure>,
     rows: &mut Vec<(Item, Time)>,
@@ -223,10 +222,13 @@ fn judge(
             if failure.spoils_rows() {
                 rows.clear();
             }
-            let rest = if failure.is_final() { Rest::Refused } else { Rest::Late };
-            (rest, failure.ending(name, rows.len() as u64, took))
+            (rest_after(failure), failure.ending(name, rows.len() as u64, took))
         }
     }
+}
+
+fn rest_after(failure: &Failure) -> Rest {
+    if failure.is_final() { Rest::Refused } else { Rest::Late }
 }
 
 fn unzip(answers: Vec<Answered>) -> (Vec<usize>, Vec<Gathered>, Vec<SourceOutcome>) {

@@ -2,11 +2,11 @@
 
 use crate::{
     Asker, Hub,
-    cache::{Answer, Keeping, Manner, Turn},
+    cache::{Keeping, Manner, Turn},
     call::{Call, Facts},
     deadlines::message_bytes,
     flight::Aboard,
-    judge::{Judge, Parts},
+    judge::{Hold, Parts},
     outcome::Failure,
     peer::{Batch, Check},
 };
@@ -16,7 +16,7 @@ use domain::{
     page::{PageToken, Position},
 };
 use proto::v1::{self, query_service_client::QueryServiceClient};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use store::Access;
 use tokio::time::{Instant, timeout_at};
 
@@ -51,22 +51,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The earlier answer that it gives, if that was kept.
-    pub(crate) fn kept(&self) -> Option<Arc<Answer>> {
-        match self {
-            Self::Link(link) => match &link.from {
-                From::Kept { answer, .. } => Some(Arc::clone(answer)),
-                From::Unknown | From::There { .. } => None,
-            },
-            Self::Here(_) => None,
-        }
-    }
-
-    /// Who judges its rows when they leave; nobody those of this instance.
-    pub(crate) fn judge(&self) -> Option<Judge> {
+    /// What lets its rows leave; nothing holds those of this instance.
+    pub(crate) fn hold(&self) -> Option<Hold> {
         match self {
             Self::Here(_) => None,
-            Self::Link(link) => Some(link.call.judge().clone()),
+            Self::Link(link) => Some(match &link.from {
+                From::Kept { hold, .. } => hold.clone(),
+                From::Unknown | From::There { .. } => link.call.hold(None),
+            }),
         }
     }
 
@@ -118,7 +110,7 @@ impl<'a> Here<'a> {
             items: chunk.items,
             as_of: chunk.as_of,
             bytes: 0,
-            kept: None,
+            cached: false,
             end: over.then_some(more && given > 0),
         })
     }
@@ -143,8 +135,8 @@ enum From {
     Unknown,
     /// The other side, now.
     There { parts: Box<Parts<v1::ListResponse>>, keeping: Keeping },
-    /// An earlier answer, with how many of its messages were read.
-    Kept { answer: Arc<Answer>, read: usize },
+    /// An earlier answer, of which so many messages were read.
+    Kept { hold: Hold, read: usize },
 }
 
 impl<'a> Link<'a> {
@@ -171,10 +163,10 @@ impl<'a> Link<'a> {
         if Instant::now() >= deadline {
             return Err(self.call.late());
         }
-        let (message, kept) = self.message(deadline).await?;
+        let (message, cached) = self.message(deadline).await?;
         let batch = self.check.chunk(message)?;
-        let bytes = if kept.is_some() { 0 } else { batch.bytes };
-        let batch = Batch { bytes, kept, ..batch };
+        let bytes = if cached { 0 } else { batch.bytes };
+        let batch = Batch { bytes, cached, ..batch };
         self.call.answered();
         self.rows += batch.items.len();
         match batch.end {
@@ -190,7 +182,7 @@ impl<'a> Link<'a> {
 
     async fn begin(&mut self, deadline: Instant) -> Result<From, Failure> {
         let ticket = match self.call.turn(self.query, self.manner, deadline).await? {
-            Turn::Kept(answer) => return Ok(From::Kept { answer, read: 0 }),
+            Turn::Kept(answer) => return Ok(From::Kept { hold: self.call.hold(Some(answer)), read: 0 }),
             Turn::Failed(failure) => return Err(failure),
             Turn::Ask(ticket) => ticket,
         };
@@ -208,20 +200,18 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The next message, and the earlier answer that it is of, if it was kept.
-    async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, Option<Arc<Answer>>), Failure> {
+    /// The next message, and whether it is of an earlier answer.
+    async fn message(&mut self, deadline: Instant) -> Result<(v1::ListResponse, bool), Failure> {
         match &mut self.from {
-            From::Kept { answer, read } => {
+            From::Kept { hold, read } => {
                 let at = *read;
                 *read += 1;
-                let message = async { answer.message(at, self.call.judge()) };
-                let message = self.call.over().unless(message).await?;
-                Ok((message, Some(Arc::clone(answer))))
+                Ok((hold.message(at)?, true))
             }
             From::There { parts, keeping } => {
                 let message = parts.next(&self.call, deadline).await?.ok_or_else(Failure::unfinished)?;
                 keeping.add(&message);
-                Ok((message, None))
+                Ok((message, false))
             }
             From::Unknown => Err(Failure::unfinished()),
         }

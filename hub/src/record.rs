@@ -14,7 +14,7 @@ use domain::{
 };
 use link::{
     Trail,
-    trail::{Begin, Part, Side},
+    trail::{Begin, NotSent, Part, Side},
 };
 use std::sync::Arc;
 use store::{Auditor, LinkRecord, ReleaseError, StoreError};
@@ -103,8 +103,7 @@ impl Asking {
         if kept {
             self.trail.cached();
         }
-        let note = [if kept { KEPT } else { "" }, note];
-        let note = note.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+        let note = noted(kept, note);
         let record = Record { rows: sum.rows, bytes: sum.bytes, ..self.record(Ending::Answered, &note) };
         self.write(record).await.map_err(|error| unrecorded(&error))?;
         self.trail.answered(sum.rows, sum.bytes);
@@ -118,14 +117,27 @@ impl Asking {
         Ok(())
     }
 
-    /// Writes that nothing was answered, and why.
+    /// Writes that nothing was answered, or nothing that may be shown, and why.
     pub(crate) async fn failed(&mut self, failure: &Failure) -> Result<(), Failure> {
-        let note = format!("{}: {}", failure.outcome, failure.reason);
+        self.failed_by(failure, false).await
+    }
+
+    /// The same of a question that an earlier answer was there for, so that nothing was sent.
+    pub(crate) async fn failed_of_kept(&mut self, failure: &Failure) -> Result<(), Failure> {
+        self.failed_by(failure, true).await
+    }
+
+    async fn failed_by(&mut self, failure: &Failure, kept: bool) -> Result<(), Failure> {
+        let note = noted(kept, &format!("{}: {}", failure.outcome, failure.reason));
         self.trail.broke_off(failure.outcome);
-        if let Kind::HeldBack(why) = failure.kind {
-            self.trail.not_sent(why);
+        match failure.kind {
+            Kind::HeldBack(why) => self.trail.not_sent(why),
+            Kind::Withheld => self.trail.not_sent(NotSent::Door),
+            _ => {}
         }
-        let record = Record { reason: failure.refusal, ..self.record(Ending::Refused, &note) };
+        // The other side's log says that it answered, so this one does not say that it refused.
+        let ending = if failure.kind == Kind::Withheld { Ending::Answered } else { Ending::Refused };
+        let record = Record { reason: failure.refusal, ..self.record(ending, &note) };
         self.write(record).await.map_err(|error| unrecorded(&error))
     }
 
@@ -164,6 +176,11 @@ impl Asking {
         }
         written
     }
+}
+
+fn noted(kept: bool, note: &str) -> String {
+    let parts = [if kept { KEPT } else { "" }, note];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn unrecorded(error: &ReleaseError) -> Failure {

@@ -4,11 +4,10 @@
 use crate::{
     Asker, Hub, HubError,
     ask::Ask,
-    cache::Answer,
     call::Facts,
     cursor::Progress,
     flight::Over,
-    judge::Judge,
+    judge::Hold,
     outcome::Failure,
     peer::Batch,
     question::{Question, Source},
@@ -49,41 +48,45 @@ struct Shelf {
     rows: Mutex<Rows>,
     empty: Notify,
     over: Option<Over>,
-    judge: Option<Judge>,
 }
 
 #[derive(Default)]
 struct Rows {
     /// Why one was let go of when it was its turn.
     lost: Option<Failure>,
-    waiting: VecDeque<(Box<Row>, Option<Arc<Answer>>)>,
+    waiting: VecDeque<Box<Row>>,
+    /// What lets them leave; nothing holds this instance's own.
+    hold: Option<Hold>,
     shown: u64,
     facts: Facts,
 }
 
 impl Shelf {
-    fn new(source: &str, over: Option<Over>, judge: Option<Judge>) -> Self {
-        Self { source: source.to_owned(), rows: Mutex::default(), empty: Notify::new(), over, judge }
+    fn new(source: &str, over: Option<Over>) -> Self {
+        Self { source: source.to_owned(), rows: Mutex::default(), empty: Notify::new(), over }
     }
 
     fn is_over(&self) -> bool {
         self.over.as_ref().is_some_and(Over::is_so)
     }
 
-    fn put(&self, row: Row, kept: Option<Arc<Answer>>) {
-        self.lock().waiting.push_back((Box::new(row), kept));
+    fn put(&self, row: Row) {
+        self.lock().waiting.push_back(Box::new(row));
     }
 
-    /// The next row; none once its grant has ended, or has changed since the row was kept, or lets no row be shown here any more.
+    fn held_by(&self, hold: Option<Hold>) {
+        self.lock().hold = hold;
+    }
+
+    /// The next row; none where it may not leave any more.
     fn take(&self) -> Option<Box<Row>> {
         let mut rows = self.lock();
         let next = rows.waiting.pop_front();
         if rows.waiting.is_empty() {
             self.empty.notify_one();
         }
-        let (row, kept) = next?;
-        match self.holds(kept.as_deref()) {
-            Ok(()) => {
+        match rows.leave(Ok(next?)) {
+            Ok(row) => {
                 rows.shown += 1;
                 Some(row)
             }
@@ -94,21 +97,17 @@ impl Shelf {
         }
     }
 
-    fn holds(&self, kept: Option<&Answer>) -> Result<(), Failure> {
-        if self.is_over() {
-            return Err(Failure::ended());
-        }
-        if kept.is_some_and(Answer::is_over) {
-            return Err(Failure::changed());
-        }
-        self.judge.as_ref().map_or(Ok(()), Judge::judge)
-    }
-
     /// How it ended for the reader, who may have come after what the source ended with.
     fn end(&self, ended: Result<bool, Failure>, took: Duration) -> SourceOutcome {
-        let lost = self.lock().lost.take();
-        let seen = self.holds(None).and(lost.map_or(Ok(()), Err));
-        self.outcome(seen.and(ended), took)
+        let ended = {
+            let mut rows = self.lock();
+            match rows.lost.take() {
+                // By now there may be more to say of it.
+                Some(lost) => rows.leave(Ok(())).and(Err(lost)),
+                None => rows.leave(ended),
+            }
+        };
+        self.outcome(ended, took)
     }
 
     /// Waits until the reader has every row, or lets go of those it has not when their grant ends.
@@ -144,6 +143,15 @@ impl Shelf {
     // Held for a few lines, never across an await.
     fn lock(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows {
+    fn leave<T>(&self, came: Result<T, Failure>) -> Result<T, Failure> {
+        match &self.hold {
+            Some(hold) => hold.leave(came),
+            None => came,
+        }
     }
 }
 
@@ -210,7 +218,8 @@ async fn tell(hub: &Hub, asker: Asker, question: &Question, source: &Source, ste
         (Progress::NotAsked, hub.deadlines.until()),
     );
     let (over, started) = (ask.place().map(|place| place.over()), ask.started);
-    let shelf = Arc::new(Shelf::new(source.name(), over.clone(), ask.judge()));
+    let shelf = Arc::new(Shelf::new(source.name(), over.clone()));
+    shelf.held_by(ask.hold());
     let relayed = relay(&mut ask, steps, &shelf);
     let ended = match &over {
         Some(over) => over.unless(relayed).await,
@@ -239,6 +248,7 @@ async fn relay(ask: &mut Ask<'_>, steps: &Sender<Waiting>, shelf: &Arc<Shelf>) -
                 return Err(ask.record_failure(failure).await);
             }
         };
+        shelf.held_by(ask.hold());
         let end = batch.end;
         if end.is_some() {
             ask.end(None);
@@ -257,9 +267,8 @@ async fn relay(ask: &mut Ask<'_>, steps: &Sender<Waiting>, shelf: &Arc<Shelf>) -
 
 async fn pass_on(batch: Batch, shelf: &Arc<Shelf>, steps: &Sender<Waiting>) -> Result<(), SendError<Waiting>> {
     for item in batch.items {
-        let row =
-            Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, cached: batch.kept.is_some(), item };
-        shelf.put(row, batch.kept.clone());
+        let row = Row { source: shelf.source.clone(), as_of: batch.as_of, late: false, cached: batch.cached, item };
+        shelf.put(row);
         steps.send(Waiting::Row(Arc::clone(shelf))).await?;
     }
     Ok(())

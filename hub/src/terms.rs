@@ -99,7 +99,7 @@ impl Call<'_> {
         } else {
             None
         };
-        self.judge().judge()?;
+        self.judge().may_be_asked()?;
         Ok(said)
     }
 

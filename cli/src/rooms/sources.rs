@@ -59,7 +59,7 @@ impl Known {
         self.linked.as_ref().is_some_and(|linked| !linked.contains(link))
     }
 
-    /// Whether a source was not asked, since its owner wants its rows shown elsewhere.
+    /// Whether nothing of a source is shown, since its owner wants its rows shown elsewhere: its reason says whether it was asked.
     fn is_kept_elsewhere(&self, source: &SourceOutcome) -> bool {
         source.outcome == Ended::Denied && self.elsewhere.contains(&source.source)
     }
@@ -267,11 +267,11 @@ pub fn what_it_shares(sources: &[SourceOutcome]) -> String {
 
 /// What is said in place of a table without rows: nobody's silence is taken for an answer.
 pub fn no_rows(sources: &[SourceOutcome], known: &Known) -> &'static str {
-    let unasked = sources.iter().filter(|source| known.is_kept_elsewhere(source)).count();
+    let elsewhere = sources.iter().filter(|source| known.is_kept_elsewhere(source)).count();
     let denied = sources.iter().filter(|source| source.outcome == Ended::Denied && source.words.is_none()).count();
     match failed(sources).count() {
         0 => "no rows",
-        all if all == sources.len() && unasked == all => "no source was asked",
+        all if all == sources.len() && elsewhere == all => "no source lets its rows be shown on the command line",
         all if all == sources.len() && denied == all => "no source that was asked shares this",
         all if all == sources.len() => "no source answered",
         _ => "no rows from the sources that answered",
@@ -286,7 +286,9 @@ pub fn not_found(kind: &Resource, id: &str, sources: &[SourceOutcome], known: &K
     }
     let how = |source: &&SourceOutcome| match source.words {
         Some(_) => format!("{} waits to be let in", source.source),
-        None if known.is_kept_elsewhere(source) => format!("{} was not asked", source.source),
+        None if known.is_kept_elsewhere(source) => {
+            format!("{} does not let its rows be shown on the command line", source.source)
+        }
         None => format!("{} did not answer ({})", source.source, source.outcome),
     };
     let (why, they) = (joined(silent.iter().map(how)), if silent.len() == 1 { "it" } else { "one of them" });
@@ -438,11 +440,12 @@ mod tests {
         let (lab, gone) = (ended("lab", Ended::Denied, false), ended("gone", Ended::Revoked, false));
         let named = |name: &str| BTreeSet::from([name.to_owned()]);
         let known = Known { linked: Some(named("lab")), elsewhere: named("lab"), ..Known::default() };
-        assert_eq!(no_rows(std::slice::from_ref(&lab), &known), "no source was asked");
+        assert_eq!(no_rows(std::slice::from_ref(&lab), &known), "no source lets its rows be shown on the command line");
         let shares_none = ended("work", Ended::Denied, false);
         assert_eq!(no_rows(&[lab.clone(), shares_none.clone()], &known), "no source that was asked shares this");
         let kind = "tasks".parse().unwrap();
-        assert!(not_found(&kind, "12ab", std::slice::from_ref(&lab), &known).unwrap().ends_with("lab was not asked"));
+        let missing = not_found(&kind, "12ab", std::slice::from_ref(&lab), &known).unwrap();
+        assert!(missing.ends_with("lab does not let its rows be shown on the command line"), "{missing}");
         assert_eq!(next(&[lab.clone(), gone.clone()], &known), Some("links".to_owned()));
         assert_eq!(next(&[lab, shares_none], &known), Some("ping work".to_owned()));
         assert_eq!(next(&[gone], &Known::default()), Some("unlink gone".to_owned()), "nobody said that it is no more");

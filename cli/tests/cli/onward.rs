@@ -32,9 +32,10 @@ fn a_link_whose_owner_names_another_door_was_not_asked_and_leads_to_the_scope() 
 
     let asked = home.types("list tasks --from work");
     asked.fails(7, &["through `cli`; it names mcp", "adds the door to `doors`", "grant edit GRANT --scope FILE"]);
-    assert_eq!(asked.out, "no source was asked\n");
+    assert_eq!(asked.out, "no source lets its rows be shown on the command line\n");
     assert!(!asked.err.contains("--share KINDS") && asked.err.ends_with("links\n"), "{asked:?}");
-    home.types("get tasks 12345678 --from work").fails(7, &["work was not asked", "grant edit GRANT --scope FILE"]);
+    home.types("get tasks 12345678 --from work")
+        .fails(7, &["work does not let its rows be shown on the command line", "grant edit GRANT --scope FILE"]);
     let strict = home.types("list tasks --from work --strict");
     strict.fails(7, &["no source answered: work is denied", "next: mosaic-fed"]);
     assert!(!strict.err.contains("leave out --strict"), "{strict:?}");

@@ -25,7 +25,7 @@ pub(super) fn write(cursor: &Cursor, bound: &Bound) -> Vec<u8> {
     bytes.extend(shown.map(row).iter().flatten());
     // Those that were named are compared with the question's, also once they have nothing more to give.
     let told: Vec<_> = sources.iter().filter(|(_, progress)| !all || *progress != Progress::Done).collect();
-    // More of them there are not: a cursor that names fewer than it says is refused when it is read.
+    // More of them there are not: a cursor that says fewer than it names is refused when it is read.
     bytes.extend(u16::try_from(told.len()).unwrap_or(u16::MAX).to_be_bytes());
     for (id, progress) in told {
         write_source(id, *progress, &mut bytes);

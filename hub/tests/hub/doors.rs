@@ -3,7 +3,7 @@
 
 use crate::{
     control::until,
-    home::{Home, from, tasks},
+    home::{DEADLINES, Home, from, tasks},
     service::{After, Behaviour, Capabilities, chunk, says},
     side::{Side, task},
 };
@@ -12,7 +12,7 @@ use domain::{
     scope::{Door, Verb},
 };
 use futures::StreamExt;
-use hub::{Asker, Asks};
+use hub::{Asker, Asks, Deadlines};
 use proto::v1::{self, notice::News, session_response::Said};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -29,6 +29,11 @@ pub fn terms(fields: &[&str], doors: &[&str]) -> v1::Terms {
 
 /// A link that was there before this daemon started: nobody has pinged it.
 pub async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
+    restarted_with(terms, DEADLINES).await
+}
+
+/// The same with these deadlines.
+pub async fn restarted_with(terms: Option<v1::Terms>, deadlines: Deadlines) -> (Home, Side) {
     let mut home = Home::new().await;
     let side = Side::with("work", (0..3).map(|id| task(id, id)).collect()).await;
     home.link(&side).await;
@@ -37,7 +42,7 @@ pub async fn restarted(terms: Option<v1::Terms>) -> (Home, Side) {
         (board.has_sessions, board.terms) = (terms.is_some(), terms);
         board.ids.clear();
     }
-    home.hub = home.restarted();
+    home.hub = home.restarted_with(deadlines);
     home.hub.keep_in_touch();
     (home, side)
 }
@@ -47,7 +52,7 @@ pub fn called(side: &Side) -> Vec<&'static str> {
     side.board().ids.iter().map(|(what, _)| *what).collect()
 }
 
-fn through(home: &Home, door: Door) -> Asker {
+pub fn through(home: &Home, door: Door) -> Asker {
     Asker { door, ..home.anew() }
 }
 
@@ -55,7 +60,7 @@ async fn page(home: &Home, door: Door) -> Page {
     home.hub.page(&through(home, door), tasks(from(&["work", "here"]), 5)).await.unwrap().part().0
 }
 
-fn work(sources: &[SourceOutcome]) -> &SourceOutcome {
+pub fn work(sources: &[SourceOutcome]) -> &SourceOutcome {
     sources.iter().find(|source| source.source == "work").unwrap()
 }
 
@@ -79,7 +84,10 @@ async fn a_link_is_not_asked_through_a_door_that_its_grant_does_not_name() {
     let gap = work(&refused.sources);
     assert_eq!((gap.outcome, gap.rows, refused.rows.len()), (Outcome::Denied, 0, 0), "{refused:?}");
     let why = gap.reason.as_deref().unwrap();
-    assert!(why.contains("through `mcp`") && why.contains("it names cli, api: ask there"), "{why}");
+    assert!(
+        why.starts_with("not asked: ") && why.contains("through `mcp`") && why.contains("it names cli, api: ask there"),
+        "{why}"
+    );
     assert!(!refused.verdict.complete && refused.verdict.missing.unwrap().contains("work (denied)"));
     let asker = through(&home, Door::Mcp);
     let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
@@ -100,6 +108,7 @@ async fn a_link_is_not_asked_through_a_door_that_its_grant_does_not_name() {
     // What was kept for one door is not shown through another.
     let kept = page(&home, Door::Mcp).await;
     assert_eq!((kept.rows.len(), work(&kept.sources).outcome), (0, Outcome::Denied));
+    assert!(work(&kept.sources).reason.as_deref().unwrap().starts_with("not asked: "), "{kept:?}");
     assert_eq!(home.hub.links(&home.alice).await.unwrap()[0].state, hub::LinkState::Up, "nothing is wrong with it");
 }
 
@@ -203,8 +212,10 @@ async fn a_question_that_waits_when_its_door_is_closed_is_not_sent_and_one_that_
     let second = second.await.unwrap();
     assert_eq!((second.rows.len(), work(&second.sources).outcome), (0, Outcome::Denied), "{second:?}");
     assert_eq!(side.board().asked.len(), 2, "it was not sent");
+    assert!(work(&second.sources).reason.as_deref().unwrap().starts_with("not asked: "), "{second:?}");
     let Some(Step::End(end)) = steps.next().await else { panic!("a row after the door was closed") };
     assert_eq!((end.rows, end.outcome), (1, Outcome::Denied), "{end:?}");
+    assert!(end.reason.as_deref().unwrap().starts_with("answered, and not shown: "), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,9 +238,9 @@ async fn rows_that_wait_for_a_slow_reader_are_not_shown_once_their_door_is_close
         notify(&side, 7 + 2 * u64::from(kept), &["cli"]).await;
         let rest: Vec<_> = steps.collect().await;
         let [Step::End(end), Step::Verdict(verdict)] = &rest[..] else { panic!("{} steps after it", rest.len()) };
-        let outcome = if kept { Outcome::Error } else { Outcome::Denied };
         assert_eq!((end.rows, end.truncated, verdict.complete), (1, false, false), "{end:?}");
-        assert!([outcome, Outcome::Denied].contains(&end.outcome), "{end:?}");
+        assert_eq!(end.outcome, Outcome::Denied, "{end:?}");
+        assert!(end.reason.as_deref().unwrap().starts_with("answered, and not shown: "), "{end:?}");
         notify(&side, 8 + 2 * u64::from(kept), &["cli", "mcp"]).await;
     }
 }
@@ -252,24 +263,7 @@ async fn rows_that_wait_on_a_page_for_another_source_are_not_shown_once_their_do
     held.notify_one();
     let page = page.await.unwrap();
     assert_eq!((page.rows.len(), work(&page.sources).outcome), (2, Outcome::Denied), "{page:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_waits_for_its_record_is_not_shown_once_its_door_is_closed() {
-    let (home, side) = restarted(Some(terms(&["title"], &["cli", "mcp"]))).await;
-    until("the terms are told", async || home.hub.links(&home.alice).await.unwrap()[0].terms.is_some()).await;
-    home.log.stuck.store(true, std::sync::atomic::Ordering::SeqCst);
-    let (hub, asker) = (Arc::clone(&home.hub), through(&home, Door::Mcp));
-    let got = tokio::spawn(async move {
-        let (kind, id) = ("tasks".parse().unwrap(), task(0, 0).id);
-        hub.get(&asker, &from(&["work"]), (kind, id), false).await.unwrap().part().0
-    });
-    until("it was asked", async || called(&side).contains(&"get")).await;
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    notify(&side, 7, &["cli"]).await;
-    home.log.stuck.store(false, std::sync::atomic::Ordering::SeqCst);
-    let got = got.await.unwrap();
-    assert_eq!((got.row, got.sources[0].outcome), (None, Outcome::Denied));
+    assert!(work(&page.sources).reason.as_deref().unwrap().starts_with("answered, and not shown: "), "{page:?}");
 }
 
 fn ask(home: &Home, door: Door) -> tokio::task::JoinHandle<Page> {
@@ -277,7 +271,7 @@ fn ask(home: &Home, door: Door) -> tokio::task::JoinHandle<Page> {
     tokio::spawn(async move { hub.page(&asker, tasks(from(&["work"]), 7)).await.unwrap().part().0 })
 }
 
-async fn notify(side: &Side, generation: u64, doors: &[&str]) {
+pub async fn notify(side: &Side, generation: u64, doors: &[&str]) {
     let news = Some(News::Changed(terms(&["title"], doors)));
     side.board().tell.as_ref().unwrap().send(says(Said::Notice(v1::Notice { generation, news }))).unwrap();
     until("it is acknowledged", async || side.board().acknowledged.contains(&generation)).await;

@@ -18,7 +18,7 @@ use pki::Kek;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,8 @@ pub struct Log {
     model: Arc<Model>,
     pub broken: AtomicBool,
     pub stuck: AtomicBool,
+    /// Batches that came while it was stuck.
+    pub waited: AtomicU64,
 }
 
 #[async_trait]
@@ -51,6 +53,7 @@ impl AuditLog for Log {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the disk is full".into()));
         }
+        self.waited.fetch_add(u64::from(self.stuck.load(Ordering::SeqCst)), Ordering::SeqCst);
         while self.stuck.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -83,8 +86,12 @@ impl Home {
         let model = Arc::new(Model::new(world.clock()));
         let instance = InstanceId(world.uuid());
         let (alice, bob) = people(&model, &world, instance).await;
-        let log =
-            Arc::new(Log { model: Arc::clone(&model), broken: AtomicBool::default(), stuck: AtomicBool::default() });
+        let log = Arc::new(Log {
+            model: Arc::clone(&model),
+            broken: AtomicBool::default(),
+            stuck: AtomicBool::default(),
+            waited: AtomicU64::default(),
+        });
         let (auditor, _) = Auditor::start(Arc::clone(&log), world.clock());
         let dial = DialLimits { connect: Duration::from_secs(1), established: Duration::from_millis(1_500) };
         let dialler = Dialler::with(world.clock(), Ways::new(DialPolicy::this_machine()), Limits::default(), dial);
@@ -120,7 +127,12 @@ impl Home {
 
     /// A hub as it would be after a restart: the same database and key, no memory.
     pub fn restarted(&self) -> Arc<Hub> {
-        Hub::with_deadlines((self.parts)(), DEADLINES)
+        self.restarted_with(DEADLINES)
+    }
+
+    /// The same with these deadlines.
+    pub fn restarted_with(&self, deadlines: Deadlines) -> Arc<Hub> {
+        Hub::with_deadlines((self.parts)(), deadlines)
     }
 
     /// The same, asking once more after so long, with these deadlines.

@@ -20,6 +20,8 @@ mod hedged;
 #[cfg(test)]
 mod home;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod lies;
 #[cfg(test)]
 mod links;
