@@ -146,6 +146,8 @@ impl Hub {
             _ => None,
         };
         let found = hold.leave(recorded.and(found));
+        // Of a row that is not shown it is not told what it lacks.
+        let kept_back = kept_back.filter(|_| matches!(found, Ok(Some(_))));
         let facts = call.facts(&get.resource);
         Came { found, kept_back, place: Some(call.place()), facts }
     }

@@ -189,7 +189,7 @@ pub fn relink(link: &str, calls: bool, out: &Out) {
 pub fn silent(link: &view::LinkEntry, out: &Out) {
     let (name, at) = (&link.name, joined(&link.addresses));
     let last = match link.last_success {
-        Some(time) => format!("it answered last {} UTC", minute(time)),
+        Some(time) => format!("a question was answered last {} UTC", minute(time)),
         None => "it has not answered since this daemon was started".to_owned(),
     };
     out.remark(&if link.calls {

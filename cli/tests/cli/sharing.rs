@@ -127,7 +127,10 @@ fn a_link_that_is_silent_leads_to_the_other_side_and_not_in_a_circle() {
     for (line, code) in [("ping work", 7), ("links", 0)] {
         let ran = home.types(line);
         let (at, port) = (format!("it is looked for at 127.0.0.1:{}", office.links), office.links.to_string());
-        ran.fails(code, &["work: it answered last 20", &at, "whoever runs office", "nc -vz 127.0.0.1", &port]);
+        ran.fails(
+            code,
+            &["work: a question was answered last 20", &at, "whoever runs office", "nc -vz 127.0.0.1", &port],
+        );
         ran.fails(code, &["once that is mended, `mosaic-fed -C ", "ping work` says so"]);
         assert!(!ran.err.contains("next: "), "{ran:?}");
     }
