@@ -190,7 +190,7 @@ pub fn silent(link: &view::LinkEntry, out: &Out) {
     let (name, at) = (&link.name, joined(&link.addresses));
     let last = match link.last_success {
         Some(time) => format!("a question was answered last {} UTC", minute(time)),
-        None => "it has not answered since this daemon was started".to_owned(),
+        None => "it has answered no question since this daemon was started".to_owned(),
     };
     out.remark(&if link.calls {
         format!(
