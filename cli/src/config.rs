@@ -204,8 +204,8 @@ impl Default for Config {
 impl Config {
     /// Reads the file, then the variables; either may be absent.
     pub fn read(path: &Path, variables: impl Iterator<Item = (String, String)>) -> Outcome<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match std::fs::read(path) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|error| unread::no_text(path, &error))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Failure::file("read", path, &error)),
         };

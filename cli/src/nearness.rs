@@ -17,12 +17,36 @@ pub fn nearest<T: AsRef<str>>(typed: &str, known: impl IntoIterator<Item = T>) -
 fn alike(known: &str, typed: &str) -> f64 {
     let slipped = typed.chars().count() >= LEAST && strsim::osa_distance(known, typed) <= 1;
     let alike = strsim::jaro_winkler(known, typed);
+    let alike = in_order(known).zip(in_order(typed)).map_or(alike, |(known, typed)| {
+        // The very order that was typed decides between two that are the same words.
+        alike.max(strsim::jaro_winkler(&known, &typed) * SLIP)
+    });
     if slipped { alike.max(SLIP) } else { alike }
+}
+
+/// The parts of a name in the order of the alphabet, where it has several: which of them comes first is easily mistaken.
+fn in_order(name: &str) -> Option<String> {
+    let mut parts: Vec<_> = name.split(['_', '-']).collect();
+    parts.sort_unstable();
+    (parts.len() > 1).then(|| parts.join("_"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_in_another_order_are_near_as_well() {
+        let known = ["listen", "listen_enrolment", "crl_listen", "metrics_listen"];
+        for (typed, meant) in [
+            ("enroll_listen", "listen_enrolment"),
+            ("listen_crl", "crl_listen"),
+            ("listen-metrics", "metrics_listen"),
+            ("clr_listen", "crl_listen"),
+        ] {
+            assert_eq!(nearest(typed, known), Some(meant), "{typed}");
+        }
+    }
 
     #[test]
     fn a_slip_and_swapped_letters_are_near_and_another_word_is_not() {

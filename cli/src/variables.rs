@@ -84,6 +84,7 @@ mod tests {
             ("MOSAIC_FED_POSTGRESAPP", "MOSAIC_FED_POSTGRES_APP"),
             ("MOSAIC_FED_dir", "MOSAIC_FED_DIR"),
             ("MOSAIC_FED_DRI", "MOSAIC_FED_DIR"),
+            ("MOSAIC_FED_ENROLL_LISTEN", "MOSAIC_FED_LISTEN_ENROLMENT"),
         ] {
             let Failure { cause, next, .. } = told(&[typed]).unwrap_err();
             assert!(cause.contains(&format!("{typed} ({meant} may be meant)")), "{cause}");

@@ -1,5 +1,6 @@
 //! What a question would be given and cost.
 
+use super::links::askable;
 use crate::shape;
 use domain::{
     Time,
@@ -106,7 +107,7 @@ impl ExplainedSource {
             grant: shares.as_ref().map(|shares| shares.grant.clone()),
             workspace: shares.as_ref().map(|shares| shares.workspace.clone()),
             resources: shares.as_ref().map(|shares| shares.resources.keys().cloned().collect()).unwrap_or_default(),
-            verbs: shares.as_ref().map(verbs).unwrap_or_default(),
+            verbs: shares.as_ref().map(|shares| askable(&shares.verbs).collect()).unwrap_or_default(),
             max_rows: shares.as_ref().map(|shares| shares.max_rows),
             not_after: shares.as_ref().map(|shares| shares.not_after),
             withheld: kept_back,
@@ -117,9 +118,4 @@ impl ExplainedSource {
             calls_per_minute: shares.as_ref().map(|shares| shares.calls_per_minute),
         }
     }
-}
-
-/// Those for which there is a question. A grant may name `search`, and nothing can be searched yet.
-fn verbs(shares: &hub::Shares) -> Vec<Verb> {
-    shares.verbs.iter().copied().filter(|verb| *verb != Verb::Search).collect()
 }

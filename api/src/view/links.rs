@@ -242,8 +242,13 @@ pub struct LinkTerms {
 impl From<hub::Terms> for LinkTerms {
     fn from(terms: hub::Terms) -> Self {
         let hub::Terms { resources, verbs, doors } = terms;
-        Self { fields: resources, verbs, doors }
+        Self { fields: resources, verbs: askable(&verbs).collect(), doors }
     }
+}
+
+/// The verbs for which there is a question. A grant may name `search`, and nothing can be searched yet.
+pub(super) fn askable(verbs: &BTreeSet<Verb>) -> impl Iterator<Item = Verb> {
+    verbs.iter().copied().filter(|verb| *verb != Verb::Search)
 }
 
 /// A renewal that was tried in vain.
@@ -402,6 +407,13 @@ impl From<store::LinkEntry> for DirectoryEntry {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_nobody_can_ask_is_not_among_what_a_grant_allows() {
+        let terms = hub::Terms { resources: BTreeMap::new(), verbs: Verb::ALL.into(), doors: BTreeSet::new() };
+        let told = serde_json::to_value(LinkTerms::from(terms)).unwrap();
+        assert_eq!(told["verbs"], serde_json::json!(["capabilities", "list", "get"]));
+    }
 
     #[test]
     fn a_begun_day_counts_whole_and_an_end_is_no_day() {

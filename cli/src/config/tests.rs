@@ -73,6 +73,36 @@ fn a_port_alone_is_answered_with_an_address_that_has_it() {
 }
 
 #[test]
+fn an_address_that_is_a_number_is_told_what_an_address_is() {
+    for (line, key, port) in [
+        ("http = 21480", "http", 21480),
+        ("listen = 21480 # here", "listen", 21480),
+        ("metrics_listen = 0x10000", "metrics_listen", 24601),
+    ] {
+        let Failure { cause, next, .. } = read(line, &[]).unwrap_err();
+        assert!(
+            cause.ends_with(&format!("line 1: `{key}` is a number alone, and not an IP address with a port")),
+            "{cause}"
+        );
+        let shown =
+            format!("between quote marks, as in {key} = \"127.0.0.1:{port}\", or {key} = \"[::]:{port}\" for all");
+        assert!(next.unwrap().ends_with(&shown), "{cause}");
+    }
+    let bare = read("http = 127.0.0.1:21480", &[]).unwrap_err();
+    assert!(bare.cause.ends_with("the value of `http` is text without quote marks"), "{}", bare.cause);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_told_as_that_with_the_line() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("config.toml");
+    std::fs::write(&path, b"log = \"warn\"\n# B\xfcro\n").unwrap();
+    let Failure { exit, cause, next, .. } = Config::read(&path, std::iter::empty()).unwrap_err();
+    assert!(cause.ends_with("config.toml, line 2: this is no UTF-8 text"), "{cause}");
+    assert!(exit == Exit::Usage && next.unwrap().starts_with("save it as UTF-8"), "{cause}");
+}
+
+#[test]
 fn a_ca_is_whole_or_not_there() {
     let whole = "[ca]\nurl = \"https://ca.example:9000\"\nroot = \"/r\"\nkey_file = \"/k\"";
     let ca = read(whole, &[]).unwrap().ca.unwrap();

@@ -13,7 +13,7 @@ use domain::{
     id::Resource,
     kind::Kinds,
     say,
-    scope::{Door, Verb},
+    scope::Door,
 };
 use hub::LinkState;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
@@ -146,11 +146,7 @@ impl SourceTold {
             federation_offline: link.state == LinkState::Offline.word(),
             reason: link.reason.clone(),
             kinds: terms.map(|terms| terms.fields.keys().map(ToString::to_string).collect()),
-            verbs: terms
-                .map(|terms| {
-                    terms.verbs.iter().filter(|verb| **verb != Verb::Search).map(ToString::to_string).collect()
-                })
-                .unwrap_or_default(),
+            verbs: terms.map(|terms| terms.verbs.iter().map(ToString::to_string).collect()).unwrap_or_default(),
             doors: terms.map(|terms| terms.doors.iter().map(|door| door.word().to_owned()).collect()),
             for_assistants: terms.is_some_and(|terms| terms.doors.contains(&Door::Mcp)),
         }

@@ -29,8 +29,19 @@ pub async fn explain(kind: &Resource, id: Option<String>, from: String, client: 
         out.remark(&cost);
     }
     let what = id.map_or_else(|| format!("list {kind}"), |id| format!("get {kind} {id}"));
-    out.next(&format!("{what} --from {}", crate::config::shell_word(&from)));
+    out.next(&next(&what, from, &told.sources));
     Ok(Exit::Done)
+}
+
+/// The question itself, of those that would answer it; where nobody would, what became of the links.
+fn next(what: &str, from: String, sources: &[view::ExplainedSource]) -> String {
+    let answering = sources.iter().filter(|source| source.allowed).map(|source| &source.source[..]);
+    let from = match &answering.collect::<Vec<_>>()[..] {
+        [] => return "links".to_owned(),
+        all if all.len() == sources.len() => from,
+        some => some.join(","),
+    };
+    format!("{what} --from {}", crate::config::shell_word(&from))
 }
 
 /// What this explanation itself took of the links' limits.

@@ -86,7 +86,7 @@ pub async fn list(args: ListArgs, client: &Client, out: &Out) -> Outcome {
     if stream {
         return print_stream(client, out, &path, (strict, limit)).await;
     }
-    let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into()))?;
+    let page: Page = client.get(&path).await.map_err(|error| not_whole(error.into(), ROWS))?;
     let known = sources::Known::of(&page.sources, client).await;
     out.table(&page, |page| rows_table(&page.rows, sources::no_rows(&page.sources, &known)))?;
     sources::tell(&page.sources, &known, client, out).await;
@@ -127,10 +127,15 @@ fn asks_here(from: &str) -> bool {
     from.split(',').any(|name| matches!(name.trim(), "all" | HERE))
 }
 
+/// What a question for rows shows without `--strict`.
+const ROWS: &str = "see the rows of the sources that answered";
+/// What a question for one row shows: it may be nobody's who answered.
+const ONE: &str = "hear whether the sources that answered have that row";
+
 /// The rows of those that answered are there and were not shown; where nobody did, the daemon says nothing of them.
-fn not_whole(failure: Failure) -> Failure {
+fn not_whole(failure: Failure, otherwise: &str) -> Failure {
     match (failure.exit, &failure.next) {
-        (Exit::Incomplete, Some(_)) => failure.next("leave out --strict to see the rows of the sources that answered"),
+        (Exit::Incomplete, Some(_)) => failure.next(format!("leave out --strict to {otherwise}")),
         (Exit::Incomplete, None) => failure.next("mosaic-fed links"),
         _ => failure,
     }
@@ -253,7 +258,7 @@ pub async fn get(args: GetArgs, client: &Client, out: &Out) -> Outcome {
     }
     let question = view::GetQuestion { from: Some(from), fresh, strict };
     let one = client.get(&asking(&format!("/v1/rows/{kind}/{}", segment(&id)), &question)?).await;
-    let one: One = one.map_err(|error| not_whole(error.into()))?;
+    let one: One = one.map_err(|error| not_whole(error.into(), ONE))?;
     let Some(row) = &one.row else {
         let known = sources::Known::of(&one.sources, client).await;
         sources::tell(&one.sources, &known, client, out).await;

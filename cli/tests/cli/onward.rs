@@ -29,6 +29,8 @@ fn a_link_whose_owner_names_another_door_was_not_asked_and_leads_to_the_scope() 
         assert!(Instant::now() < end, "the change is not told");
         pause();
     }
+    let terms = home.types("links --json").done().json()[0]["terms"].clone();
+    assert_eq!(terms["verbs"], json!(["capabilities", "list", "get"]), "nobody can ask for a search");
 
     let asked = home.types("list tasks --from work");
     asked.fails(7, &["through `cli`; it names mcp", "adds the door to `doors`", "grant edit GRANT --scope FILE"]);

@@ -105,6 +105,13 @@ fn a_link_whose_grant_has_ended_leads_to_a_new_invite_and_not_in_a_circle() {
     for name in ["alice", "home", "revoked"] {
         office.types(&format!("grant show {name}")).fails(4, &["called by its own name", "grant show to-home"]);
     }
+    let unsaid = home.types("unlink work");
+    unsaid.fails(2, &["nobody is there to agree", "the other side has ended its grant already", "next: add --yes"]);
+    assert!(!unsaid.err.contains("grant ends with it"), "{unsaid:?}");
+    for order in ["unlink wrok", "unlink wrok --yes"] {
+        home.types(order).fails(4, &["no such link `wrok`", "next: name one of work", "links`"]);
+    }
+    home.types("unlink 0123456789 --any").fails(4, &["is not the beginning of one link's id", "links --all"]);
     let ended = home.types("unlink work --yes").done();
     assert!(ended.out.contains("; the other side has ended the grant already\n"), "{ended:?}");
     let invite = office.types("invite to-home --for dana --share tasks").done().out;
@@ -261,7 +268,10 @@ fn at_a_terminal_an_invite_is_asked_for_and_its_fingerprint_shown_before_anythin
     // As mail breaks it, and with an empty line left over.
     answers(&format!("{first}\n{rest}\n\nYES\n")).done();
     assert!(home.types("links").done().out.contains("work"));
-    at_terminal(&["unlink", "work"], "n\n").fails(130, &["End it for ever?", "work is linked as before"]);
+    at_terminal(&["unlink", "work"], "n\n").fails(130, &["End it for ever?", "nothing was changed"]);
+    let none = at_terminal(&["unlink", "wrok"], "y\n");
+    none.fails(4, &["no such link `wrok`", "name one of work"]);
+    assert!(!none.err.contains("[y/N]"), "there is nothing to ask about: {none:?}");
     assert!(home.types("links").done().out.contains("work"));
     let ended = at_terminal(&["unlink", "work"], "y\n").done();
     assert!(ended.out.contains("work is gone here"), "{ended:?}");

@@ -107,7 +107,8 @@ fn an_answer_says_what_it_is_and_a_dead_source_costs_it_nothing() {
     let mine = world.asks("list tasks --fresh --from here")["rows"][0]["id"].as_str().unwrap().to_owned();
     let found = world.asks(&format!("get tasks {mine} --strict"));
     assert_eq!(found["complete"], true, "one row that was found is all that was asked for");
-    world.home.types(&format!("get tasks {} --strict", &mine[..8])).fails(7, &["lab is offline", "leave out --strict"]);
+    let one = ["lab is offline", "leave out --strict to hear whether the sources that answered have that row"];
+    world.home.types(&format!("get tasks {} --strict", &mine[..8])).fails(7, &one);
     assert!(began.elapsed() < AT_ONCE * 3, "{:?}", began.elapsed());
     // Back, and found by a ping, which is not held back.
     world.still.signal(Signal::SIGCONT);
@@ -167,6 +168,9 @@ fn explains(world: &World, left: u64, kept_back: u64) {
     }
     let vain = world.home.types("list tasks --explain --from here,refuses").done();
     assert!(vain.out.contains("in vain") && vain.err.contains("took 1 call of 1 link"), "{vain:?}");
+    assert!(vain.err.ends_with("list tasks --from here\n"), "refuses would answer nothing: {vain:?}");
+    let nobody = world.home.types("list tasks --explain --from refuses").done();
+    assert!(nobody.out.contains("in vain") && nobody.err.ends_with(" links\n"), "nobody would answer: {nobody:?}");
     let own = world.home.types("list tasks --explain --from here").done();
     assert!(!own.err.contains("call"), "{own:?}");
     let shown = world.home.types("list notes --explain --from refuses").done();

@@ -51,7 +51,9 @@ pub enum DialError {
         at: String,
     },
     /// A connection, then silence.
-    #[error("the other side took the connection and then said nothing; is the address that of a mosaic-fed instance?")]
+    #[error(
+        "the other side took the connection and then said nothing; it may be stopped or busy, or the address is not that of a mosaic-fed instance"
+    )]
     HandshakeTimeout,
     /// Who answers is not the instance of the invite.
     #[error("who answers there is not the instance of the invite: {0}; do not go on before its owner explained it")]
