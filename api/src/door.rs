@@ -5,7 +5,7 @@ use crate::{
     places::Standing,
     port::{self, Http},
     scrape, serve, socket,
-    tree::LogTree,
+    tree::{self, LogTree},
 };
 use domain::{
     Time,
@@ -143,6 +143,7 @@ impl Door {
         let door = Arc::new(Self::new(parts));
         door.tasks.spawn(serve::accept(Arc::clone(&door), own));
         door.tasks.spawn(head::keep(Arc::clone(&door), door.data_dir.clone()));
+        door.tasks.spawn(tree::keep(Arc::clone(&door)));
         door.open_to_others().await?;
         if let Some(http) = http {
             door.open_to_programs(http).await?;

@@ -24,7 +24,7 @@ pub const LOST: &str = "audit-head.lost";
 /// What the record of a start says where the operator answers for the log.
 pub const PUT_BACK: &str = "the log was put back";
 /// The head is written at most this often.
-const PACE: Duration = Duration::from_secs(1);
+pub(crate) const PACE: Duration = Duration::from_secs(1);
 
 /// The head cannot be compared or written.
 #[derive(Debug, thiserror::Error)]
@@ -182,19 +182,12 @@ fn bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Compares and writes the head whenever it moved, until the door closes, and then a last time.
 pub(crate) async fn keep(door: Arc<Door>, data_dir: PathBuf) {
     let mut written = None;
-    let mut told = None;
     loop {
         let closing = door.closing.is_cancelled();
         match move_on(&door, &data_dir, written).await {
             Ok(head) => written = Some(head),
             Err(error) => tracing::warn!(%error, "the signed head of the log could not be written"),
         }
-        // It is told of once, and in `status`; a log that was found to be another one stays that.
-        let failed = door.tree.checkpoint().await.err().map(|error| error.to_string());
-        if let Some(cause) = failed.as_ref().filter(|_| failed != told) {
-            tracing::warn!(cause, "no checkpoint of the log was signed");
-        }
-        told = failed;
         if closing {
             return;
         }

@@ -3,7 +3,7 @@
 //! No checkpoint is signed that the last signed one is not the beginning of, also over a restart: whoever was given one can be shown that
 //! the log only grew, or that it did not. One that the log does not go on from is put aside like such a head, and is the same alarm.
 
-use crate::head;
+use crate::{Door, head};
 use domain::audit::{
     Entry,
     note::{Checkpoint, MAX_NOTE, Note},
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 use store::{AuditQuery, FullTile, Shared, StoreError};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 /// The checkpoint's name in the data directory.
 pub const FILE: &str = "audit-checkpoint";
@@ -252,6 +252,24 @@ impl LogTree {
         let checkpoint = note.text.parse().ok()?;
         Some((note, checkpoint))
     }
+}
+
+/// Signs the log as it goes on, until the door closes, and then a last time if that is soon done. Apart from the head: a tree that is made
+/// anew of millions of entries takes a while.
+pub(crate) async fn keep(door: Arc<Door>) {
+    let mut told = None;
+    while !door.closing.is_cancelled() {
+        if let Some(signed) = door.closing.run_until_cancelled(door.tree.checkpoint()).await {
+            // It is told of once, and in `status` where the log was found to be another one, which it stays.
+            let failed = signed.err().map(|error| error.to_string());
+            if let Some(cause) = failed.as_ref().filter(|_| failed != told) {
+                tracing::warn!(cause, "no checkpoint of the log was signed");
+            }
+            told = failed;
+        }
+        drop(timeout(head::PACE, door.closing.cancelled()).await);
+    }
+    drop(timeout(head::PACE, door.tree.checkpoint()).await);
 }
 
 fn size_of(note: &Note) -> Option<u64> {
