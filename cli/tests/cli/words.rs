@@ -296,7 +296,7 @@ fn an_export_of_another_instance_and_a_file_that_is_none_are_not_called_broken()
     office.file("picture.png", [0x89, 0x50, 0xff, 0xfe]);
     office.file("nothing.jsonl", "");
     for name in ["text.txt", "picture.png", "nothing.jsonl"] {
-        office.run(&["audit", "verify", name]).fails(2, &[name, "no export", "audit export --output FILE"]);
+        office.run(&["audit", "verify", name]).fails(2, &[name, "neither an export", "audit export --output FILE"]);
     }
     office.run(&["audit", "verify", "gone.jsonl"]).fails(4, &["gone.jsonl", "audit export --output FILE"]);
 }
