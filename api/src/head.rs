@@ -37,7 +37,7 @@ pub enum HeadError {
     File(#[from] io::Error),
 }
 
-/// Heads that the log had and does not lead to any more.
+/// Heads and checkpoints that the log had and does not lead to any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LostHeads {
     /// Those that can be read. None where somebody changed what lay in the data directory.

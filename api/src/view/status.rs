@@ -142,7 +142,7 @@ impl Status {
     pub fn log_was_lost(reached: u64) -> String {
         format!(
             "the audit log had reached entry {reached} and does not lead there any more: it was shortened or rewritten, as when a \
-             database is put back. The signed head that it had is kept in `audit-head.lost`. If a backup was put back on purpose, end \
+             database is put back. The signed head or checkpoint that it had is kept in `audit-head.lost`. If a backup was put back on purpose, end \
              the daemon and start it once with `mosaic-fed serve --audit-put-back`, which the log records; if not, somebody has \
              changed the database: compare with exports that lie elsewhere"
         )
